@@ -1,0 +1,228 @@
+// The public C++ API of KFS, usable without FUSE and from any thread.
+//
+//   KfsClient::Options options;
+//   options.metaservers = {"127.0.0.1:7400"}; options.volume = "data"; options.secret_file = "/etc/kfs/secret";
+//   auto client = KfsClient::Connect(options);           // Result<std::unique_ptr<KfsClient>>
+//   (*client)->Mkdir({}, "/dir", 0755);                    // blocking, by path
+//   (*client)->Mkdir({}, kRootIno, "dir", 0755, [](Result<Attr> r) { ... });  // completion, runs on the worker's thread
+//
+// Inode-level calls mirror the kernel's operations; Path-level helpers at the end walk for the caller.
+// Blocking forms must not be called on the worker's own thread (asserted). Every mutating call is executed exactly once,
+// whatever connections are lost meanwhile. Errors are Status with an errno.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <future>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/buffer.h"
+#include "common/clock.h"
+#include "common/status.h"
+#include "common/types.h"
+
+namespace kfs {
+
+class EventLoop;
+
+// Attributes of an inode; times in nanoseconds since the epoch, sizes in bytes.
+struct Attr {
+  Ino ino;
+  uint32_t mode = 0, nlink = 0, uid = 0, gid = 0;
+  uint64_t rdev = 0, size = 0, allocated = 0;
+  TimeNs atime = 0, mtime = 0, ctime = 0, btime = 0;
+  uint64_t change = 0;
+};
+
+// On whose behalf. `groups` are supplementary; when `groups_known` is false and the answer depends on them the call
+// fails with EACCES/kNeedGroups (the FUSE layer then asks /proc and repeats it).
+struct Caller {
+  uint32_t uid = 0, gid = 0;
+  std::vector<uint32_t> groups;
+  bool groups_known = true;
+  uint32_t umask = 0;
+  uint32_t pid = 0;
+};
+
+struct DirEntry {
+  std::string name;
+  Ino ino;
+  uint32_t type = 0;    // d_type
+  uint64_t cookie = 0;  // pass to Readdir to go on after this entry
+  Attr attr;            // filled by plus
+};
+struct DirPage {
+  std::vector<DirEntry> entries;
+  bool eof = false;
+};
+
+// Which fields of SetAttr count; values as in SetattrRequest.Valid.
+struct SetAttr {
+  uint32_t valid = 0;
+  uint32_t mode = 0, uid = 0, gid = 0;
+  uint64_t size = 0;
+  TimeNs atime = 0, mtime = 0;
+};
+
+struct FsStats {
+  uint64_t capacity = 0, free = 0, available = 0, files = 0;
+};
+
+// A byte-range or whole-file lock; `end` inclusive, UINT64_MAX: to the end.
+struct FileLock {
+  enum Type : uint8_t { kUnlock = 0, kRead = 1, kWrite = 2 };
+  uint64_t owner = 0;
+  Type type = kUnlock;
+  bool flock = false;
+  uint64_t start = 0, end = UINT64_MAX;
+  uint32_t pid = 0;
+};
+
+template <typename T>
+using Done = std::function<void(Result<T>)>;
+using DoneStatus = std::function<void(Status)>;
+// Names a call that may be cancelled; 0: none.
+using CallId = uint64_t;
+
+class KfsClient {
+ public:
+  struct Options {
+    std::vector<std::string> metaservers;  // host:port
+    std::string volume;
+    std::string secret;      // the cluster's secret itself, or
+    std::string secret_file; // where to read it
+    std::string cluster_id;  // empty: any
+    std::string mountpoint;  // told to the metaserver, for a person
+    // Soft: a call that gets no answer for `timeout` ends with ETIMEDOUT. Hard (default): it waits, and can be cancelled.
+    bool soft = false;
+    Duration timeout = std::chrono::seconds(60);
+    Duration connect_timeout = std::chrono::seconds(10);  // of Connect() itself, hard or soft
+    bool trace = false;  // log each request's way through the stages with time stamps
+    // Runs the worker on this loop instead of a thread of its own (a mount shares one loop with the kernel's requests).
+    // Connect() must then be the form with a completion, and the loop must outlive the client.
+    EventLoop* loop = nullptr;
+  };
+
+  // Connects, greets, opens a session. Fails with words for a person: wrong host, volume, secret, version.
+  static Result<std::unique_ptr<KfsClient>> Connect(Options options);
+  static void Connect(Options options, std::function<void(Result<std::unique_ptr<KfsClient>>)> done);
+
+  virtual ~KfsClient() = default;
+
+  // Ends the session (locks and opens go) and the connections. Calls under way end with ECANCELED. Blocking; the form
+  // with a completion is for a shared loop.
+  virtual Status Shutdown() = 0;
+  virtual void Shutdown(DoneStatus done) = 0;
+
+  virtual uint64_t chunk_size() const = 0;
+  virtual uint32_t volume_id() const = 0;
+
+  // Called (on the worker's thread) when the metaserver asks that queued releases be sent: see Release. `answered` must
+  // be called once they have been.
+  virtual void OnDrainReleases(std::function<void(std::function<void()> answered)> fn) = 0;
+
+  // ---- completion forms: `done` runs once, on the worker's thread. Any thread may call; on the worker's own thread
+  // nothing is queued and no one is woken.
+  virtual CallId Lookup(const Caller&, Ino parent, std::string_view name, Done<Attr> done) = 0;
+  virtual CallId GetAttr(const Caller&, Ino, Done<Attr> done) = 0;
+  virtual CallId SetAttr(const Caller&, Ino, const kfs::SetAttr&, Done<Attr> done) = 0;
+  virtual CallId Access(const Caller&, Ino, uint32_t mask, DoneStatus done) = 0;
+  virtual CallId ReadLink(const Caller&, Ino, Done<std::string> done) = 0;
+  virtual CallId MkNod(const Caller&, Ino parent, std::string_view name, uint32_t mode, uint64_t rdev, Done<Attr> done) = 0;
+  virtual CallId Mkdir(const Caller&, Ino parent, std::string_view name, uint32_t mode, Done<Attr> done) = 0;
+  virtual CallId Symlink(const Caller&, Ino parent, std::string_view name, std::string_view target, Done<Attr> done) = 0;
+  virtual CallId Link(const Caller&, Ino, Ino parent, std::string_view name, Done<Attr> done) = 0;
+  struct Removed {
+    Ino ino;  // 0: nothing was replaced (Rename)
+    uint32_t nlink = 0;
+  };
+  virtual CallId Unlink(const Caller&, Ino parent, std::string_view name, Done<Removed> done) = 0;
+  virtual CallId Rmdir(const Caller&, Ino parent, std::string_view name, Done<Removed> done) = 0;
+  virtual CallId Rename(const Caller&, Ino parent, std::string_view name, Ino new_parent, std::string_view new_name,
+                        uint32_t flags, Done<Removed> done) = 0;
+  virtual CallId ReadDir(const Caller&, Ino, uint64_t cookie, uint32_t max_bytes, bool plus, Done<DirPage> done) = 0;
+  virtual CallId StatFs(const Caller&, Done<FsStats> done) = 0;
+  virtual CallId GetXattr(const Caller&, Ino, std::string_view name, Done<std::string> done) = 0;
+  virtual CallId SetXattr(const Caller&, Ino, std::string_view name, std::string_view value, uint32_t flags, DoneStatus done) = 0;
+  virtual CallId ListXattr(const Caller&, Ino, Done<std::vector<std::string>> done) = 0;
+  virtual CallId RemoveXattr(const Caller&, Ino, std::string_view name, DoneStatus done) = 0;
+
+  // Open holds the inode until as many Releases have been made. flags as open(2).
+  virtual CallId Open(const Caller&, Ino, uint32_t flags, Done<Attr> done) = 0;
+  virtual CallId Create(const Caller&, Ino parent, std::string_view name, uint32_t mode, uint32_t flags, Done<Attr> done) = 0;
+  virtual CallId TmpFile(const Caller&, Ino parent, uint32_t mode, uint32_t flags, Done<Attr> done) = 0;
+  virtual CallId Release(Ino, bool unlock_flock, uint64_t flock_owner, DoneStatus done) = 0;
+
+  // At most kIoSizeMax bytes a call. Read gives fewer bytes only at the end of the file.
+  virtual CallId Read(const Caller&, Ino, uint64_t offset, uint32_t size, Done<Buffer> done) = 0;
+  // Gives the number of bytes written (all of them). With `append` the offset is ignored: the data goes to the end, atomically.
+  // The data is copied nowhere: the call owns it. When done, every other client reads it.
+  struct WriteFlags {
+    bool append = false;
+    bool keep_priv = false;  // the caller may keep setuid and setgid bits (CAP_FSETID)
+    bool sync = false;       // O_SYNC, O_DSYNC: as if followed by Fsync
+  };
+  virtual CallId Write(const Caller&, Ino, uint64_t offset, Buffer data, WriteFlags flags, Done<uint32_t> done) = 0;
+  virtual CallId Fsync(Ino, bool data_only, DoneStatus done) = 0;
+  virtual CallId Fallocate(const Caller&, Ino, uint32_t mode, uint64_t offset, uint64_t length, DoneStatus done) = 0;
+  // whence SEEK_DATA or SEEK_HOLE; ENXIO as lseek(2).
+  virtual CallId Seek(Ino, uint64_t offset, int whence, Done<uint64_t> done) = 0;
+  // Server-side where it can be; else read and written by the client. Gives the number of bytes copied.
+  virtual CallId CopyRange(const Caller&, Ino from, uint64_t from_offset, Ino to, uint64_t to_offset, uint64_t length,
+                           Done<uint64_t> done) = 0;
+
+  virtual CallId GetLock(Ino, const FileLock&, Done<FileLock> done) = 0;
+  virtual CallId SetLock(Ino, const FileLock&, bool wait, DoneStatus done) = 0;
+  virtual CallId Flush(Ino, uint64_t lock_owner, DoneStatus done) = 0;
+
+  // Asks that the call end early: a waiting lock ends with EINTR, a call that waits for a server ends with EINTR or
+  // with its result if that is under way. A mutation that was sent completes under its id whatever is answered here.
+  virtual void Cancel(CallId) = 0;
+
+  // ---- blocking forms of all the above: client->Wait<Attr>([&](auto done) { client->Mkdir(..., done); })
+  template <typename T, typename Fn>
+  Result<T> Wait(Fn start);
+  template <typename Fn>
+  Status WaitStatus(Fn start);
+
+  // ---- path level, blocking; paths are from the volume's root, "/a/b". Symlinks are followed as the kernel would.
+  virtual Result<kfs::Attr> Stat(const Caller&, std::string_view path) = 0;
+  virtual Result<kfs::Attr> Mkdir(const Caller&, std::string_view path, uint32_t mode) = 0;
+  virtual Status Remove(const Caller&, std::string_view path) = 0;  // file or empty directory
+  virtual Status Rename(const Caller&, std::string_view from, std::string_view to) = 0;
+  virtual Result<std::vector<DirEntry>> List(const Caller&, std::string_view path) = 0;
+  virtual Result<std::string> ReadFile(const Caller&, std::string_view path) = 0;
+  virtual Status WriteFile(const Caller&, std::string_view path, std::string_view data, uint32_t mode) = 0;
+
+  // For status and metrics.
+  struct Stats {
+    uint64_t ops = 0, errors = 0, retries = 0, reconnects = 0, pending = 0;
+  };
+  virtual Stats stats() const = 0;
+
+ protected:
+  virtual void AssertMayBlock() const = 0;
+};
+
+template <typename T, typename Fn>
+Result<T> KfsClient::Wait(Fn start) {
+  AssertMayBlock();
+  std::promise<Result<T>> promise;
+  auto future = promise.get_future();
+  start(Done<T>([&promise](Result<T> r) { promise.set_value(std::move(r)); }));
+  return future.get();
+}
+
+template <typename Fn>
+Status KfsClient::WaitStatus(Fn start) {
+  AssertMayBlock();
+  std::promise<Status> promise;
+  auto future = promise.get_future();
+  start(DoneStatus([&promise](Status s) { promise.set_value(std::move(s)); }));
+  return future.get();
+}
+
+}  // namespace kfs

@@ -1,0 +1,24 @@
+# Compiler cache, linker and warnings, alike for every target.
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+find_program(MOLD mold)
+if(MOLD)
+  add_link_options(-fuse-ld=mold)
+endif()
+
+add_compile_options(-Wall -Wextra -Wpedantic)
+if(KFS_WERROR)
+  add_compile_options(-Werror)
+endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND KFS_SANITIZE)
+  # Instrumented code makes g++ 12 see uninitialised and out-of-bounds uses that are not there.
+  add_compile_options(-Wno-maybe-uninitialized -Wno-stringop-overflow -Wno-array-bounds -Wno-restrict)
+endif()
+if(KFS_SANITIZE)
+  add_compile_options(-fsanitize=${KFS_SANITIZE} -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${KFS_SANITIZE})
+endif()
+
+include_directories(${CMAKE_SOURCE_DIR})

@@ -1,0 +1,32 @@
+// Time is handed in, so that tests can drive it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+#include "common/types.h"
+
+namespace kfs {
+
+using Duration = std::chrono::nanoseconds;
+using MonoTime = std::chrono::steady_clock::time_point;
+
+class Clock {
+ public:
+  virtual ~Clock() = default;
+  virtual TimeNs WallNow() const = 0;    // for stamps on files
+  virtual MonoTime MonoNow() const = 0;  // for time-outs and leases
+};
+
+// The machine's clocks. Thread-safe.
+class SystemClock : public Clock {
+ public:
+  TimeNs WallNow() const override {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(
+               std::chrono::system_clock::now().time_since_epoch())
+        .count();
+  }
+  MonoTime MonoNow() const override { return std::chrono::steady_clock::now(); }
+};
+
+}  // namespace kfs

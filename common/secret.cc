@@ -1,0 +1,80 @@
+#include "common/secret.h"
+
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/rand.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+namespace kfs {
+
+std::string RandomBytes(size_t size) {
+  std::string bytes(size, '\0');
+  if (RAND_bytes(reinterpret_cast<unsigned char*>(bytes.data()), static_cast<int>(size)) != 1) std::abort();
+  return bytes;
+}
+
+std::string GenerateSecret() {
+  static constexpr char kHex[] = "0123456789abcdef";
+  std::string out;
+  for (unsigned char c : RandomBytes(32)) {
+    out += kHex[c >> 4];
+    out += kHex[c & 15];
+  }
+  return out;
+}
+
+Result<std::string> ReadSecretFile(const std::string& path) {
+  int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return ErrnoStatus(errno, "cannot read secret file " + path);
+  struct stat st;
+  if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+    close(fd);
+    return Status(EINVAL, "secret file " + path + " is not a regular file");
+  }
+  if ((st.st_mode & 077) != 0) {
+    close(fd);
+    return Status(EPERM, "secret file " + path + " can be read by others; chmod 600 it");
+  }
+  char bytes[4096];
+  ssize_t n = read(fd, bytes, sizeof(bytes));
+  int err = errno;
+  close(fd);
+  if (n < 0) return ErrnoStatus(err, "cannot read secret file " + path);
+  std::string secret(bytes, static_cast<size_t>(n));
+  while (!secret.empty() && (secret.back() == '\n' || secret.back() == ' ' || secret.back() == '\r')) secret.pop_back();
+  if (secret.size() < 16) return Status(EINVAL, "secret file " + path + " holds fewer than 16 characters");
+  return secret;
+}
+
+Status WriteSecretFile(const std::string& path, const std::string& secret) {
+  int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd < 0) return ErrnoStatus(errno, "cannot create secret file " + path);
+  std::string line = secret + "\n";
+  bool ok = write(fd, line.data(), line.size()) == static_cast<ssize_t>(line.size()) && fsync(fd) == 0;
+  int err = errno;
+  close(fd);
+  if (!ok) {
+    unlink(path.c_str());
+    return ErrnoStatus(err, "cannot write secret file " + path);
+  }
+  return {};
+}
+
+std::string HmacSha256(std::string_view secret, std::string_view text) {
+  unsigned char digest[32];
+  unsigned int size = sizeof(digest);
+  HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()),
+       reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest, &size);
+  return std::string(reinterpret_cast<char*>(digest), size);
+}
+
+bool EqualConstantTime(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
+}
+
+}  // namespace kfs

@@ -1,0 +1,40 @@
+#include "proto/op_table.h"
+
+#include <array>
+
+namespace kfs {
+namespace {
+
+constexpr OpInfo kOps[] = {
+#define KFS_OP(number, name, reply, mutates, senders) {Op::k##name, #name, mutates, senders},
+    KFS_OPS(KFS_OP)
+#undef KFS_OP
+};
+
+constexpr bool Ascending() {
+  for (size_t i = 1; i < std::size(kOps); ++i) {
+    if (kOps[i - 1].op >= kOps[i].op) return false;
+  }
+  return true;
+}
+static_assert(Ascending(), "op numbers must rise: none is used twice");
+
+constexpr size_t kSlots = static_cast<size_t>(kOps[std::size(kOps) - 1].op) + 1;
+
+constexpr auto MakeIndex() {
+  std::array<const OpInfo*, kSlots> index{};
+  for (const OpInfo& info : kOps) index[static_cast<size_t>(info.op)] = &info;
+  return index;
+}
+constexpr auto kIndex = MakeIndex();
+
+}  // namespace
+
+const OpInfo* FindOp(uint16_t number) { return number < kSlots ? kIndex[number] : nullptr; }
+
+std::string_view OpName(Op op) {
+  const OpInfo* info = FindOp(static_cast<uint16_t>(op));
+  return info != nullptr ? info->name : "?";
+}
+
+}  // namespace kfs

@@ -1,0 +1,47 @@
+// The frame: a fixed little-endian header, a protobuf body, a raw payload. docs/protocol.md draws it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "common/status.h"
+#include "proto/op_table.h"
+
+namespace kfs {
+
+constexpr uint32_t kFrameMagic = 0x3153464b;  // "KFS1" as it lies in memory
+constexpr size_t kFrameHeaderSize = 32;
+constexpr uint32_t kProtocolVersion = 1;
+
+enum FrameFlags : uint16_t {
+  kFlagReply = 1,  // answers the request of the same sequence number sent the other way
+  kFlagError = 2,  // with kFlagReply: the body is an ErrorReply
+};
+constexpr uint16_t kFlagsKnown = kFlagReply | kFlagError;
+
+struct FrameHeader {
+  uint16_t op = 0;
+  uint16_t flags = 0;
+  uint64_t seq = 0;  // chosen by the requester; never 0
+  uint32_t body_size = 0;
+  uint32_t payload_size = 0;
+  uint32_t body_crc = 0;
+};
+
+// Writes kFrameHeaderSize bytes.
+void EncodeHeader(const FrameHeader& header, char* out);
+
+// Reads and checks: magic, known flags, sequence number, limits, op. An error means that nothing after it on the connection can be
+// understood. REQUIRES: `in` has kFrameHeaderSize bytes.
+Result<FrameHeader> DecodeHeader(const char* in);
+
+// Header and serialized message, ready to be sent before `payload_size` bytes of payload.
+std::string EncodeFrame(Op op, uint16_t flags, uint64_t seq, const google::protobuf::MessageLite& message,
+                        size_t payload_size);
+
+// The same frame under another sequence number (resend on another connection).
+void SetFrameSeq(std::string& frame, uint64_t seq);
+
+}  // namespace kfs

@@ -1,0 +1,64 @@
+// The server side: listens, greets (Hello with proof of the cluster's secret), checks that the op exists and that the peer's
+// role may send it, and hands requests to the handlers by op. Everything on one loop.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "rpc/connection.h"
+
+namespace kfs {
+
+struct ServerIdentity {
+  pb::HelloRequest::Role role = pb::HelloRequest::METASERVER;
+  std::string cluster_id;  // empty: not yet known, accepts any
+  std::string secret;
+};
+
+// Count, errors and time of each op; read by status and metrics.
+struct OpStats {
+  uint64_t count = 0, errors = 0, micros = 0;
+};
+
+class Server {
+ public:
+  using Handler = std::function<void(IncomingCallPtr)>;
+
+  Server(EventLoop& loop, ServerIdentity identity);
+  ~Server();
+
+  // "host:port"; port 0 takes a free one. Errors name the address.
+  Status Listen(const std::string& address);
+  std::string address() const;  // with the port taken
+
+  // One handler an op. A request for an op without one is answered with EOPNOTSUPP.
+  void Handle(Op op, Handler handler);
+  // Typed: parses first. fn(IncomingCallPtr, const Request&). REQUIRES: the request is not needed after fn returns.
+  template <typename Rpc, typename Fn>
+  void Handle(Fn fn) {
+    Handle(Rpc::kOp, [fn](IncomingCallPtr call) {
+      typename Rpc::Request request;
+      if (call->Parse(&request)) fn(std::move(call), request);
+    });
+  }
+  // Called after a connection ended.
+  void OnDisconnect(std::function<void(const ConnectionPtr&)> fn);
+  // The same greeting and dispatch for a connection that we opened ourselves (chunkserver -> metaserver): see NetClient.
+  void Dispatch(IncomingCallPtr call);
+
+  // Stops listening and closes all connections after what is queued has been sent.
+  void Stop();
+
+  const std::unordered_set<ConnectionPtr>& connections() const;
+  const std::unordered_map<uint16_t, OpStats>& stats() const;
+  uint64_t bad_frames() const;  // connections ended for malformed input
+
+ private:
+  struct Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace kfs
