@@ -267,7 +267,8 @@ TEST_F(OpenTest, CreatRefusedInADirectoryWithoutWritePermission) {
     CHECK_OK(mkdir("d", 0755));
     CHECK_ERRNO_AS(kNobody, open("d/f", O_WRONLY | O_CREAT, 0644), EACCES);
     CHECK_ERRNO_AS(kNobody, open("d/f", O_WRONLY | O_CREAT | O_EXCL, 0644), EACCES);
-    WriteFile("d/there", "x", 0666);
+    WriteFile("d/there", "x");
+    CHECK_OK(chmod("d/there", 0666));
     CHECK_OK_AS(kNobody, open("d/there", O_WRONLY | O_CREAT, 0644));
     CHECK_ERRNO_AS(kNobody, open("d/there", O_WRONLY | O_CREAT | O_EXCL, 0644), EEXIST);
     CHECK_OK(chmod("d", 0700));
