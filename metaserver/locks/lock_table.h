@@ -1,0 +1,159 @@
+// The advisory locks of one volume: fcntl record locks and flock locks, which do not see each other.
+// In memory only: a restarted metaserver learns them again from its sessions (Reclaim).
+//
+// Record locks follow POSIX: an owner's new range replaces, splits or merges its old ones in one step; a request that
+// would close a circle of waiting owners is refused, across inodes. flock locks cover the whole file; changing the type
+// drops the old lock first, as Linux does, also when the new one is then refused.
+//
+// A request is granted when no *held* lock of another owner conflicts; those that must wait are tried in the order in
+// which they came whenever something was released. (A request never waits behind a mere waiter: that would make circles
+// that POSIX does not know.)
+//
+// Lives on the volume's loop thread. `granted` functions run at the end of the call that caused them, when the table is
+// consistent: they may call the table again, but not destroy it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <unordered_map>
+#include <vector>
+
+#include "common/status.h"
+#include "common/types.h"
+
+namespace kfs::meta {
+
+// Record locks: the kernel's lock owner (a process's table of files); flock: the open file description.
+struct LockOwner {
+  SessionId session;
+  uint64_t owner = 0;
+  auto operator<=>(const LockOwner&) const = default;
+};
+
+enum class LockType : uint8_t { kUnlock = 0, kRead = 1, kWrite = 2 };  // as pb::LockRange::Type
+
+struct LockRequest {
+  LockType type = LockType::kUnlock;
+  bool flock = false;
+  uint64_t start = 0;          // ignored for flock
+  uint64_t end = UINT64_MAX;   // inclusive; ignored for flock
+  uint32_t pid = 0;            // for F_GETLK's answer
+};
+
+struct HeldLock {
+  LockOwner owner;
+  LockType type = LockType::kRead;
+  uint64_t start = 0;
+  uint64_t end = UINT64_MAX;
+  uint32_t pid = 0;
+};
+
+class LockTable {
+ public:
+  enum class Outcome {
+    kGranted,
+    kConflict,  // EAGAIN
+    kDeadlock,  // EDEADLK
+    kWaiting,   // `granted` will be called, once
+    kNoLocks,   // ENOLCK: the session has too many
+  };
+  // OK; EINTR when cancelled; EIO when the session ended; ENOLCK.
+  using GrantedFn = std::function<void(Status)>;
+
+  // Ranges held and requests waiting that one session may have: what it can make the metaserver remember.
+  static constexpr size_t kLocksPerSessionMax = 65536;
+
+  explicit LockTable(size_t locks_per_session_max = kLocksPerSessionMax) : limit_(locks_per_session_max) {}
+  LockTable(const LockTable&) = delete;
+  LockTable& operator=(const LockTable&) = delete;
+
+  // Takes, changes or releases a lock. `wait`: on conflict, keeps the request until it can be granted or is cancelled by
+  // (session, waiter_id). A waiting request sent again under the same waiter_id takes its own place, with the new
+  // `granted`; the old one is dropped uncalled. An unlock fails only with kNoLocks (it would split a range at the limit).
+  // REQUIRES: request.start <= request.end
+  Outcome Set(Ino ino, LockOwner owner, const LockRequest& request, bool wait = false, GrantedFn granted = {},
+              uint64_t waiter_id = 0);
+
+  // F_GETLK: the conflicting lock with the lowest start; none when the request would be granted.
+  std::optional<HeldLock> Test(Ino ino, LockOwner owner, const LockRequest& request) const;
+
+  // Close: drops the owner's locks of the kind on the inode. Requests of a flock owner that still wait end with EINTR
+  // (its file description is gone); those of record locks go on, as another thread may be waiting.
+  void ReleaseOwner(Ino ino, LockOwner owner, bool flock);
+
+  // Drops everything of the session; its waiting requests end with EIO.
+  void ReleaseSession(SessionId session);
+
+  // False when no such request waits (any more).
+  bool CancelWaiter(SessionId session, uint64_t waiter_id);
+
+  // Sessions that hold a flock lock on the inode, each once.
+  std::vector<SessionId> FlockHolders(Ino ino) const;
+
+  // Ranges held and requests waiting.
+  size_t CountOf(SessionId session) const;
+  size_t waiters() const { return waiters_.size(); }
+
+  // What an owner, or everyone, holds on an inode (for status pages and tests).
+  std::vector<HeldLock> Held(Ino ino, bool flock) const;
+
+ private:
+  struct Range {
+    uint64_t end = 0;
+    LockType type = LockType::kRead;
+    uint32_t pid = 0;
+  };
+  using Ranges = std::map<uint64_t, Range>;  // by start; disjoint, neighbours of one type are merged
+  using Ticket = uint64_t;                   // of a waiting request; rises with time
+
+  struct InodeLocks {
+    std::map<LockOwner, Ranges> records;
+    std::map<LockOwner, Range> flocks;
+    std::set<Ticket> waiting;
+  };
+  struct Waiter {
+    Ino ino;
+    LockOwner owner;
+    LockRequest request;
+    GrantedFn granted;
+    uint64_t id = 0;
+  };
+  struct Session {
+    size_t held = 0;
+    std::map<Ino, size_t> inodes;        // ranges held there
+    std::map<uint64_t, Ticket> waiting;  // by waiter id
+    std::set<Ticket> tickets;
+  };
+  using Calls = std::vector<std::pair<GrantedFn, Status>>;
+
+  bool Blocked(const InodeLocks& locks, LockOwner owner, const LockRequest& request) const;
+  void ForEachBlocker(const InodeLocks& locks, LockOwner owner, const LockRequest& request,
+                      const std::function<bool(LockOwner, uint64_t start, const Range&)>& fn) const;
+  bool WouldDeadlock(const InodeLocks& locks, LockOwner owner, const LockRequest& request) const;
+
+  bool Apply(Ino ino, LockOwner owner, const LockRequest& request);
+  bool ApplyRecord(Ino ino, InodeLocks& locks, LockOwner owner, const LockRequest& request);
+  bool ApplyFlock(Ino ino, InodeLocks& locks, LockOwner owner, const LockRequest& request);
+  void Count(SessionId session, Ino ino, ptrdiff_t change);
+  bool Full(SessionId session) const;
+
+  void AddWaiter(Ino ino, LockOwner owner, const LockRequest& request, GrantedFn granted, uint64_t id);
+  Waiter TakeWaiter(Ticket ticket);
+  void GrantWaiters(Ino ino, Calls* calls);
+  void DropIfEmpty(Ino ino);
+  void DropIfEmpty(SessionId session);
+  static void Run(Calls calls);
+
+  const size_t limit_;
+  Ticket next_ticket_ = 1;
+  std::unordered_map<Ino, InodeLocks> inodes_;
+  std::unordered_map<SessionId, Session> sessions_;
+  std::map<Ticket, Waiter> waiters_;
+  std::map<LockOwner, std::set<Ticket>> record_waits_;  // which record locks an owner waits for
+};
+
+}  // namespace kfs::meta
