@@ -23,19 +23,19 @@ constexpr uint32_t kAclNoId = 0xffffffff;
 
 struct AclEntry {
   uint16_t tag = 0;
-  uint16_t perm = 0;         // rwx bits, 0 to 7
-  uint32_t id = kAclNoId;    // of kAclUser and kAclGroup entries
+  uint16_t perm = 0;       // rwx bits, 0 to 7
+  uint32_t id = kAclNoId;  // of kAclUser and kAclGroup entries
   bool operator==(const AclEntry&) const = default;
 };
-// In the canonical order: owner, users by id, owning group, groups by id, mask, other. An empty list means "no ACL".
+// In order: owner, users, owning group, groups, mask, other. An empty list means "no ACL".
 using Acl = std::vector<AclEntry>;
 
-// The value of system.posix_acl_access or system.posix_acl_default (version 2). A value with the header alone gives an
-// empty list (removes the ACL); entries out of order are sorted, as setfacl allows. EINVAL when malformed or invalid.
+// The value of system.posix_acl_access or system.posix_acl_default. A value with the header alone gives an empty list
+// (removes the ACL). EINVAL when malformed or not valid, EOPNOTSUPP when its version is not 2.
 Result<Acl> ParseAclXattr(std::string_view value);
 std::string FormatAclXattr(const Acl& acl);
 
-// Exactly one owner, group and other entry, a mask where named entries are, named ids not repeated, in order.
+// Exactly one owner, owning group and other entry, a mask where named entries are, in that order; else EINVAL.
 Status ValidateAcl(const Acl& acl);
 
 // The nine permission bits when the list says no more than a mode does (no named entries, no mask).
