@@ -33,6 +33,11 @@ struct Message {
 class Connection;
 using ConnectionPtr = std::shared_ptr<Connection>;
 
+// Count, errors and time of one op; read by status and metrics.
+struct OpStats {
+  uint64_t count = 0, errors = 0, micros = 0;
+};
+
 // A request that arrived and waits for its one answer. Dropped without an answer it answers EIO by itself.
 // May outlive the connection: answers then go nowhere. Loop's thread only.
 class IncomingCall {
@@ -55,11 +60,17 @@ class IncomingCall {
   void ReplySerialized(std::string_view body);  // an answer stored earlier
   void Fail(const Status& status, uint64_t detail = 0);
   bool answered() const { return answered_; }
+  // Counts the answer and the time since the call arrived.
+  void CountIn(std::shared_ptr<OpStats> stats) { stats_ = std::move(stats); }
 
  private:
+  void Answered(bool ok);
+
   ConnectionPtr connection_;
   Message message_;
   bool answered_ = false;
+  const MonoTime arrived_ = std::chrono::steady_clock::now();
+  std::shared_ptr<OpStats> stats_;
 };
 using IncomingCallPtr = std::shared_ptr<IncomingCall>;
 

@@ -33,7 +33,7 @@ struct FrameHeader {
 // Writes kFrameHeaderSize bytes.
 void EncodeHeader(const FrameHeader& header, char* out);
 
-// Reads and checks: magic, known flags, sequence number, limits, op. An error means that nothing after it on the connection can be
+// Reads and checks: magic, known flags, sequence number, limits (not the op). An error means that nothing after it on the connection can be
 // understood. REQUIRES: `in` has kFrameHeaderSize bytes.
 Result<FrameHeader> DecodeHeader(const char* in);
 

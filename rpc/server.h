@@ -18,11 +18,6 @@ struct ServerIdentity {
   std::string secret;
 };
 
-// Count, errors and time of each op; read by status and metrics.
-struct OpStats {
-  uint64_t count = 0, errors = 0, micros = 0;
-};
-
 class Server {
  public:
   using Handler = std::function<void(IncomingCallPtr)>;
@@ -53,7 +48,7 @@ class Server {
   void Stop();
 
   const std::unordered_set<ConnectionPtr>& connections() const;
-  const std::unordered_map<uint16_t, OpStats>& stats() const;
+  const std::unordered_map<uint16_t, std::shared_ptr<OpStats>>& stats() const;
   uint64_t bad_frames() const;  // connections ended for malformed input
 
  private:

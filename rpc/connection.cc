@@ -1,0 +1,429 @@
+#include "rpc/connection.h"
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <array>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <cstring>
+
+#include "common/crc32c.h"
+#include "common/limits.h"
+#include "common/log.h"
+#include "rpc/address.h"
+#include "rpc/event_loop_impl.h"
+
+namespace kfs {
+namespace {
+
+namespace asio = boost::asio;
+
+constexpr size_t kInputBuffer = 64u << 10;
+// What an unknown peer may make us hold before it has proved who it is.
+constexpr uint32_t kUngreetedBodyMax = 4096;
+// Answers that the peer does not fetch: reading pauses above this.
+constexpr size_t kOutputBytesMax = 16u << 20;
+constexpr int kIovMax = 64;
+
+Status Malformed(std::string why) { return Status(EPROTO, Code::kMalformed, std::move(why)); }
+
+}  // namespace
+
+struct Connection::Impl {
+  Impl(EventLoop& l, int fd, Handlers h)
+      : loop(l), descriptor(l.impl().context, fd), handlers(std::move(h)), peer(PeerAddress(fd)) {}
+
+  // One frame on its way out.
+  struct Outgoing {
+    std::shared_ptr<std::string> frame;
+    SharedBuffer payload;
+    size_t size() const { return frame->size() + (payload != nullptr ? payload->size() : 0); }
+  };
+
+  void StartRead();
+  void OnRead(const boost::system::error_code& error, size_t n);
+  bool ParseInput();
+  void Deliver(Message message);
+  void Send(Outgoing out);
+  void ScheduleFlush();
+  void Flush();
+  void Close(Status why);
+  bool MayRead() const { return in_service < kOpsInFlightMax && queued_bytes < kOutputBytesMax; }
+  void ResumeReading() {
+    if (paused && MayRead() && !closed) {
+      paused = false;
+      // Frames may already lie in the buffer. Not from within their own delivery.
+      loop.Post([weak = self->weak_from_this()] {
+        if (auto c = weak.lock(); c != nullptr && !c->impl_->closed && !c->impl_->reading) {
+          if (c->impl_->ParseInput()) c->impl_->StartRead();
+        }
+      });
+    }
+  }
+
+  EventLoop& loop;
+  asio::posix::stream_descriptor descriptor;
+  Handlers handlers;
+  const std::string peer;
+  Connection* self = nullptr;
+
+  // Input: [in_begin, in_end) of `input` is unparsed; a frame whose payload is larger is read straight into `partial`.
+  std::unique_ptr<char[]> input = std::make_unique<char[]>(kInputBuffer);
+  size_t in_begin = 0, in_end = 0;
+  bool have_header = false, have_body = false;
+  Message partial;
+  size_t partial_got = 0;  // of body or payload
+  bool reading = false, paused = false;
+
+  std::deque<Outgoing> output;
+  size_t output_offset = 0;  // bytes of output.front() already sent
+  size_t queued_bytes = 0;
+  bool flush_scheduled = false, waiting_writable = false, close_after_flush = false;
+  Status close_reason;
+
+  std::unordered_map<uint64_t, AnswerFn> pending;
+  uint64_t next_seq = 1;
+  size_t in_service = 0;
+  bool closed = false;
+  MonoTime last_received = std::chrono::steady_clock::now();
+};
+
+Connection::Connection(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) { impl_->self = this; }
+Connection::~Connection() = default;
+
+ConnectionPtr Connection::Adopt(EventLoop& loop, int fd, Handlers handlers) {
+  auto c = ConnectionPtr(new Connection(std::make_unique<Impl>(loop, fd, std::move(handlers))));
+  c->impl_->StartRead();
+  return c;
+}
+
+void Connection::Impl::StartRead() {
+  if (closed || reading) return;
+  if (!MayRead()) {
+    paused = true;
+    return;
+  }
+  if (in_begin == in_end) in_begin = in_end = 0;
+  if (in_end == kInputBuffer) {
+    std::memmove(input.get(), input.get() + in_begin, in_end - in_begin);
+    in_end -= in_begin;
+    in_begin = 0;
+  }
+  std::array<asio::mutable_buffer, 2> into;
+  size_t direct = 0;
+  if (have_body && in_begin == in_end) {
+    direct = partial.payload.size() - partial_got;
+    into[0] = asio::mutable_buffer(partial.payload.data() + partial_got, direct);
+  } else if (have_header && !have_body && in_begin == in_end) {
+    direct = partial.body.size() - partial_got;
+    into[0] = asio::mutable_buffer(partial.body.data() + partial_got, direct);
+  }
+  into[1] = asio::mutable_buffer(input.get() + in_end, kInputBuffer - in_end);
+  reading = true;
+  descriptor.async_read_some(into, [c = self->shared_from_this(), direct](const boost::system::error_code& error, size_t n) {
+    Impl& impl = *c->impl_;
+    impl.reading = false;
+    if (impl.closed) return;
+    if (!error) {
+      size_t into_partial = std::min(n, direct);
+      impl.partial_got += into_partial;
+      impl.in_end += n - into_partial;
+    }
+    impl.OnRead(error, n);
+  });
+}
+
+void Connection::Impl::OnRead(const boost::system::error_code& error, size_t n) {
+  if (error || n == 0) {
+    if (error == asio::error::operation_aborted) return;
+    bool eof = n == 0 && (!error || error == asio::error::eof);
+    Close(eof ? Status(ECONNRESET, Code::kConnectionLost, peer + " closed the connection")
+              : Status(ECONNRESET, Code::kConnectionLost, peer + ": " + error.message()));
+    return;
+  }
+  last_received = std::chrono::steady_clock::now();
+  if (ParseInput()) StartRead();
+}
+
+// Delivers the complete frames that lie in the buffer. False when the connection was closed or reading is paused.
+bool Connection::Impl::ParseInput() {
+  auto keep = self->shared_from_this();
+  while (!closed) {
+    if (!MayRead()) {
+      paused = true;
+      return false;
+    }
+    if (!have_header) {
+      if (in_end - in_begin < kFrameHeaderSize) {
+        if (kInputBuffer - in_begin < kFrameHeaderSize) {
+          std::memmove(input.get(), input.get() + in_begin, in_end - in_begin);
+          in_end -= in_begin;
+          in_begin = 0;
+        }
+        return true;
+      }
+      auto header = DecodeHeader(input.get() + in_begin);
+      if (header.ok() && !self->greeted && (header->body_size > kUngreetedBodyMax || header->payload_size != 0)) {
+        header = Malformed("a large frame before the greeting");
+      }
+      if (!header.ok()) {
+        Close(header.status());
+        return false;
+      }
+      in_begin += kFrameHeaderSize;
+      partial.header = *header;
+      partial.body.resize(header->body_size);
+      have_header = true;
+      have_body = false;
+      partial_got = 0;
+    }
+    auto take = [&](char* to, size_t size) {
+      size_t n = std::min(size - partial_got, in_end - in_begin);
+      if (n != 0) std::memcpy(to + partial_got, input.get() + in_begin, n);
+      partial_got += n;
+      in_begin += n;
+      return partial_got == size;
+    };
+    if (!have_body) {
+      if (!take(partial.body.data(), partial.body.size())) return true;
+      if (Crc32c(partial.body.data(), partial.body.size()) != partial.header.body_crc) {
+        Close(Malformed("a frame's body does not match its checksum"));
+        return false;
+      }
+      have_body = true;
+      partial_got = 0;
+      partial.payload = Buffer(partial.header.payload_size);
+    }
+    if (!take(partial.payload.data(), partial.payload.size())) return true;
+    have_header = have_body = false;
+    Message message = std::move(partial);
+    partial = Message();
+    Deliver(std::move(message));
+  }
+  return false;
+}
+
+void Connection::Impl::Deliver(Message message) {
+  if ((message.header.flags & kFlagReply) == 0) {
+    ++in_service;
+    handlers.on_request(std::make_shared<IncomingCall>(self->shared_from_this(), std::move(message)));
+    return;
+  }
+  auto found = pending.find(message.header.seq);
+  if (found == pending.end()) {
+    // Late answers to calls that were forgotten are in order; numbers that were never given out are not.
+    if (message.header.seq >= next_seq) Close(Malformed("an answer that nobody asked for"));
+    return;
+  }
+  AnswerFn done = std::move(found->second);
+  pending.erase(found);
+  Answer answer;
+  if ((message.header.flags & kFlagError) != 0) {
+    pb::ErrorReply error;
+    if (!error.ParseFromString(message.body) || error.err() <= 0) {
+      Close(Malformed("an error that cannot be understood"));
+      answer.status = Malformed("an error that cannot be understood");
+    } else {
+      answer.status = Status(error.err(), static_cast<Code>(error.code()), error.message());
+      answer.detail = error.detail();
+    }
+  } else {
+    answer.body = std::move(message.body);
+    answer.payload = std::move(message.payload);
+  }
+  done(std::move(answer));
+}
+
+void Connection::Impl::Send(Outgoing out) {
+  if (closed) return;
+  queued_bytes += out.size();
+  output.push_back(std::move(out));
+  ScheduleFlush();
+}
+
+void Connection::Impl::ScheduleFlush() {
+  if (flush_scheduled || waiting_writable) return;
+  flush_scheduled = true;
+  loop.AtTickEnd([weak = self->weak_from_this()] {
+    if (auto c = weak.lock()) {
+      c->impl_->flush_scheduled = false;
+      c->impl_->Flush();
+    }
+  });
+}
+
+void Connection::Impl::Flush() {
+  auto keep = self->shared_from_this();
+  while (!closed && !output.empty()) {
+    iovec iov[kIovMax];
+    int count = 0;
+    size_t skip = output_offset;
+    auto add = [&](const char* data, size_t size) {
+      if (skip >= size) {
+        skip -= size;
+        return;
+      }
+      iov[count++] = {const_cast<char*>(data) + skip, size - skip};
+      skip = 0;
+    };
+    for (auto& out : output) {
+      if (count + 2 > kIovMax) break;
+      add(out.frame->data(), out.frame->size());
+      if (out.payload != nullptr) add(out.payload->data(), out.payload->size());
+    }
+    msghdr message{};
+    message.msg_iov = iov;
+    message.msg_iovlen = static_cast<size_t>(count);
+    ssize_t n = sendmsg(descriptor.native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        waiting_writable = true;
+        descriptor.async_wait(asio::posix::stream_descriptor::wait_write,
+                              [c = keep](const boost::system::error_code& error) {
+                                c->impl_->waiting_writable = false;
+                                if (!error) c->impl_->Flush();
+                              });
+        return;
+      }
+      Close(Status(ECONNRESET, Code::kConnectionLost, peer + ": " + ErrnoText(errno)));
+      return;
+    }
+    queued_bytes -= static_cast<size_t>(n);
+    output_offset += static_cast<size_t>(n);
+    while (!output.empty() && output_offset >= output.front().size()) {
+      output_offset -= output.front().size();
+      output.pop_front();
+    }
+  }
+  if (closed) return;
+  if (close_after_flush) {
+    Close(close_reason);
+    return;
+  }
+  ResumeReading();
+}
+
+void Connection::Impl::Close(Status why) {
+  if (closed) return;
+  closed = true;
+  auto keep = self->shared_from_this();
+  boost::system::error_code ignored;
+  descriptor.close(ignored);
+  output.clear();
+  auto calls = std::move(pending);
+  pending.clear();
+  for (auto& [seq, done] : calls) {
+    done(Answer{.status = Status(EIO, Code::kConnectionLost, why.message()), .detail = 0, .body = {}, .payload = {}});
+  }
+  if (handlers.on_close) handlers.on_close(why);
+  handlers = {};
+}
+
+uint64_t Connection::Call(Op op, const google::protobuf::MessageLite& request, SharedBuffer payload, AnswerFn done) {
+  size_t payload_size = payload != nullptr ? payload->size() : 0;
+  return CallEncoded(std::make_shared<std::string>(EncodeFrame(op, 0, 1, request, payload_size)), std::move(payload),
+                     std::move(done));
+}
+
+uint64_t Connection::CallEncoded(std::shared_ptr<std::string> frame, SharedBuffer payload, AnswerFn done) {
+  uint64_t seq = impl_->next_seq++;
+  if (impl_->closed) {
+    // Never from within the caller.
+    impl_->loop.Post([done = std::move(done), peer = impl_->peer] {
+      done(Answer{.status = Status(EIO, Code::kConnectionLost, peer + ": connection closed"),
+                  .detail = 0,
+                  .body = {},
+                  .payload = {}});
+    });
+    return seq;
+  }
+  SetFrameSeq(*frame, seq);
+  impl_->pending.emplace(seq, std::move(done));
+  impl_->Send({std::move(frame), std::move(payload)});
+  return seq;
+}
+
+void Connection::Forget(uint64_t seq) { impl_->pending.erase(seq); }
+void Connection::Close(Status why) { impl_->Close(std::move(why)); }
+
+void Connection::CloseAfterFlush(Status why) {
+  if (impl_->closed || impl_->close_after_flush) return;
+  impl_->close_after_flush = true;
+  impl_->close_reason = std::move(why);
+  impl_->ScheduleFlush();
+}
+
+bool Connection::closed() const { return impl_->closed; }
+EventLoop& Connection::loop() { return impl_->loop; }
+const std::string& Connection::peer_address() const { return impl_->peer; }
+MonoTime Connection::last_received() const { return impl_->last_received; }
+size_t Connection::calls_pending() const { return impl_->pending.size(); }
+size_t Connection::requests_in_service() const { return impl_->in_service; }
+size_t Connection::bytes_queued() const { return impl_->queued_bytes; }
+
+IncomingCall::IncomingCall(ConnectionPtr connection, Message message)
+    : connection_(std::move(connection)), message_(std::move(message)) {}
+
+IncomingCall::~IncomingCall() {
+  if (!answered_) Fail(Status(EIO, std::string(OpName(op())) + " was dropped by the server"));
+}
+
+void IncomingCall::Answered(bool ok) {
+  answered_ = true;
+  --connection_->impl_->in_service;
+  if (stats_ == nullptr) return;
+  ++stats_->count;
+  if (!ok) ++stats_->errors;
+  auto taken = std::chrono::steady_clock::now() - arrived_;
+  stats_->micros += static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(taken).count());
+}
+
+bool IncomingCall::Parse(google::protobuf::MessageLite* request) {
+  if (request->ParseFromString(message_.body)) return true;
+  Fail(Status(EINVAL, Code::kMalformed, std::string(OpName(op())) + ": the request cannot be understood"));
+  return false;
+}
+
+void IncomingCall::Reply(const google::protobuf::MessageLite& reply, Buffer payload) {
+  if (answered_) return;
+  Answered(true);
+  auto& c = *connection_->impl_;
+  auto frame = std::make_shared<std::string>(EncodeFrame(op(), kFlagReply, message_.header.seq, reply, payload.size()));
+  SharedBuffer shared = payload.empty() ? nullptr : std::make_shared<const Buffer>(std::move(payload));
+  c.Send({std::move(frame), std::move(shared)});
+  c.ResumeReading();
+}
+
+void IncomingCall::ReplySerialized(std::string_view body) {
+  if (answered_) return;
+  Answered(true);
+  auto& c = *connection_->impl_;
+  auto frame = std::make_shared<std::string>(kFrameHeaderSize + body.size(), '\0');
+  std::memcpy(frame->data() + kFrameHeaderSize, body.data(), body.size());
+  EncodeHeader({.op = message_.header.op,
+                .flags = kFlagReply,
+                .seq = message_.header.seq,
+                .body_size = static_cast<uint32_t>(body.size()),
+                .payload_size = 0,
+                .body_crc = Crc32c(body.data(), body.size())},
+               frame->data());
+  c.Send({std::move(frame), nullptr});
+  c.ResumeReading();
+}
+
+void IncomingCall::Fail(const Status& status, uint64_t detail) {
+  if (answered_) return;
+  Answered(false);
+  auto& c = *connection_->impl_;
+  pb::ErrorReply error;
+  error.set_err(status.err());
+  error.set_code(static_cast<uint32_t>(status.code()));
+  error.set_message(status.message());
+  error.set_detail(detail);
+  c.Send({std::make_shared<std::string>(EncodeFrame(op(), kFlagReply | kFlagError, message_.header.seq, error, 0)), nullptr});
+  c.ResumeReading();
+}
+
+}  // namespace kfs
