@@ -23,7 +23,7 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   Impl(EventLoop& l, ServerIdentity i) : loop(l), identity(std::move(i)) {}
 
   void Accept();
-  void OnRequest(const ConnectionPtr& c, IncomingCallPtr call);
+  void OnRequest(IncomingCallPtr call);
   void OnHello(IncomingCallPtr call);
   void OnHelloProof(IncomingCallPtr call);
   void OnClose(const ConnectionPtr& c, const Status& why);
@@ -124,7 +124,7 @@ void Server::Impl::Accept() {
     auto c = Connection::Adopt(loop, fd,
                                {.on_request =
                                     [impl](IncomingCallPtr call) {
-                                      if (auto self = impl.lock()) self->OnRequest(call->connection(), std::move(call));
+                                      if (auto self = impl.lock()) self->OnRequest(std::move(call));
                                     },
                                 .on_close =
                                     [impl, slot](Status why) {
@@ -158,7 +158,8 @@ void Server::Impl::OnClose(const ConnectionPtr& c, const Status& why) {
   if (c->greeted && on_disconnect) on_disconnect(c);
 }
 
-void Server::Impl::OnRequest(const ConnectionPtr& c, IncomingCallPtr call) {
+void Server::Impl::OnRequest(IncomingCallPtr call) {
+  const ConnectionPtr c = call->connection();
   if (c->greeted) return Dispatch(std::move(call));
   switch (call->op()) {
     case Op::kHello: return OnHello(std::move(call));
@@ -173,7 +174,7 @@ void Server::Impl::OnRequest(const ConnectionPtr& c, IncomingCallPtr call) {
 void Server::Impl::OnHello(IncomingCallPtr call) {
   pb::HelloRequest hello;
   if (!call->Parse(&hello)) return;
-  auto& c = call->connection();
+  const ConnectionPtr c = call->connection();
   auto refuse = [&](Code code, const std::string& why) {
     KFS_LOG(warn, "server.greeting_refused peer={} host={} reason=\"{}\"", c->peer_address(), hello.host(), why);
     call->Fail(Status(code == Code::kMalformed ? EPROTO : EACCES, code, why));
@@ -208,7 +209,7 @@ void Server::Impl::OnHello(IncomingCallPtr call) {
 void Server::Impl::OnHelloProof(IncomingCallPtr call) {
   pb::HelloProofRequest request;
   if (!call->Parse(&request)) return;
-  auto& c = call->connection();
+  const ConnectionPtr c = call->connection();
   auto g = greetings.find(c.get());
   if (g == greetings.end() || g->second.server_nonce.empty() ||
       !EqualConstantTime(request.proof(),

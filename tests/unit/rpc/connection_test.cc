@@ -1,0 +1,159 @@
+#include "rpc/connection.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/limits.h"
+#include "tests/unit/rpc/rpc_fixture.h"
+
+namespace kfs {
+namespace {
+
+using ConnectionTest = RpcFixture;
+
+// A peer that speaks bytes: what a hostile or broken one would send.
+class RawPeer {
+ public:
+  explicit RawPeer(EventLoop& loop, bool greeted) {
+    int fds[2];
+    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    EXPECT_EQ(fcntl(fds[1], F_SETFL, O_NONBLOCK), 0);
+    fd_ = fds[0];
+    OnLoop(loop, [&] {
+      connection = Connection::Adopt(
+          loop, fds[1],
+          {.on_request = [this](IncomingCallPtr call) { calls.push_back(std::move(call)); },
+           .on_close = [this](Status why) { closed.set_value(why); }});
+      connection->greeted = greeted;
+    });
+  }
+  ~RawPeer() { close(fd_); }
+  void Send(const std::string& bytes) { ASSERT_EQ(write(fd_, bytes.data(), bytes.size()), ssize_t(bytes.size())); }
+  Status WaitClosed() { return closed.get_future().get(); }
+
+  ConnectionPtr connection;
+  std::vector<IncomingCallPtr> calls;
+  std::promise<Status> closed;
+
+ private:
+  int fd_;
+};
+
+TEST_F(ConnectionTest, MalformedHeaderClosesTheConnection) {
+  RawPeer peer(server_thread_.loop(), true);
+  peer.Send(std::string(kFrameHeaderSize, 'x'));
+  EXPECT_EQ(peer.WaitClosed().code(), Code::kMalformed);
+}
+
+TEST_F(ConnectionTest, BodyThatDoesNotMatchItsChecksumClosesTheConnection) {
+  RawPeer peer(server_thread_.loop(), true);
+  pb::ReadlinkRequest request;
+  request.set_ino(300);
+  std::string frame = EncodeFrame(Op::kReadlink, 0, 1, request, 0);
+  frame.back() ^= 1;
+  peer.Send(frame);
+  EXPECT_EQ(peer.WaitClosed().code(), Code::kMalformed);
+  EXPECT_TRUE(peer.calls.empty());
+}
+
+TEST_F(ConnectionTest, AnswerNobodyAskedForClosesTheConnection) {
+  RawPeer peer(server_thread_.loop(), true);
+  peer.Send(EncodeFrame(Op::kReadlink, kFlagReply, 99, pb::ReadlinkReply(), 0));
+  EXPECT_EQ(peer.WaitClosed().code(), Code::kMalformed);
+}
+
+TEST_F(ConnectionTest, LargeFrameBeforeTheGreetingIsRefused) {
+  RawPeer peer(server_thread_.loop(), false);
+  std::string bytes(kFrameHeaderSize, '\0');
+  EncodeHeader({.op = 1, .seq = 1, .payload_size = 4096}, bytes.data());
+  peer.Send(bytes);
+  EXPECT_EQ(peer.WaitClosed().code(), Code::kMalformed);
+}
+
+TEST_F(ConnectionTest, FramesArriveHoweverTheBytesAreCut) {
+  RawPeer peer(server_thread_.loop(), true);
+  std::string bytes;
+  for (uint64_t i = 1; i <= 20; ++i) {
+    pb::SymlinkRequest request;
+    request.set_target(std::string(i * 7, 't'));
+    std::string frame = EncodeFrame(Op::kSymlink, 0, i, request, i * 1000);
+    bytes += frame + std::string(i * 1000, static_cast<char>('a' + i));
+  }
+  for (size_t at = 0; at < bytes.size();) {
+    size_t n = std::min<size_t>(bytes.size() - at, 1 + at % 977);
+    peer.Send(bytes.substr(at, n));
+    at += n;
+  }
+  auto count = [&] {
+    size_t n = 0;
+    OnLoop(server_thread_.loop(), [&] { n = peer.calls.size(); });
+    return n;
+  };
+  while (count() < 20) std::this_thread::yield();
+  OnLoop(server_thread_.loop(), [&] {
+    for (size_t i = 0; i < 20; ++i) {
+      pb::SymlinkRequest request;
+      ASSERT_TRUE(peer.calls[i]->Parse(&request));
+      EXPECT_EQ(request.target().size(), (i + 1) * 7);
+      EXPECT_EQ(peer.calls[i]->payload().view(), std::string((i + 1) * 1000, static_cast<char>('a' + i + 1)));
+    }
+    peer.calls.clear();
+    peer.connection->Close(Status(ECANCELED, "test"));
+  });
+  EXPECT_EQ(peer.WaitClosed().err(), ECANCELED);
+}
+
+TEST_F(ConnectionTest, LargePayloadsGoBothWays) {
+  MakeClient(ClientOptions());
+  pb::ChunkReadRequest read;
+  read.set_length(1u << 20);
+  auto a = Send<rpc::ChunkRead>(read);
+  auto payload = std::make_shared<const Buffer>(Buffer::Copy(std::string(3u << 20, 'w').data(), 3u << 20));
+  auto b = Send<rpc::ChunkWrite>(pb::ChunkWriteRequest(), {}, true, payload);
+  EXPECT_EQ(a.get().payload.view(), std::string(1u << 20, 'r'));
+  pb::ChunkWriteReply reply;
+  ASSERT_TRUE(ParseAnswer(b.get(), &reply).ok());
+  EXPECT_EQ(reply.allocated(), 3u << 20);
+}
+
+TEST_F(ConnectionTest, DroppedCallAnswersByItself) {
+  MakeClient(ClientOptions());
+  auto a = Send<rpc::Statfs>(pb::StatfsRequest());
+  for (;;) {
+    bool held = false;
+    OnLoop(server_thread_.loop(), [&] {
+      held = !held_.empty();
+      held_.clear();
+    });
+    if (held) break;
+  }
+  EXPECT_EQ(a.get().status.err(), EIO);
+}
+
+TEST_F(ConnectionTest, ReadingPausesWhenTooManyRequestsAreInService) {
+  MakeClient(ClientOptions());
+  std::vector<std::future<Answer>> answers;
+  constexpr size_t kMore = kOpsInFlightMax + 100;
+  for (size_t i = 0; i < kMore; ++i) answers.push_back(Send<rpc::Statfs>(pb::StatfsRequest()));
+  auto held = [&] {
+    size_t n = 0;
+    OnLoop(server_thread_.loop(), [&] { n = held_.size(); });
+    return n;
+  };
+  while (held() < kOpsInFlightMax) std::this_thread::yield();
+  EXPECT_EQ(held(), kOpsInFlightMax);
+  size_t answered = 0;
+  while (answered < kMore) {
+    OnLoop(server_thread_.loop(), [&] {
+      auto batch = std::move(held_);
+      held_.clear();
+      for (auto& call : batch) call->Reply(pb::StatfsReply());
+      answered += batch.size();
+    });
+  }
+  for (auto& a : answers) EXPECT_TRUE(a.get().status.ok());
+}
+
+}  // namespace
+}  // namespace kfs
