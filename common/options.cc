@@ -5,6 +5,18 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
+#include <stdexcept>
+
+// The parser's assertions fail for some malformed files, and are undefined behaviour with NDEBUG: make them errors.
+constexpr void TomlAssert(bool holds) {
+  if (!holds) throw std::runtime_error("malformed TOML");
+}
+#include <toml++/impl/preprocessor.h>
+#undef TOML_ASSERT
+#undef TOML_ASSERT_ASSUME
+#define TOML_ASSERT(expr) TomlAssert(static_cast<bool>(expr))
+#define TOML_ASSERT_ASSUME(expr) TOML_ASSERT(expr)
 #include <toml++/toml.h>
 
 namespace kfs {
@@ -89,7 +101,9 @@ Status Option<T>::Parse(const std::string& text) {
       if (!ParseInt(text, &v)) return BadValue(*this, text, "wants a whole number (suffix K, M, G or T allowed)");
     } else {
       auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), v);
-      if (ec != std::errc() || end != text.data() + text.size()) return BadValue(*this, text, "wants a number");
+      if (ec != std::errc() || end != text.data() + text.size() || !std::isfinite(v)) {
+        return BadValue(*this, text, "wants a number");
+      }
     }
     if (bounded_ && (v < min_ || v > max_)) return BadValue(*this, text, "out of bounds, must be " + Bounds());
     value_ = v;
@@ -152,6 +166,8 @@ Status OptionSet::LoadFile(const std::string& path) {
     }
   } catch (const toml::parse_error& e) {
     return Status(EINVAL, fmt::format("{}:{}: {}", path, e.source().begin.line, e.description()));
+  } catch (const std::exception& e) {
+    return Status(EINVAL, fmt::format("{}: {}", path, e.what()));
   }
   return {};
 }

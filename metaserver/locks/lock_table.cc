@@ -10,7 +10,7 @@ namespace {
 
 // Owners looked at for one EDEADLK answer. Beyond it the request waits: a circle of so many can still be broken by a
 // signal, while an endless search would hold up everyone.
-constexpr size_t kDeadlockSearchMax = 4096;
+constexpr size_t kDeadlockSearchMax = 1024;
 
 bool Conflict(LockType a, LockType b) { return a == LockType::kWrite || b == LockType::kWrite; }
 
@@ -251,10 +251,12 @@ LockTable::Outcome LockTable::Set(Ino ino, LockOwner owner, const LockRequest& r
   }
   Outcome outcome = Outcome::kGranted;
   InodeLocks& locks = inodes_[ino];
+  bool freed = request.type != LockType::kWrite;  // an unlock, or perhaps a write lock turned into a read lock
   if (request.flock && request.type != LockType::kUnlock) {
     auto own = locks.flocks.find(owner);
     if (own != locks.flocks.end() && own->second.type != request.type) {
       ApplyFlock(ino, locks, owner, {.type = LockType::kUnlock, .flock = true});
+      freed = true;
     }
   }
   if (!Blocked(locks, owner, request)) {
@@ -270,7 +272,7 @@ LockTable::Outcome LockTable::Set(Ino ino, LockOwner owner, const LockRequest& r
     outcome = Outcome::kWaiting;
   }
   Calls calls;
-  GrantWaiters(ino, &calls);
+  if (freed) GrantWaiters(ino, &calls);
   DropIfEmpty(ino);
   DropIfEmpty(owner.session);
   Run(std::move(calls));
