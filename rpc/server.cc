@@ -31,7 +31,7 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   void Dispatch(IncomingCallPtr call);
 
   EventLoop& loop;
-  const ServerIdentity identity;
+  ServerIdentity identity;
   int listen_fd = -1;
   std::string address;
   std::unique_ptr<EventLoop::Watch> watch;
@@ -74,6 +74,7 @@ Status Server::Listen(const std::string& address) {
 }
 
 std::string Server::address() const { return impl_->address; }
+void Server::SetClusterId(std::string cluster_id) { impl_->identity.cluster_id = std::move(cluster_id); }
 void Server::Handle(Op op, Handler handler) { impl_->handlers[static_cast<uint16_t>(op)] = std::move(handler); }
 void Server::OnDisconnect(std::function<void(const ConnectionPtr&)> fn) { impl_->on_disconnect = std::move(fn); }
 void Server::Dispatch(IncomingCallPtr call) { impl_->Dispatch(std::move(call)); }

@@ -29,6 +29,9 @@ class Server {
   Status Listen(const std::string& address);
   std::string address() const;  // with the port taken
 
+  // For a server that learns its cluster later; greetings from then on say it.
+  void SetClusterId(std::string cluster_id);
+
   // One handler an op. A request for an op without one is answered with EOPNOTSUPP.
   void Handle(Op op, Handler handler);
   // Typed: parses first. fn(IncomingCallPtr, const Request&). REQUIRES: the request is not needed after fn returns.
