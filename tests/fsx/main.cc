@@ -1,5 +1,6 @@
 // kfs-fsx: random operations on a few files, each result compared with a model in memory.
-// The parent makes the model in shared memory and forks the processes; the first that finds a difference ends the run.
+// The parent makes the model in shared memory and forks the processes; the first that finds a difference ends
+// the run.
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -33,7 +34,8 @@ void RunChild(const Options& options, kfs::fsx::SharedState& shared, uint32_t pr
   tester.Run();
 }
 
-// Waits for all; a failure of one ends the others (they would wait for its mutex). Returns true if all succeeded.
+// Waits for all; a failure of one ends the others (they would wait for its mutex). Returns true if all
+// succeeded.
 bool WaitForAll(std::vector<pid_t> children) {
   bool good = true;
   for (size_t left = children.size(); left > 0; --left) {
@@ -44,7 +46,8 @@ bool WaitForAll(std::vector<pid_t> children) {
       if (child == ended) child = 0;
     }
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) continue;
-    if (WIFSIGNALED(status) && good) std::fprintf(stderr, "kfs-fsx: a process ended by signal %d\n", WTERMSIG(status));
+    if (WIFSIGNALED(status) && good)
+      std::fprintf(stderr, "kfs-fsx: a process ended by signal %d\n", WTERMSIG(status));
     good = false;
     for (pid_t child : children) {
       if (child != 0) kill(child, SIGKILL);
@@ -57,7 +60,8 @@ bool WaitForAll(std::vector<pid_t> children) {
 
 int main(int argc, char** argv) {
   Options options = kfs::fsx::ParseOptions(argc, argv);
-  std::printf("kfs-fsx: seed %" PRIu64 " (repeat with: kfs-fsx %s)\n", options.seed, kfs::fsx::Describe(options).c_str());
+  std::printf("kfs-fsx: seed %" PRIu64 " (repeat with: kfs-fsx %s)\n", options.seed,
+              kfs::fsx::Describe(options).c_str());
   std::fflush(stdout);
   uint32_t features = kfs::fsx::ProbeFeatures(options.dirs[0], options);
   kfs::fsx::SharedState shared(options);
@@ -78,7 +82,8 @@ int main(int argc, char** argv) {
   }
   bool good = WaitForAll(children);
   if (good) {
-    for (uint32_t i = 0; i < options.files; ++i) unlink((options.dirs[0] + "/fsx." + std::to_string(i)).c_str());
+    for (uint32_t i = 0; i < options.files; ++i)
+      unlink((options.dirs[0] + "/fsx." + std::to_string(i)).c_str());
     std::printf("kfs-fsx: %" PRIu64 " operations, no difference\n", shared.log().count());
   }
   return good ? 0 : 1;

@@ -20,7 +20,9 @@ class Model {
   uint64_t size() const { return *size_; }
   uint64_t base() const { return base_; }
   uint64_t end() const { return base_ + window_size_; }
-  uint8_t At(uint64_t offset) const { return offset < base_ || offset >= end() ? 0 : window_[offset - base_]; }
+  uint8_t At(uint64_t offset) const {
+    return offset < base_ || offset >= end() ? 0 : window_[offset - base_];
+  }
 
   // REQUIRES: [offset, offset + length) lies in the window.
   void Write(uint64_t offset, const uint8_t* data, uint64_t length);

@@ -17,7 +17,8 @@ void OpLog::Print(FILE* out) const {
   uint64_t end = next_.load();
   uint64_t begin = end > kPrinted ? end - kPrinted : 0;
   std::fprintf(out, "last %" PRIu64 " operations, the newest at the end:\n", end - begin);
-  for (uint64_t i = begin; i < end; ++i) std::fprintf(out, "  %8" PRIu64 "  %s\n", i, lines_[i % kEntries].data());
+  for (uint64_t i = begin; i < end; ++i)
+    std::fprintf(out, "  %8" PRIu64 "  %s\n", i, lines_[i % kEntries].data());
 }
 
 }  // namespace kfs::fsx

@@ -8,8 +8,9 @@
 
 namespace kfs::fsx {
 
-// The last operations of all processes, for the report of a difference. Lies in shared memory; every process appends.
-// A slot that is overwritten while it is printed shows a mixed line: the log explains a failure, it does not decide one.
+// The last operations of all processes, for the report of a difference. Lies in shared memory; every process
+// appends. A slot that is overwritten while it is printed shows a mixed line: the log explains a failure, it
+// does not decide one.
 class OpLog {
  public:
   static constexpr uint64_t kEntries = 64;

@@ -8,11 +8,12 @@
 namespace kfs::fsx {
 
 struct Options {
-  // Process i works in dirs[i % dirs.size()]. Several directories must show the same files (mounts of one volume).
+  // Process i works in dirs[i % dirs.size()]. Several directories must show the same files (mounts of one
+  // volume).
   std::vector<std::string> dirs;
-  uint64_t ops = 10000;    // by each process
-  uint64_t seconds = 0;    // stop earlier after this long; 0: no limit
-  uint64_t seed = 0;       // chosen from the clock unless given
+  uint64_t ops = 10000;  // by each process
+  uint64_t seconds = 0;  // stop earlier after this long; 0: no limit
+  uint64_t seed = 0;     // chosen from the clock unless given
   uint32_t files = 2;
   uint32_t processes = 1;  // all work on the same files
   uint64_t max_size_bytes = 256 << 10;

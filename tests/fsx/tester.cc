@@ -19,13 +19,15 @@ namespace kfs::fsx {
 namespace {
 
 constexpr uint64_t kPage = 4096;
-constexpr uint64_t kChunk = 64 << 20;  // KFS splits files here
+constexpr uint64_t kChunk = 64 << 20;         // KFS splits files here
 constexpr uint64_t kVerifyMargin = 64 << 10;  // of the hole below the window, read by a full check
 
 uint64_t AlignDown(uint64_t value) { return value & ~(kPage - 1); }
 uint64_t AlignUp(uint64_t value) { return AlignDown(value + kPage - 1); }
 
-bool Missing(int result) { return result < 0 && (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL || errno == ENODEV); }
+bool Missing(int result) {
+  return result < 0 && (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL || errno == ENODEV);
+}
 
 }  // namespace
 
@@ -40,15 +42,19 @@ uint32_t ProbeFeatures(const std::string& dir, const Options& options) {
   bool complete = true;
   auto note = [&](uint32_t feature, bool missing, const char* name) {
     if (!missing) found |= feature;
-    if (missing) std::fprintf(stderr, "kfs-fsx: %s is not supported in %s: %s\n", name, dir.c_str(), std::strerror(errno));
+    if (missing)
+      std::fprintf(stderr, "kfs-fsx: %s is not supported in %s: %s\n", name, dir.c_str(),
+                   std::strerror(errno));
     complete &= !missing;
   };
-  note(kPunchHole, Missing(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, kPage)), "punch hole");
+  note(kPunchHole, Missing(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, kPage)),
+       "punch hole");
   note(kZeroRange, Missing(fallocate(fd, FALLOC_FL_ZERO_RANGE, 0, kPage)), "zero range");
   note(kKeepSize, Missing(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, kPage)), "fallocate keep-size");
   note(kAllocate, Missing(fallocate(fd, 0, 0, kPage)), "fallocate");
   off64_t from = 0, to = static_cast<off64_t>(2 * kPage);
-  note(kCopyRange, Missing(static_cast<int>(copy_file_range(fd, &from, fd, &to, kPage, 0))), "copy_file_range");
+  note(kCopyRange, Missing(static_cast<int>(copy_file_range(fd, &from, fd, &to, kPage, 0))),
+       "copy_file_range");
   int direct = open(path.c_str(), O_RDWR | O_DIRECT);
   note(kDirect, Missing(direct), "O_DIRECT");
   if (direct >= 0) close(direct);
@@ -141,14 +147,17 @@ void Tester::Step(const OpKind& kind) {
 
 void Tester::Pread() {
   Range r = RandomRange();
-  if (Random(8) == 0 && options_.base_bytes > 0) r.offset = Random(options_.base_bytes);  // the hole below the window
-  shared_.log().Append("p%u f%u pread         offset=%" PRIu64 " length=%" PRIu64, process_, current_, r.offset, r.length);
+  if (Random(8) == 0 && options_.base_bytes > 0)
+    r.offset = Random(options_.base_bytes);  // the hole below the window
+  shared_.log().Append("p%u f%u pread         offset=%" PRIu64 " length=%" PRIu64, process_, current_,
+                       r.offset, r.length);
   PreadAndCompare(r.offset, r.length, "pread");
 }
 
 void Tester::Read() {
   Range r = RandomRange();
-  shared_.log().Append("p%u f%u read          offset=%" PRIu64 " length=%" PRIu64, process_, current_, r.offset, r.length);
+  shared_.log().Append("p%u f%u read          offset=%" PRIu64 " length=%" PRIu64, process_, current_,
+                       r.offset, r.length);
   if (lseek(handle().fd, static_cast<off_t>(r.offset), SEEK_SET) < 0) Fail("lseek: %s", std::strerror(errno));
   ssize_t n = read(handle().fd, buffer_, r.length);
   if (n < 0) Fail("read: %s", std::strerror(errno));
@@ -159,7 +168,8 @@ void Tester::Read() {
 
 void Tester::Write() {
   Range r = RandomRange();
-  shared_.log().Append("p%u f%u write         offset=%" PRIu64 " length=%" PRIu64, process_, current_, r.offset, r.length);
+  shared_.log().Append("p%u f%u write         offset=%" PRIu64 " length=%" PRIu64, process_, current_,
+                       r.offset, r.length);
   FillBuffer(r.length);
   if (lseek(handle().fd, static_cast<off_t>(r.offset), SEEK_SET) < 0) Fail("lseek: %s", std::strerror(errno));
   ssize_t n = write(handle().fd, buffer_, r.length);
@@ -169,7 +179,8 @@ void Tester::Write() {
 
 void Tester::Pwrite() {
   Range r = RandomRange();
-  shared_.log().Append("p%u f%u pwrite        offset=%" PRIu64 " length=%" PRIu64, process_, current_, r.offset, r.length);
+  shared_.log().Append("p%u f%u pwrite        offset=%" PRIu64 " length=%" PRIu64, process_, current_,
+                       r.offset, r.length);
   FillBuffer(r.length);
   ssize_t n = pwrite(handle().fd, buffer_, r.length, static_cast<off_t>(r.offset));
   if (n != static_cast<ssize_t>(r.length)) Fail("pwrite: returned %zd (%s)", n, std::strerror(errno));
@@ -181,21 +192,23 @@ void Tester::Append() {
   uint64_t room = m.size() >= m.base() && m.size() < m.end() ? m.end() - m.size() : 0;
   if (room == 0) return TruncateAny();
   uint64_t length = 1 + Random(std::min<uint64_t>(room, 3 * kPage));
-  shared_.log().Append("p%u f%u append        offset=%" PRIu64 " length=%" PRIu64, process_, current_, m.size(), length);
+  shared_.log().Append("p%u f%u append        offset=%" PRIu64 " length=%" PRIu64, process_, current_,
+                       m.size(), length);
   FillBuffer(length);
   ssize_t n = write(handle().append_fd, buffer_, length);
   if (n != static_cast<ssize_t>(length)) Fail("append: returned %zd (%s)", n, std::strerror(errno));
   off_t position = lseek(handle().append_fd, 0, SEEK_CUR);
   m.Write(m.size(), buffer_, length);
-  if (position != static_cast<off_t>(m.size())) Fail("append: position %jd afterwards, not %" PRIu64, intmax_t{position}, m.size());
+  if (position != static_cast<off_t>(m.size()))
+    Fail("append: position %jd afterwards, not %" PRIu64, intmax_t{position}, m.size());
 }
 
 void Tester::MapRead() {
   Range r = RandomRangeWithinSize();
   if (r.length == 0) return Pwrite();
   bool persistent = Random(2) == 0;
-  shared_.log().Append("p%u f%u mmap read     offset=%" PRIu64 " length=%" PRIu64 "%s", process_, current_, r.offset, r.length,
-                       persistent ? " kept mapping" : "");
+  shared_.log().Append("p%u f%u mmap read     offset=%" PRIu64 " length=%" PRIu64 "%s", process_, current_,
+                       r.offset, r.length, persistent ? " kept mapping" : "");
   uint64_t start = AlignDown(r.offset);
   Range pages{start, AlignUp(r.offset + r.length) - start};
   uint8_t* map = Mapped(pages, persistent);
@@ -208,15 +221,16 @@ void Tester::MapWrite() {
   if (r.length == 0) return Pwrite();
   bool persistent = Random(2) == 0;
   bool sync = Random(2) == 0;
-  shared_.log().Append("p%u f%u mmap write    offset=%" PRIu64 " length=%" PRIu64 "%s%s", process_, current_, r.offset, r.length,
-                       persistent ? " kept mapping" : "", sync ? " msync" : "");
+  shared_.log().Append("p%u f%u mmap write    offset=%" PRIu64 " length=%" PRIu64 "%s%s", process_, current_,
+                       r.offset, r.length, persistent ? " kept mapping" : "", sync ? " msync" : "");
   FillBuffer(r.length);
   uint64_t start = AlignDown(r.offset);
   Range pages{start, AlignUp(r.offset + r.length) - start};
   uint8_t* map = Mapped(pages, persistent);
   std::memcpy(map + (r.offset - start), buffer_, r.length);
   // Elsewhere a mapping's writes are seen after msync at the latest.
-  if ((sync || options_.dirs.size() > 1) && msync(map, pages.length, MS_SYNC) != 0) Fail("msync: %s", std::strerror(errno));
+  if ((sync || options_.dirs.size() > 1) && msync(map, pages.length, MS_SYNC) != 0)
+    Fail("msync: %s", std::strerror(errno));
   if (!persistent && munmap(map, pages.length) != 0) Fail("munmap: %s", std::strerror(errno));
   model().Write(r.offset, buffer_, r.length);
 }
@@ -226,8 +240,10 @@ void Tester::TruncateAny() {
   uint64_t size = RandomOffset() + Random(2);
   if (Random(10) == 0) size = 0;
   if (Random(20) == 0 && m.base() > 0) size = Random(m.base());
-  shared_.log().Append("p%u f%u truncate      from=%" PRIu64 " to=%" PRIu64, process_, current_, m.size(), size);
-  int result = Random(2) == 0 ? ftruncate(handle().fd, static_cast<off_t>(size)) : truncate(Path(current_).c_str(), static_cast<off_t>(size));
+  shared_.log().Append("p%u f%u truncate      from=%" PRIu64 " to=%" PRIu64, process_, current_, m.size(),
+                       size);
+  int result = Random(2) == 0 ? ftruncate(handle().fd, static_cast<off_t>(size))
+                              : truncate(Path(current_).c_str(), static_cast<off_t>(size));
   if (result != 0) Fail("truncate: %s", std::strerror(errno));
   m.Truncate(size);
 }
@@ -236,14 +252,15 @@ void Tester::TruncateDown() {
   Model m = model();
   if (m.size() <= m.base()) return Pwrite();
   uint64_t size = m.base() + Random(m.size() - m.base());
-  shared_.log().Append("p%u f%u truncate down from=%" PRIu64 " to=%" PRIu64, process_, current_, m.size(), size);
+  shared_.log().Append("p%u f%u truncate down from=%" PRIu64 " to=%" PRIu64, process_, current_, m.size(),
+                       size);
   if (ftruncate(handle().fd, static_cast<off_t>(size)) != 0) Fail("ftruncate: %s", std::strerror(errno));
   m.Truncate(size);
 }
 
 void Tester::DoFallocate(const char* name, int mode, Range r) {
-  shared_.log().Append("p%u f%u %-13s offset=%" PRIu64 " length=%" PRIu64 " mode=%#x", process_, current_, name, r.offset, r.length,
-                       static_cast<unsigned>(mode));
+  shared_.log().Append("p%u f%u %-13s offset=%" PRIu64 " length=%" PRIu64 " mode=%#x", process_, current_,
+                       name, r.offset, r.length, static_cast<unsigned>(mode));
   if (fallocate(handle().fd, mode, static_cast<off_t>(r.offset), static_cast<off_t>(r.length)) != 0) {
     Fail("%s: %s", name, std::strerror(errno));
   }
@@ -251,7 +268,9 @@ void Tester::DoFallocate(const char* name, int mode, Range r) {
   if ((mode & FALLOC_FL_KEEP_SIZE) == 0) model().Grow(r.offset + r.length);
 }
 
-void Tester::PunchHole() { DoFallocate("punch hole", FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, RandomRange()); }
+void Tester::PunchHole() {
+  DoFallocate("punch hole", FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, RandomRange());
+}
 void Tester::ZeroRange() {
   DoFallocate("zero range", FALLOC_FL_ZERO_RANGE | (Random(2) == 0 ? FALLOC_FL_KEEP_SIZE : 0), RandomRange());
 }
@@ -264,7 +283,8 @@ void Tester::CopyRange() {
   from.length = std::min(from.length, model().end() - to);
   bool overlap = from.offset < to + from.length && to < from.offset + from.length;
   if (from.length == 0 || overlap) return Pread();
-  shared_.log().Append("p%u f%u copy_range    from=%" PRIu64 " to=%" PRIu64 " length=%" PRIu64, process_, current_, from.offset, to, from.length);
+  shared_.log().Append("p%u f%u copy_range    from=%" PRIu64 " to=%" PRIu64 " length=%" PRIu64, process_,
+                       current_, from.offset, to, from.length);
   for (uint64_t done = 0; done < from.length;) {
     off64_t in = static_cast<off64_t>(from.offset + done), out = static_cast<off64_t>(to + done);
     ssize_t n = copy_file_range(handle().fd, &in, handle().fd, &out, from.length - done, 0);
@@ -277,7 +297,8 @@ void Tester::CopyRange() {
 
 void Tester::CopyBetween() {
   if (options_.files < 2) return;
-  uint32_t source = current_, target = static_cast<uint32_t>((current_ + 1 + Random(options_.files - 1)) % options_.files);
+  uint32_t source = current_,
+           target = static_cast<uint32_t>((current_ + 1 + Random(options_.files - 1)) % options_.files);
   FileLock first(shared_.file(std::min(source, target)));
   FileLock second(shared_.file(std::max(source, target)));
   Refresh(source);
@@ -286,8 +307,8 @@ void Tester::CopyBetween() {
   uint64_t to = RandomOffset();
   from.length = std::min(from.length, model().end() - to);
   if (from.length == 0) return;
-  shared_.log().Append("p%u f%u copy_range    from=%" PRIu64 " into f%u to=%" PRIu64 " length=%" PRIu64, process_, source, from.offset, target, to,
-                       from.length);
+  shared_.log().Append("p%u f%u copy_range    from=%" PRIu64 " into f%u to=%" PRIu64 " length=%" PRIu64,
+                       process_, source, from.offset, target, to, from.length);
   for (uint64_t done = 0; done < from.length;) {
     off64_t in = static_cast<off64_t>(from.offset + done), out = static_cast<off64_t>(to + done);
     ssize_t n = copy_file_range(handles_[source].fd, &in, handles_[target].fd, &out, from.length - done, 0);
@@ -301,8 +322,8 @@ void Tester::CopyBetween() {
   CheckSize();
 }
 
-// A hole must read as zero, and ENXIO is right at and after the end only. (Where exactly a file system puts the border is
-// its own affair.)
+// A hole must read as zero, and ENXIO is right at and after the end only. (Where exactly a file system puts
+// the border is its own affair.)
 void Tester::SeekDataHole() {
   Model m = model();
   uint64_t offset = RandomOffset();
@@ -313,27 +334,34 @@ void Tester::SeekDataHole() {
     Fail("SEEK_DATA from %" PRIu64 " returned %jd, size %" PRIu64, offset, intmax_t{data}, m.size());
   }
   uint64_t hole_end = data < 0 ? m.size() : static_cast<uint64_t>(data);
-  if (auto at = m.FirstNonZero(offset, hole_end)) Fail("SEEK_DATA from %" PRIu64 " skipped data at %" PRIu64, offset, *at);
+  if (auto at = m.FirstNonZero(offset, hole_end))
+    Fail("SEEK_DATA from %" PRIu64 " skipped data at %" PRIu64, offset, *at);
   off_t hole = lseek(handle().fd, static_cast<off_t>(offset), SEEK_HOLE);
   if (offset >= m.size()) {
-    if (hole >= 0 || errno != ENXIO) Fail("SEEK_HOLE from %" PRIu64 " past the size %" PRIu64 " returned %jd", offset, m.size(), intmax_t{hole});
+    if (hole >= 0 || errno != ENXIO)
+      Fail("SEEK_HOLE from %" PRIu64 " past the size %" PRIu64 " returned %jd", offset, m.size(),
+           intmax_t{hole});
     return;
   }
   if (hole < 0) Fail("SEEK_HOLE from %" PRIu64 ": %s", offset, std::strerror(errno));
   uint64_t begin = static_cast<uint64_t>(hole);
-  if (begin < offset || begin > m.size()) Fail("SEEK_HOLE from %" PRIu64 " returned %" PRIu64 ", size %" PRIu64, offset, begin, m.size());
-  if (begin < m.size() && m.At(begin) != 0) Fail("SEEK_HOLE returned %" PRIu64 ", where there is data", begin);
+  if (begin < offset || begin > m.size())
+    Fail("SEEK_HOLE from %" PRIu64 " returned %" PRIu64 ", size %" PRIu64, offset, begin, m.size());
+  if (begin < m.size() && m.At(begin) != 0)
+    Fail("SEEK_HOLE returned %" PRIu64 ", where there is data", begin);
 }
 
 void Tester::DirectRead() {
   Range r = RandomRange();
   r.offset = AlignDown(r.offset);
   r.length = std::min(AlignUp(r.length), model().end() - r.offset);
-  shared_.log().Append("p%u f%u direct read   offset=%" PRIu64 " length=%" PRIu64, process_, current_, r.offset, r.length);
+  shared_.log().Append("p%u f%u direct read   offset=%" PRIu64 " length=%" PRIu64, process_, current_,
+                       r.offset, r.length);
   ssize_t n = pread(DirectFd(), buffer_, r.length, static_cast<off_t>(r.offset));
   if (n < 0) Fail("O_DIRECT pread: %s", std::strerror(errno));
   uint64_t expected = model().ReadLength(r.offset, r.length);
-  if (static_cast<uint64_t>(n) != expected) Fail("O_DIRECT pread: expected %" PRIu64 " bytes, got %zd", expected, n);
+  if (static_cast<uint64_t>(n) != expected)
+    Fail("O_DIRECT pread: expected %" PRIu64 " bytes, got %zd", expected, n);
   Compare(r.offset, buffer_, expected, "O_DIRECT pread");
 }
 
@@ -341,10 +369,12 @@ void Tester::DirectWrite() {
   Range r = RandomRange();
   r.offset = AlignDown(r.offset);
   r.length = std::min(AlignUp(r.length), model().end() - r.offset);
-  shared_.log().Append("p%u f%u direct write  offset=%" PRIu64 " length=%" PRIu64, process_, current_, r.offset, r.length);
+  shared_.log().Append("p%u f%u direct write  offset=%" PRIu64 " length=%" PRIu64, process_, current_,
+                       r.offset, r.length);
   FillBuffer(r.length);
   ssize_t n = pwrite(DirectFd(), buffer_, r.length, static_cast<off_t>(r.offset));
-  if (n != static_cast<ssize_t>(r.length)) Fail("O_DIRECT pwrite: returned %zd (%s)", n, std::strerror(errno));
+  if (n != static_cast<ssize_t>(r.length))
+    Fail("O_DIRECT pwrite: returned %zd (%s)", n, std::strerror(errno));
   model().Write(r.offset, buffer_, r.length);
 }
 
@@ -404,8 +434,8 @@ void Tester::CheckSize() {
   if (by_fd.st_nlink == 0 || Random(4) != 0) return;
   if (stat(Path(current_).c_str(), &by_path) != 0) Fail("stat: %s", std::strerror(errno));
   if (by_path.st_size != by_fd.st_size || by_path.st_ino != by_fd.st_ino) {
-    Fail("stat: expected size %jd of inode %ju, got %jd of %ju", intmax_t{by_fd.st_size}, uintmax_t{by_fd.st_ino}, intmax_t{by_path.st_size},
-         uintmax_t{by_path.st_ino});
+    Fail("stat: expected size %jd of inode %ju, got %jd of %ju", intmax_t{by_fd.st_size},
+         uintmax_t{by_fd.st_ino}, intmax_t{by_path.st_size}, uintmax_t{by_path.st_ino});
   }
 }
 
@@ -429,19 +459,22 @@ void Tester::Compare(uint64_t offset, const uint8_t* got, uint64_t length, const
     std::snprintf(expected_text + 3 * i, 4, " %02x", model().At(*at + i));
     std::snprintf(got_text + 3 * i, 4, " %02x", got[*at - offset + i]);
   }
-  Fail("%s: differs at offset %" PRIu64 " (%#" PRIx64 "), %" PRIu64 " bytes wrong from there\n  expected%s\n  got     %s", what, *at, *at, wrong,
-       expected_text, got_text);
+  Fail("%s: differs at offset %" PRIu64 " (%#" PRIx64 "), %" PRIu64
+       " bytes wrong from there\n  expected%s\n  got     %s",
+       what, *at, *at, wrong, expected_text, got_text);
 }
 
 void Tester::Fail(const char* format, ...) {
-  std::fprintf(stderr, "kfs-fsx: DIFFERENCE in %s, process %u, model size %" PRIu64 ":\n  ", Path(current_).c_str(), process_, model().size());
+  std::fprintf(stderr, "kfs-fsx: DIFFERENCE in %s, process %u, model size %" PRIu64 ":\n  ",
+               Path(current_).c_str(), process_, model().size());
   va_list arguments;
   va_start(arguments, format);
   std::vfprintf(stderr, format, arguments);
   va_end(arguments);
   std::fputs("\n", stderr);
   shared_.log().Print(stderr);
-  std::fprintf(stderr, "kfs-fsx: seed %" PRIu64 "; repeat with: kfs-fsx %s\n", options_.seed, Describe(options_).c_str());
+  std::fprintf(stderr, "kfs-fsx: seed %" PRIu64 "; repeat with: kfs-fsx %s\n", options_.seed,
+               Describe(options_).c_str());
   std::fflush(stderr);
   _exit(1);
 }
@@ -454,7 +487,8 @@ void Tester::Refresh(uint32_t index) {
   Handle& h = handles_[index];
   if (h.fd >= 0 && h.generation == shared_.file(index).generation) return;
   CloseHandle(index);
-  bool first = shared_.file(index).generation == 0;  // whoever comes first makes the file, and the model is empty
+  bool first =
+      shared_.file(index).generation == 0;  // whoever comes first makes the file, and the model is empty
   if (first) ++shared_.file(index).generation;
   OpenHandle(index, first ? O_CREAT | O_TRUNC : 0);
 }
@@ -488,7 +522,8 @@ uint8_t* Tester::Mapped(Range pages, bool persistent) {
   Handle& h = handle();
   Range wanted = persistent ? Range{options_.base_bytes, options_.max_size_bytes} : pages;
   if (!persistent || h.mapping == nullptr) {
-    void* map = mmap(nullptr, wanted.length, PROT_READ | PROT_WRITE, MAP_SHARED, h.fd, static_cast<off_t>(wanted.offset));
+    void* map = mmap(nullptr, wanted.length, PROT_READ | PROT_WRITE, MAP_SHARED, h.fd,
+                     static_cast<off_t>(wanted.offset));
     if (map == MAP_FAILED) Fail("mmap: %s", std::strerror(errno));
     if (!persistent) return static_cast<uint8_t*>(map);
     h.mapping = static_cast<uint8_t*>(map);

@@ -24,7 +24,8 @@ enum Feature : uint32_t {
   kMap = 1 << 7,
 };
 
-// Tries every optional operation on a scratch file in `dir`, names what is missing on stderr, returns what is there.
+// Tries every optional operation on a scratch file in `dir`, names what is missing on stderr, returns what is
+// there.
 uint32_t ProbeFeatures(const std::string& dir, const Options& options);
 
 // One process's random operations. Ends the process with status 1 and a report at the first difference.
@@ -55,8 +56,8 @@ class Tester {
     uint32_t generation = 0;
     int fd = -1;
     int append_fd = -1;
-    int direct_fd = -1;           // -1: not opened yet
-    uint8_t* mapping = nullptr;   // of the whole window, kept over many operations
+    int direct_fd = -1;          // -1: not opened yet
+    uint8_t* mapping = nullptr;  // of the whole window, kept over many operations
     uint64_t mapping_bytes = 0;
   };
   struct Range {
@@ -104,8 +105,8 @@ class Tester {
 
   uint64_t Random(uint64_t bound) { return bound == 0 ? 0 : random_() % bound; }
   uint64_t RandomOffset();
-  Range RandomRange();              // inside the window
-  Range RandomRangeWithinSize();    // inside window and file; length 0 if there is none
+  Range RandomRange();            // inside the window
+  Range RandomRangeWithinSize();  // inside window and file; length 0 if there is none
   void FillBuffer(uint64_t length);
   std::string Path(uint32_t index) const;
   Model model() { return shared_.model(current_); }

@@ -1,0 +1,146 @@
+# shellcheck shell=bash
+# Shared by every test in this directory; sourced, not run.
+#
+# A test calls start_cluster, works in $MNT and ends with pass. Any command that fails ends it as failed, with the line.
+# Exit status: 0 passed, 1 failed, 77 skipped.
+#
+#   KFS_BUILD    build directory (default build/release of this repository)
+#   KFS_LONG=1   the long version
+#   KFS_E2E_DIR  a local directory to work in instead of a cluster: checks the test itself; fault tests skip
+#   KFS_SEED     seed for random moments and data (default: from the clock, printed)
+
+set -Eeuo pipefail
+export LC_ALL=C
+
+REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+KFS_BUILD=${KFS_BUILD:-$REPO/build/release}
+DEVCLUSTER=${KFS_DEVCLUSTER:-$REPO/deploy/devcluster}
+LONG=${KFS_LONG:-0}
+TEST=$(basename "$0" .sh)
+SEED=${KFS_SEED:-$(($(date +%s) % 30000))}
+RANDOM=$SEED
+WORK=$(mktemp -d "${TMPDIR:-/tmp}/kfs-e2e.XXXXXX")
+CLUSTER=$WORK/cluster   # DIR of devcluster
+MNT=
+MNT2=
+CLUSTER_UP=0
+
+say() { echo "$TEST: $*"; }
+pass() { exit 0; }
+skip() { say "SKIP: $*"; exit 77; }
+fail() {
+  trap - ERR
+  say "FAIL: $* (seed $SEED)" >&2
+  exit 1
+}
+trap 'fail "line $LINENO: $BASH_COMMAND"' ERR
+
+need() {  # need COMMAND...
+  local command
+  for command in "$@"; do command -v "$command" >/dev/null || skip "$command is not installed"; done
+}
+need_root() { [ "$(id -u)" = 0 ] || skip "needs root"; }
+need_cluster() { [ -z "${KFS_E2E_DIR:-}" ] || skip "needs a cluster, KFS_E2E_DIR is set"; }
+long() { [ "$LONG" = 1 ]; }
+
+built() {  # built PROGRAM: prints where the build put it
+  local path
+  path=$(find "$KFS_BUILD" -name "$1" -type f -perm /111 -print -quit 2>/dev/null) || :
+  [ -n "$path" ] || fail "$1 is not in $KFS_BUILD: build it first"
+  echo "$path"
+}
+
+wait_until() {  # wait_until SECONDS COMMAND...: polls until the command succeeds; fails after SECONDS
+  local end=$((SECONDS + $1))
+  shift
+  until "$@"; do
+    [ $SECONDS -lt $end ] || return 1
+    sleep 0.05
+  done
+}
+dead() { ! kill -0 "$1" 2>/dev/null || [ "$(awk '{print $3}' "/proc/$1/stat" 2>/dev/null || echo Z)" = Z ]; }
+lines_at_least() { [ "$(wc -l <"$1")" -ge "$2" ]; }
+# For commands that must not succeed. (A bare "! command", or a false one before "&&", does not end a test.)
+must_fail() { ! "$@" 2>/dev/null || fail "should have failed: $*"; }
+
+# ---- cluster
+
+start_cluster() {  # start_cluster [devcluster up's arguments]
+  if [ -n "${KFS_E2E_DIR:-}" ]; then
+    MNT=$(mktemp -d "$KFS_E2E_DIR/e2e.XXXXXX")
+    chmod 755 "$MNT"
+    return
+  fi
+  [ -x "$DEVCLUSTER" ] || fail "$DEVCLUSTER is missing"
+  MNT=$WORK/mnt
+  mkdir -p "$MNT" "$CLUSTER"
+  chmod 755 "$WORK"
+  CLUSTER_UP=1
+  timeout 120 "$DEVCLUSTER" up --dir "$CLUSTER" --build "$KFS_BUILD" --mount "$MNT" "$@" </dev/null || fail "devcluster up failed"
+}
+second_mount() {  # second_mount [--option k=v]...: the same volume at $MNT2
+  MNT2=$MNT
+  [ -z "${KFS_E2E_DIR:-}" ] || return 0
+  MNT2=$WORK/mnt2
+  mkdir -p "$MNT2"
+  timeout 60 "$DEVCLUSTER" mount --dir "$CLUSTER" "$MNT2" "$@" </dev/null || fail "devcluster mount failed"
+}
+pid_of() { cat "$CLUSTER/run/$1-$2.pid"; }   # pid_of ROLE N
+kill_role() {  # kill_role ROLE N [SIGNAL]; returns when the process is gone if the signal ends it
+  local pid
+  pid=$(pid_of "$1" "$2")
+  "$DEVCLUSTER" kill --dir "$CLUSTER" "$@"
+  case ${3:-KILL} in STOP | CONT) ;; *) wait_until 30 dead "$pid" || fail "$1 $2 (pid $pid) lives after ${3:-KILL}" ;; esac
+}
+start_role() { timeout 120 "$DEVCLUSTER" start --dir "$CLUSTER" "$1" "$2" </dev/null || fail "devcluster start $1 $2 failed"; }
+mounted() { grep -q " $1 " /proc/self/mounts; }
+chunk_bytes() { du -sk "$CLUSTER"/chunkserver-* | awk '{sum += $1 * 1024} END {print sum + 0}'; }
+chunk_bytes_below() { [ "$(chunk_bytes)" -lt "$1" ]; }
+
+on_exit() { :; }   # a test may replace it: runs before the mount goes away
+cleanup() {
+  local status=$? pid mount
+  trap - EXIT ERR
+  set +e
+  on_exit
+  for pid in $(jobs -p); do kill -9 "$pid" 2>/dev/null; done
+  cd /
+  if [ -n "${KFS_E2E_DIR:-}" ]; then
+    [ -n "$MNT" ] && rm -rf --one-file-system "$MNT"
+  elif [ "$CLUSTER_UP" = 1 ]; then
+    if [ $status = 1 ]; then tail -n 25 "$CLUSTER"/log/*.log >&2; fi
+    for pid in "$CLUSTER"/run/*.pid; do [ -s "$pid" ] && kill -CONT "$(cat "$pid")" 2>/dev/null; done
+    if ! timeout 60 "$DEVCLUSTER" down --dir "$CLUSTER" </dev/null; then
+      say "devcluster down failed" >&2
+      [ $status = 0 ] && status=1
+    fi
+  fi
+  for mount in $(awk -v work="$WORK/" 'index($2, work) == 1 {print $2}' /proc/self/mounts | sort -r); do umount -l "$mount"; done
+  rm -rf --one-file-system "$WORK"
+  exit $status
+}
+trap cleanup EXIT
+
+# ---- material
+
+# shellcheck source=material.sh
+. "$(dirname "${BASH_SOURCE[0]}")/material.sh"
+
+# same_tree A B: contents, kinds, modes, sizes, link counts and times are equal, and no name is listed twice.
+same_tree() {
+  # diff calls any two FIFOs different
+  diff -r --no-dereference "$1" "$2" | grep -v ' is a fifo while file .* is a fifo$' >"$WORK/diff" || :
+  [ ! -s "$WORK/diff" ] || { head -20 "$WORK/diff"; fail "$1 and $2 differ"; }
+  describe_tree "$1" >"$WORK/describe-a"
+  describe_tree "$2" >"$WORK/describe-b"
+  cmp -s "$WORK/describe-a" "$WORK/describe-b" ||
+    { diff -a "$WORK/describe-a" "$WORK/describe-b" | tr '\0' ' ' | head -20 || :; fail "attributes in $1 and $2 differ"; }
+  no_doubles "$2"
+}
+describe_tree() {
+  (cd "$1" && find . -mindepth 1 \( -type d -printf '%p\0 d %m %U:%G\n' -o -printf '%p\0 %y %m %U:%G %s %n %T@ %l\n' \) | sort -z)
+}
+no_doubles() {
+  find "$1" -print0 | sort -z | uniq -dz | tr '\0' '\n' >"$WORK/doubles"
+  [ ! -s "$WORK/doubles" ] || { head "$WORK/doubles"; fail "names listed twice in $1"; }
+}
