@@ -1,0 +1,223 @@
+// Making chunks durable, and the inventory.
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "chunkserver/chunk_store.h"
+#include "chunkserver/pin.h"
+#include "common/log.h"
+
+namespace kfs {
+namespace {
+
+constexpr size_t kSyncOneByOneMax = 32;  // more chunks than this in one request: sync the disks instead
+constexpr size_t kCleanBatch = 512;      // chunks held open while their disk syncs
+
+}  // namespace
+
+Status ChunkStore::Sync(VolumeId volume, std::span<const uint64_t> chunks) {
+  if (chunks.size() > kSyncOneByOneMax) return SyncMany(volume, chunks);
+  for (uint64_t id : chunks) KFS_RETURN_IF_ERROR(SyncOne({volume, ChunkId(id)}));
+  return {};
+}
+
+Status ChunkStore::SyncOne(ChunkKey key) {
+  Pin pin(this, key);
+  pin.Lock();
+  if (!pin->open()) {
+    Status st = OpenChunk(pin.get(), nullptr);
+    if (st.err() == ENOENT) return {};
+    KFS_RETURN_IF_ERROR(st);
+  }
+  auto handle = pin->BeginSync();
+  if (!handle.ok()) return handle.status();
+  if (!handle->needed) return {};
+  Disk* disk = pin->disk();
+  pin.Unlock();  // writers go on while the disk works
+  for (const auto& [file, what] : {std::pair{handle->data, "data"}, std::pair{handle->meta, "table"}}) {
+    if (int err = ops_->Fdatasync(file->get()); err < 0) {
+      std::string text = fmt::format("sync {} of chunk {} on {}", what, key.ToString(), disk->path());
+      disk->NoteError(-err, text);
+      return ErrnoStatus(-err, text);
+    }
+  }
+  if (handle->new_name) KFS_RETURN_IF_ERROR(disk->SyncChunkDir(key));
+  pin.Lock();
+  if (pin->open()) pin->SyncDone(*handle);
+  return {};
+}
+
+Status ChunkStore::SyncMany(VolumeId volume, std::span<const uint64_t> chunks) {
+  std::set<Disk*> disks;
+  for (uint64_t id : chunks) {
+    Pin pin(this, {volume, ChunkId(id)});
+    pin.Lock();
+    if (!pin->open()) {
+      Status st = OpenChunk(pin.get(), nullptr);
+      if (st.err() == ENOENT) continue;
+      KFS_RETURN_IF_ERROR(st);
+    }
+    auto handle = pin->BeginSync();
+    if (!handle.ok()) return handle.status();
+    if (handle->needed) disks.insert(pin->disk());
+  }
+  for (Disk* disk : disks) KFS_RETURN_IF_ERROR(disk->Syncfs());
+  return {};
+}
+
+void ChunkStore::SyncChangedDisks() {
+  for (;;) {
+    std::vector<Due> due = TakeDue(kCleanBatch);
+    if (due.empty()) break;
+    CleanBatch(due);
+    if (due.size() < kCleanBatch) return;
+  }
+  SyncDisks();
+}
+
+void ChunkStore::SyncDisks() {
+  for (auto& disk : disks_) {
+    disk->RefreshSpace();
+    if (!disk->TakeChanged()) continue;
+    Status st = disk->Syncfs();
+    std::lock_guard lock(mutex_);
+    ++(st.ok() ? syncfs_runs_ : syncfs_failures_);
+  }
+}
+
+std::vector<ChunkStore::Due> ChunkStore::TakeDue(size_t max) {
+  const MonoTime now = clock_->MonoNow();
+  std::vector<Due> due;
+  std::lock_guard lock(mutex_);
+  for (auto it = dirty_.begin(); it != dirty_.end() && due.size() < max;) {
+    if (now - it->second < options_.clean_after) {
+      ++it;
+      continue;
+    }
+    due.push_back({it->first, it->second});
+    it = dirty_.erase(it);  // a write from now on puts it back
+  }
+  return due;
+}
+
+// Tables finalised, one sync for all of them, then the headers say clean. Nobody is held up: the chunks are pinned, not
+// locked, while the disks work.
+void ChunkStore::CleanBatch(const std::vector<Due>& due) {
+  struct Item {
+    std::unique_ptr<Pin> pin;
+    Chunk::SyncHandle handle;
+  };
+  std::vector<Item> items;
+  for (const Due& d : due) {
+    auto pin = std::make_unique<Pin>(this, d.key);
+    pin->NoEviction();
+    pin->Lock();
+    if (!(*pin)->open() && !OpenChunk(pin->get(), nullptr).ok()) continue;
+    auto handle = (*pin)->BeginSync();
+    if (!handle.ok()) continue;
+    (*pin)->disk()->NoteChanged();
+    pin->Unlock();
+    items.push_back({std::move(pin), *handle});
+  }
+  std::map<Disk*, bool> synced;
+  for (auto& disk : disks_) {
+    if (!disk->TakeChanged()) continue;
+    synced[disk.get()] = disk->Syncfs().ok();
+    std::lock_guard lock(mutex_);
+    ++(synced[disk.get()] ? syncfs_runs_ : syncfs_failures_);
+  }
+  for (Item& item : items) {
+    item.pin->Lock();
+    Chunk& chunk = *item.pin->get();
+    if (!chunk.open() || !synced[chunk.disk()]) continue;
+    chunk.SyncDone(item.handle);
+    chunk.MarkClean(item.handle.generation);
+    std::lock_guard lock(mutex_);
+    cleaned_ += !chunk.dirty();
+  }
+  items.clear();
+  Evict();
+}
+
+ChunkStore::Held ChunkStore::ScanStep(Cursor* cursor) {
+  Held held;
+  if (cursor->done || cursor->disk >= disks_.size()) {
+    cursor->done = true;
+    return held;
+  }
+  Disk* disk = disks_[cursor->disk].get();
+  // The first volume at or after the cursor's: volumes may come and go between steps.
+  const std::vector<uint32_t> volumes = disk->Volumes();
+  auto volume = std::lower_bound(volumes.begin(), volumes.end(), cursor->volume);
+  if (!disk->healthy() || volume == volumes.end()) {
+    if (disk->healthy()) disk->chunks = cursor->counted;
+    *cursor = {.disk = cursor->disk + 1};
+    cursor->done = cursor->disk >= disks_.size();
+    return held;
+  }
+  if (*volume != cursor->volume) *cursor = {.disk = cursor->disk, .volume = *volume, .counted = cursor->counted};
+  held.volume = VolumeId(*volume);
+  std::set<uint64_t> metas, datas;
+  const std::string folder = disk->ChunkDir(held.volume, static_cast<uint8_t>(cursor->folder));
+  if (DIR* d = opendir(folder.c_str()); d != nullptr) {
+    while (dirent* e = readdir(d)) {
+      ChunkId id;
+      std::string_view suffix;
+      if (!Disk::ParseName(e->d_name, &id, &suffix)) continue;
+      if (suffix == "meta") metas.insert(id.v);
+      if (suffix == "data") datas.insert(id.v);
+    }
+    closedir(d);
+  }
+  for (uint64_t id : datas) {
+    if (!metas.contains(id)) RemoveDebris({held.volume, ChunkId(id)}, disk);
+  }
+  for (uint64_t id : metas) {
+    if (uint64_t version = HeldVersion({held.volume, ChunkId(id)}, disk); version != 0) {
+      held.chunks.emplace_back(id, version);
+    }
+  }
+  cursor->counted += static_cast<int64_t>(held.chunks.size());
+  if (++cursor->folder == 256) {
+    cursor->folder = 0;
+    ++cursor->volume;
+  }
+  return held;
+}
+
+// What a chunk that cannot be read has for a version is not known; UINT64_MAX keeps it from being taken for an old one, and
+// its id is enough to tell garbage. 0: not a chunk.
+uint64_t ChunkStore::HeldVersion(ChunkKey key, Disk* disk) {
+  Fd fd(ops_->Open(disk->MetaPath(key), O_RDONLY));
+  if (fd.get() < 0) return 0;
+  char raw[kMetaHeaderUsed];
+  ssize_t n = ops_->PreadAll(fd.get(), raw, sizeof(raw), 0);
+  if (n == 0) {
+    RemoveDebris(key, disk);
+    return 0;
+  }
+  if (n != sizeof(raw)) return UINT64_MAX;
+  auto header = DecodeChunkHeader(raw, key);
+  if (!header.ok()) return UINT64_MAX;
+  if (header->dirty) {  // left so by an earlier process: have it cleaned
+    std::lock_guard lock(mutex_);
+    if (dirty_.size() < kCleanBatch) dirty_.try_emplace(key, clock_->MonoNow());
+  }
+  return header->version.v;
+}
+
+// Files of a creation or deletion that a crash cut short. Under the chunk's mutex, because a creation under way looks alike.
+void ChunkStore::RemoveDebris(ChunkKey key, Disk* disk) {
+  Pin pin(this, key);
+  pin.Lock();
+  if (pin->open() || OpenChunk(pin.get(), nullptr).err() != ENOENT) return;
+  KFS_LOG(info, "chunk.debris_removed chunk={} disk={}", key.ToString(), disk->path());
+  ops_->Unlink(disk->MetaPath(key));
+  ops_->Unlink(disk->DataPath(key));
+}
+
+}  // namespace kfs

@@ -1,0 +1,179 @@
+#include "chunkserver/daemon.h"
+
+#include <fmt/format.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "chunkserver/chunk_store.h"
+#include "chunkserver/io_pool.h"
+#include "chunkserver/metaserver_link.h"
+#include "chunkserver/metrics.h"
+#include "chunkserver/service.h"
+#include "common/log.h"
+#include "common/secret.h"
+#include "rpc/server.h"
+
+namespace kfs {
+namespace {
+
+Result<std::vector<std::pair<std::string, std::string>>> ParseLabels(const std::vector<std::string>& texts) {
+  std::vector<std::pair<std::string, std::string>> labels;
+  for (const std::string& text : texts) {
+    size_t eq = text.find('=');
+    if (eq == 0 || eq == std::string::npos) return Status(EINVAL, "labels: '" + text + "' is not name=value");
+    labels.emplace_back(text.substr(0, eq), text.substr(eq + 1));
+  }
+  return labels;
+}
+
+Status WriteAddressFile(const std::string& path, const std::string& address) {
+  const std::string temp = path + ".new", line = address + "\n";
+  int fd = open(temp.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  bool ok = fd >= 0 && write(fd, line.data(), line.size()) == static_cast<ssize_t>(line.size());
+  if (fd >= 0) close(fd);
+  if (!ok || rename(temp.c_str(), path.c_str()) != 0) return ErrnoStatus(errno, "address-file " + path);
+  return {};
+}
+
+// Makes written data durable about once a second.
+class SyncThread {
+ public:
+  SyncThread(ChunkStore* store, Duration interval) : store_(store), interval_(interval), thread_([this] { Run(); }) {
+    pthread_setname_np(thread_.native_handle(), "kfs-sync");
+  }
+  ~SyncThread() {
+    {
+      std::lock_guard lock(mutex_);
+      stop_ = true;
+    }
+    wake_.notify_all();
+    thread_.join();
+  }
+
+ private:
+  void Run() {
+    std::unique_lock lock(mutex_);
+    while (!wake_.wait_for(lock, interval_, [this] { return stop_; })) {
+      lock.unlock();
+      store_->SyncChangedDisks();
+      lock.lock();
+    }
+  }
+  ChunkStore* const store_;
+  const Duration interval_;
+  std::mutex mutex_;  // guards stop_
+  std::condition_variable wake_;
+  bool stop_ = false;
+  std::thread thread_;
+};
+
+}  // namespace
+
+struct ChunkserverDaemon::Impl {
+  Impl(EventLoop& l, const ChunkserverOptions& o) : loop(l), options(o) {}
+  Status StartLinks();
+
+  EventLoop& loop;
+  const ChunkserverOptions& options;
+  std::string secret;
+  std::unique_ptr<ChunkStore> store;
+  ChunkMetrics metrics;
+  std::unique_ptr<IoPool> pool;
+  std::unique_ptr<ChunkService> service;
+  std::unique_ptr<Server> server;
+  std::vector<std::unique_ptr<MetaserverLink>> links;
+  std::unique_ptr<SyncThread> sync;
+  EventLoop::Timer metrics_timer;
+};
+
+ChunkserverDaemon::ChunkserverDaemon(EventLoop& loop, const ChunkserverOptions& options)
+    : impl_(std::make_unique<Impl>(loop, options)) {}
+
+ChunkserverDaemon::~ChunkserverDaemon() { Stop(); }
+
+Status ChunkserverDaemon::Start() {
+  Impl& d = *impl_;
+  const ChunkserverOptions& o = d.options;
+  auto secret = ReadSecretFile(o.secret_file());
+  if (!secret.ok()) return secret.status();
+  d.secret = *secret;
+  ChunkStore::Options store;
+  store.data_dirs = o.data_dirs();
+  store.reserve_bytes = static_cast<uint64_t>(o.reserve_bytes());
+  store.open_chunks_max = static_cast<size_t>(o.open_chunks_max());
+  store.cache_bytes_max = static_cast<uint64_t>(o.cache_bytes_max());
+  store.clean_after = std::chrono::milliseconds(o.clean_after_ms());
+  store.durable_mutations = o.durable_mutations();
+  auto opened = ChunkStore::Open(std::move(store));
+  if (!opened.ok()) return opened.status();
+  d.store = std::move(*opened);
+  d.pool = std::make_unique<IoPool>(d.loop, static_cast<size_t>(o.io_threads()));
+  d.service = std::make_unique<ChunkService>(
+      d.store.get(), d.pool.get(), &d.metrics,
+      ChunkService::Options{.inline_write_max = static_cast<size_t>(o.inline_write_max())});
+  d.server = std::make_unique<Server>(d.loop, ServerIdentity{.role = pb::HelloRequest::CHUNKSERVER,
+                                                             .cluster_id = d.store->cluster_id(),
+                                                             .secret = d.secret});
+  d.service->Register(d.server.get());
+  KFS_RETURN_IF_ERROR(d.server->Listen(o.listen()));
+  if (!o.metrics_listen().empty()) KFS_RETURN_IF_ERROR(d.metrics.Listen(o.metrics_listen()));
+  KFS_RETURN_IF_ERROR(d.StartLinks());
+  const auto interval = std::chrono::milliseconds(o.sync_interval_ms());
+  d.sync = std::make_unique<SyncThread>(d.store.get(), interval);
+  d.loop.Post([&d] {
+    d.metrics_timer =
+        d.loop.RunEvery(std::chrono::seconds(1), [&d] { d.metrics.Update(*d.store, d.pool->waiting()); });
+  });
+  if (!o.address_file().empty()) KFS_RETURN_IF_ERROR(WriteAddressFile(o.address_file(), d.server->address()));
+  KFS_LOG(info, "ready address={} uuid={} disks={}", d.server->address(), d.store->server_uuid(), d.store->disks().size());
+  return {};
+}
+
+Status ChunkserverDaemon::Impl::StartLinks() {
+  auto labels = ParseLabels(options.labels());
+  if (!labels.ok()) return labels.status();
+  for (const std::string& metaserver : options.metaservers()) {
+    MetaserverLink::Options link;
+    link.metaserver = metaserver;
+    link.secret = secret;
+    link.address = options.advertise().empty() ? server->address() : options.advertise();
+    link.labels = *labels;
+    link.inventory_interval = std::chrono::seconds(options.inventory_interval_s());
+    link.inventory_rate = options.inventory_rate();
+    links.push_back(std::make_unique<MetaserverLink>(loop, store.get(), pool.get(), service.get(), std::move(link)));
+    links.back()->OnCluster([this](const std::string& cluster) { server->SetClusterId(cluster); });
+    loop.Post([l = links.back().get()] { l->Start(); });
+  }
+  return {};
+}
+
+std::string ChunkserverDaemon::address() const { return impl_->server->address(); }
+
+bool ChunkserverDaemon::registered() const {
+  for (const auto& link : impl_->links) {
+    if (link->registered()) return true;
+  }
+  return false;
+}
+
+void ChunkserverDaemon::Stop() {
+  Impl& d = *impl_;
+  if (d.store == nullptr) return;
+  d.metrics_timer.Cancel();
+  if (d.server != nullptr) d.server->Stop();
+  d.links.clear();
+  d.sync.reset();
+  if (d.pool != nullptr) d.pool->Stop();
+  d.store->SyncChangedDisks();
+  d.server.reset();
+  d.service.reset();
+  d.pool.reset();
+  d.store.reset();
+}
+
+}  // namespace kfs

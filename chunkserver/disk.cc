@@ -1,0 +1,201 @@
+#include "chunkserver/disk.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "common/log.h"
+
+namespace kfs {
+namespace {
+
+constexpr uint64_t kPlenty = 256ull << 20;  // below this, space is allocated before it is written to
+
+template <typename Fn>
+void ForEachName(const std::string& dir, Fn fn) {
+  DIR* d = opendir(dir.c_str());
+  if (d == nullptr) return;
+  while (dirent* e = readdir(d)) fn(std::string_view(e->d_name));
+  closedir(d);
+}
+
+}  // namespace
+
+std::unique_ptr<Disk> Disk::Open(std::string path, FileOps* ops, uint64_t reserve_bytes) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  std::unique_ptr<Disk> disk(new Disk(std::move(path), ops, reserve_bytes));
+  if (Status st = disk->Start(); !st.ok()) {
+    disk->healthy_ = false;
+    disk->error_ = st.ToString();
+    KFS_LOG(error, "disk.unusable path={} reason=\"{}\"", disk->path_, disk->error_);
+  }
+  return disk;
+}
+
+Status Disk::Start() {
+  int err = ops_->Mkdir(path_);
+  if (err < 0 && err != -EEXIST) return ErrnoStatus(-err, "mkdir " + path_);
+  int fd = ops_->Open(path_, O_RDONLY | O_DIRECTORY);
+  if (fd < 0) return ErrnoStatus(-fd, "open " + path_);
+  dir_ = std::make_unique<Fd>(fd);
+  fd = ops_->Open(path_ + "/kfs-disk.lock", O_RDWR | O_CREAT);
+  if (fd < 0) return ErrnoStatus(-fd, "open " + path_ + "/kfs-disk.lock");
+  lock_ = std::make_unique<Fd>(fd);
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    return Status(EBUSY, path_ + " is in use by another kfs-chunkserver; stop that one or name another data directory");
+  }
+  KFS_RETURN_IF_ERROR(ReadIdentity());
+  RefreshSpace();
+  CountChunks();
+  return {};
+}
+
+Status Disk::ReadIdentity() {
+  const std::string file = path_ + "/kfs-disk";
+  int fd = ops_->Open(file, O_RDONLY);
+  if (fd == -ENOENT) return {};
+  if (fd < 0) return ErrnoStatus(-fd, "open " + file);
+  Fd owner(fd);
+  char text[4096];
+  ssize_t n = ops_->PreadAll(fd, text, sizeof(text), 0);
+  if (n < 0) return ErrnoStatus(static_cast<int>(-n), "read " + file);
+  auto identity = DecodeDiskIdentity(std::string(text, static_cast<size_t>(n)), file);
+  if (!identity.ok()) return identity.status();
+  std::lock_guard lock(mutex_);
+  identity_ = *identity;
+  return {};
+}
+
+DiskIdentity Disk::identity() const {
+  std::lock_guard lock(mutex_);
+  return identity_;
+}
+
+Status Disk::SetIdentity(const DiskIdentity& identity) {
+  const std::string file = path_ + "/kfs-disk", temp = file + ".new";
+  int fd = ops_->Open(temp, O_WRONLY | O_CREAT | O_TRUNC);
+  if (fd < 0) return ErrnoStatus(-fd, "create " + temp);
+  Fd owner(fd);
+  std::string text = EncodeDiskIdentity(identity);
+  int err = ops_->PwriteAll(fd, text.data(), text.size(), 0);
+  if (err == 0) err = ops_->Fdatasync(fd);
+  if (err < 0) return ErrnoStatus(-err, "write " + temp);
+  if (rename(temp.c_str(), file.c_str()) != 0) return ErrnoStatus(errno, "rename " + temp);
+  err = ops_->FsyncDir(path_);
+  if (err < 0) return ErrnoStatus(-err, "fsync " + path_);
+  std::lock_guard lock(mutex_);
+  identity_ = identity;
+  return {};
+}
+
+void Disk::NoteError(int err, const std::string& what) {
+  if (err != EIO && err != EROFS && err != ENODEV && err != ENXIO && err != ESHUTDOWN && err != EUCLEAN) return;
+  std::lock_guard lock(mutex_);
+  if (!healthy_.exchange(false)) return;
+  error_ = what + ": " + ErrnoText(err);
+  KFS_LOG(error, "disk.sick path={} reason=\"{}\"", path_, error_);
+}
+
+std::string Disk::error() const {
+  std::lock_guard lock(mutex_);
+  return error_;
+}
+
+Disk::Space Disk::RefreshSpace() {
+  struct statvfs st {};
+  int err = ops_->Statvfs(path_, &st);
+  if (err < 0) {
+    NoteError(-err, "statvfs " + path_);
+    return space();
+  }
+  uint64_t total = st.f_blocks * st.f_frsize, free = st.f_bavail * st.f_frsize;
+  // Room for the reserve's own purpose: cleaning, block tables and partial zeroing must go on when users' data is refused.
+  reserve_ = configured_reserve_ != 0 ? configured_reserve_
+                                      : std::min<uint64_t>(std::max<uint64_t>(total / 100, 512u << 10), 64u << 20);
+  capacity_ = total;
+  available_ = free > reserve_ ? free - reserve_ : 0;
+  return space();
+}
+
+bool Disk::PlentyOfSpace(uint64_t bytes) {
+  uint64_t now = available_.load(std::memory_order_relaxed);
+  if (now < kPlenty + bytes) return false;
+  available_.fetch_sub(bytes, std::memory_order_relaxed);  // an estimate; RefreshSpace sets it right every second
+  return true;
+}
+
+Status Disk::Syncfs() {
+  int err = dir_ == nullptr ? -EIO : ops_->Syncfs(dir_->get());
+  if (err == 0) return {};
+  NoteError(-err, "syncfs " + path_);
+  return ErrnoStatus(-err, "syncfs " + path_);
+}
+
+std::string Disk::ChunkDir(VolumeId volume, uint8_t low) const {
+  return fmt::format("{}/v{}/{:02x}/", path_, volume.v, low);
+}
+
+std::string Disk::Name(ChunkKey key) { return fmt::format("{:016x}", key.chunk.v); }
+
+bool Disk::ParseName(std::string_view name, ChunkId* chunk, std::string_view* suffix) {
+  if (name.size() < 17 || name[16] != '.') return false;
+  auto [end, ec] = std::from_chars(name.data(), name.data() + 16, chunk->v, 16);
+  if (ec != std::errc() || end != name.data() + 16) return false;
+  *suffix = name.substr(17);
+  return true;
+}
+
+Status Disk::MakeChunkDir(ChunkKey key) {
+  std::string leaf = ChunkDir(key);
+  leaf.pop_back();
+  for (const std::string& dir : {fmt::format("{}/v{}", path_, key.volume.v), leaf}) {
+    int err = ops_->Mkdir(dir);
+    if (err < 0 && err != -EEXIST) {
+      NoteError(-err, "mkdir " + dir);
+      return ErrnoStatus(-err, "mkdir " + dir);
+    }
+  }
+  return {};
+}
+
+Status Disk::SyncChunkDir(ChunkKey key) {
+  for (const std::string& dir : {ChunkDir(key), fmt::format("{}/v{}", path_, key.volume.v), path_}) {
+    int err = ops_->FsyncDir(dir);
+    if (err < 0) {
+      NoteError(-err, "fsync " + dir);
+      return ErrnoStatus(-err, "fsync " + dir);
+    }
+  }
+  return {};
+}
+
+std::vector<uint32_t> Disk::Volumes() const {
+  std::vector<uint32_t> volumes;
+  ForEachName(path_, [&](std::string_view name) {
+    uint32_t v = 0;
+    if (name.size() < 2 || name[0] != 'v') return;
+    auto [end, ec] = std::from_chars(name.data() + 1, name.data() + name.size(), v);
+    if (ec == std::errc() && end == name.data() + name.size()) volumes.push_back(v);
+  });
+  std::sort(volumes.begin(), volumes.end());
+  return volumes;
+}
+
+void Disk::CountChunks() {
+  int64_t count = 0;
+  for (uint32_t volume : Volumes()) {
+    for (int low = 0; low < 256; ++low) {
+      ForEachName(ChunkDir(VolumeId(volume), static_cast<uint8_t>(low)), [&](std::string_view name) {
+        if (name.ends_with(".meta")) ++count;
+      });
+    }
+  }
+  chunks = count;
+}
+
+}  // namespace kfs

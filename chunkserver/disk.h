@@ -1,0 +1,99 @@
+// One data directory: who it belongs to, where its chunks lie, how much room it has, whether it is well. Any thread.
+//
+//   <dir>/kfs-disk                                   identity, flock()ed while in use
+//   <dir>/v<volume>/<low byte of id>/<id>.data,.meta   chunks
+//
+// A directory that cannot be used is "sick": it stays in the list with its error, so that it is reported, and its chunks
+// answer with that error instead of seeming never to have existed.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "chunkserver/file_ops.h"
+#include "chunkserver/format.h"
+#include "common/status.h"
+
+namespace kfs {
+
+// Contents of kfs-disk.
+struct DiskIdentity {
+  std::string disk_uuid;
+  std::string server_uuid;  // the chunkserver whose disk this is
+  std::string cluster_id;   // empty until the first registration
+};
+std::string EncodeDiskIdentity(const DiskIdentity& identity);
+Result<DiskIdentity> DecodeDiskIdentity(const std::string& text, const std::string& path);
+
+// A random UUID in its usual form.
+std::string NewUuid();
+
+class Disk {
+ public:
+  // Creates the directory when its parent exists. Never fails: a sick disk says so.
+  static std::unique_ptr<Disk> Open(std::string path, FileOps* ops, uint64_t reserve_bytes);
+
+  const std::string& path() const { return path_; }
+  std::string DataPath(ChunkKey key) const { return ChunkDir(key) + Name(key) + ".data"; }
+  std::string MetaPath(ChunkKey key) const { return ChunkDir(key) + Name(key) + ".meta"; }
+  Status MakeChunkDir(ChunkKey key);  // with its parents
+  Status SyncChunkDir(ChunkKey key);  // makes the names of this chunk's files durable
+
+  // Identity: empty disk_uuid on a directory that has none yet.
+  DiskIdentity identity() const;
+  Status SetIdentity(const DiskIdentity& identity);  // durably, atomically
+
+  // Sickness. NoteError takes any errno and reacts to those that condemn a disk: EIO, EROFS and the like.
+  void NoteError(int err, const std::string& what);
+  std::string error() const;  // empty: healthy
+  bool healthy() const { return healthy_; }
+
+  // Room.
+  struct Space {
+    uint64_t capacity = 0, available = 0;  // available: the reserve is not counted
+  };
+  Space RefreshSpace();
+  Space space() const { return {capacity_, available_}; }
+  // May `bytes` new ones be written without looking? False: the caller allocates before it changes anything.
+  bool PlentyOfSpace(uint64_t bytes);
+  uint64_t reserve() const { return reserve_; }
+
+  Status Syncfs();
+  // Something was written since the last TakeChanged().
+  void NoteChanged() { changed_.store(true, std::memory_order_relaxed); }
+  bool TakeChanged() { return changed_.exchange(false); }
+
+  std::atomic<int64_t> chunks{0};
+  std::atomic<bool> nowait_works{true};  // cleared when the file system refuses RWF_NOWAIT
+
+  // Volumes and chunk folders as they lie on the disk, for inventory.
+  std::vector<uint32_t> Volumes() const;
+  std::string ChunkDir(VolumeId volume, uint8_t low) const;
+  static std::string Name(ChunkKey key);
+  // From "000000000000002a.meta" and the like; false for other names.
+  static bool ParseName(std::string_view name, ChunkId* chunk, std::string_view* suffix);
+
+ private:
+  Disk(std::string path, FileOps* ops, uint64_t reserve) : path_(std::move(path)), ops_(ops), configured_reserve_(reserve) {}
+  Status Start();
+  Status ReadIdentity();
+  void CountChunks();
+  std::string ChunkDir(ChunkKey key) const { return ChunkDir(key.volume, static_cast<uint8_t>(key.chunk.v)); }
+
+  const std::string path_;
+  FileOps* const ops_;
+  const uint64_t configured_reserve_;  // 0: by size
+  std::atomic<uint64_t> reserve_{0};
+  std::unique_ptr<Fd> dir_, lock_;
+
+  std::atomic<bool> healthy_{true}, changed_{false};
+  std::atomic<uint64_t> capacity_{0}, available_{0};
+  mutable std::mutex mutex_;
+  std::string error_;      // guarded by mutex_
+  DiskIdentity identity_;  // guarded by mutex_
+};
+
+}  // namespace kfs

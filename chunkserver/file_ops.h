@@ -1,0 +1,55 @@
+// The system calls that touch a chunkserver's disks, in one place, so that tests can stop, tear or fail any of them.
+// Any thread. Results are as the kernel's: >= 0, or a negative errno. Interrupted calls are repeated.
+#pragma once
+
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace kfs {
+
+class FileOps {
+ public:
+  virtual ~FileOps() = default;
+  virtual int Open(const std::string& path, int flags, mode_t mode = 0600);
+  // One attempt; may be short. nowait: -EAGAIN instead of waiting for the disk.
+  virtual ssize_t Preadv(int fd, const iovec* iov, int count, uint64_t offset, bool nowait);
+  virtual ssize_t Pwritev(int fd, const iovec* iov, int count, uint64_t offset);
+  virtual int Fallocate(int fd, int mode, uint64_t offset, uint64_t length);
+  virtual int Ftruncate(int fd, uint64_t size);
+  virtual int Fdatasync(int fd);
+  virtual int Syncfs(int fd);
+  virtual int FsyncDir(const std::string& path);
+  virtual int Unlink(const std::string& path);
+  virtual int Mkdir(const std::string& path);
+  virtual int Fstat(int fd, struct stat* st);
+  virtual int Statvfs(const std::string& path, struct statvfs* st);
+
+  // Repeats until all is written or an error comes. 0 or -errno.
+  int PwritevAll(int fd, const iovec* iov, int count, uint64_t offset);
+  int PwriteAll(int fd, const void* data, size_t size, uint64_t offset);
+  // Repeats until `size` bytes or the end of the file. Bytes read or -errno.
+  ssize_t PreadAll(int fd, void* data, size_t size, uint64_t offset);
+};
+
+// An open file, closed when its last owner lets go.
+class Fd {
+ public:
+  explicit Fd(int fd) : fd_(fd) {}
+  ~Fd();
+  Fd(const Fd&) = delete;
+  Fd& operator=(const Fd&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+using FdPtr = std::shared_ptr<const Fd>;
+
+}  // namespace kfs

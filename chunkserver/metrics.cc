@@ -1,0 +1,106 @@
+#include "chunkserver/metrics.h"
+
+#include <prometheus/counter.h>
+#include <prometheus/exposer.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+
+#include "chunkserver/chunk_store.h"
+
+namespace kfs {
+namespace {
+
+constexpr std::array kOps = {Op::kChunkRead, Op::kChunkWrite, Op::kChunkSync,
+                             Op::kChunkSeek, Op::kMutateChunk, Op::kDeleteChunks};
+
+}  // namespace
+
+uint64_t ResidentBytes() {
+  unsigned long long size = 0, resident = 0;
+  FILE* f = std::fopen("/proc/self/statm", "re");
+  if (f == nullptr) return 0;
+  if (std::fscanf(f, "%llu %llu", &size, &resident) != 2) resident = 0;
+  std::fclose(f);
+  return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+struct ChunkMetrics::Impl {
+  struct PerOp {
+    prometheus::Histogram* seconds;
+    prometheus::Counter *errors, *bytes;
+  };
+  prometheus::Gauge& Gauge(const char* name, const char* help, const prometheus::Labels& labels = {}) {
+    return prometheus::BuildGauge().Name(name).Help(help).Register(*registry).Add(labels);
+  }
+
+  std::shared_ptr<prometheus::Registry> registry = std::make_shared<prometheus::Registry>();
+  std::array<PerOp, kOps.size()> ops{};
+  std::unique_ptr<prometheus::Exposer> exposer;
+};
+
+ChunkMetrics::ChunkMetrics() : impl_(std::make_unique<Impl>()) {
+  auto& seconds = prometheus::BuildHistogram().Name("kfs_chunk_op_seconds").Help("Time to serve an op").Register(
+      *impl_->registry);
+  auto& errors = prometheus::BuildCounter().Name("kfs_chunk_op_errors_total").Help("Ops that failed").Register(
+      *impl_->registry);
+  auto& bytes = prometheus::BuildCounter().Name("kfs_chunk_op_bytes_total").Help("Bytes read or written").Register(
+      *impl_->registry);
+  const prometheus::Histogram::BucketBoundaries buckets{1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1, 3, 10};
+  for (size_t i = 0; i < kOps.size(); ++i) {
+    const prometheus::Labels labels{{"op", std::string(OpName(kOps[i]))}};
+    impl_->ops[i] = {&seconds.Add(labels, buckets), &errors.Add(labels), &bytes.Add(labels)};
+  }
+}
+
+ChunkMetrics::~ChunkMetrics() = default;
+
+Status ChunkMetrics::Listen(const std::string& address) {
+  try {
+    impl_->exposer = std::make_unique<prometheus::Exposer>(address, 1);
+    impl_->exposer->RegisterCollectable(impl_->registry);
+  } catch (const std::exception& e) {
+    return Status(EADDRINUSE, "metrics-listen " + address + ": " + e.what());
+  }
+  return {};
+}
+
+void ChunkMetrics::Count(Op op, const Status& status, Duration took, uint64_t bytes) {
+  for (size_t i = 0; i < kOps.size(); ++i) {
+    if (kOps[i] != op) continue;
+    impl_->ops[i].seconds->Observe(std::chrono::duration<double>(took).count());
+    if (!status.ok()) impl_->ops[i].errors->Increment();
+    if (bytes != 0) impl_->ops[i].bytes->Increment(static_cast<double>(bytes));
+  }
+}
+
+void ChunkMetrics::Update(const ChunkStore& store, size_t waiting) {
+  auto set = [this](const char* name, const char* help, uint64_t value, const prometheus::Labels& labels = {}) {
+    impl_->Gauge(name, help, labels).Set(static_cast<double>(value));
+  };
+  for (const auto& disk : store.disks()) {
+    const prometheus::Labels labels{{"disk", disk->path()}};
+    set("kfs_chunk_disk_capacity_bytes", "Size of the disk", disk->space().capacity, labels);
+    set("kfs_chunk_disk_available_bytes", "Room for new data", disk->space().available, labels);
+    set("kfs_chunk_disk_chunks", "Chunks on the disk", static_cast<uint64_t>(disk->chunks), labels);
+    set("kfs_chunk_disk_healthy", "1: in order, 0: sick", disk->healthy() ? 1 : 0, labels);
+  }
+  const auto stats = store.stats();
+  set("kfs_chunk_corrupt_blocks", "Blocks refused because of their checksum", store.counters().corrupt);
+  set("kfs_chunk_settled_blocks", "Interrupted writes settled", store.counters().resolved);
+  set("kfs_chunk_power_loss_blocks", "Checksums recomputed after a power cut", store.counters().power_loss);
+  set("kfs_chunk_open_chunks", "Chunks held open", stats.open_chunks);
+  set("kfs_chunk_cache_bytes", "Memory of open chunks", stats.cache_bytes);
+  set("kfs_chunk_evictions", "Chunks closed to stay within the limits", stats.evictions);
+  set("kfs_chunk_dirty_chunks", "Chunks not yet marked clean", stats.dirty_chunks);
+  set("kfs_chunk_syncfs_runs", "Background syncs", stats.syncfs_runs);
+  set("kfs_chunk_syncfs_failures", "Background syncs that failed", stats.syncfs_failures);
+  set("kfs_chunk_io_waiting", "Ops waiting for or using a disk", waiting);
+  set("kfs_process_resident_bytes", "Resident memory", ResidentBytes());
+}
+
+}  // namespace kfs

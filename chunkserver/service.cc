@@ -1,0 +1,161 @@
+#include "chunkserver/service.h"
+
+#include <fmt/format.h>
+
+#include <vector>
+
+#include "common/log.h"
+
+namespace kfs {
+namespace {
+
+ChunkKey KeyOf(const pb::ChunkRef& ref) { return {VolumeId(ref.volume()), ChunkId(ref.chunk())}; }
+
+}  // namespace
+
+struct ChunkService::Outcome {
+  Status status;
+  uint64_t detail = 0;
+  std::unique_ptr<google::protobuf::MessageLite> reply;
+  Buffer payload;
+  uint64_t bytes = 0;  // moved, for the metrics
+};
+
+void ChunkService::Register(Server* server) {
+  server->Handle<rpc::ChunkRead>([this](IncomingCallPtr c, const auto& r) { Read(std::move(c), r); });
+  server->Handle<rpc::ChunkWrite>([this](IncomingCallPtr c, const auto& r) { Write(std::move(c), r); });
+  server->Handle<rpc::ChunkSync>([this](IncomingCallPtr c, const auto& r) { Sync(std::move(c), r); });
+  server->Handle<rpc::ChunkSeek>([this](IncomingCallPtr c, const auto& r) { Seek(std::move(c), r); });
+}
+
+void ChunkService::OnMetaserverRequest(IncomingCallPtr call) {
+  if (call->op() == Op::kMutateChunk) {
+    pb::MutateChunkRequest request;
+    if (call->Parse(&request)) Mutate(std::move(call), request);
+  } else if (call->op() == Op::kDeleteChunks) {
+    pb::DeleteChunksRequest request;
+    if (call->Parse(&request)) Delete(std::move(call), request);
+  } else {
+    call->Fail(Status(EOPNOTSUPP, fmt::format("a chunkserver does not serve {}", OpName(call->op()))));
+  }
+}
+
+void ChunkService::Execute(IncomingCallPtr call, ChunkKey key, bool may_inline, Attempt attempt) {
+  if (may_inline && !pool_->Busy(key)) {
+    const MonoTime begun = std::chrono::steady_clock::now();
+    Outcome outcome = attempt(Wait::kNever);
+    if (!WouldWait(outcome.status)) return Answer(call, std::move(outcome), begun);
+  }
+  OnPool(std::move(call), key, std::move(attempt));
+}
+
+void ChunkService::OnPool(IncomingCallPtr call, std::optional<ChunkKey> key, Attempt attempt) {
+  auto outcome = std::make_shared<Outcome>();
+  const MonoTime begun = std::chrono::steady_clock::now();
+  bool taken = pool_->Submit(
+      key, [outcome, attempt = std::move(attempt)] { *outcome = attempt(Wait::kAllowed); },
+      [this, call, outcome, begun] { Answer(call, std::move(*outcome), begun); });
+  if (!taken) call->Fail(Status(EAGAIN, Code::kTryAgain, "the chunkserver's disks cannot keep up"));
+}
+
+void ChunkService::Answer(const IncomingCallPtr& call, Outcome outcome, MonoTime begun) {
+  metrics_->Count(call->op(), outcome.status, std::chrono::steady_clock::now() - begun, outcome.bytes);
+  if (!outcome.status.ok()) {
+    if (outcome.status.code() != Code::kStaleChunk && outcome.status.code() != Code::kCorrupt) {
+      KFS_LOG(warn, "chunk.op_failed op={} peer={} reason=\"{}\"", OpName(call->op()),
+              call->connection()->peer_address(), outcome.status.ToString());
+    }
+    return call->Fail(outcome.status, outcome.detail);
+  }
+  call->Reply(*outcome.reply, std::move(outcome.payload));
+}
+
+void ChunkService::Read(IncomingCallPtr call, const pb::ChunkReadRequest& request) {
+  const ChunkKey key = KeyOf(request.ref());
+  Execute(std::move(call), key, true,
+          [store = store_, key, version = ChunkVersion(request.ref().version()), offset = request.offset(),
+           length = request.length()](Wait wait) {
+            Outcome out;
+            auto data = store->Read(key, version, offset, length, wait, &out.detail);
+            out.status = data.status();
+            if (!data.ok()) return out;
+            out.payload = std::move(*data);
+            out.bytes = length;
+            out.reply = std::make_unique<pb::ChunkReadReply>();
+            return out;
+          });
+}
+
+void ChunkService::Write(IncomingCallPtr call, const pb::ChunkWriteRequest& request) {
+  const ChunkKey key = KeyOf(request.ref());
+  const bool may_inline = call->payload().size() <= options_.inline_write_max;
+  auto crcs = std::make_shared<const std::vector<uint32_t>>(request.block_crc().begin(), request.block_crc().end());
+  Execute(call, key, may_inline,
+          [store = store_, key, version = ChunkVersion(request.ref().version()), offset = request.offset(), crcs,
+           call](Wait wait) {
+            Outcome out;
+            auto allocated = store->Write(key, version, offset, call->payload().view(), *crcs, wait, &out.detail);
+            out.status = allocated.status();
+            if (!allocated.ok()) return out;
+            auto reply = std::make_unique<pb::ChunkWriteReply>();
+            reply->set_allocated(*allocated);
+            out.bytes = call->payload().size();
+            out.reply = std::move(reply);
+            return out;
+          });
+}
+
+void ChunkService::Seek(IncomingCallPtr call, const pb::ChunkSeekRequest& request) {
+  const ChunkKey key = KeyOf(request.ref());
+  Execute(std::move(call), key, true,
+          [store = store_, key, version = ChunkVersion(request.ref().version()), offset = request.offset()](Wait wait) {
+            Outcome out;
+            auto found = store->Seek(key, version, offset, wait, &out.detail);
+            out.status = found.status();
+            if (!found.ok()) return out;
+            auto reply = std::make_unique<pb::ChunkSeekReply>();
+            reply->set_data(found->data);
+            reply->set_hole(found->hole);
+            out.reply = std::move(reply);
+            return out;
+          });
+}
+
+void ChunkService::Sync(IncomingCallPtr call, const pb::ChunkSyncRequest& request) {
+  // No lane: acknowledged writes are done, and those under way are not this sync's business.
+  OnPool(std::move(call), {}, [store = store_, request](Wait) {
+    Outcome out;
+    out.status = store->Sync(VolumeId(request.volume()), {request.chunk().data(), static_cast<size_t>(request.chunk_size())});
+    out.reply = std::make_unique<pb::ChunkSyncReply>();
+    return out;
+  });
+}
+
+void ChunkService::Mutate(IncomingCallPtr call, const pb::MutateChunkRequest& request) {
+  const ChunkKey key{VolumeId(request.volume()), ChunkId(request.chunk())};
+  OnPool(std::move(call), key, [store = store_, key, request](Wait) {
+    Outcome out;
+    auto allocated = store->Mutate(key, ChunkVersion(request.from()), ChunkVersion(request.to()), request.step());
+    out.status = allocated.status();
+    if (!allocated.ok()) return out;
+    auto reply = std::make_unique<pb::MutateChunkReply>();
+    reply->set_allocated(*allocated);
+    out.reply = std::move(reply);
+    return out;
+  });
+}
+
+void ChunkService::Delete(IncomingCallPtr call, const pb::DeleteChunksRequest& request) {
+  if (request.chunk_size() > static_cast<int>(kInventoryBatch)) {
+    return call->Fail(Status(EINVAL, Code::kMalformed, fmt::format("more than {} chunks in one request", kInventoryBatch)));
+  }
+  OnPool(std::move(call), {}, [store = store_, request](Wait) {
+    Outcome out;
+    out.status =
+        store->Delete(VolumeId(request.volume()), {request.chunk().data(), static_cast<size_t>(request.chunk_size())});
+    out.reply = std::make_unique<pb::DeleteChunksReply>();
+    return out;
+  });
+}
+
+}  // namespace kfs

@@ -1,0 +1,50 @@
+// Answers requests about chunks: those of clients and, on the connections that we open, those of metaservers. Loop's thread.
+//
+// What memory can answer is answered at once, on the loop; what may wait for a disk goes to the pool and comes back.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "chunkserver/chunk_store.h"
+#include "chunkserver/io_pool.h"
+#include "chunkserver/metrics.h"
+#include "rpc/server.h"
+
+namespace kfs {
+
+class ChunkService {
+ public:
+  struct Options {
+    size_t inline_write_max = 256 << 10;
+  };
+  ChunkService(ChunkStore* store, IoPool* pool, ChunkMetrics* metrics, Options options)
+      : store_(store), pool_(pool), metrics_(metrics), options_(options) {}
+
+  // The ops of clients.
+  void Register(Server* server);
+  // The ops of metaservers.
+  void OnMetaserverRequest(IncomingCallPtr call);
+
+ private:
+  struct Outcome;
+  // Runs `op` now if it need not wait, else on the pool; then answers.
+  using Attempt = std::function<Outcome(Wait)>;
+  void Execute(IncomingCallPtr call, ChunkKey key, bool may_inline, Attempt attempt);
+  void OnPool(IncomingCallPtr call, std::optional<ChunkKey> key, Attempt attempt);
+  void Answer(const IncomingCallPtr& call, Outcome outcome, MonoTime begun);
+
+  void Read(IncomingCallPtr call, const pb::ChunkReadRequest& request);
+  void Write(IncomingCallPtr call, const pb::ChunkWriteRequest& request);
+  void Sync(IncomingCallPtr call, const pb::ChunkSyncRequest& request);
+  void Seek(IncomingCallPtr call, const pb::ChunkSeekRequest& request);
+  void Mutate(IncomingCallPtr call, const pb::MutateChunkRequest& request);
+  void Delete(IncomingCallPtr call, const pb::DeleteChunksRequest& request);
+
+  ChunkStore* const store_;
+  IoPool* const pool_;
+  ChunkMetrics* const metrics_;
+  const Options options_;
+};
+
+}  // namespace kfs
