@@ -1,0 +1,130 @@
+// The mounted file system: what libfuse's dispatch calls, with all the state that the operations share. One file a group of
+// operations (ops_*.cc); each takes a request, starts a client call, and replies from its completion on the same thread.
+// The loop's thread only. It outlives the client's calls: destroy it after the client.
+#pragma once
+
+#define FUSE_USE_VERSION 35
+#include <fuse_lowlevel.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "client/kfs_client.h"
+#include "fuse/call_table.h"
+#include "fuse/groups.h"
+#include "fuse/node_table.h"
+#include "fuse/transport.h"
+#include "fuse/wire.h"
+
+namespace kfs::fuse {
+
+class FileSystem {
+ public:
+  struct Options {
+    bool readdirplus = false;
+  };
+  FileSystem(EventLoop& loop, KfsClient& client, Options options);
+
+  static FileSystem& Of(fuse_req_t req) { return *static_cast<FileSystem*>(fuse_req_userdata(req)); }
+  static const fuse_lowlevel_ops& Ops();
+
+  KfsClient& client() { return client_; }
+  NodeTable& nodes() { return nodes_; }
+  CallTable& calls() { return calls_; }
+  const Options& options() const { return options_; }
+
+  // The message being dispatched: what libfuse does not hand on (unique, write flags, the data itself).
+  Message& message() { return *message_; }
+  void set_message(Message* m) { message_ = m; }
+  // Where libfuse's replies go: the session, which alone knows the transport.
+  void OnReply(std::function<ssize_t(iovec*, int)> fn) { on_reply_ = std::move(fn); }
+  ssize_t Reply(iovec* iov, int count) { return on_reply_(iov, count); }
+
+  // A server's status as a local file system would say it of an inode that the kernel still holds: what no longer exists is
+  // ENOENT, never ESTALE.
+  Status Soften(Ino ino, Status status);
+
+ private:
+  KfsClient& client_;
+  const Options options_;
+  NodeTable nodes_;
+  CallTable calls_;
+  Message* message_ = nullptr;
+  std::function<ssize_t(iovec*, int)> on_reply_;
+};
+
+// An open file, behind fi->fh.
+struct OpenFile {
+  Ino ino;
+  // Who took record locks through this descriptor and has not been flushed since. What is left at RELEASE are open-file-
+  // description locks: the kernel does not say when those end, so they end here.
+  std::vector<uint64_t> lock_owners;
+};
+inline OpenFile* FileOf(const fuse_file_info* fi) { return fi == nullptr ? nullptr : reinterpret_cast<OpenFile*>(fi->fh); }
+
+// ---- replies (reply.cc) ----
+void ReplyStatus(fuse_req_t req, const Status& status);
+int ReplyEntry(fuse_req_t req, FileSystem& fs, const Attr& attr);  // counts the lookup
+int ReplyAttr(fuse_req_t req, const Attr& attr);
+// Negative errno when nobody took the descriptor: the caller must let go of what it holds.
+int ReplyOpen(fuse_req_t req, uint64_t fh, uint32_t open_flags);
+int ReplyCreate(fuse_req_t req, FileSystem& fs, const Attr& attr, uint64_t fh, uint32_t open_flags);
+void FillStat(const Attr& attr, struct stat* st);
+
+Caller CallerOf(fuse_req_t req);
+std::vector<uint32_t> GroupsOf(fuse_req_t req);
+
+// ---- the one way in which an operation calls the client ----
+// start(KfsClient&, const Caller&, std::function<void(R)>) -> CallId; invoked again with groups when the server asks, so
+// it owns its arguments. finish(fuse_req_t, FileSystem&, R) replies. `any_signal`: see CallTable.
+template <typename R, typename Start, typename Finish>
+void Run(fuse_req_t req, Start start, Finish finish, bool any_signal = false) {
+  FileSystem& fs = FileSystem::Of(req);
+  const uint64_t unique = fs.message().header().unique;
+  Caller caller = CallerOf(req);
+  fs.calls().Begin(unique, caller.pid, any_signal);
+  CallWithGroups<R>(
+      std::move(caller),
+      [&fs, unique, start = std::move(start)](const Caller& c, std::function<void(R)> done) {
+        // Unknown to the table once it has ended: a call that ended at once stays forgotten.
+        const CallId id = start(fs.client(), c, std::move(done));
+        fs.calls().SetId(unique, id);
+      },
+      [req] { return GroupsOf(req); },
+      [&fs, req, unique, finish = std::move(finish)](R result) mutable {
+        fs.calls().End(unique);
+        finish(req, fs, std::move(result));
+      });
+}
+
+// Answers with nothing but a status.
+template <typename Start>
+void RunStatus(fuse_req_t req, Ino ino, Start start, bool any_signal = false) {
+  Run<Status>(
+      req, std::move(start),
+      [ino](fuse_req_t r, FileSystem& fs, Status status) { ReplyStatus(r, fs.Soften(ino, std::move(status))); },
+      any_signal);
+}
+
+// Answers with the attributes of an entry in `parent`.
+template <typename Start>
+void RunEntry(fuse_req_t req, Ino parent, Start start) {
+  Run<Result<Attr>>(req, std::move(start), [parent](fuse_req_t r, FileSystem& fs, Result<Attr> result) {
+    if (!result.ok()) return ReplyStatus(r, fs.Soften(parent, result.status()));
+    ReplyEntry(r, fs, *result);
+  });
+}
+
+// ---- the groups of operations ----
+void AddNameOps(fuse_lowlevel_ops& ops);
+void AddInodeOps(fuse_lowlevel_ops& ops);
+void AddFileOps(fuse_lowlevel_ops& ops);
+void AddDataOps(fuse_lowlevel_ops& ops);
+void AddDirOps(fuse_lowlevel_ops& ops);
+void AddXattrOps(fuse_lowlevel_ops& ops);
+void AddLockOps(fuse_lowlevel_ops& ops);
+
+}  // namespace kfs::fuse

@@ -1,0 +1,146 @@
+#include "fuse/mount.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+
+#include "common/log.h"
+#include "common/secret.h"
+#include "fuse/mount_checks.h"
+#include "fuse/mount_daemon.h"
+
+namespace kfs {
+namespace {
+
+constexpr int kExitUsage = 1, kExitMountFailed = 32;
+
+int Report(const MountOptions& options, const Status& why, int code) {
+  std::fprintf(stderr, "kfs: cannot mount %s on %s: %s\n", options.source.c_str(), options.mountpoint.c_str(),
+               why.message().c_str());
+  return code;
+}
+
+// The daemon leaves the directory that it was started in.
+void MakeAbsolute(std::string* path) {
+  if (!path->empty()) *path = std::filesystem::absolute(*path).string();
+}
+
+// Everything that can be found out before anything is touched.
+Status Prepare(MountOptions* options, std::string* secret) {
+  for (std::string* path : {&options->secret_file, &options->log_file, &options->pid_file}) MakeAbsolute(path);
+  auto mountpoint = fuse::CheckMountPoint(options->mountpoint);
+  if (!mountpoint.ok()) return mountpoint.status();
+  options->mountpoint = *mountpoint;
+  KFS_RETURN_IF_ERROR(fuse::CheckFuseDevice());
+  auto read = ReadSecretFile(options->secret_file);
+  if (!read.ok()) {
+    return Status(read.status().err(),
+                  "the cluster's secret: " + read.status().message() +
+                      "\n  copy the file that the metaserver's option secret-file names to this machine (mode 0600, owned by "
+                      "who mounts), and give it with -o secretfile=PATH");
+  }
+  *secret = std::move(*read);
+  return {};
+}
+
+void RaiseFileLimit() {
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+  }
+}
+
+int Serve(const MountOptions& options, std::string secret, std::function<void(const Status&)> ready) {
+  RaiseFileLimit();
+  fuse::MountDaemon daemon(options, std::move(secret), std::move(ready));
+  return daemon.Run();
+}
+
+int RunForeground(const MountOptions& options, std::string secret) {
+  if (Status s = InitLog("kfs-mount", options.log_file, options.log_level); !s.ok()) {
+    return Report(options, s, kExitUsage);
+  }
+  return Serve(options, std::move(secret), [&options](const Status& s) {
+    if (!s.ok()) Report(options, s, kExitMountFailed);
+  });
+}
+
+void PointAtNull(int fd) {
+  const int null = open("/dev/null", O_RDWR);
+  dup2(null, fd);
+  if (null != fd) close(null);
+}
+
+// The child's life. `to_parent` gets one byte, '+' when the mount is usable or '-' and the reason.
+int RunChild(const MountOptions& options, std::string secret, int to_parent) {
+  setsid();
+  // Nothing of the caller's is kept open or busy: its pipes would never end, its directory never be unmounted.
+  dup2(to_parent, 3);
+  close_range(4, ~0u, 0);
+  fcntl(3, F_SETFD, FD_CLOEXEC);
+  PointAtNull(STDIN_FILENO);
+  PointAtNull(STDOUT_FILENO);
+  if (chdir("/") != 0) return kExitMountFailed;
+  const auto tell = [](const Status& s) {
+    const std::string text = s.ok() ? "+" : "-" + s.message();
+    if (write(3, text.data(), text.size()) < 0) std::perror("kfs: telling the caller");
+    close(3);
+    PointAtNull(STDERR_FILENO);
+  };
+  // Without a log file there is nowhere to write to once the caller has gone.
+  const std::string log = options.log_file.empty() ? "/dev/null" : options.log_file;
+  if (Status s = InitLog("kfs-mount", log, options.log_level); !s.ok()) {
+    tell(s);
+    return kExitUsage;
+  }
+  return Serve(options, std::move(secret), tell);
+}
+
+int RunBackground(const MountOptions& options, std::string secret) {
+  int fds[2];
+  if (pipe2(fds, O_CLOEXEC) != 0) return Report(options, ErrnoStatus(errno, "pipe"), kExitMountFailed);
+  std::fflush(nullptr);
+  const pid_t pid = fork();
+  if (pid < 0) return Report(options, ErrnoStatus(errno, "starting the mount's process"), kExitMountFailed);
+  if (pid == 0) {
+    close(fds[0]);
+    std::exit(RunChild(options, std::move(secret), fds[1]));
+  }
+  close(fds[1]);
+  std::string answer;
+  char buffer[4096];
+  for (ssize_t n; (n = read(fds[0], buffer, sizeof buffer)) > 0 || (n < 0 && errno == EINTR);) {
+    if (n > 0) answer.append(buffer, static_cast<size_t>(n));
+  }
+  close(fds[0]);
+  if (!answer.empty() && answer.front() == '+') {
+    if (options.verbose) {
+      std::printf("%s mounted on %s, served by process %d\n", options.source.c_str(), options.mountpoint.c_str(), pid);
+    }
+    return 0;
+  }
+  waitpid(pid, nullptr, 0);
+  if (answer.empty()) {
+    answer = "-the mount's process ended without a word" +
+             (options.log_file.empty() ? "; mount with -o log=FILE to see why" : "; see " + options.log_file);
+  }
+  return Report(options, Status(EIO, answer.substr(1)), kExitMountFailed);
+}
+
+}  // namespace
+
+int RunMount(const MountOptions& given) {
+  MountOptions options = given;
+  std::string secret;
+  if (Status s = Prepare(&options, &secret); !s.ok()) return Report(options, s, kExitMountFailed);
+  return options.foreground ? RunForeground(options, std::move(secret)) : RunBackground(options, std::move(secret));
+}
+
+}  // namespace kfs

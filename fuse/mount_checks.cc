@@ -1,0 +1,154 @@
+#include "fuse/mount_checks.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+namespace kfs::fuse {
+namespace {
+
+Status Say(int err, std::string text) { return Status(err, std::move(text)); }
+
+// mountinfo writes blanks and backslashes as \ooo.
+std::string Unescape(const std::string& text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\\' && i + 3 < text.size()) {
+      out.push_back(static_cast<char>(std::strtol(text.substr(i + 1, 3).c_str(), nullptr, 8)));
+      i += 3;
+    } else {
+      out.push_back(text[i]);
+    }
+  }
+  return out;
+}
+
+bool HaveFusermount() { return access("/usr/bin/fusermount3", X_OK) == 0 || access("/bin/fusermount3", X_OK) == 0; }
+
+std::string JoinHosts(const MountOptions& options) {
+  std::string hosts;
+  for (const std::string& h : options.metaservers) hosts += (hosts.empty() ? "" : ", ") + h;
+  return hosts;
+}
+
+}  // namespace
+
+std::string KfsMountAt(const std::string& mountinfo, const std::string& path) {
+  std::istringstream lines(mountinfo);
+  std::string found;  // of several mounts over each other the last one is on top
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string skip, at, word, type, source;
+    words >> skip >> skip >> skip >> skip >> at;
+    while (words >> word && word != "-") {
+    }
+    words >> type >> source;
+    if (Unescape(at) == path) found = type == "fuse.kfs" ? Unescape(source) : "";
+  }
+  return found;
+}
+
+Result<std::string> CheckMountPoint(const std::string& dir) {
+  struct stat st;
+  if (stat(dir.c_str(), &st) != 0) {
+    switch (errno) {
+      case ENOENT:
+        return Say(ENOENT, "the mount point " + dir + " does not exist; make it with: mkdir -p " + dir);
+      case ENOTCONN:
+      case ECONNABORTED:
+        return Say(EBUSY, dir + " is a mount whose process has died; clear it with: umount -l " + dir);
+      case EACCES:
+        return Say(EACCES, "the mount point " + dir + " cannot be reached: a directory above it may not be searched by you");
+      default:
+        return ErrnoStatus(errno, "the mount point " + dir);
+    }
+  }
+  if (!S_ISDIR(st.st_mode)) return Say(ENOTDIR, "the mount point " + dir + " is not a directory");
+  char* real = realpath(dir.c_str(), nullptr);
+  if (real == nullptr) return ErrnoStatus(errno, "the mount point " + dir);
+  std::string path(real);
+  std::free(real);
+  std::ifstream in("/proc/self/mountinfo");
+  std::ostringstream text;
+  text << in.rdbuf();
+  if (const std::string source = KfsMountAt(text.str(), path); !source.empty()) {
+    return Say(EBUSY, "the mount point " + path + " is busy: " + source +
+                          " is mounted there already; unmount it first (umount " + path + ") or choose another directory");
+  }
+  return path;
+}
+
+Status CheckFuseDevice() {
+  if (access("/dev/fuse", F_OK) != 0) {
+    return Say(ENODEV,
+               "/dev/fuse is missing: load the kernel module with \"modprobe fuse\"; in a container, pass the device in "
+               "(--device /dev/fuse --cap-add SYS_ADMIN)");
+  }
+  if (geteuid() == 0) return {};
+  if (access("/dev/fuse", R_OK | W_OK) != 0) {
+    return Say(EACCES, "you may not use /dev/fuse: mount as root (sudo), or have its owner allow you to");
+  }
+  if (!HaveFusermount()) {
+    return Say(EPERM, "only root can mount without fusermount3: use sudo, or install the package fuse3");
+  }
+  return {};
+}
+
+Status ExplainConnect(const MountOptions& options, const Status& why) {
+  std::string hint;
+  switch (why.code()) {
+    case Code::kBadProof:
+      hint = "the secret in " + options.secret_file + " is not that of the cluster: copy the file that the metaserver's option "
+             "secret-file names to this machine, and give it with -o secretfile=PATH";
+      break;
+    case Code::kWrongVersion:
+      hint = "this program and the metaserver are of versions that do not understand each other: install the same release on both";
+      break;
+    case Code::kWrongCluster:
+      hint = "the address belongs to another cluster: check the host and port";
+      break;
+    default:
+      break;
+  }
+  if (hint.empty()) {
+    switch (why.err()) {
+      case ENOENT:
+        hint = "is the volume's name right? \"kfs volume list\" shows the volumes that exist, \"kfs volume create " +
+               options.volume + "\" makes this one";
+        break;
+      case ENODEV: hint = "the volume is stopped"; break;
+      case ECONNREFUSED:
+        hint = "nothing accepts connections there: is kfs-metaserver running, and is the port right (" +
+               JoinHosts(options) + ")?";
+        break;
+      case ETIMEDOUT:
+      case EHOSTUNREACH:
+      case ENETUNREACH:
+        hint = "no answer from " + JoinHosts(options) + ": is the machine up, and does a firewall let the port through?";
+        break;
+      default: hint = "asked: " + JoinHosts(options); break;
+    }
+  }
+  const std::string what = why.message().empty() ? why.ToString() : why.message();
+  return Status(why.err(), why.code(), what + "\n  " + hint);
+}
+
+Status ExplainKernel(const MountOptions& options, const Status& why) {
+  std::string hint;
+  if (why.message().find("user_allow_other") != std::string::npos) {
+    hint = "allow_other needs the line \"user_allow_other\" in /etc/fuse.conf, or root";
+  } else if (why.err() == EPERM || why.err() == EACCES) {
+    hint = "you may not mount on " + options.mountpoint + ": use sudo, or choose a directory of your own";
+  } else if (why.err() == EBUSY) {
+    hint = options.mountpoint + " is in use: unmount what is there, or choose another directory";
+  } else if (why.err() == ENODEV) {
+    hint = "the kernel has no FUSE: load the module with \"modprobe fuse\"";
+  }
+  return Status(why.err(), "the kernel did not mount: " + why.message() + (hint.empty() ? "" : "\n  " + hint));
+}
+
+}  // namespace kfs::fuse

@@ -1,0 +1,135 @@
+// Data: read, write, fsync, fallocate, lseek, copy_file_range.
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "common/limits.h"
+#include "fuse/file_system.h"
+
+namespace kfs::fuse {
+namespace {
+
+void Read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, fuse_file_info*) {
+  Run<Result<Buffer>>(
+      req,
+      [ino, size, off](KfsClient& c, const Caller& caller, auto done) {
+        return c.Read(caller, Ino(ino), static_cast<uint64_t>(off), static_cast<uint32_t>(size), std::move(done));
+      },
+      [ino](fuse_req_t r, FileSystem& fs, Result<Buffer> data) {
+        if (!data.ok()) return ReplyStatus(r, fs.Soften(Ino(ino), data.status()));
+        fuse_reply_buf(r, data->data(), data->size());
+      });
+}
+
+// Smaller writes are copied to a buffer of their size, larger ones take the transport's own.
+constexpr size_t kCopyMax = 64u << 10;
+
+Buffer TakePayload(Message& message, size_t size) {
+  if (size <= kCopyMax) return Buffer::Copy(message.payload->data(), size);
+  Buffer data = std::move(*message.payload);
+  data.Shrink(size);
+  return data;
+}
+
+KfsClient::WriteFlags FlagsOf(const fuse_write_in& in) {
+  KfsClient::WriteFlags flags;
+  const bool from_page_cache = (in.write_flags & FUSE_WRITE_CACHE) != 0;
+  // fcntl(F_SETFL) changes O_APPEND without telling us: each write carries the flags of its moment. Pages written back from
+  // a shared mapping have their own offsets and a guessed descriptor.
+  flags.append = !from_page_cache && (in.flags & O_APPEND) != 0;
+  flags.sync = !from_page_cache && (in.flags & O_DSYNC) != 0;  // O_SYNC contains O_DSYNC
+  // The kernel knows whether the writer has CAP_FSETID; mapped writes keep privileges on a local disk too.
+  flags.keep_priv = (in.write_flags & FUSE_WRITE_KILL_SUIDGID) == 0;
+  return flags;
+}
+
+void Write(fuse_req_t req, fuse_ino_t ino, const char*, size_t size, off_t off, fuse_file_info*) {
+  // Not libfuse's pointer: the data is not behind the arguments (Message::payload).
+  Message& message = FileSystem::Of(req).message();
+  if (message.payload == nullptr || message.payload_size != size || size > kIoSizeMax) {
+    fuse_reply_err(req, EIO);
+    return;
+  }
+  fuse_write_in in;
+  std::memcpy(&in, message.body(), sizeof in);
+  const auto flags = FlagsOf(in);
+  // Shared, because std::function copies; given away at the first call. A write never depends on groups.
+  auto data = std::make_shared<Buffer>(TakePayload(message, size));
+  Run<Result<uint32_t>>(
+      req,
+      [ino, off, flags, data](KfsClient& c, const Caller& caller, auto done) {
+        return c.Write(caller, Ino(ino), static_cast<uint64_t>(off), std::move(*data), flags, std::move(done));
+      },
+      [ino](fuse_req_t r, FileSystem& fs, Result<uint32_t> written) {
+        if (!written.ok()) return ReplyStatus(r, fs.Soften(Ino(ino), written.status()));
+        fuse_reply_write(r, *written);
+      });
+}
+
+void Fsync(fuse_req_t req, fuse_ino_t ino, int data_only, fuse_file_info*) {
+  RunStatus(req, Ino(ino), [ino, data_only](KfsClient& c, const Caller&, auto done) {
+    return c.Fsync(Ino(ino), data_only != 0, std::move(done));
+  });
+}
+
+void Fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t length, fuse_file_info*) {
+  RunStatus(req, Ino(ino), [ino, mode, off, length](KfsClient& c, const Caller& caller, auto done) {
+    return c.Fallocate(caller, Ino(ino), static_cast<uint32_t>(mode), static_cast<uint64_t>(off),
+                       static_cast<uint64_t>(length), std::move(done));
+  });
+}
+
+void Lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, fuse_file_info*) {
+  if (whence != SEEK_DATA && whence != SEEK_HOLE) {
+    fuse_reply_err(req, EINVAL);
+    return;
+  }
+  Run<Result<uint64_t>>(
+      req,
+      [ino, off, whence](KfsClient& c, const Caller&, auto done) {
+        return c.Seek(Ino(ino), static_cast<uint64_t>(off), whence, std::move(done));
+      },
+      [ino](fuse_req_t r, FileSystem& fs, Result<uint64_t> at) {
+        if (!at.ok()) return ReplyStatus(r, fs.Soften(Ino(ino), at.status()));
+        fuse_reply_lseek(r, static_cast<off_t>(*at));
+      });
+}
+
+// One request copies at most so much: short copies are allowed, and the caller can be killed between two.
+constexpr size_t kCopyRangeMax = 64u << 20;
+
+void CopyFileRange(fuse_req_t req, fuse_ino_t from, off_t from_off, fuse_file_info*, fuse_ino_t to, off_t to_off,
+                   fuse_file_info*, size_t length, int flags) {
+  if (flags != 0) {
+    fuse_reply_err(req, EINVAL);
+    return;
+  }
+  Run<Result<uint64_t>>(
+      req,
+      [from, from_off, to, to_off, length = std::min(length, kCopyRangeMax)](KfsClient& c, const Caller& caller,
+                                                                              auto done) {
+        return c.CopyRange(caller, Ino(from), static_cast<uint64_t>(from_off), Ino(to), static_cast<uint64_t>(to_off),
+                           length, std::move(done));
+      },
+      [to](fuse_req_t r, FileSystem& fs, Result<uint64_t> copied) {
+        if (!copied.ok()) return ReplyStatus(r, fs.Soften(Ino(to), copied.status()));
+        fuse_reply_write(r, *copied);
+      });
+}
+
+}  // namespace
+
+void AddDataOps(fuse_lowlevel_ops& ops) {
+  ops.read = Read;
+  ops.write = Write;
+  ops.fsync = Fsync;
+  ops.fallocate = Fallocate;
+  ops.lseek = Lseek;
+  ops.copy_file_range = CopyFileRange;
+}
+
+}  // namespace kfs::fuse

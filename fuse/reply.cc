@@ -1,0 +1,150 @@
+// Replies in the kernel's own structures: libfuse 3.14 has no words for some of the open flags, and `struct stat` none for
+// the inode's own block size.
+#include <linux/fuse.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+
+#include "fuse/file_system.h"
+
+namespace kfs::fuse {
+namespace {
+
+// What programs take as the best size of a read or write: without a page cache every small one is a round trip.
+constexpr uint32_t kPreferredIo = 128u << 10;
+constexpr int64_t kNsPerS = 1000000000;
+
+// Times before 1970 are negative: seconds round down, nanoseconds stay positive.
+void SplitTime(TimeNs t, uint64_t* s, uint32_t* ns) {
+  int64_t sec = t / kNsPerS, rest = t % kNsPerS;
+  if (rest < 0) {
+    rest += kNsPerS;
+    --sec;
+  }
+  *s = static_cast<uint64_t>(sec);
+  *ns = static_cast<uint32_t>(rest);
+}
+
+timespec ToTimespec(TimeNs t) {
+  uint64_t s;
+  uint32_t ns;
+  SplitTime(t, &s, &ns);
+  return {static_cast<time_t>(s), static_cast<long>(ns)};
+}
+
+fuse_attr ToWire(const Attr& a) {
+  fuse_attr out = {};
+  out.ino = a.ino.v;
+  out.size = a.size;
+  out.blocks = a.allocated / 512;
+  SplitTime(a.atime, &out.atime, &out.atimensec);
+  SplitTime(a.mtime, &out.mtime, &out.mtimensec);
+  SplitTime(a.ctime, &out.ctime, &out.ctimensec);
+  out.mode = a.mode;
+  out.nlink = a.nlink;
+  out.uid = a.uid;
+  out.gid = a.gid;
+  out.rdev = static_cast<uint32_t>(a.rdev);
+  out.blksize = kPreferredIo;
+  return out;
+}
+
+// Time-outs 0: until leases every lookup asks the metaserver (P2).
+fuse_entry_out EntryOut(const Attr& attr) {
+  fuse_entry_out out = {};
+  out.nodeid = attr.ino.v;  // never used again, so the generation is always 0
+  out.attr = ToWire(attr);
+  return out;
+}
+
+template <typename T>
+int ReplyBytes(fuse_req_t req, const T& out) {
+  return fuse_reply_buf(req, reinterpret_cast<const char*>(&out), sizeof out);
+}
+
+}  // namespace
+
+void ReplyStatus(fuse_req_t req, const Status& status) {
+  int err = status.err();
+  // The kernel takes ENOSYS as "never ask again", and numbers from 512 on are its own.
+  if (err == ENOSYS) err = EOPNOTSUPP;
+  if (err >= 512) err = EIO;
+  fuse_reply_err(req, err);
+}
+
+int ReplyEntry(fuse_req_t req, FileSystem& fs, const Attr& attr) {
+  fs.nodes().Looked(attr);
+  const int rc = ReplyBytes(req, EntryOut(attr));
+  if (rc != 0) fs.nodes().Unlooked(attr.ino);
+  return rc;
+}
+
+int ReplyAttr(fuse_req_t req, const Attr& attr) {
+  fuse_attr_out out = {};
+  out.attr = ToWire(attr);
+  return ReplyBytes(req, out);
+}
+
+int ReplyOpen(fuse_req_t req, uint64_t fh, uint32_t open_flags) {
+  fuse_open_out out = {};
+  out.fh = fh;
+  out.open_flags = open_flags;
+  return ReplyBytes(req, out);
+}
+
+int ReplyCreate(fuse_req_t req, FileSystem& fs, const Attr& attr, uint64_t fh, uint32_t open_flags) {
+  struct {
+    fuse_entry_out entry;
+    fuse_open_out open;
+  } out = {};
+  static_assert(sizeof out == sizeof(fuse_entry_out) + sizeof(fuse_open_out));
+  out.entry = EntryOut(attr);
+  out.open.fh = fh;
+  out.open.open_flags = open_flags;
+  fs.nodes().Looked(attr);
+  const int rc = ReplyBytes(req, out);
+  if (rc != 0) fs.nodes().Unlooked(attr.ino);
+  return rc;
+}
+
+void FillStat(const Attr& a, struct stat* st) {
+  *st = {};
+  st->st_ino = a.ino.v;
+  st->st_size = static_cast<off_t>(a.size);
+  st->st_blocks = static_cast<blkcnt_t>(a.allocated / 512);
+  st->st_atim = ToTimespec(a.atime);
+  st->st_mtim = ToTimespec(a.mtime);
+  st->st_ctim = ToTimespec(a.ctime);
+  st->st_mode = a.mode;
+  st->st_nlink = a.nlink;
+  st->st_uid = a.uid;
+  st->st_gid = a.gid;
+  st->st_rdev = a.rdev;
+  st->st_blksize = kPreferredIo;
+}
+
+Caller CallerOf(fuse_req_t req) {
+  const fuse_ctx* ctx = fuse_req_ctx(req);
+  Caller caller;
+  caller.uid = ctx->uid;
+  caller.gid = ctx->gid;
+  caller.pid = static_cast<uint32_t>(ctx->pid);
+  caller.umask = ctx->umask;
+  caller.groups_known = false;
+  return caller;
+}
+
+std::vector<uint32_t> GroupsOf(fuse_req_t req) {
+  std::vector<gid_t> groups(64);
+  for (;;) {
+    const int n = fuse_req_getgroups(req, static_cast<int>(groups.size()), groups.data());
+    if (n <= 0) return {};  // the caller is gone, or cannot be seen: it has none
+    if (static_cast<size_t>(n) <= groups.size()) {
+      groups.resize(static_cast<size_t>(n));
+      return {groups.begin(), groups.end()};
+    }
+    groups.resize(static_cast<size_t>(n));
+  }
+}
+
+}  // namespace kfs::fuse

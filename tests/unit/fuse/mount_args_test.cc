@@ -1,0 +1,117 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "fuse/mount.h"
+
+namespace kfs {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+struct Source {
+  const char* text;
+  std::vector<std::string> hosts;
+  const char* volume;
+};
+
+TEST(MountSource, Forms) {
+  const Source table[] = {
+      {"meta:/data", {"meta:7400"}, "data"},
+      {"meta:7500:/data", {"meta:7500"}, "data"},
+      {"127.0.0.1:/v", {"127.0.0.1:7400"}, "v"},
+      {"a:1,b:2:/v", {"a:1", "b:2"}, "v"},
+      {"a,b:7401,c:/v", {"a:7400", "b:7401", "c:7400"}, "v"},
+      {"[::1]:7400:/v", {"[::1]:7400"}, "v"},
+      {"[::1]:/v", {"[::1]:7400"}, "v"},
+      {"[fe80::1]:1,[::2]:/v", {"[fe80::1]:1", "[::2]:7400"}, "v"},
+      {"meta:/data/", {"meta:7400"}, "data"},
+  };
+  for (const Source& s : table) {
+    auto r = ParseMountArgs(s.text, "/mnt", "");
+    ASSERT_TRUE(r.ok()) << s.text << ": " << r.status().ToString();
+    EXPECT_EQ(r->metaservers, s.hosts) << s.text;
+    EXPECT_EQ(r->volume, s.volume) << s.text;
+    EXPECT_EQ(r->source, s.text);
+    EXPECT_EQ(r->mountpoint, "/mnt");
+  }
+}
+
+TEST(MountSource, RefusedWithWords) {
+  const std::pair<const char*, const char*> table[] = {
+      {"", "names no volume"},
+      {"meta", "names no volume"},
+      {"meta:7400", "names no volume"},
+      {"meta:/", "volume's name is missing"},
+      {"meta:/a/b", "mounted as a whole"},
+      {":/v", "name is empty"},
+      {"a,:/v", "name is empty"},
+      {":7400:/v", "host is missing"},
+      {"a:0:/v", "not a port"},
+      {"a:65536:/v", "not a port"},
+      {"a:port:/v", "not a port"},
+      {"::1:/v", "IPv6"},
+      {"[::1:/v", "IPv6"},
+      {"[::1]x:/v", "may follow ]"},
+  };
+  for (const auto& [source, words] : table) {
+    auto r = ParseMountArgs(source, "/mnt", "");
+    ASSERT_FALSE(r.ok()) << source;
+    EXPECT_EQ(r.status().err(), EINVAL);
+    EXPECT_THAT(r.status().message(), HasSubstr(words)) << source;
+  }
+  EXPECT_FALSE(ParseMountArgs("h:/" + std::string(64, 'v'), "/mnt", "").ok());
+  EXPECT_FALSE(ParseMountArgs("h:/v", "", "").ok());
+}
+
+TEST(MountOptionsTest, Defaults) {
+  auto r = ParseMountArgs("h:/v", "/m", "");
+  ASSERT_TRUE(r.ok());
+  EXPECT_FALSE(r->soft);
+  EXPECT_EQ(r->timeout, std::chrono::seconds(60));
+  EXPECT_EQ(r->secret_file, "/etc/kfs/secret");
+  EXPECT_FALSE(r->read_only);
+  EXPECT_FALSE(r->allow_other);
+}
+
+TEST(MountOptionsTest, OurOwn) {
+  auto r = ParseMountArgs("h:/v", "/m",
+                          "soft,timeo=25,secretfile=/s,log=/l,loglevel=debug,pidfile=/p,trace,allow_other,readdirplus,ro");
+  ASSERT_TRUE(r.ok()) << r.status().ToString();
+  EXPECT_TRUE(r->soft && r->trace && r->allow_other && r->readdirplus && r->read_only);
+  EXPECT_EQ(r->timeout, std::chrono::milliseconds(2500));
+  EXPECT_EQ(r->secret_file, "/s");
+  EXPECT_EQ(r->log_file, "/l");
+  EXPECT_EQ(r->log_level, "debug");
+  EXPECT_EQ(r->pid_file, "/p");
+}
+
+TEST(MountOptionsTest, TheLastOfTwoThatContradictCounts) {
+  EXPECT_FALSE(ParseMountArgs("h:/v", "/m", "soft,hard")->soft);
+  EXPECT_TRUE(ParseMountArgs("h:/v", "/m", "hard,soft")->soft);
+  EXPECT_FALSE(ParseMountArgs("h:/v", "/m", "ro,rw")->read_only);
+}
+
+TEST(MountOptionsTest, TheKernelsArePassedOnAndOthersIgnored) {
+  auto r = ParseMountArgs("h:/v", "/m",
+                          "rw,nodev,nosuid,noexec,noatime,auto,noauto,user,_netdev,nofail,x-systemd.automount,"
+                          "x-gvfs-name=A,comment=hello,defaults,relatime,,");
+  ASSERT_TRUE(r.ok()) << r.status().ToString();
+  EXPECT_THAT(r->kernel_options, ElementsAre("nodev", "nosuid", "noexec", "noatime"));
+}
+
+TEST(MountOptionsTest, UnknownAndMalformedAreRefusedWithWords) {
+  const std::pair<const char*, const char*> table[] = {
+      {"sofft", "\"sofft\" is not known"}, {"timeo", "needs a value"},     {"timeo=0", "tenths of a second"},
+      {"timeo=x", "tenths of a second"},   {"timeo=", "tenths of a second"}, {"log", "needs a value"},
+      {"log=", "needs a value"},           {"soft=1", "takes no value"},   {"loglevel=loud", "one of"},
+  };
+  for (const auto& [option, words] : table) {
+    auto r = ParseMountArgs("h:/v", "/m", option);
+    ASSERT_FALSE(r.ok()) << option;
+    EXPECT_THAT(r.status().message(), HasSubstr(words)) << option;
+  }
+}
+
+}  // namespace
+}  // namespace kfs

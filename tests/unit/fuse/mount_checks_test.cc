@@ -1,0 +1,77 @@
+#include "fuse/mount_checks.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+namespace kfs::fuse {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr const char* kInfo =
+    "22 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n"
+    "40 22 0:40 / /mnt/a rw,nosuid shared:5 - fuse.kfs 127.0.0.1:7400:/data rw,user_id=0\n"
+    "41 22 0:41 / /mnt/with\\040blank rw - fuse.kfs h:/v rw\n"
+    "42 22 0:42 / /mnt/other rw - tmpfs tmpfs rw\n";
+
+TEST(KfsMountAt, FindsOnlyOurMounts) {
+  EXPECT_EQ(KfsMountAt(kInfo, "/mnt/a"), "127.0.0.1:7400:/data");
+  EXPECT_EQ(KfsMountAt(kInfo, "/mnt/with blank"), "h:/v");
+  EXPECT_EQ(KfsMountAt(kInfo, "/mnt/other"), "");
+  EXPECT_EQ(KfsMountAt(kInfo, "/mnt"), "");
+}
+
+TEST(CheckMountPoint, SaysWhatIsWrong) {
+  std::string dir = std::filesystem::temp_directory_path() / "kfs-mount-checks-XXXXXX";
+  ASSERT_NE(mkdtemp(dir.data()), nullptr);
+  auto ok = CheckMountPoint(dir + "/./");
+  ASSERT_TRUE(ok.ok());
+  EXPECT_EQ(*ok, dir);
+
+  auto missing = CheckMountPoint(dir + "/nothing");
+  EXPECT_EQ(missing.status().err(), ENOENT);
+  EXPECT_THAT(missing.status().message(), HasSubstr("mkdir -p " + dir + "/nothing"));
+
+  std::ofstream(dir + "/file") << "x";
+  auto file = CheckMountPoint(dir + "/file");
+  EXPECT_EQ(file.status().err(), ENOTDIR);
+  std::filesystem::remove_all(dir);
+}
+
+TEST(ExplainConnect, SaysWhatToDoNext) {
+  MountOptions o;
+  o.metaservers = {"127.0.0.1:7400"};
+  o.volume = "data";
+  o.secret_file = "/tmp/s";
+  const std::pair<Status, const char*> table[] = {
+      {Status(EACCES, Code::kBadProof, "refused"), "secretfile="},
+      {Status(EPROTO, Code::kWrongVersion, "refused"), "same release"},
+      {Status(EACCES, Code::kWrongCluster, "refused"), "another cluster"},
+      {Status(ENOENT, "no volume data"), "kfs volume list"},
+      {Status(ECONNREFUSED, "refused"), "is kfs-metaserver running"},
+      {Status(ETIMEDOUT, "no answer"), "firewall"},
+  };
+  for (const auto& [why, hint] : table) {
+    const Status said = ExplainConnect(o, why);
+    EXPECT_THAT(said.message(), HasSubstr(why.message()));
+    EXPECT_THAT(said.message(), HasSubstr(hint));
+    EXPECT_EQ(said.err(), why.err());
+  }
+}
+
+TEST(ExplainKernel, SaysWhatToDoNext) {
+  MountOptions o;
+  o.mountpoint = "/mnt/a";
+  EXPECT_THAT(ExplainKernel(o, Status(EPERM, "fusermount3: mount failed")).message(), HasSubstr("sudo"));
+  EXPECT_THAT(ExplainKernel(o, Status(EPERM, "allow_other only if user_allow_other is set")).message(),
+              HasSubstr("/etc/fuse.conf"));
+  EXPECT_THAT(ExplainKernel(o, Status(ENODEV, "x")).message(), HasSubstr("modprobe fuse"));
+}
+
+}  // namespace
+}  // namespace kfs::fuse
