@@ -1,0 +1,411 @@
+// Corruption, full and sick disks, limits, deletion, identity, inventory.
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "store_fixture.h"
+
+namespace kfs {
+namespace {
+
+class ChunkStoreTest : public StoreTest {};
+
+TEST_F(ChunkStoreTest, FlippedDataIsNeverReturned) {
+  Open();
+  ASSERT_TRUE(Write(0, Pattern(4 * kBlockSize, 1)).ok());
+  Flip(DataFile(), kBlockSize + 5);
+  auto got = Read(0, 4 * kBlockSize);
+  EXPECT_EQ(got.status().err(), EIO);
+  EXPECT_EQ(got.status().code(), Code::kCorrupt);
+  EXPECT_EQ(Read(kBlockSize, 1).status().code(), Code::kCorrupt) << "the whole block counts, not the bytes asked for";
+  EXPECT_TRUE(Read(0, kBlockSize).ok());
+  EXPECT_GE(store_->counters().corrupt, 2u);
+  EXPECT_TRUE(store_->disks()[0]->healthy());
+}
+
+TEST_F(ChunkStoreTest, PartialWriteIntoACorruptBlockIsRefusedAWholeOneMendsIt) {
+  Open();
+  ASSERT_TRUE(Write(0, Pattern(kBlockSize, 1)).ok());
+  Flip(DataFile(), 5);
+  EXPECT_EQ(Write(10, "abc").code(), Code::kCorrupt);
+  EXPECT_TRUE(Write(0, Pattern(kBlockSize, 2)).ok());
+  EXPECT_EQ(MustRead(0, kBlockSize), Pattern(kBlockSize, 2));
+}
+
+TEST_F(ChunkStoreTest, DataInAHoleIsCorruption) {
+  Open();
+  ASSERT_TRUE(Write(2 * kBlockSize, "x").ok());
+  Flip(DataFile(), 5);
+  EXPECT_EQ(Read(0, kBlockSize).status().code(), Code::kCorrupt);
+}
+
+TEST_F(ChunkStoreTest, FlippedHeaderIsNoticed) {
+  for (uint64_t at : {0, 6, 21, 25, 33, 45, 100, 509}) {
+    Open();
+    ASSERT_TRUE(Write(0, "abc").ok());
+    store_.reset();
+    Open();
+    Flip(MetaFile(), at);
+    EXPECT_EQ(Read(0, 3).status().code(), Code::kCorrupt) << at;
+    EXPECT_EQ(Write(0, "abc").code(), Code::kCorrupt) << "must not be created anew";
+    Flip(MetaFile(), at);
+    EXPECT_EQ(MustRead(0, 3), "abc");
+  }
+}
+
+TEST_F(ChunkStoreTest, FlippedTableIsNoticed) {
+  Open();
+  ASSERT_TRUE(Write(0, Pattern(2 * kBlockSize, 1)).ok());
+  Open();
+  Flip(MetaFile(), kMetaHeaderSize + 1);
+  EXPECT_EQ(Read(0, kBlockSize).status().code(), Code::kCorrupt);
+  EXPECT_TRUE(Read(kBlockSize, kBlockSize).ok());
+}
+
+TEST_F(ChunkStoreTest, ALostTableIsNoticed) {
+  Open();
+  ASSERT_TRUE(Write(0, Pattern(2 * kBlockSize, 1)).ok());
+  Open();
+  std::filesystem::resize_file(MetaFile(), kMetaHeaderSize);
+  EXPECT_EQ(Read(0, kBlockSize).status().code(), Code::kCorrupt);
+}
+
+TEST_F(ChunkStoreTest, AShortOrMissingDataFileIsNoticed) {
+  Open();
+  ASSERT_TRUE(Write(0, Pattern(2 * kBlockSize, 1)).ok());
+  Open();
+  std::filesystem::resize_file(DataFile(), kBlockSize);
+  EXPECT_EQ(Read(kBlockSize, kBlockSize).status().code(), Code::kCorrupt);
+  Open();
+  std::filesystem::remove(DataFile());
+  EXPECT_EQ(Read(0, kBlockSize).status().code(), Code::kCorrupt);
+}
+
+TEST_F(ChunkStoreTest, AChunkUnderAnotherNameIsNoticed) {
+  Open();
+  ASSERT_TRUE(Write(0, "abc").ok());
+  std::string meta = MetaFile(), data = DataFile(), other_meta = MetaFile(0x12a), other_data = DataFile(0x12a);
+  Open();
+  std::filesystem::copy(meta, other_meta);
+  std::filesystem::copy(data, other_data);
+  EXPECT_EQ(Read(0, 3, 1, 0x12a).status().code(), Code::kCorrupt);
+}
+
+TEST_F(ChunkStoreTest, CorruptChunksCanBeDeleted) {
+  Open();
+  ASSERT_TRUE(Write(0, "abc").ok());
+  Open();
+  Flip(MetaFile(), 33);
+  ASSERT_EQ(Inventory().size(), 1u);
+  EXPECT_TRUE(Delete().ok());
+  EXPECT_TRUE(Inventory().empty());
+}
+
+// Failing disks.
+
+TEST_F(ChunkStoreTest, AReadErrorMakesTheDiskSick) {
+  Open();
+  ASSERT_TRUE(Write(0, "abc").ok());
+  ops_.fail_reads = EIO;
+  EXPECT_EQ(Read(0, 3).status().err(), EIO);
+  EXPECT_FALSE(store_->disks()[0]->healthy());
+  EXPECT_NE(store_->disks()[0]->error().find("EIO"), std::string::npos);
+  ops_.fail_reads = 0;
+  EXPECT_EQ(MustRead(0, 3), "abc") << "what it still gives is served";
+  EXPECT_EQ(Write(0, "x", 1, 99).err(), EIO) << "no new chunks";
+}
+
+TEST_F(ChunkStoreTest, NewChunksGoToTheHealthyDisk) {
+  dirs_ = {root_ + "/d0", root_ + "/d1"};
+  Open();
+  store_->disks()[0]->NoteError(EROFS, "test");
+  for (uint64_t id = 1; id <= 20; ++id) ASSERT_TRUE(Write(0, "x", 1, id).ok());
+  EXPECT_EQ(store_->disks()[0]->chunks, 0);
+  EXPECT_EQ(store_->disks()[1]->chunks, 20);
+}
+
+TEST_F(ChunkStoreTest, AFailedSyncIsNeverFollowedByASuccessfulOne) {
+  Open();
+  ASSERT_TRUE(Write(0, "abc").ok());
+  ops_.fail_next_sync = EIO;
+  EXPECT_EQ(Sync().err(), EIO);
+  EXPECT_EQ(Sync().err(), EIO);
+}
+
+TEST_F(ChunkStoreTest, AFailedWriteLeavesTheOldContent) {
+  Open();
+  ASSERT_TRUE(Write(0, Pattern(2 * kBlockSize, 1)).ok());
+  ops_.fail_next_write = ENOSPC;  // of the table
+  EXPECT_EQ(Write(0, Pattern(2 * kBlockSize, 2)).err(), ENOSPC);
+  EXPECT_EQ(MustRead(0, 2 * kBlockSize), Pattern(2 * kBlockSize, 1));
+  ops_.calls_left = 1;  // the table is written, the data is not
+  EXPECT_FALSE(Write(0, Pattern(2 * kBlockSize, 2)).ok());
+  ops_.calls_left = INT64_MAX;
+  EXPECT_EQ(MustRead(0, 2 * kBlockSize), Pattern(2 * kBlockSize, 1));
+  ASSERT_TRUE(Write(0, Pattern(2 * kBlockSize, 3)).ok());
+  Open();
+  EXPECT_EQ(MustRead(0, 2 * kBlockSize), Pattern(2 * kBlockSize, 3));
+}
+
+class TmpfsTest : public StoreTest {
+ protected:
+  void SetUp() override {
+    StoreTest::SetUp();
+    std::filesystem::create_directory(dirs_[0]);
+    if (geteuid() != 0 || mount("kfs-test", dirs_[0].c_str(), "tmpfs", 0, "size=8m") != 0) {
+      GTEST_SKIP() << "needs root to mount a small tmpfs";
+    }
+    mounted_ = true;
+    Open();
+  }
+  void TearDown() override {
+    store_.reset();
+    if (mounted_) umount2(dirs_[0].c_str(), MNT_DETACH);
+    StoreTest::TearDown();
+  }
+  bool mounted_ = false;
+};
+
+TEST_F(TmpfsTest, AFullDiskRefusesNewBlocksAndKeepsOldOnes) {
+  const uint64_t piece = 256 << 10;
+  uint64_t at = 0;
+  Status st;
+  for (; at < (16u << 20); at += piece) {
+    st = Write(at, Pattern(piece, static_cast<int>(at / piece)));
+    if (!st.ok()) break;
+  }
+  EXPECT_EQ(st.err(), ENOSPC) << st.ToString();
+  EXPECT_GT(at, 6u << 20);
+  EXPECT_TRUE(store_->disks()[0]->healthy()) << "full is not sick";
+  for (uint64_t i = 0; i < at; i += piece) EXPECT_EQ(MustRead(i, piece), Pattern(piece, static_cast<int>(i / piece)));
+  EXPECT_EQ(MustRead(at, piece), std::string(piece, '\0'));
+  EXPECT_TRUE(Write(0, Pattern(piece, 77)).ok()) << "overwriting needs no room";
+  EXPECT_TRUE(Mutate(1, 2, {Step(pb::ChunkStep::ZERO, 100, 2 << 20)}).ok()) << "the reserve keeps this possible";
+  EXPECT_TRUE(Write(200 << 10, Pattern(piece, 5), 2).ok());
+  Open();
+  EXPECT_EQ(MustRead(200 << 10, piece, 2), Pattern(piece, 5));
+}
+
+TEST_F(TmpfsTest, AllocateBeyondTheDiskIsRefused) {
+  ASSERT_TRUE(Write(0, "x").ok());
+  EXPECT_EQ(Mutate(1, 2, {Step(pb::ChunkStep::ALLOCATE, 0, 32 << 20)}).err(), ENOSPC);
+  EXPECT_EQ(MustRead(0, 1), "x");
+}
+
+TEST_F(TmpfsTest, NewChunksAreRefusedWhenFull) {
+  Status st;
+  uint64_t id = 1;
+  for (; id < 1000 && st.ok(); ++id) st = Write(0, Pattern(64 << 10, 1), 1, id);
+  EXPECT_EQ(st.err(), ENOSPC) << st.ToString();
+  std::vector<uint64_t> all;
+  for (uint64_t i = 1; i < id; ++i) all.push_back(i);
+  EXPECT_TRUE(store_->Delete(VolumeId(1), all).ok());
+  EXPECT_TRUE(Write(0, "again", 1, 5000).ok());
+}
+
+// Limits.
+
+size_t OpenDescriptors() {
+  size_t n = 0;
+  DIR* d = opendir("/proc/self/fd");
+  while (readdir(d) != nullptr) ++n;
+  closedir(d);
+  return n;
+}
+
+TEST_F(ChunkStoreTest, OpenChunksAreBounded) {
+  auto options = StoreOptions();
+  options.open_chunks_max = 4;
+  OpenWith(options);
+  const size_t before = OpenDescriptors();
+  for (uint64_t id = 1; id <= 100; ++id) ASSERT_TRUE(Write(0, Pattern(5000, static_cast<int>(id)), 1, id).ok());
+  EXPECT_LE(store_->stats().open_chunks, 4u);
+  EXPECT_LE(OpenDescriptors(), before + 8);
+  for (uint64_t id = 1; id <= 100; ++id) EXPECT_EQ(MustRead(0, 5000, 1, id), Pattern(5000, static_cast<int>(id)));
+  EXPECT_GE(store_->stats().evictions, 190u);
+}
+
+TEST_F(ChunkStoreTest, CacheMemoryIsBounded) {
+  auto options = StoreOptions();
+  options.cache_bytes_max = 300 << 10;
+  OpenWith(options);
+  for (uint64_t id = 1; id <= 20; ++id) ASSERT_TRUE(Write((64 << 20) - 1, "x", 1, id).ok());
+  EXPECT_LE(store_->stats().cache_bytes, 300u << 10);
+  for (uint64_t id = 1; id <= 20; ++id) EXPECT_EQ(MustRead((64 << 20) - 1, 1, 1, id), "x");
+}
+
+TEST_F(ChunkStoreTest, ManyThreadsOnFewChunksWithEviction) {
+  auto options = StoreOptions();
+  options.open_chunks_max = 2;
+  OpenWith(options);
+  std::vector<std::thread> threads;
+  std::atomic<int> failures{0};
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 200; ++i) {
+        const ChunkKey key = Key(1 + static_cast<uint64_t>(i) % 5);
+        const uint64_t at = static_cast<uint64_t>(t) * 10000;
+        uint64_t detail = 0;
+        std::string data = Pattern(6000, t * 1000 + i);
+        if (!store_->Write(key, kFirstChunkVersion, at, data, Crcs(at, data), Wait::kAllowed, &detail).ok()) failures++;
+        auto got = store_->Read(key, kFirstChunkVersion, at, 6000, Wait::kAllowed, &detail);
+        if (!got.ok() || got->view() != data) failures++;
+        if (i % 50 == 0) store_->SyncChangedDisks();
+      }
+    });
+  }
+  for (auto& t : threads) t.join();
+  EXPECT_EQ(failures, 0);
+}
+
+// Deletion and inventory.
+
+TEST_F(ChunkStoreTest, ALateWriteDoesNotBringADeletedChunkBack) {
+  Open();
+  ASSERT_TRUE(Write(0, "abc").ok());
+  ASSERT_TRUE(Delete().ok());
+  EXPECT_EQ(Write(0, "late").code(), Code::kStaleChunk);
+  EXPECT_EQ(detail_, 0u);
+  EXPECT_TRUE(Mutate(1, 2).ok());
+  EXPECT_TRUE(Inventory().empty());
+  EXPECT_EQ(store_->disks()[0]->chunks, 0);
+}
+
+TEST_F(ChunkStoreTest, DeletingUnknownChunksIsFine) {
+  Open();
+  EXPECT_TRUE(store_->Delete(VolumeId(7), std::vector<uint64_t>{1, 2, 3}).ok());
+}
+
+TEST_F(ChunkStoreTest, SyncPassesOverUnknownChunks) {
+  Open();
+  ASSERT_TRUE(Write(0, "abc").ok());
+  EXPECT_TRUE(store_->Sync(VolumeId(1), std::vector<uint64_t>{1, 42, 77}).ok());
+}
+
+TEST_F(ChunkStoreTest, SyncDoesNothingWhenNothingWasWritten) {
+  Open();
+  ASSERT_TRUE(Write(0, "abc").ok());
+  ASSERT_TRUE(Sync().ok());
+  const int64_t syncs = ops_.syncs;
+  ASSERT_TRUE(Sync().ok());
+  EXPECT_EQ(ops_.syncs, syncs);
+  ASSERT_TRUE(Write(0, "abd").ok());
+  ASSERT_TRUE(Sync().ok());
+  EXPECT_EQ(ops_.syncs, syncs + 2);
+}
+
+TEST_F(ChunkStoreTest, SyncOfManyChunksAtOnce) {
+  Open();
+  std::vector<uint64_t> ids;
+  for (uint64_t id = 1; id <= 100; ++id) {
+    ASSERT_TRUE(Write(0, "x", 1, id).ok());
+    ids.push_back(id);
+  }
+  EXPECT_TRUE(store_->Sync(VolumeId(1), ids).ok());
+}
+
+TEST_F(ChunkStoreTest, InventoryNamesEveryChunkAndVersion) {
+  dirs_ = {root_ + "/d0", root_ + "/d1"};
+  Open();
+  std::vector<std::pair<uint64_t, uint64_t>> expected;
+  for (uint64_t id = 1; id <= 600; ++id) {
+    ASSERT_TRUE(Write(0, "x", 1, id).ok());
+    expected.emplace_back(id, 1);
+  }
+  ASSERT_TRUE(Mutate(1, 9, {}, 300).ok());
+  expected[299].second = 9;
+  EXPECT_EQ(Inventory(), expected);
+  EXPECT_EQ(store_->disks()[0]->chunks + store_->disks()[1]->chunks, 600);
+  EXPECT_GT(store_->disks()[0]->chunks, 100) << "spread by free space";
+  EXPECT_GT(store_->disks()[1]->chunks, 100);
+  Open();
+  EXPECT_EQ(store_->disks()[0]->chunks + store_->disks()[1]->chunks, 600);
+}
+
+// Identity.
+
+TEST_F(ChunkStoreTest, IdentityIsKept) {
+  dirs_ = {root_ + "/d0", root_ + "/d1"};
+  Open();
+  const std::string uuid = store_->server_uuid();
+  EXPECT_EQ(uuid.size(), 36u);
+  EXPECT_EQ(store_->cluster_id(), "");
+  ASSERT_TRUE(store_->AdoptCluster("cluster-a").ok());
+  Open();
+  EXPECT_EQ(store_->server_uuid(), uuid);
+  EXPECT_EQ(store_->cluster_id(), "cluster-a");
+  EXPECT_TRUE(store_->AdoptCluster("cluster-a").ok());
+  EXPECT_EQ(store_->AdoptCluster("cluster-b").code(), Code::kWrongCluster);
+  store_.reset();
+  std::swap(dirs_[0], dirs_[1]);
+  std::filesystem::remove_all(dirs_[0]);  // a replaced first disk
+  Open();
+  EXPECT_EQ(store_->server_uuid(), uuid);
+}
+
+TEST_F(ChunkStoreTest, DisksOfTwoChunkserversDoNotMix) {
+  Open();
+  store_.reset();
+  dirs_ = {root_ + "/d1"};
+  Open();
+  store_.reset();
+  dirs_ = {root_ + "/d0", root_ + "/d1"};
+  auto opened = ChunkStore::Open(StoreOptions());
+  ASSERT_FALSE(opened.ok());
+  EXPECT_NE(opened.status().message().find("belongs to chunkserver"), std::string::npos);
+}
+
+TEST_F(ChunkStoreTest, ADamagedIdentityTakesThatDiskOutOnly) {
+  dirs_ = {root_ + "/d0", root_ + "/d1"};
+  Open();
+  store_.reset();
+  Flip(dirs_[1] + "/kfs-disk", 40);
+  Open();
+  EXPECT_TRUE(store_->disks()[0]->healthy());
+  EXPECT_FALSE(store_->disks()[1]->healthy());
+  EXPECT_EQ(Read(0, 1).status().err(), EIO) << "it may be on the disk that is out";
+}
+
+TEST_F(ChunkStoreTest, ADirectoryInUseIsRefused) {
+  Open();
+  auto second = ChunkStore::Open(StoreOptions());
+  ASSERT_FALSE(second.ok());
+  EXPECT_NE(second.status().message().find("in use"), std::string::npos) << second.status().ToString();
+}
+
+TEST_F(ChunkStoreTest, NoDirectoryAtAll) {
+  dirs_ = {};
+  EXPECT_FALSE(ChunkStore::Open(StoreOptions()).ok());
+  dirs_ = {root_ + "/not/there"};
+  EXPECT_FALSE(ChunkStore::Open(StoreOptions()).ok());
+}
+
+TEST(FormatTest, HeaderRoundTrip) {
+  ChunkHeader h{.key = {VolumeId(3), ChunkId(77)}, .version = ChunkVersion(9), .dirty = false,
+                .boot = ParseBootId("fb712eaa-a76c-46c7-9d36-3939761302f0")};
+  char raw[kMetaHeaderUsed];
+  EncodeChunkHeader(h, raw);
+  auto back = DecodeChunkHeader(raw, h.key);
+  ASSERT_TRUE(back.ok());
+  EXPECT_EQ(back->version, h.version);
+  EXPECT_EQ(back->dirty, false);
+  EXPECT_EQ(back->boot, h.boot);
+  EXPECT_EQ(h.boot[0], 0xfb);
+}
+
+TEST(FormatTest, NamesRoundTrip) {
+  ChunkId id;
+  std::string_view suffix;
+  EXPECT_TRUE(Disk::ParseName("000000000000002a.meta", &id, &suffix));
+  EXPECT_EQ(id.v, 42u);
+  EXPECT_EQ(suffix, "meta");
+  for (const char* bad : {"", ".", "2a.meta", "000000000000002g.meta", "000000000000002ameta"}) {
+    EXPECT_FALSE(Disk::ParseName(bad, &id, &suffix)) << bad;
+  }
+}
+
+}  // namespace
+}  // namespace kfs
