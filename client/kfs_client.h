@@ -101,6 +101,8 @@ class KfsClient {
     Duration timeout = std::chrono::seconds(60);
     Duration connect_timeout = std::chrono::seconds(10);  // of Connect() itself, hard or soft
     bool trace = false;  // log each request's way through the stages with time stamps
+    // Calls accepted and not yet done. Beyond it blocking forms wait for room, completion forms end with EAGAIN.
+    size_t ops_in_flight_max = 16384;
     // Runs the worker on this loop instead of a thread of its own (a mount shares one loop with the kernel's requests).
     // Connect() must then be the form with a completion, and the loop must outlive the client.
     EventLoop* loop = nullptr;

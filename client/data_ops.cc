@@ -1,0 +1,112 @@
+#include "client/data_ops.h"
+
+#include <algorithm>
+
+#include "client/meta_op.h"
+#include "client/protocol_worker.h"
+
+namespace kfs {
+
+bool ChunkRetry::Note(const ChunkPlace& place, const Answer& answer) {
+  last_ = answer.status;
+  if (answer.status.code() == Code::kConnectionLost) {
+    unreachable_ = true;
+    return true;
+  }
+  if (answer.status.code() != Code::kStaleChunk) return false;
+  stale_ = true;
+  // Ahead once: our layout was old. Ahead again after a new one: the metaserver's record is behind.
+  if (answer.detail > place.version && ++ahead_seen_[place.chunk] > 1) {
+    ahead_chunk_ = place.chunk;
+    ahead_version_ = answer.detail;
+  }
+  return true;
+}
+
+void ChunkRetry::NoteStale() {
+  stale_ = true;
+  last_ = Status(ESTALE, Code::kStaleChunk, "the chunk changed meanwhile");
+}
+
+Result<Duration> ChunkRetry::Next() {
+  constexpr Duration kStalePauseMin = std::chrono::milliseconds(1), kStalePauseMax = std::chrono::milliseconds(50);
+  constexpr Duration kAwayPauseMin = std::chrono::milliseconds(20), kAwayPauseMax = std::chrono::seconds(1);
+  Duration pause{};
+  if (stale_) {
+    if (++stales_ > kStaleMax) {
+      return Status(EIO, Code::kStaleChunk, "the chunk's layout and the chunkserver do not agree: " + last_.message());
+    }
+    pause = stale_pause_;
+    stale_pause_ = std::clamp(2 * stale_pause_, kStalePauseMin, kStalePauseMax);
+  }
+  if (unreachable_) {
+    pause = away_pause_ = std::clamp(2 * away_pause_, kAwayPauseMin, kAwayPauseMax);
+  }
+  stale_ = unreachable_ = false;
+  return pause;
+}
+
+void DataOp::Again(ChunkRetry& retry, std::function<void()> fn) {
+  const Result<Duration> pause = retry.Next();
+  if (!pause.ok()) return Finish(pause.status());
+  RunAfter(*pause, std::move(fn));
+}
+
+bool DataOp::FailIfLost(ProtocolWorker& worker) {
+  if (!worker.session().held().IsLost(ino)) return false;
+  Finish(LostHandle());
+  return true;
+}
+
+// ---- SetLock ----
+
+bool SetLockOp::Begin(ProtocolWorker& worker) {
+  HeldState& held = worker.session().held();
+  const Ino ino(request.lock().ino());
+  const FileLock lock = LockFromPb(request.lock());
+  if (lock.type == FileLock::kUnlock) {
+    held.ApplyLock(ino, lock);  // from now on it is not reclaimed
+    return true;
+  }
+  if (!held.IsLost(ino)) return true;
+  Finish(LostHandle());
+  return false;
+}
+
+void SetLockOp::Succeeded(ProtocolWorker& worker) {
+  const FileLock lock = LockFromPb(request.lock());
+  if (lock.type != FileLock::kUnlock) worker.session().held().ApplyLock(Ino(request.lock().ino()), lock);
+}
+
+// The answer to a waiting lock is the metaserver's to give: the lock may just have been granted. It is given a moment for it.
+void SetLockOp::OnCancel(ProtocolWorker& worker) {
+  constexpr Duration kPatience = std::chrono::seconds(1);
+  if (request.wait() && op_id != 0) {
+    pb::CancelOpRequest cancel;
+    cancel.set_op_id(op_id);
+    RemoteCall::Meta<rpc::CancelOp>(worker, nullptr, std::move(cancel), [](Status, pb::Empty&) {});
+    if (worker.net().metaserver()->connected()) {
+      RunAfter(kPatience, [this] { Finish(Status(EINTR, "waiting for the lock was interrupted")); });
+      return;
+    }
+  }
+  KfsOp::OnCancel(worker);
+}
+
+// Granted after the caller had been told EINTR: what the owner had before is set again.
+void SetLockOp::LateSuccess(ProtocolWorker& worker, const pb::Empty&) {
+  const Ino ino(request.lock().ino());
+  const FileLock lock = LockFromPb(request.lock());
+  if (lock.type == FileLock::kUnlock) return;
+  std::vector<FileLock> before = worker.session().held().LocksIn(ino, lock);
+  FileLock unlock = lock;
+  unlock.type = FileLock::kUnlock;
+  before.insert(before.begin(), unlock);
+  for (const FileLock& l : before) {
+    pb::SetLockRequest undo;
+    LockToPb(ino, l, undo.mutable_lock());
+    RemoteCall::Meta<rpc::SetLock>(worker, nullptr, std::move(undo), [](Status, pb::Empty&) {});
+  }
+}
+
+}  // namespace kfs

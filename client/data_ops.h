@@ -1,0 +1,183 @@
+// Ops of several steps: file data. What they carry is here; what they do is in FileReader, FileWriter and file_sync.
+// A step that meets a chunk at another version, or a chunkserver that is away, is begun again from the layout (Retry).
+// Worker's thread only, once executed.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "client/kfs_op.h"
+#include "client/layout_cache.h"
+#include "rpc/connection.h"
+
+namespace kfs {
+
+// What went wrong with a chunk, and when to look at its layout again.
+class ChunkRetry {
+ public:
+  // The chunk changes under us (truncates by others): a while of this is EIO. Retries come at 0, 1, 2, 4 ... 50 ms.
+  static constexpr int kStaleMax = 40;
+
+  // Notes the error of an access to `place`. False: it is not one that a new layout mends.
+  bool Note(const ChunkPlace& place, const Answer& answer);
+  // A commit was refused: the layout changed.
+  void NoteStale();
+  // The pause before the next try, or the error that ends the op.
+  Result<Duration> Next();
+  // Tells the metaserver of a chunk that is ahead of its layout.
+  template <typename Request>
+  void AddTo(Request& request) const {
+    if (ahead_chunk_ == 0) return;
+    request.set_ahead_chunk(ahead_chunk_);
+    request.set_ahead_version(ahead_version_);
+  }
+
+ private:
+  bool stale_ = false, unreachable_ = false;
+  int stales_ = 0;
+  Status last_;
+  Duration stale_pause_{}, away_pause_{};
+  std::map<uint64_t, int> ahead_seen_;
+  uint64_t ahead_chunk_ = 0, ahead_version_ = 0;
+};
+
+// A part of a request that lies in one chunk.
+struct Piece {
+  ChunkPlace place;
+  uint64_t chunk_offset = 0;  // within the chunk
+  uint64_t data_offset = 0;   // within the request's data
+  uint32_t length = 0;
+  uint64_t allocated = 0;     // writes: as the chunkserver says
+};
+
+class DataOp : public KfsOp {
+ public:
+  DataOp(Caller caller, Ino ino) : KfsOp(std::move(caller)), ino(ino) {}
+  const Ino ino;
+
+ protected:
+  // Begins again after the pause that is due, or ends the op.
+  void Again(ChunkRetry& retry, std::function<void()> fn);
+  bool FailIfLost(ProtocolWorker& worker);
+};
+
+class ReadOp final : public DataOp {
+ public:
+  ReadOp(Caller caller, Ino ino, uint64_t offset, uint32_t size)
+      : DataOp(std::move(caller), ino), offset(offset), size(size) {}
+  std::string_view name() const override { return "Read"; }
+  void Start(ProtocolWorker& worker) override;
+
+  const uint64_t offset;
+  const uint32_t size;
+  Buffer result;
+
+ private:
+  friend class FileReader;
+  ChunkRetry retry_;
+  bool atime_told_ = false;
+  std::vector<Piece> pieces_;
+  size_t outstanding_ = 0;
+  bool failed_ = false;
+  Status error_;  // one that no retry mends
+};
+
+class WriteOp final : public DataOp {
+ public:
+  WriteOp(Caller caller, Ino ino, uint64_t offset, Buffer data, KfsClient::WriteFlags flags)
+      : DataOp(std::move(caller), ino), offset(offset),
+        data(std::make_shared<const Buffer>(std::move(data))), flags(flags) {}
+  std::string_view name() const override { return flags.append ? "Append" : "Write"; }
+  void Start(ProtocolWorker& worker) override;
+
+  uint64_t offset;  // append: as the metaserver chose
+  const SharedBuffer data;
+  const KfsClient::WriteFlags flags;
+
+ protected:
+  void OnFinished(ProtocolWorker& worker) override;
+
+ private:
+  friend class FileWriter;
+  ChunkRetry retry_;
+  std::vector<Piece> pieces_;
+  size_t outstanding_ = 0;
+  bool failed_ = false;
+  Status error_;
+  bool data_done_ = false;
+  uint64_t append_token_ = 0;  // held: neither committed nor given back
+};
+
+// Bytes of chunks by the address of who has them.
+using ChunksByServer = std::map<std::string, std::vector<uint64_t>>;
+
+class FsyncOp final : public DataOp {
+ public:
+  using DataOp::DataOp;
+  std::string_view name() const override { return "Fsync"; }
+  void Start(ProtocolWorker& worker) override;
+
+ private:
+  void Collect(ProtocolWorker& worker, uint64_t offset);
+  void Sync(ProtocolWorker& worker);
+
+  ChunkRetry retry_;
+  ChunksByServer chunks_;
+};
+
+class SeekOp final : public DataOp {
+ public:
+  SeekOp(Ino ino, uint64_t offset, int whence) : DataOp({}, ino), offset(offset), whence(whence) {}
+  std::string_view name() const override { return "Seek"; }
+  void Start(ProtocolWorker& worker) override;
+
+  const uint64_t offset;
+  const int whence;
+  uint64_t result = 0;
+
+ private:
+  void Layout(ProtocolWorker& worker);
+  void Step(ProtocolWorker& worker);
+  void AskChunk(ProtocolWorker& worker, const ChunkPlace& place);
+  void Found(uint64_t at);
+
+  ChunkRetry retry_;
+  uint64_t at_ = 0;      // everything in [offset, at_) has been ruled out
+  uint64_t window_ = 0;  // bytes of layout asked for at once
+  uint64_t known_end_ = 0;
+  uint64_t size_ = 0;
+  std::map<uint32_t, ChunkPlace> chunks_;  // written ones
+};
+
+// Read and written by the client, a piece at a time.
+class CopyOp final : public DataOp {
+ public:
+  CopyOp(Caller caller, Ino from, uint64_t from_offset, Ino to, uint64_t to_offset, uint64_t length)
+      : DataOp(std::move(caller), from), from_offset(from_offset), to(to), to_offset(to_offset), length(length) {}
+  std::string_view name() const override { return "CopyRange"; }
+  void Start(ProtocolWorker& worker) override;
+
+  const uint64_t from_offset;
+  const Ino to;
+  const uint64_t to_offset;
+  const uint64_t length;
+  uint64_t copied = 0;
+
+ protected:
+  void OnFinished(ProtocolWorker&) override;
+
+ private:
+  void Next(ProtocolWorker& worker);
+  void EndWith(Status status);
+
+  KfsOpPtr step_;
+};
+
+// Makes the chunks' data durable on their servers: done(Status()) once all have answered. Notes in `retry` what may be mended.
+void SyncChunks(ProtocolWorker& worker, const KfsOpPtr& op, const ChunksByServer& chunks, ChunkRetry* retry,
+                std::function<void(Status)> done);
+
+}  // namespace kfs

@@ -1,0 +1,103 @@
+#include "client/file_reader.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "client/protocol_worker.h"
+#include "client/remote_call.h"
+#include "common/limits.h"
+
+namespace kfs {
+
+void ReadOp::Start(ProtocolWorker& worker) {
+  if (FailIfLost(worker)) return;
+  if (size > kIoSizeMax) return Finish(Status(EINVAL, "a read of more than 1 MiB"));
+  if (size == 0) return Finish(Status());
+  FileReader::Start(worker, std::static_pointer_cast<ReadOp>(shared_from_this()));
+}
+
+void FileReader::Start(ProtocolWorker& worker, const std::shared_ptr<ReadOp>& op) {
+  pb::ReadLayoutRequest request;
+  request.set_ino(op->ino.v);
+  request.set_offset(op->offset);
+  request.set_length(op->size);
+  request.set_atime(!op->atime_told_);
+  op->retry_.AddTo(request);
+  RemoteCall::Meta<rpc::ReadLayout>(worker, op, std::move(request), [&worker, op](Status status, pb::LayoutReply& layout) {
+    if (op->finished()) return;
+    if (!status.ok()) return op->Finish(std::move(status));
+    op->atime_told_ = true;
+    OnLayout(worker, op, layout);
+  });
+}
+
+void FileReader::OnLayout(ProtocolWorker& worker, const std::shared_ptr<ReadOp>& op, const pb::LayoutReply& layout) {
+  if (op->offset >= layout.size()) return op->Finish(Status());
+  const uint64_t end = std::min<uint64_t>(op->offset + op->size, layout.size());
+  const uint64_t length = end - op->offset;
+  const uint64_t chunk_size = worker.chunk_size();
+  op->pieces_.clear();
+  uint64_t covered = 0;
+  for (const pb::ChunkLayout& chunk : layout.chunk()) {
+    const uint64_t base = chunk.index() * chunk_size;
+    const uint64_t from = std::max(base, op->offset);
+    const uint64_t to = std::min(base + chunk_size, end);
+    if (!chunk.written() || from >= to) continue;
+    op->pieces_.push_back({.place = PlaceFromPb(chunk), .chunk_offset = from - base, .data_offset = from - op->offset,
+                           .length = static_cast<uint32_t>(to - from), .allocated = 0});
+    covered += to - from;
+  }
+  // One chunk has it all: its answer is the result, without another copy.
+  const bool whole = op->pieces_.size() == 1 && covered == length;
+  if (!whole) {
+    op->result = Buffer(length);
+    if (covered != length) std::memset(op->result.data(), 0, length);
+  }
+  if (op->pieces_.empty()) return op->Finish(Status());
+  op->failed_ = false;
+  op->error_ = Status();
+  op->outstanding_ = op->pieces_.size();
+  for (size_t i = 0; i < op->pieces_.size(); ++i) ReadPiece(worker, op, i);
+}
+
+void FileReader::ReadPiece(ProtocolWorker& worker, const std::shared_ptr<ReadOp>& op, size_t i) {
+  const Piece& piece = op->pieces_[i];
+  auto done = [&worker, op, i](Answer& answer, pb::ChunkReadReply&) {
+    if (op->finished()) return;
+    const Piece& p = op->pieces_[i];
+    if (answer.status.ok() && answer.payload.size() != p.length) {
+      answer.status = Status(EIO, Code::kMalformed, "chunkserver " + p.place.address + " gave another amount of data than asked for");
+    }
+    if (!answer.status.ok()) {
+      op->failed_ = true;
+      if (!op->retry_.Note(p.place, answer)) op->error_ = answer.status;
+    } else if (op->pieces_.size() == 1 && op->result.size() == 0) {
+      op->result = std::move(answer.payload);
+    } else {
+      std::memcpy(op->result.data() + p.data_offset, answer.payload.data(), p.length);
+    }
+    if (--op->outstanding_ == 0) PiecesDone(worker, op);
+  };
+  if (piece.place.address.empty()) {
+    Answer nobody{.status = Status(EIO, Code::kConnectionLost, "no chunkserver has this chunk"), .detail = 0, .body = {},
+                  .payload = {}};
+    pb::ChunkReadReply reply;
+    return done(nobody, reply);
+  }
+  pb::ChunkReadRequest request;
+  request.mutable_ref()->set_volume(worker.session().volume());
+  request.mutable_ref()->set_chunk(piece.place.chunk);
+  request.mutable_ref()->set_version(piece.place.version);
+  request.set_offset(piece.chunk_offset);
+  request.set_length(piece.length);
+  RemoteCall::Chunk<rpc::ChunkRead>(worker, op, piece.place.address, std::move(request), nullptr, std::move(done));
+}
+
+void FileReader::PiecesDone(ProtocolWorker& worker, const std::shared_ptr<ReadOp>& op) {
+  if (!op->failed_) return op->Finish(Status());
+  op->result = Buffer();
+  if (!op->error_.ok()) return op->Finish(op->error_);
+  op->Again(op->retry_, [&worker, op] { Start(worker, op); });
+}
+
+}  // namespace kfs

@@ -1,0 +1,217 @@
+// Fsync, Seek and CopyRange, and what all data ops share.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "client/data_ops.h"
+#include "client/meta_op.h"
+#include "client/protocol_worker.h"
+#include "client/remote_call.h"
+#include "common/limits.h"
+
+namespace kfs {
+namespace {
+
+constexpr uint64_t kLayoutChunksMax = 4096;  // asked for at once: the answer stays well below kFrameBodyMax
+
+}  // namespace
+
+void SyncChunks(ProtocolWorker& worker, const KfsOpPtr& op, const ChunksByServer& chunks, ChunkRetry* retry,
+                std::function<void(Status)> done) {
+  struct Gather {
+    size_t outstanding = 1;  // ours, until all are sent
+    Status error;
+    std::function<void(Status)> done;
+    void One() {
+      if (--outstanding == 0) done(error);
+    }
+  };
+  auto gather = std::make_shared<Gather>();
+  gather->done = std::move(done);
+  for (const auto& [address, ids] : chunks) {
+    for (size_t from = 0; from < ids.size(); from += kInventoryBatch) {
+      pb::ChunkSyncRequest request;
+      request.set_volume(worker.session().volume());
+      const size_t to = std::min(ids.size(), from + kInventoryBatch);
+      for (size_t i = from; i < to; ++i) request.add_chunk(ids[i]);
+      ++gather->outstanding;
+      const ChunkPlace place{.index = 0, .chunk = ids[from], .version = 0, .written = true, .address = address};
+      RemoteCall::Chunk<rpc::ChunkSync>(worker, op, address, std::move(request), nullptr,
+                                        [gather, retry, place, op](Answer& answer, pb::ChunkSyncReply&) {
+                                          if (op->finished()) return;
+                                          if (!answer.status.ok()) {
+                                            retry->Note(place, answer);
+                                            gather->error = answer.status;
+                                          }
+                                          gather->One();
+                                        });
+    }
+  }
+  gather->One();
+}
+
+// ---- Fsync ----
+
+void FsyncOp::Start(ProtocolWorker& worker) {
+  if (FailIfLost(worker)) return;
+  chunks_.clear();
+  Collect(worker, 0);
+}
+
+void FsyncOp::Collect(ProtocolWorker& worker, uint64_t offset) {
+  const uint64_t window = kLayoutChunksMax * worker.chunk_size();
+  pb::ReadLayoutRequest request;
+  request.set_ino(ino.v);
+  request.set_offset(offset);
+  request.set_length(window);
+  retry_.AddTo(request);
+  auto self = std::static_pointer_cast<FsyncOp>(shared_from_this());
+  RemoteCall::Meta<rpc::ReadLayout>(
+      worker, self, std::move(request), [self, this, offset, window, &worker](Status status, pb::LayoutReply& layout) {
+        if (finished()) return;
+        // Directories and special files have no chunks.
+        if (status.err() == EISDIR || status.err() == EINVAL) return Sync(worker);
+        if (!status.ok()) return Finish(std::move(status));
+        for (const pb::ChunkLayout& chunk : layout.chunk()) {
+          if (chunk.written() && chunk.server_size() > 0) chunks_[chunk.server(0).address()].push_back(chunk.chunk());
+        }
+        if (layout.size() > offset && layout.size() - offset > window) return Collect(worker, offset + window);
+        Sync(worker);
+      });
+}
+
+void FsyncOp::Sync(ProtocolWorker& worker) {
+  auto self = std::static_pointer_cast<FsyncOp>(shared_from_this());
+  SyncChunks(worker, self, chunks_, &retry_, [self, this, &worker](Status status) {
+    if (finished()) return;
+    if (status.code() == Code::kConnectionLost) return Again(retry_, [self, this, &worker] { Start(worker); });
+    if (!status.ok()) return Finish(std::move(status));
+    pb::FsyncRequest request;
+    request.set_ino(ino.v);
+    RemoteCall::Meta<rpc::Fsync>(worker, self, std::move(request), [self](Status s, pb::Empty&) { self->Finish(std::move(s)); });
+  });
+}
+
+// ---- Seek ----
+
+void SeekOp::Start(ProtocolWorker& worker) {
+  if (FailIfLost(worker)) return;
+  if (whence != SEEK_DATA && whence != SEEK_HOLE) return Finish(Status(EINVAL, "only SEEK_DATA and SEEK_HOLE are for the server"));
+  at_ = offset;
+  window_ = kLayoutChunksMax * worker.chunk_size();
+  Layout(worker);
+}
+
+void SeekOp::Layout(ProtocolWorker& worker) {
+  pb::ReadLayoutRequest request;
+  request.set_ino(ino.v);
+  request.set_offset(at_);
+  request.set_length(std::min(window_, kFileSizeMax - std::min(at_, kFileSizeMax)));
+  retry_.AddTo(request);
+  auto self = std::static_pointer_cast<SeekOp>(shared_from_this());
+  RemoteCall::Meta<rpc::ReadLayout>(worker, self, std::move(request), [self, this, &worker](Status status, pb::LayoutReply& layout) {
+    if (finished()) return;
+    if (!status.ok()) return Finish(std::move(status));
+    size_ = layout.size();
+    if (offset >= size_) return Finish(Status(ENXIO, "the offset is at or past the end of the file"));
+    known_end_ = std::min(size_, window_ > UINT64_MAX - at_ ? UINT64_MAX : at_ + window_);
+    chunks_.clear();
+    for (const pb::ChunkLayout& chunk : layout.chunk()) {
+      if (chunk.written()) chunks_[chunk.index()] = PlaceFromPb(chunk);
+    }
+    // A long hole: look further each time.
+    if (layout.chunk_size() == 0 && window_ < kFileSizeMax / 16) window_ *= 16;
+    Step(worker);
+  });
+}
+
+void SeekOp::Step(ProtocolWorker& worker) {
+  const uint64_t chunk_size = worker.chunk_size();
+  if (at_ >= size_) return Found(size_);
+  if (at_ >= known_end_) return Layout(worker);
+  const auto index = at_ / chunk_size;
+  auto it = chunks_.lower_bound(static_cast<uint32_t>(index));
+  const bool inside = it != chunks_.end() && it->first == index;
+  if (inside) return AskChunk(worker, it->second);
+  if (whence == SEEK_HOLE) return Found(at_);
+  // Nothing here: on to the next chunk that has data.
+  at_ = it == chunks_.end() ? known_end_ : std::min(known_end_, it->first * chunk_size);
+  Step(worker);
+}
+
+void SeekOp::AskChunk(ProtocolWorker& worker, const ChunkPlace& place) {
+  auto self = std::static_pointer_cast<SeekOp>(shared_from_this());
+  const uint64_t base = place.index * worker.chunk_size();
+  auto done = [self, this, &worker, place, base](Answer& answer, pb::ChunkSeekReply& reply) {
+    if (finished()) return;
+    if (!answer.status.ok()) {
+      if (!retry_.Note(place, answer)) return Finish(answer.status);
+      return Again(retry_, [self, this, &worker] { Layout(worker); });
+    }
+    const uint64_t chunk_size = worker.chunk_size();
+    const uint64_t found = whence == SEEK_DATA ? reply.data() : reply.hole();
+    if (found < chunk_size) return Found(std::max(at_, base + found));
+    at_ = base + chunk_size;
+    Step(worker);
+  };
+  if (place.address.empty()) {
+    Answer nobody{.status = Status(EIO, Code::kConnectionLost, "no chunkserver has this chunk"), .detail = 0, .body = {},
+                  .payload = {}};
+    pb::ChunkSeekReply reply;
+    return done(nobody, reply);
+  }
+  pb::ChunkSeekRequest request;
+  request.mutable_ref()->set_volume(worker.session().volume());
+  request.mutable_ref()->set_chunk(place.chunk);
+  request.mutable_ref()->set_version(place.version);
+  request.set_offset(at_ - base);
+  RemoteCall::Chunk<rpc::ChunkSeek>(worker, self, place.address, std::move(request), nullptr, std::move(done));
+}
+
+void SeekOp::Found(uint64_t at) {
+  if (whence == SEEK_DATA && at >= size_) return Finish(Status(ENXIO, "no data at or after the offset"));
+  result = std::min(at, size_);  // the end of the file is a hole
+  Finish(Status());
+}
+
+// ---- CopyRange ----
+
+void CopyOp::Start(ProtocolWorker& worker) {
+  if (FailIfLost(worker)) return;
+  const uint64_t apart = from_offset > to_offset ? from_offset - to_offset : to_offset - from_offset;
+  if (ino == to && apart < length) return Finish(Status(EINVAL, "the ranges overlap"));
+  if (from_offset > kFileSizeMax || to_offset > kFileSizeMax) return Finish(Status(EFBIG, "past the largest file size"));
+  Next(worker);
+}
+
+void CopyOp::Next(ProtocolWorker& worker) {
+  if (copied >= length) return Finish(Status());
+  worker.ExtendDeadline(*this);
+  const auto n = static_cast<uint32_t>(std::min<uint64_t>(kIoSizeMax, length - copied));
+  auto self = std::static_pointer_cast<CopyOp>(shared_from_this());
+  auto read = std::make_shared<ReadOp>(caller, ino, from_offset + copied, n);
+  step_ = read;
+  worker.RunChild(*this, read, [this, self, &worker](KfsOp& done) {
+    if (!done.status().ok()) return EndWith(done.status());
+    Buffer data = std::move(static_cast<ReadOp&>(done).result);
+    if (data.empty()) return EndWith(Status());
+    const uint64_t size = data.size();
+    auto write = std::make_shared<WriteOp>(caller, to, to_offset + copied, std::move(data), KfsClient::WriteFlags{});
+    step_ = write;
+    worker.RunChild(*this, write, [this, self, &worker, size](KfsOp& w) {
+      if (!w.status().ok()) return EndWith(w.status());
+      copied += size;
+      Next(worker);
+    });
+  });
+}
+
+// What was copied before an error counts; the error comes with the next call.
+void CopyOp::EndWith(Status status) { Finish(copied != 0 ? Status() : std::move(status)); }
+
+void CopyOp::OnFinished(ProtocolWorker&) {
+  if (auto step = std::move(step_)) step->Finish(Status(EINTR, "the copy was interrupted"));
+}
+
+}  // namespace kfs

@@ -1,0 +1,208 @@
+#include "client/file_writer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "client/protocol_worker.h"
+#include "client/remote_call.h"
+#include "common/crc32c.h"
+#include "common/limits.h"
+
+namespace kfs {
+
+void WriteOp::Start(ProtocolWorker& worker) {
+  if (FailIfLost(worker)) return;
+  if (data->size() > kIoSizeMax) return Finish(Status(EINVAL, "a write of more than 1 MiB"));
+  if (data->empty()) return Finish(Status());
+  if (!flags.append && (offset > kFileSizeMax || data->size() > kFileSizeMax - offset)) {
+    return Finish(Status(EFBIG, "a write past the largest file size"));
+  }
+  worker.writer().Start(std::static_pointer_cast<WriteOp>(shared_from_this()));
+}
+
+void WriteOp::OnFinished(ProtocolWorker& worker) { worker.writer().Finished(*this); }
+
+void FileWriter::Start(const OpPtr& op) {
+  // An append keeps no one waiting: its place in the file is decided by its token, not by when it was issued.
+  if (!op->flags.append) order_[op->ino].push_back(op);
+  Begin(op);
+}
+
+void FileWriter::Begin(const OpPtr& op) {
+  op->data_done_ = false;
+  if (!op->flags.append && PlacePieces(op)) return WritePieces(op);
+  Prepare(op);
+}
+
+// Cuts the write at the chunks' borders; false when the place of a chunk is not known.
+bool FileWriter::PlacePieces(const OpPtr& op) {
+  const uint64_t chunk_size = worker_.chunk_size();
+  op->pieces_.clear();
+  const uint64_t end = op->offset + op->data->size();
+  for (uint64_t at = op->offset; at < end;) {
+    const uint64_t index = at / chunk_size;
+    const uint64_t stop = std::min(end, (index + 1) * chunk_size);
+    const ChunkPlace* place = worker_.layouts().Find(op->ino, static_cast<uint32_t>(index));
+    if (place == nullptr) return false;
+    op->pieces_.push_back({.place = *place, .chunk_offset = at % chunk_size, .data_offset = at - op->offset,
+                           .length = static_cast<uint32_t>(stop - at), .allocated = 0});
+    at = stop;
+  }
+  return true;
+}
+
+void FileWriter::Prepare(const OpPtr& op) {
+  pb::PrepareWriteRequest request;
+  request.set_ino(op->ino.v);
+  request.set_offset(op->flags.append ? 0 : op->offset);
+  request.set_length(op->data->size());
+  request.set_append(op->flags.append);
+  op->retry_.AddTo(request);
+  auto done = [this, op](Status status, pb::LayoutReply& layout) {
+    if (status.ok()) op->append_token_ = layout.append_token();
+    if (op->finished()) return AbortAppend(*op);
+    if (!status.ok()) return op->Finish(std::move(status));
+    if (op->flags.append) op->offset = layout.offset();
+    for (const pb::ChunkLayout& chunk : layout.chunk()) worker_.layouts().Put(op->ino, PlaceFromPb(chunk));
+    if (!PlacePieces(op)) {
+      return op->Finish(Status(EIO, Code::kMalformed, "the metaserver's layout does not cover the write"));
+    }
+    WritePieces(op);
+  };
+  // An append's token must come back whatever happens to the op (`keep`).
+  RemoteCall::Meta<rpc::PrepareWrite>(worker_, op, std::move(request), std::move(done), op->flags.append);
+}
+
+void FileWriter::WritePieces(const OpPtr& op) {
+  op->failed_ = false;
+  op->error_ = Status();
+  op->outstanding_ = op->pieces_.size();
+  for (size_t i = 0; i < op->pieces_.size(); ++i) WritePiece(op, i);
+}
+
+void FileWriter::WritePiece(const OpPtr& op, size_t i) {
+  const Piece& piece = op->pieces_[i];
+  auto done = [this, op, i](Answer& answer, pb::ChunkWriteReply& reply) {
+    if (op->finished()) return;
+    Piece& p = op->pieces_[i];
+    p.allocated = reply.allocated();
+    if (!answer.status.ok()) {
+      op->failed_ = true;
+      if (!op->retry_.Note(p.place, answer)) op->error_ = answer.status;
+    }
+    if (--op->outstanding_ == 0) PiecesDone(op);
+  };
+  if (piece.place.address.empty()) {
+    Answer nobody{.status = Status(EIO, Code::kConnectionLost, "no chunkserver has this chunk"), .detail = 0, .body = {},
+                  .payload = {}};
+    pb::ChunkWriteReply reply;
+    return done(nobody, reply);
+  }
+  pb::ChunkWriteRequest request;
+  request.mutable_ref()->set_volume(worker_.session().volume());
+  request.mutable_ref()->set_chunk(piece.place.chunk);
+  request.mutable_ref()->set_version(piece.place.version);
+  request.set_offset(piece.chunk_offset);
+  const char* data = op->data->data() + piece.data_offset;
+  for (uint64_t at = 0; at < piece.length;) {
+    const uint64_t in_block = (piece.chunk_offset + at) % kBlockSize;
+    const uint64_t n = std::min<uint64_t>(kBlockSize - in_block, piece.length - at);
+    request.add_block_crc(Crc32c(data + at, n));
+    at += n;
+  }
+  SharedBuffer payload = op->data;
+  if (op->pieces_.size() > 1) payload = std::make_shared<const Buffer>(Buffer::Copy(data, piece.length));
+  RemoteCall::Chunk<rpc::ChunkWrite>(worker_, op, piece.place.address, std::move(request), std::move(payload), std::move(done));
+}
+
+void FileWriter::PiecesDone(const OpPtr& op) {
+  if (!op->failed_) {
+    op->data_done_ = true;
+    return op->flags.append ? Commit(op) : CommitInOrder(op->ino);
+  }
+  worker_.layouts().Drop(op->ino);
+  if (!op->error_.ok()) return op->Finish(op->error_);
+  Again(op);
+}
+
+void FileWriter::CommitInOrder(Ino ino) {
+  while (true) {
+    auto it = order_.find(ino);
+    if (it == order_.end()) return;
+    if (it->second.empty()) {
+      order_.erase(it);
+      return;
+    }
+    const OpPtr op = it->second.front();
+    if (!op->data_done_) return;
+    it->second.pop_front();
+    Commit(op);
+  }
+}
+
+void FileWriter::Commit(const OpPtr& op) {
+  pb::CommitWriteRequest request;
+  request.set_ino(op->ino.v);
+  request.set_offset(op->offset);
+  request.set_length(op->data->size());
+  request.set_append_token(op->append_token_);
+  request.set_keep_priv(op->flags.keep_priv);
+  for (const Piece& piece : op->pieces_) {
+    auto* written = request.add_written();
+    written->set_index(piece.place.index);
+    written->set_chunk(piece.place.chunk);
+    written->set_version(piece.place.version);
+    written->set_allocated(piece.allocated);
+  }
+  op->append_token_ = 0;  // used up by the commit, whatever it answers
+  RemoteCall::Meta<rpc::CommitWrite>(worker_, op, std::move(request), [this, op](Status status, pb::CommitWriteReply&) {
+    if (op->finished()) return;
+    if (status.ok()) return op->flags.sync ? SyncWritten(op) : op->Finish(Status());
+    worker_.layouts().Drop(op->ino);
+    if (status.code() != Code::kStaleChunk) return op->Finish(std::move(status));
+    // Refused without effect: the whole write is done again, and committed under a new id.
+    op->retry_.NoteStale();
+    op->data_done_ = false;
+    if (!op->flags.append) order_[op->ino].push_back(op);
+    Again(op);
+  });
+}
+
+// O_SYNC: what was written, then the metadata that leads to it.
+void FileWriter::SyncWritten(const OpPtr& op) {
+  ChunksByServer chunks;
+  for (const Piece& piece : op->pieces_) chunks[piece.place.address].push_back(piece.place.chunk);
+  SyncChunks(worker_, op, chunks, &op->retry_, [this, op](Status status) {
+    if (op->finished()) return;
+    if (!status.ok()) {
+      if (status.code() != Code::kConnectionLost) return op->Finish(std::move(status));
+      return op->Again(op->retry_, [this, op] { SyncWritten(op); });
+    }
+    pb::FsyncRequest request;
+    request.set_ino(op->ino.v);
+    RemoteCall::Meta<rpc::Fsync>(worker_, op, std::move(request), [op](Status s, pb::Empty&) { op->Finish(std::move(s)); });
+  });
+}
+
+void FileWriter::Again(const OpPtr& op) {
+  AbortAppend(*op);
+  op->Again(op->retry_, [this, op] { Begin(op); });
+}
+
+void FileWriter::AbortAppend(WriteOp& op) {
+  if (op.append_token_ == 0) return;
+  pb::AbortAppendRequest request;
+  request.set_ino(op.ino.v);
+  request.set_append_token(std::exchange(op.append_token_, 0));
+  RemoteCall::Meta<rpc::AbortAppend>(worker_, nullptr, std::move(request), [](Status, pb::Empty&) {});
+}
+
+void FileWriter::Finished(WriteOp& op) {
+  AbortAppend(op);
+  auto it = order_.find(op.ino);
+  if (it == order_.end()) return;
+  std::erase_if(it->second, [&](const OpPtr& other) { return other.get() == &op; });
+  CommitInOrder(op.ino);
+}
+
+}  // namespace kfs

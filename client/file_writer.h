@@ -1,0 +1,46 @@
+// Writes: data to the chunkservers first, then one commit to the metaserver, which is what makes it count.
+//
+//   cached layout? --no--> PrepareWrite --> ChunkWrite (each chunk, in parallel) --> CommitWrite --> done
+//        ^                                       |                                      |
+//        +------------- kStaleChunk: drop the layout, begin again, commit under a new id +
+//
+// Several writes of one inode may be in flight; their commits leave in the order in which the writes were issued.
+// Appends get their offset and a token from PrepareWrite; a token that is not committed is given back.
+// Worker's thread only.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <unordered_map>
+
+#include "client/data_ops.h"
+
+namespace kfs {
+
+class FileWriter {
+ public:
+  explicit FileWriter(ProtocolWorker& worker) : worker_(worker) {}
+
+  void Start(const std::shared_ptr<WriteOp>& op);
+  // The op has ended, however.
+  void Finished(WriteOp& op);
+
+ private:
+  using OpPtr = std::shared_ptr<WriteOp>;
+  void Begin(const OpPtr& op);
+  bool PlacePieces(const OpPtr& op);
+  void Prepare(const OpPtr& op);
+  void WritePieces(const OpPtr& op);
+  void WritePiece(const OpPtr& op, size_t i);
+  void PiecesDone(const OpPtr& op);
+  void CommitInOrder(Ino ino);
+  void Commit(const OpPtr& op);
+  void SyncWritten(const OpPtr& op);
+  void Again(const OpPtr& op);
+  void AbortAppend(WriteOp& op);
+
+  ProtocolWorker& worker_;
+  std::unordered_map<Ino, std::deque<OpPtr>> order_;  // writes not yet committed, as issued
+};
+
+}  // namespace kfs

@@ -1,0 +1,33 @@
+#include "client/kfs_op.h"
+
+#include <cassert>
+
+#include "client/protocol_worker.h"
+#include "client/remote_call.h"
+
+namespace kfs {
+
+void KfsOp::OnCancel(ProtocolWorker&) { Finish(Status(EINTR, std::string(name()) + " was interrupted")); }
+
+void KfsOp::Finish(Status status) {
+  if (finished_) return;
+  assert(worker_ != nullptr);
+  const KfsOpPtr self = shared_from_this();
+  finished_ = true;
+  status_ = std::move(status);
+  timer_.Cancel();
+  OnFinished(*worker_);
+  const std::vector<RemoteCall*> calls = calls_;  // they change it
+  for (RemoteCall* call : calls) call->Abandon();
+  worker_->OpDone(self);
+}
+
+void KfsOp::Stamp(Stage stage) { stamps_[stage] = std::chrono::steady_clock::now(); }
+
+void KfsOp::RunAfter(Duration pause, std::function<void()> fn) {
+  timer_ = worker_->loop().RunAfter(pause, [weak = weak_from_this(), fn = std::move(fn)] {
+    if (auto self = weak.lock(); self != nullptr && !self->finished_) fn();
+  });
+}
+
+}  // namespace kfs

@@ -1,0 +1,80 @@
+// One POSIX-shaped call on its way: parameters, caller, status and time stamps; a subclass has the reply and knows the steps.
+//
+// Made on the caller's thread; from ProtocolWorker::Execute on it belongs to the worker's thread. Start begins the steps (remote
+// calls, see remote_call.h), and Finish ends the op exactly once: with the answer, on Cancel (EINTR), at the deadline of a soft mount
+// (ETIMEDOUT) or at shutdown (ECANCELED). An op that ended early leaves its mutations to complete under their ids.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "client/kfs_client.h"
+#include "rpc/event_loop.h"
+
+namespace kfs {
+
+class ProtocolWorker;
+class RemoteCall;
+
+class KfsOp : public std::enable_shared_from_this<KfsOp> {
+ public:
+  enum Stage : uint8_t { kQueued, kDequeued, kSent, kAnswered, kDone, kStageCount };
+
+  explicit KfsOp(Caller caller) : caller(std::move(caller)) {}
+  virtual ~KfsOp() = default;
+  KfsOp(const KfsOp&) = delete;
+  KfsOp& operator=(const KfsOp&) = delete;
+
+  virtual std::string_view name() const = 0;
+  // Worker's thread, once.
+  virtual void Start(ProtocolWorker& worker) = 0;
+  // Somebody wants the op to end early.
+  virtual void OnCancel(ProtocolWorker& worker);
+  // Waits for other processes rather than for us (a lock): slow is no news, and soft's deadline counts only while the
+  // metaserver is away.
+  virtual bool waits_for_others() const { return false; }
+
+  void Finish(Status status);
+  bool finished() const { return finished_; }
+  const Status& status() const { return status_; }
+  // The op is `status`, or the value.
+  template <typename T>
+  Result<T> ResultOf(T value) {
+    return status_.ok() ? Result<T>(std::move(value)) : Result<T>(status_);
+  }
+
+  void Stamp(Stage stage);
+  std::chrono::steady_clock::time_point stamp(Stage stage) const { return stamps_[stage]; }
+
+  // Runs `fn` on the worker's thread after `pause`, unless the op is finished by then. One at a time.
+  void RunAfter(Duration pause, std::function<void()> fn);
+
+  const Caller caller;
+  CallId call_id = 0;                // given by Execute
+  uint64_t op_id = 0;                // idempotency id of its (last) mutation; 0: none
+  std::optional<MonoTime> deadline;  // soft mounts
+  // Steps of a larger op run without a Request: this is called instead.
+  std::function<void(KfsOp&)> on_child_done;
+
+ protected:
+  // Cleans up, whatever the reason of the end; remote calls still under way are abandoned after it.
+  virtual void OnFinished(ProtocolWorker&) {}
+
+ private:
+  friend class RemoteCall;
+  friend class ProtocolWorker;
+
+  ProtocolWorker* worker_ = nullptr;
+  bool finished_ = false;
+  Status status_;
+  EventLoop::Timer timer_;
+  std::vector<RemoteCall*> calls_;  // under way; they take themselves out
+  std::chrono::steady_clock::time_point stamps_[kStageCount]{};
+};
+using KfsOpPtr = std::shared_ptr<KfsOp>;
+
+}  // namespace kfs

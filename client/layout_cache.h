@@ -1,0 +1,49 @@
+// Where the chunks of recently written inodes are, so that a write into a known chunk needs no PrepareWrite. An entry may be out of date:
+// chunkserver and metaserver refuse its version then, and whoever is refused drops it.
+// Worker's thread only. Bounded: least recently used inodes go first; of one inode at most kChunksPerInodeMax chunks.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <string>
+#include <unordered_map>
+
+#include "common/types.h"
+#include "proto/meta.pb.h"
+
+namespace kfs {
+
+// One chunk of a file and who has it.
+struct ChunkPlace {
+  uint32_t index = 0;
+  uint64_t chunk = 0;
+  uint64_t version = 0;
+  bool written = false;
+  std::string address;  // of the chain's head; empty: no server is known
+};
+ChunkPlace PlaceFromPb(const pb::ChunkLayout& layout);
+
+class LayoutCache {
+ public:
+  static constexpr size_t kChunksPerInodeMax = 1024;
+
+  explicit LayoutCache(size_t inodes_max) : inodes_max_(inodes_max) {}
+
+  // Null when not known. Valid until the next call.
+  const ChunkPlace* Find(Ino ino, uint32_t index);
+  void Put(Ino ino, const ChunkPlace& place);
+  void Drop(Ino ino);
+  void Clear();
+  size_t inodes() const { return inodes_.size(); }
+
+ private:
+  struct Inode {
+    std::list<Ino>::iterator lru;
+    std::unordered_map<uint32_t, ChunkPlace> chunks;
+  };
+  const size_t inodes_max_;
+  std::list<Ino> lru_;  // most recently used first
+  std::unordered_map<Ino, Inode> inodes_;
+};
+
+}  // namespace kfs

@@ -1,0 +1,95 @@
+#include "client/net_manager.h"
+
+#include <fmt/format.h>
+
+#include "common/log.h"
+#include "common/secret.h"
+
+namespace kfs {
+namespace {
+
+std::string NewUuid() {
+  std::string b = RandomBytes(16);
+  b[6] = static_cast<char>((b[6] & 0x0f) | 0x40);
+  b[8] = static_cast<char>((b[8] & 0x3f) | 0x80);
+  std::string out;
+  for (size_t i = 0; i < b.size(); ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) out += '-';
+    out += fmt::format("{:02x}", static_cast<unsigned char>(b[i]));
+  }
+  return out;
+}
+
+}  // namespace
+
+NetManager::NetManager(EventLoop* loop, Options options) : options_(std::move(options)), id_(NewUuid()), loop_(loop) {
+  if (loop_ == nullptr) {
+    thread_ = std::make_unique<LoopThread>("kfs-worker");
+    loop_ = &thread_->loop();
+  }
+}
+
+NetManager::~NetManager() = default;
+
+NetClient::Options NetManager::ClientOptions(std::string name, std::vector<std::string> addresses) const {
+  NetClient::Options o;
+  o.name = std::move(name);
+  o.addresses = std::move(addresses);
+  o.role = pb::HelloRequest::CLIENT;
+  o.id = id_;
+  o.cluster_id = options_.cluster_id;
+  o.secret = options_.secret;
+  o.pending_max = options_.pending_max;
+  return o;
+}
+
+void NetManager::Start() {
+  metaserver_ = std::make_shared<NetClient>(*loop_, ClientOptions("metaserver", options_.metaservers));
+  sweep_ = loop_->RunEvery(std::chrono::milliseconds(500), [this] { Sweep(); });
+}
+
+std::shared_ptr<NetClient> NetManager::Chunkserver(const std::string& address) {
+  if (stopped_) return nullptr;
+  auto [it, inserted] = chunkservers_.try_emplace(address);
+  if (inserted) it->second.net = std::make_shared<NetClient>(*loop_, ClientOptions("chunkserver", {address}));
+  return it->second.net;
+}
+
+void NetManager::Sweep() {
+  const MonoTime now = std::chrono::steady_clock::now();
+  std::vector<std::shared_ptr<NetClient>> given_up;
+  for (auto it = chunkservers_.begin(); it != chunkservers_.end();) {
+    Link& link = it->second;
+    const bool pending = link.net->pending() != 0;
+    const bool down = pending && !link.net->connected();
+    if (!down) link.down_since.reset();
+    if (down && !link.down_since) link.down_since = now;
+    if (pending) link.idle_since.reset();
+    if (!pending && !link.idle_since) link.idle_since = now;
+    const bool unreachable = down && now - *link.down_since >= kUnreachableMax;
+    const bool idle = !pending && now - *link.idle_since >= kIdleMax;
+    if (unreachable) {
+      KFS_LOG(warn, "net.chunkserver_unreachable address={} pending={} reason=\"{}\"", it->first, link.net->pending(),
+              link.net->last_error().ToString());
+    }
+    if (unreachable || idle) {
+      given_up.push_back(std::move(link.net));
+      it = chunkservers_.erase(it);
+    } else {
+      ++it;
+    }
+  }
+  // Their completions may ask for links again, so the map is left alone by now.
+  for (auto& net : given_up) net->Close();
+}
+
+void NetManager::Stop() {
+  stopped_ = true;
+  sweep_.Cancel();
+  auto links = std::move(chunkservers_);
+  chunkservers_.clear();
+  for (auto& [address, link] : links) link.net->Close();
+  if (auto meta = std::move(metaserver_)) meta->Close();
+}
+
+}  // namespace kfs

@@ -1,0 +1,317 @@
+#include "client/protocol_worker.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+#include <thread>
+
+#include "client/remote_call.h"
+#include "common/log.h"
+
+namespace kfs {
+namespace {
+
+constexpr Duration kShutdownMax = std::chrono::seconds(2);
+
+int64_t Micros(Duration d) { return std::chrono::duration_cast<std::chrono::microseconds>(d).count(); }
+
+}  // namespace
+
+ProtocolWorker::ProtocolWorker(KfsClient::Options options, std::string secret)
+    : options_(std::move(options)),
+      net_(options_.loop, {.metaservers = options_.metaservers,
+                           .cluster_id = options_.cluster_id,
+                           .secret = std::move(secret),
+                           .pending_max = 4 * options_.ops_in_flight_max}) {
+  session_ = std::make_shared<Session>(
+      loop(), Session::Options{.volume = options_.volume, .mountpoint = options_.mountpoint},
+      Session::Hooks{.on_attached =
+                         [this] {
+                           if (session_->attaches() > 1) ++reconnects_;
+                           Connected(Status());
+                         },
+                     .on_lost = [this] { MutationsLost(); },
+                     .on_refused = [this](const Status& why) { Connected(why); }});
+}
+
+ProtocolWorker::~ProtocolWorker() {
+  assert(requests_.empty());
+  // The last reference may go on the worker's own thread, which cannot join itself.
+  if (net_.owns_thread() && loop().InLoopThread()) {
+    std::thread([thread = net_.TakeThread()]() mutable { thread.reset(); }).detach();
+  }
+}
+
+// ---- any thread ----
+
+CallId ProtocolWorker::Execute(RequestPtr request) {
+  KfsOp& op = request->op();
+  op.Stamp(KfsOp::kQueued);
+  op.call_id = next_call_.fetch_add(1, std::memory_order_relaxed);
+  const CallId id = op.call_id;
+  if (request->blocks()) {
+    WaitForRoom();
+  } else if (in_flight_.load(std::memory_order_relaxed) >= options_.ops_in_flight_max) {
+    request->refused = true;
+  }
+  in_flight_.fetch_add(1, std::memory_order_relaxed);
+  if (loop().InLoopThread()) {
+    StartRequest(std::move(request));
+    return id;
+  }
+  bool wake = false;
+  {
+    std::lock_guard lock(mutex_);
+    queue_.push_back(std::move(request));
+    wake = !woken_;
+    woken_ = true;
+  }
+  if (wake) loop().Post([self = shared_from_this()] { self->Drain(); });
+  return id;
+}
+
+void ProtocolWorker::Cancel(CallId id) {
+  auto cancel = [self = shared_from_this(), id] {
+    self->Drain();  // it may still be queued
+    auto it = self->requests_.find(id);
+    if (it == self->requests_.end()) return;
+    const RequestPtr request = it->second;
+    request->op().OnCancel(*self);
+  };
+  if (loop().InLoopThread()) return cancel();
+  loop().Post(std::move(cancel));
+}
+
+void ProtocolWorker::WaitForRoom() {
+  // A little is left for completion forms, so that blocking callers do not starve them.
+  const size_t limit = options_.ops_in_flight_max - options_.ops_in_flight_max / 8;
+  if (in_flight_.load() < limit) return;
+  std::unique_lock lock(mutex_);
+  ++waiting_for_room_;
+  room_.wait(lock, [&] { return in_flight_.load() < limit; });
+  --waiting_for_room_;
+}
+
+KfsClient::Stats ProtocolWorker::stats() const {
+  return {.ops = ops_, .errors = errors_, .retries = retries_, .reconnects = reconnects_, .pending = in_flight_};
+}
+
+// ---- worker's thread ----
+
+void ProtocolWorker::Drain() {
+  std::deque<RequestPtr> burst;
+  {
+    std::lock_guard lock(mutex_);
+    burst.swap(queue_);
+    woken_ = false;
+  }
+  for (RequestPtr& request : burst) StartRequest(std::move(request));
+}
+
+void ProtocolWorker::StartRequest(RequestPtr request) {
+  KfsOp& op = request->op();
+  op.Stamp(KfsOp::kDequeued);
+  op.worker_ = this;
+  requests_.emplace(op.call_id, request);
+  request->starting = true;
+  if (stopping_) {
+    op.Finish(Status(ECANCELED, "the client is shut down"));
+  } else if (request->refused) {
+    op.Finish(Status(EAGAIN, Code::kTryAgain, "too many calls are in flight"));
+  } else {
+    if (options_.soft) {
+      op.deadline = op.stamp(KfsOp::kDequeued) + options_.timeout;
+      deadlines_.emplace_back(*op.deadline, op.call_id);
+    }
+    op.Start(*this);
+  }
+  request->starting = false;
+}
+
+void ProtocolWorker::RunChild(KfsOp& parent, const KfsOpPtr& child, std::function<void(KfsOp&)> done) {
+  child->worker_ = this;
+  child->call_id = parent.call_id;
+  child->on_child_done = [weak = parent.weak_from_this(), done = std::move(done)](KfsOp& op) {
+    if (auto p = weak.lock(); p != nullptr && !p->finished()) done(op);
+  };
+  child->Start(*this);
+}
+
+void ProtocolWorker::ExtendDeadline(KfsOp& op) {
+  if (op.deadline) op.deadline = std::chrono::steady_clock::now() + options_.timeout;
+}
+
+void ProtocolWorker::OpDone(const KfsOpPtr& op) {
+  if (op->on_child_done) {
+    auto done = std::move(op->on_child_done);
+    done(*op);
+    return;
+  }
+  auto it = requests_.find(op->call_id);
+  assert(it != requests_.end());
+  RequestPtr request = std::move(it->second);
+  requests_.erase(it);
+  if (!request->starting) return FinishRequest(request);
+  // Never inside Execute: the caller has no CallId yet and may hold what the completion wants.
+  if (deferred_.empty()) loop().Post([self = shared_from_this()] { self->RunDeferred(); });
+  deferred_.push_back(std::move(request));
+}
+
+void ProtocolWorker::RunDeferred() {
+  auto requests = std::move(deferred_);
+  deferred_.clear();
+  for (const RequestPtr& request : requests) FinishRequest(request);
+}
+
+void ProtocolWorker::FinishRequest(const RequestPtr& request) {
+  KfsOp& op = request->op();
+  op.Stamp(KfsOp::kDone);
+  ops_.fetch_add(1, std::memory_order_relaxed);
+  if (!op.status().ok()) errors_.fetch_add(1, std::memory_order_relaxed);
+  const bool slow = op.stamp(KfsOp::kDone) - op.stamp(KfsOp::kQueued) >= kSlowOp && !op.waits_for_others();
+  if (options_.trace || slow) LogStages(op);
+  in_flight_.fetch_sub(1);
+  {
+    std::lock_guard lock(mutex_);
+    if (waiting_for_room_ != 0) room_.notify_all();
+  }
+  request->Done();
+}
+
+void ProtocolWorker::LogStages(const KfsOp& op) const {
+  // Microseconds since the call; a stage that was not reached shows "-".
+  auto since = [&](KfsOp::Stage stage) {
+    if (op.stamp(stage) == MonoTime{}) return std::string("-");
+    return fmt::format("{}us", Micros(op.stamp(stage) - op.stamp(KfsOp::kQueued)));
+  };
+  const std::string line =
+      fmt::format("op={} call={} op_id={} queued=0us dequeued={} sent={} answered={} done={} err={}{}", op.name(), op.call_id,
+                  op.op_id, since(KfsOp::kDequeued), since(KfsOp::kSent), since(KfsOp::kAnswered), since(KfsOp::kDone),
+                  op.status().err(), op.status().ok() ? "" : " reason=\"" + op.status().message() + "\"");
+  if (options_.trace) {
+    KFS_LOG(info, "client.trace {}", line);
+  } else {
+    KFS_LOG(warn, "client.slow_op {}", line);
+  }
+}
+
+void ProtocolWorker::CheckDeadlines() {
+  const MonoTime now = std::chrono::steady_clock::now();
+  std::vector<std::pair<MonoTime, CallId>> again;
+  while (!deadlines_.empty() && deadlines_.front().first <= now) {
+    const CallId id = deadlines_.front().second;
+    deadlines_.pop_front();
+    auto it = requests_.find(id);
+    if (it == requests_.end()) continue;
+    const RequestPtr request = it->second;
+    KfsOp& op = request->op();
+    if (op.waits_for_others() && net_.metaserver()->connected()) ExtendDeadline(op);
+    if (*op.deadline > now) {
+      again.emplace_back(*op.deadline, id);
+      continue;
+    }
+    const Status why = net_.metaserver()->last_error();
+    op.Finish(Status(ETIMEDOUT, fmt::format("{}: no answer within {} ms{}{}", op.name(), Micros(options_.timeout) / 1000,
+                                            why.ok() ? "" : ": ", why.message())));
+  }
+  for (const auto& entry : again) {
+    deadlines_.insert(std::upper_bound(deadlines_.begin(), deadlines_.end(), entry), entry);
+  }
+}
+
+void ProtocolWorker::SessionRefused(const Status& why) { net_.metaserver()->Reconnect(why); }
+
+void ProtocolWorker::MutationsLost() {
+  layouts_.Clear();
+  std::vector<std::shared_ptr<RemoteCall>> calls;
+  for (RemoteCall* call : mutations_) calls.push_back(call->shared_from_this());
+  for (const auto& call : calls) call->SessionLost();
+}
+
+// ---- connecting and leaving ----
+
+void ProtocolWorker::Connect(DoneStatus done) {
+  connect_done_ = std::move(done);
+  connect_deadline_ = std::chrono::steady_clock::now() + options_.connect_timeout;
+  net_.Start();
+  const auto& meta = net_.metaserver();
+  meta->OnConnected([session = session_](const ConnectionPtr& c, NetClient::ReadyFn ready) {
+    session->Attach(c, std::move(ready));
+  });
+  meta->OnRequest([this](IncomingCallPtr call) { OnServerRequest(std::move(call)); });
+  session_->KeepAlive(meta);
+  meta->KeepConnected();
+  connect_timer_ = loop().RunEvery(std::chrono::milliseconds(20), [this] { CheckConnecting(); });
+  if (options_.soft) {
+    const Duration period = std::clamp<Duration>(options_.timeout / 10, std::chrono::milliseconds(10), std::chrono::seconds(1));
+    deadline_timer_ = loop().RunEvery(period, [this] { CheckDeadlines(); });
+  }
+}
+
+void ProtocolWorker::CheckConnecting() {
+  const Status why = net_.metaserver()->last_error();
+  const bool hopeless = why.code() == Code::kBadProof || why.code() == Code::kWrongCluster ||
+                        why.code() == Code::kWrongVersion || why.err() == EDESTADDRREQ;
+  if (hopeless) return Connected(why);
+  if (std::chrono::steady_clock::now() < connect_deadline_) return;
+  std::string servers;
+  for (const auto& s : options_.metaservers) servers += (servers.empty() ? "" : ", ") + s;
+  const int err = why.ok() ? ETIMEDOUT : why.err();
+  Connected(Status(err, fmt::format("no metaserver answers at {}{}{}; is it running, and is the address right?", servers,
+                                    why.ok() ? "" : ": ", why.message())));
+}
+
+void ProtocolWorker::Connected(const Status& status) {
+  if (!connect_done_) return;
+  connect_timer_.Cancel();
+  // Not from inside the NetClient's callback: a failure destroys it.
+  loop().Post([done = std::move(connect_done_), status] { done(status); });
+  connect_done_ = nullptr;
+}
+
+void ProtocolWorker::OnServerRequest(IncomingCallPtr call) {
+  if (call->op() != Op::kDrainReleases) return call->Fail(Status(EOPNOTSUPP, "a client does not serve this"));
+  pb::DrainReleasesRequest request;
+  if (!call->Parse(&request)) return;
+  auto answered = [call] {
+    if (!call->answered()) call->Reply(pb::DrainReleasesReply());
+  };
+  if (!drain_releases_) return answered();
+  drain_releases_(answered);
+}
+
+void ProtocolWorker::Shutdown(DoneStatus done) {
+  if (stopping_) return done(Status());
+  Drain();
+  stopping_ = true;
+  const auto requests = requests_;
+  for (const auto& [id, request] : requests) request->op().Finish(Status(ECANCELED, "the client is shutting down"));
+  auto stop = [self = shared_from_this(), done = std::move(done)](Answer) {
+    self->loop().Post([self, done] {
+      self->Stop();
+      done(Status());
+    });
+  };
+  if (net_.metaserver() == nullptr || !net_.metaserver()->connected()) return stop({});
+  net_.metaserver()->Enqueue({.op = Op::kCloseSession, .request = &pb::CloseSessionRequest::default_instance(),
+                              .payload = {}, .timeout = kShutdownMax, .resend = false, .done = stop});
+}
+
+void ProtocolWorker::Stop() {
+  stopping_ = true;
+  const auto requests = requests_;
+  for (const auto& [id, request] : requests) request->op().Finish(Status(ECANCELED, "the client is shutting down"));
+  deadline_timer_.Cancel();
+  connect_timer_.Cancel();
+  connect_done_ = nullptr;
+  session_->Stop();
+  net_.Stop();
+  // Calls that nobody waits for and that were pausing.
+  while (!mutations_.empty()) (*mutations_.begin())->shared_from_this()->Abandon();
+  drain_releases_ = nullptr;
+  RunDeferred();
+  Drain();
+}
+
+}  // namespace kfs

@@ -1,0 +1,112 @@
+// Carries requests from any thread to one worker thread, runs their ops there, and tells when they are done.
+//
+//   Execute -> work queue -> (one wake-up for a burst) -> Drain -> KfsOp::Start -> RemoteCalls -> KfsOp::Finish -> Request::Done
+//
+// Called on the worker's own thread, Execute skips the queue. Everything but Execute, Cancel, WaitForRoom and stats() is for the worker's
+// thread. Held by shared_ptr: calls under way keep it alive.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "client/file_writer.h"
+#include "client/layout_cache.h"
+#include "client/net_manager.h"
+#include "client/request.h"
+#include "client/session.h"
+
+namespace kfs {
+
+class ProtocolWorker : public std::enable_shared_from_this<ProtocolWorker> {
+ public:
+  static constexpr size_t kLayoutInodesMax = 4096;
+  // An op that took longer logs where its time went.
+  static constexpr Duration kSlowOp = std::chrono::seconds(5);
+
+  ProtocolWorker(KfsClient::Options options, std::string secret);
+  ~ProtocolWorker();
+
+  // ---- any thread ----
+  CallId Execute(RequestPtr request);
+  void Cancel(CallId id);
+  // Until fewer calls are in flight than a blocking caller may add to. Not on the worker's thread.
+  void WaitForRoom();
+  KfsClient::Stats stats() const;
+  const KfsClient::Options& options() const { return options_; }
+  EventLoop& loop() { return net_.loop(); }
+
+  // ---- worker's thread ----
+  // Connects and opens the session; fails after connect_timeout, or at once when there is no hope.
+  void Connect(DoneStatus done);
+  // Ends all ops with ECANCELED, then the session and the connections. Then nothing of it is left on the loop.
+  void Shutdown(DoneStatus done);
+  // At once, without a goodbye.
+  void Stop();
+  void OnDrainReleases(std::function<void(std::function<void()>)> fn) { drain_releases_ = std::move(fn); }
+
+  NetManager& net() { return net_; }
+  Session& session() { return *session_; }
+  LayoutCache& layouts() { return layouts_; }
+  FileWriter& writer() { return writer_; }
+  bool stopping() const { return stopping_; }
+  uint64_t chunk_size() const { return session_->chunk_size(); }
+
+  // Runs `child` as a step of `parent`; `done` is not called once the parent is finished.
+  void RunChild(KfsOp& parent, const KfsOpPtr& child, std::function<void(KfsOp&)> done);
+  // A long op came forward: soft's deadline begins anew.
+  void ExtendDeadline(KfsOp& op);
+
+  // For KfsOp and RemoteCall.
+  void OpDone(const KfsOpPtr& op);
+  void AddMutation(RemoteCall* call) { mutations_.insert(call); }
+  void RemoveMutation(RemoteCall* call) { mutations_.erase(call); }
+  void SessionRefused(const Status& why);
+  void CountRetry() { ++retries_; }
+
+ private:
+  void Drain();
+  void StartRequest(RequestPtr request);
+  void FinishRequest(const RequestPtr& request);
+  void RunDeferred();
+  void CheckDeadlines();
+  void LogStages(const KfsOp& op) const;
+  void CheckConnecting();
+  void Connected(const Status& status);
+  void OnServerRequest(IncomingCallPtr call);
+  void MutationsLost();
+
+  const KfsClient::Options options_;
+  NetManager net_;
+  std::shared_ptr<Session> session_;
+  LayoutCache layouts_{kLayoutInodesMax};
+  FileWriter writer_{*this};
+
+  std::atomic<uint64_t> next_call_{1};
+  std::atomic<size_t> in_flight_{0};
+  std::atomic<uint64_t> ops_{0}, errors_{0}, retries_{0}, reconnects_{0};
+
+  std::mutex mutex_;
+  std::deque<RequestPtr> queue_;     // guarded by mutex_
+  bool woken_ = false;               // guarded by mutex_: a Drain is on its way
+  size_t waiting_for_room_ = 0;      // guarded by mutex_
+  std::condition_variable room_;
+
+  // Worker's thread.
+  bool stopping_ = false;
+  std::unordered_map<CallId, RequestPtr> requests_;
+  std::vector<RequestPtr> deferred_;
+  std::deque<std::pair<MonoTime, CallId>> deadlines_;  // soft; one timeout for all, so they are in order
+  std::unordered_set<RemoteCall*> mutations_;
+  EventLoop::Timer deadline_timer_, connect_timer_;
+  MonoTime connect_deadline_;
+  DoneStatus connect_done_;
+  std::function<void(std::function<void()>)> drain_releases_;
+};
+
+}  // namespace kfs

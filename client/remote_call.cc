@@ -1,0 +1,141 @@
+#include "client/remote_call.h"
+
+#include <algorithm>
+#include <cassert>
+
+#include "client/convert.h"
+#include "client/protocol_worker.h"
+
+namespace kfs {
+namespace {
+
+constexpr Duration kPauseMin = std::chrono::milliseconds(20);
+constexpr Duration kPauseMax = std::chrono::seconds(1);
+
+}  // namespace
+
+void RemoteCall::Start(ProtocolWorker& worker, Spec spec) {
+  auto call = std::make_shared<RemoteCall>(worker, std::move(spec));
+  if (KfsOp* op = call->spec_.op.get(); op != nullptr) {
+    if (op->finished()) {  // nothing new for it; only calls without an op clean up after it
+      Answer answer{.status = Status(ECANCELED, "the call has ended"), .detail = 0, .body = {}, .payload = {}};
+      return call->Complete(answer);
+    }
+    op->calls_.push_back(call.get());
+  }
+  call->Send();
+}
+
+RemoteCall::RemoteCall(ProtocolWorker& worker, Spec spec)
+    : worker_(worker.shared_from_this()), spec_(std::move(spec)) {
+  if (spec_.context != nullptr && spec_.op != nullptr) {
+    CallerToPb(spec_.op->caller, spec_.context);
+    if (worker.options().trace) spec_.context->set_trace_id(spec_.op->call_id);
+  }
+  if (spec_.mutates) {
+    assert(spec_.context != nullptr);
+    op_id_ = worker_->session().ids().Next();
+    spec_.context->set_op_id(op_id_);
+    if (spec_.op != nullptr) spec_.op->op_id = op_id_;
+    worker_->AddMutation(this);
+  }
+}
+
+void RemoteCall::Send() {
+  auto net = spec_.address.empty() ? worker_->net().metaserver() : worker_->net().Chunkserver(spec_.address);
+  if (net == nullptr) {
+    Answer answer{.status = Status(ECANCELED, "the client is shutting down"), .detail = 0, .body = {}, .payload = {}};
+    return Complete(answer);
+  }
+  if (spec_.context != nullptr) spec_.context->set_acked(worker_->session().ids().acked());
+  if (spec_.op != nullptr) spec_.op->Stamp(KfsOp::kSent);
+  net_ = net;
+  in_net_ = true;
+  sent_attached_ = net->connected();
+  attaches_at_enqueue_ = worker_->session().attaches();
+  net_id_ = net->Enqueue({.op = spec_.code, .request = spec_.request.get(), .payload = spec_.payload, .timeout = {},
+                          .resend = true, .done = [self = shared_from_this()](Answer a) { self->Answered(std::move(a)); }});
+}
+
+void RemoteCall::Answered(Answer answer) {
+  in_net_ = false;
+  const bool unwanted = spec_.op != nullptr && spec_.op->finished();
+  if (session_lost_) {
+    answer.status = Status(EIO, Code::kUnknownSession,
+                           "the session ended before the answer came: whether the change was made is unknown");
+    return Complete(answer);
+  }
+  const Code code = answer.status.code();
+  if (code == Code::kUnknownSession && spec_.address.empty()) {
+    worker_->SessionRefused(answer.status);
+    if (spec_.mutates) {
+      session_lost_ = true;
+      answer.status = Status(EIO, Code::kUnknownSession, "the session ended: whether the change was made is unknown");
+      return Complete(answer);
+    }
+  } else if (code != Code::kTryAgain && code != Code::kNotAttached) {
+    if (!spec_.address.empty() && answer.status.err() == ECANCELED) {
+      // The link was given up because the chunkserver does not answer: whoever asked looks for it anew.
+      answer.status = Status(EIO, Code::kConnectionLost, "chunkserver " + spec_.address + " cannot be reached");
+    }
+    return Complete(answer);
+  }
+  // Refused for now: nothing was executed. Nobody waits for it any more: then it is not repeated, unless it cleans up.
+  if (unwanted || worker_->stopping()) return Complete(answer);
+  Repeat();
+}
+
+void RemoteCall::Repeat() {
+  worker_->CountRetry();
+  pause_ = pause_ == Duration::zero() ? kPauseMin : std::min(2 * pause_, kPauseMax);
+  pause_timer_ = worker_->loop().RunAfter(pause_, [self = shared_from_this()] {
+    if (!self->completed_) self->Send();
+  });
+}
+
+bool RemoteCall::MayHaveBeenSent() const {
+  return sent_attached_ || worker_->session().attaches() != attaches_at_enqueue_;
+}
+
+void RemoteCall::Abandon() {
+  const auto self = shared_from_this();
+  if (completed_) return;
+  if (in_net_) {
+    if ((spec_.mutates || spec_.keep) && MayHaveBeenSent() && !worker_->stopping()) return;  // it completes under its id
+    if (auto net = net_.lock()) net->Cancel(net_id_);  // Answered runs
+    return;
+  }
+  pause_timer_.Cancel();
+  Answer answer{.status = Status(ECANCELED, "cancelled"), .detail = 0, .body = {}, .payload = {}};
+  Complete(answer);
+}
+
+void RemoteCall::SessionLost() {
+  const auto self = shared_from_this();
+  session_lost_ = true;
+  if (in_net_) {
+    if (auto net = net_.lock()) net->Cancel(net_id_);
+    return;
+  }
+  pause_timer_.Cancel();
+  Answered({.status = Status(ECANCELED, "cancelled"), .detail = 0, .body = {}, .payload = {}});
+}
+
+void RemoteCall::Complete(Answer& answer) {
+  if (completed_) return;
+  const auto self = shared_from_this();
+  completed_ = true;
+  pause_timer_.Cancel();
+  if (spec_.mutates) {
+    worker_->session().ids().Answered(op_id_);
+    worker_->RemoveMutation(this);
+  }
+  if (spec_.op != nullptr) {
+    std::erase(spec_.op->calls_, this);
+    if (!spec_.op->finished()) spec_.op->Stamp(KfsOp::kAnswered);
+  }
+  auto done = std::move(spec_.done);
+  done(answer);
+}
+
+}  // namespace kfs

@@ -1,0 +1,136 @@
+#include "client/session.h"
+
+#include <algorithm>
+
+#include "common/limits.h"
+#include "common/log.h"
+
+namespace kfs {
+
+// One connection's way to `ready`.
+struct Session::Attaching {
+  ConnectionPtr connection;
+  NetClient::ReadyFn ready;
+  uint64_t incarnation = 0;
+  std::vector<pb::ReclaimRequest> reclaims;
+  size_t next_reclaim = 0;
+};
+
+Session::Session(EventLoop& loop, Options options, Hooks hooks)
+    : loop_(loop), options_(std::move(options)), hooks_(std::move(hooks)) {}
+
+void Session::Attach(const ConnectionPtr& connection, NetClient::ReadyFn ready) {
+  auto a = std::make_shared<Attaching>();
+  a->connection = connection;
+  a->ready = std::move(ready);
+  Open(a);
+}
+
+void Session::Open(const std::shared_ptr<Attaching>& a) {
+  pb::OpenSessionRequest request;
+  request.set_volume(options_.volume);
+  request.set_mountpoint(options_.mountpoint);
+  if (session_ != 0) {
+    request.set_session(session_);
+    request.set_key(key_);
+  }
+  a->connection->Call(Op::kOpenSession, request, nullptr, [weak = weak_from_this(), a](Answer answer) {
+    if (auto self = weak.lock()) self->OnOpened(a, answer);
+  });
+}
+
+void Session::OnOpened(const std::shared_ptr<Attaching>& a, const Answer& answer) {
+  pb::OpenSessionReply reply;
+  const Status status = ParseAnswer(answer, &reply);
+  if (status.code() == Code::kUnknownSession && session_ != 0) {
+    Lost(status);
+    return Open(a);
+  }
+  if (!status.ok()) {
+    const bool connection_lost = status.code() == Code::kConnectionLost;
+    const bool later = status.code() == Code::kTryAgain;
+    const bool first = attaches_ == 0;
+    if (!connection_lost && !later && first && hooks_.on_refused) hooks_.on_refused(status);
+    // A volume that was stopped may be started again; one that is gone stays gone.
+    const bool fatal = !connection_lost && !later && (first || status.err() == ENOENT);
+    return a->ready(status, fatal);
+  }
+  const bool fresh = session_ == 0;
+  session_ = reply.session();
+  key_ = reply.key();
+  volume_ = reply.volume();
+  chunk_size_ = reply.chunk_size();
+  ttl_ = std::chrono::milliseconds(std::max<uint32_t>(reply.ttl_ms(), 300));
+  a->incarnation = reply.incarnation();
+  if (chunk_size_ == 0 || chunk_size_ % kBlockSize != 0) {
+    return a->ready(Status(EPROTO, Code::kMalformed, "the metaserver named an impossible chunk size"), false);
+  }
+  if (fresh || reply.incarnation() == incarnation_) return Ready(a);
+  a->reclaims = held_.Reclaims(kInventoryBatch);
+  KFS_LOG(info, "session.reclaim session={} incarnation={} locks={} messages={}", session_, a->incarnation,
+          held_.lock_count(), a->reclaims.size());
+  Reclaim(a);
+}
+
+void Session::Reclaim(const std::shared_ptr<Attaching>& a) {
+  if (a->next_reclaim == a->reclaims.size()) return Ready(a);
+  const pb::ReclaimRequest& request = a->reclaims[a->next_reclaim++];
+  a->connection->Call(Op::kReclaim, request, nullptr, [weak = weak_from_this(), a](Answer answer) {
+    auto self = weak.lock();
+    if (self == nullptr) return;
+    pb::ReclaimReply reply;
+    if (Status status = ParseAnswer(answer, &reply); !status.ok()) return a->ready(status, false);
+    for (uint64_t ino : reply.lost()) {
+      KFS_LOG(error, "session.open_lost session={} ino={} reason=\"the inode no longer exists\"", self->session_, ino);
+      self->held_.Vanished(Ino(ino));
+    }
+    self->Reclaim(a);
+  });
+}
+
+void Session::Ready(const std::shared_ptr<Attaching>& a) {
+  incarnation_ = a->incarnation;
+  ++attaches_;
+  KFS_LOG(debug, "session.attached session={} incarnation={} attaches={}", session_, incarnation_, attaches_);
+  keep_alive_ = loop_.RunEvery(ttl_ / 3, [weak = weak_from_this()] {
+    if (auto self = weak.lock()) self->SendKeepAlive();
+  });
+  if (hooks_.on_attached) hooks_.on_attached();
+  a->ready(Status(), false);
+}
+
+void Session::Lost(const Status& why) {
+  KFS_LOG(error,
+          "session.lost session={} volume={} locks={} reason=\"{}\" effect=\"all open files and locks of this mount are lost; "
+          "calls on them fail with EIO until they are closed; a new session is opened\"",
+          session_, options_.volume, held_.lock_count(), why.ToString());
+  session_ = 0;
+  key_.clear();
+  held_.SessionLost();
+  if (hooks_.on_lost) hooks_.on_lost();
+}
+
+void Session::KeepAlive(std::shared_ptr<NetClient> net) { net_ = net; }
+
+void Session::Stop() {
+  keep_alive_.Cancel();
+  hooks_ = {};
+}
+
+void Session::SendKeepAlive() {
+  auto net = net_.lock();
+  if (net == nullptr || keep_alive_pending_ || !net->connected()) return;
+  keep_alive_pending_ = true;
+  pb::KeepAliveRequest request;
+  request.set_acked(ids_.acked());
+  net->Enqueue({.op = Op::kKeepAlive, .request = &request, .payload = {}, .timeout = {}, .resend = false,
+                .done = [weak = weak_from_this()](Answer answer) {
+                  auto self = weak.lock();
+                  if (self == nullptr) return;
+                  self->keep_alive_pending_ = false;
+                  if (answer.status.code() != Code::kUnknownSession) return;
+                  if (auto n = self->net_.lock()) n->Reconnect(answer.status);
+                }});
+}
+
+}  // namespace kfs
