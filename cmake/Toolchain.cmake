@@ -22,6 +22,11 @@ if(KFS_SANITIZE)
   add_compile_options(-fsanitize=${KFS_SANITIZE} -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${KFS_SANITIZE})
 endif()
+if(KFS_FUZZ)
+  # Everything is instrumented for libFuzzer's coverage; only the fuzz targets link its main().
+  add_compile_options(-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=address,undefined)
+endif()
 
 include_directories(${CMAKE_SOURCE_DIR})
 if(KFS_SANITIZE STREQUAL "thread")

@@ -121,6 +121,14 @@ TEST(OptionsFile, ErrorsNameFileAndLine) {
   }
 }
 
+TEST(OptionsFile, MayHoldAnyLetter) {
+  TempDir dir;
+  TestOptions o;
+  ASSERT_TRUE(o.LoadFile(dir.Write("utf8.conf", "# für Überprüfung\nlisten = \"ä\u3000Ж\" # ξ\n")).ok());
+  EXPECT_EQ(o.listen(), "ä\u3000Ж");
+  EXPECT_FALSE(o.LoadFile(dir.Write("bad.conf", "äöü = 1\n")).ok());
+}
+
 TEST(OptionsFile, AMissingFileIsAnError) {
   TestOptions o;
   TempDir dir;
