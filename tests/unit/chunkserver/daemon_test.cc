@@ -1,0 +1,270 @@
+// The whole daemon beside a metaserver that is only a table of answers: registration, data, mutation, inventory.
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <condition_variable>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <mutex>
+
+#include "chunkserver/daemon.h"
+#include "common/crc32c.h"
+#include "common/limits.h"
+#include "common/secret.h"
+#include "rpc/net_client.h"
+#include "rpc/server.h"
+
+namespace kfs {
+namespace {
+
+constexpr char kSecret[] = "0123456789abcdef0123456789abcdef";
+
+class DaemonTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    char name[] = "/tmp/kfs-daemon-test-XXXXXX";
+    ASSERT_NE(mkdtemp(name), nullptr);
+    root_ = name;
+    ASSERT_TRUE(WriteSecretFile(root_ + "/secret", kSecret).ok());
+    OnLoop([&] {
+      metaserver_ = std::make_unique<Server>(
+          thread_.loop(), ServerIdentity{.role = pb::HelloRequest::METASERVER, .cluster_id = "cluster-a", .secret = kSecret});
+      metaserver_->Handle<rpc::RegisterChunkserver>([this](IncomingCallPtr call, const auto& request) {
+        connection_ = call->connection();
+        uuid_ = request.uuid();
+        address_ = request.address();
+        pb::RegisterChunkserverReply reply;
+        reply.set_server_id(1);
+        reply.set_heartbeat_ms(100);
+        call->Reply(reply);
+        Note([this] { registrations_++; });
+      });
+      metaserver_->Handle<rpc::Heartbeat>([this](IncomingCallPtr call, const auto& request) {
+        EXPECT_EQ(request.disk_size(), 1);
+        EXPECT_GT(request.rss_bytes(), 0u);
+        call->Reply(pb::HeartbeatReply());
+        Note([this] { heartbeats_++; });
+      });
+      metaserver_->Handle<rpc::ReportChunks>([this](IncomingCallPtr call, const auto& request) {
+        pb::ReportChunksReply reply;
+        for (const auto& held : request.held()) {
+          if (held.chunk() == 666) reply.add_garbage(held.chunk());
+        }
+        call->Reply(reply);
+        Note([&, this] { reported_ += request.held_size(); });
+      });
+      ASSERT_TRUE(metaserver_->Listen("127.0.0.1:0").ok());
+    });
+    Start();
+  }
+  void TearDown() override {
+    OnLoop([&] {
+      client_.reset();
+      daemon_.reset();
+      connection_.reset();
+      metaserver_.reset();
+    });
+    std::filesystem::remove_all(root_);
+  }
+
+  void Start() {
+    OnLoop([&] {
+      client_.reset();
+      daemon_.reset();
+      options_ = std::make_unique<ChunkserverOptions>();
+      ASSERT_TRUE(options_->Set("data-dirs", root_ + "/d0").ok());
+      ASSERT_TRUE(options_->Set("metaservers", metaserver_->address()).ok());
+      ASSERT_TRUE(options_->Set("secret-file", root_ + "/secret").ok());
+      ASSERT_TRUE(options_->Set("address-file", root_ + "/address").ok());
+      ASSERT_TRUE(options_->Set("inventory-interval", "1").ok());
+      daemon_ = std::make_unique<ChunkserverDaemon>(thread_.loop(), *options_);
+      Status st = daemon_->Start();
+      ASSERT_TRUE(st.ok()) << st.ToString();
+      NetClient::Options net;
+      net.name = "chunkserver";
+      net.addresses = {daemon_->address()};
+      net.secret = kSecret;
+      client_ = std::make_unique<NetClient>(thread_.loop(), net);
+    });
+  }
+
+  template <typename Fn>
+  void OnLoop(Fn fn) {
+    std::promise<void> done;
+    thread_.loop().Post([&] {
+      fn();
+      done.set_value();
+    });
+    done.get_future().wait();
+  }
+  template <typename Fn>
+  void Note(Fn fn) {
+    std::lock_guard lock(mutex_);
+    fn();
+    changed_.notify_all();
+  }
+  template <typename Fn>
+  void WaitFor(Fn condition) {
+    std::unique_lock lock(mutex_);
+    ASSERT_TRUE(changed_.wait_for(lock, std::chrono::seconds(20), condition));
+  }
+
+  struct Got {
+    Status status;
+    uint64_t detail = 0;
+    std::string body, payload;
+  };
+  static AnswerFn Into(const std::shared_ptr<std::promise<Got>>& promise) {
+    return [promise](Answer a) { promise->set_value({a.status, a.detail, a.body, std::string(a.payload.view())}); };
+  }
+  Got Call(Op op, const google::protobuf::MessageLite& request, const std::string& payload = {}) {
+    auto promise = std::make_shared<std::promise<Got>>();
+    thread_.loop().Post([&, promise] {
+      client_->Enqueue({.op = op, .request = &request,
+                        .payload = std::make_shared<Buffer>(Buffer::Copy(payload.data(), payload.size())),
+                        .timeout = std::chrono::seconds(20), .resend = true, .done = Into(promise)});
+    });
+    return promise->get_future().get();
+  }
+  Got FromMetaserver(Op op, const google::protobuf::MessageLite& request) {
+    auto promise = std::make_shared<std::promise<Got>>();
+    thread_.loop().Post([&, promise] { connection_->Call(op, request, {}, Into(promise)); });
+    return promise->get_future().get();
+  }
+  static void Ref(pb::ChunkRef* ref, uint64_t chunk, uint64_t version) {
+    ref->set_volume(1);
+    ref->set_chunk(chunk);
+    ref->set_version(version);
+  }
+  Got Write(uint64_t chunk, uint64_t version, const std::string& data) {
+    pb::ChunkWriteRequest request;
+    Ref(request.mutable_ref(), chunk, version);
+    for (size_t at = 0; at < data.size(); at += kBlockSize) {
+      request.add_block_crc(Crc32c(data.data() + at, std::min(kBlockSize, data.size() - at)));
+    }
+    return Call(Op::kChunkWrite, request, data);
+  }
+  Got Read(uint64_t chunk, uint64_t version, uint32_t length) {
+    pb::ChunkReadRequest request;
+    Ref(request.mutable_ref(), chunk, version);
+    request.set_length(length);
+    return Call(Op::kChunkRead, request);
+  }
+
+  std::string root_;
+  std::mutex mutex_;  // guards the counters
+  std::condition_variable changed_;
+  int registrations_ = 0, heartbeats_ = 0, reported_ = 0;
+  std::string uuid_, address_;
+  LoopThread thread_{"test-loop"};
+  std::unique_ptr<Server> metaserver_;
+  ConnectionPtr connection_;
+  std::unique_ptr<ChunkserverOptions> options_;
+  std::unique_ptr<ChunkserverDaemon> daemon_;
+  std::unique_ptr<NetClient> client_;
+};
+
+TEST_F(DaemonTest, RegistersAndBeats) {
+  WaitFor([&] { return registrations_ == 1 && heartbeats_ >= 2; });
+  std::string address;
+  std::ifstream(root_ + "/address") >> address;
+  EXPECT_EQ(address, address_);
+}
+
+TEST_F(DaemonTest, ServesReadsWritesSyncAndSeek) {
+  const std::string data(1 << 20, 'd');
+  Got got = Write(7, 1, data);
+  ASSERT_TRUE(got.status.ok()) << got.status.ToString();
+  got = Read(7, 1, 1 << 20);
+  ASSERT_TRUE(got.status.ok()) << got.status.ToString();
+  EXPECT_EQ(got.payload, data);
+  pb::ChunkSyncRequest sync;
+  sync.set_volume(1);
+  sync.add_chunk(7);
+  EXPECT_TRUE(Call(Op::kChunkSync, sync).status.ok());
+  pb::ChunkSeekRequest seek;
+  Ref(seek.mutable_ref(), 7, 1);
+  got = Call(Op::kChunkSeek, seek);
+  pb::ChunkSeekReply reply;
+  ASSERT_TRUE(got.status.ok() && reply.ParseFromString(got.body));
+  EXPECT_EQ(reply.hole(), 1u << 20);
+  got = Read(7, 2, 10);
+  EXPECT_EQ(got.status.code(), Code::kStaleChunk);
+  EXPECT_EQ(got.detail, 1u);
+}
+
+TEST_F(DaemonTest, DoesWhatTheMetaserverOrders) {
+  WaitFor([&] { return registrations_ == 1; });
+  ASSERT_TRUE(Write(7, 1, "hello").status.ok());
+  pb::MutateChunkRequest mutate;
+  mutate.set_volume(1);
+  mutate.set_chunk(7);
+  mutate.set_from(1);
+  mutate.set_to(2);
+  auto* step = mutate.add_step();
+  step->set_kind(pb::ChunkStep::TRUNCATE);
+  step->set_offset(2);
+  EXPECT_TRUE(FromMetaserver(Op::kMutateChunk, mutate).status.ok());
+  EXPECT_EQ(Read(7, 2, 5).payload, std::string("he\0\0\0", 5));
+  pb::DeleteChunksRequest remove;
+  remove.set_volume(1);
+  remove.add_chunk(7);
+  EXPECT_TRUE(FromMetaserver(Op::kDeleteChunks, remove).status.ok());
+  EXPECT_EQ(Read(7, 2, 5).status.code(), Code::kStaleChunk);
+}
+
+TEST_F(DaemonTest, AClientMayNotMutate) {
+  pb::MutateChunkRequest mutate;
+  EXPECT_EQ(Call(Op::kMutateChunk, mutate).status.err(), EPERM);
+}
+
+TEST_F(DaemonTest, DeletesWhatTheInventoryShowsToBeGarbage) {
+  ASSERT_TRUE(Write(666, 1, "garbage").status.ok());
+  ASSERT_TRUE(Write(7, 1, "kept").status.ok());
+  for (;;) {  // the inventory comes round every second
+    int seen = 0;
+    {
+      std::lock_guard lock(mutex_);
+      seen = reported_;
+    }
+    if (!Read(666, 1, 7).status.ok()) break;
+    WaitFor([&] { return reported_ > seen; });
+  }
+  EXPECT_EQ(Read(7, 1, 4).payload, "kept");
+}
+
+TEST_F(DaemonTest, RestartKeepsIdentityAndData) {
+  WaitFor([&] { return registrations_ == 1; });
+  const std::string uuid = uuid_;
+  ASSERT_TRUE(Write(7, 1, "kept").status.ok());
+  Start();
+  WaitFor([&] { return registrations_ == 2; });
+  EXPECT_EQ(uuid_, uuid);
+  EXPECT_EQ(Read(7, 1, 4).payload, "kept");
+}
+
+TEST_F(DaemonTest, ManyOpsInFlight) {
+  std::vector<std::shared_ptr<std::promise<Got>>> answers;
+  const std::string data(8192, 'm');
+  OnLoop([&] {
+    for (uint64_t i = 0; i < 2000; ++i) {
+      pb::ChunkWriteRequest request;
+      Ref(request.mutable_ref(), 1 + i % 20, 1);
+      request.set_offset(i * 8192);
+      request.add_block_crc(Crc32c(data.data(), 4096));
+      request.add_block_crc(Crc32c(data.data(), 4096));
+      answers.push_back(std::make_shared<std::promise<Got>>());
+      client_->Enqueue({.op = Op::kChunkWrite, .request = &request,
+                        .payload = std::make_shared<Buffer>(Buffer::Copy(data.data(), data.size())),
+                        .timeout = std::chrono::seconds(20), .resend = true, .done = Into(answers.back())});
+    }
+  });
+  for (auto& a : answers) {
+    Got got = a->get_future().get();
+    ASSERT_TRUE(got.status.ok()) << got.status.ToString();
+  }
+}
+
+}  // namespace
+}  // namespace kfs
