@@ -15,6 +15,7 @@
 #include "client/kfs_client.h"
 #include "fuse/call_table.h"
 #include "fuse/groups.h"
+#include "fuse/lock_owners.h"
 #include "fuse/node_table.h"
 #include "fuse/transport.h"
 #include "fuse/wire.h"
@@ -43,6 +44,8 @@ class FileSystem {
   void OnReply(std::function<ssize_t(iovec*, int)> fn) { on_reply_ = std::move(fn); }
   ssize_t Reply(iovec* iov, int count) { return on_reply_(iov, count); }
 
+  RecordLockOwners& record_lock_owners() { return record_lock_owners_; }
+
   // A server's status as a local file system would say it of an inode that the kernel still holds: what no longer exists is
   // ENOENT, never ESTALE.
   Status Soften(Ino ino, Status status);
@@ -52,6 +55,7 @@ class FileSystem {
   const Options options_;
   NodeTable nodes_;
   CallTable calls_;
+  RecordLockOwners record_lock_owners_;
   Message* message_ = nullptr;
   std::function<ssize_t(iovec*, int)> on_reply_;
 };

@@ -50,9 +50,13 @@ void Create(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode, fu
 }
 
 // Each close of a descriptor: record locks of that process on the inode end. Data is never behind, as every write was
-// answered by the servers.
+// answered by the servers, so without locks there is nothing to tell them.
 void Flush(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
   if (OpenFile* file = FileOf(fi)) std::erase(file->lock_owners, fi->lock_owner);
+  if (!FileSystem::Of(req).record_lock_owners().Drop(Ino(ino), fi->lock_owner)) {
+    fuse_reply_err(req, 0);
+    return;
+  }
   RunStatus(req, Ino(ino), [ino, owner = fi->lock_owner](KfsClient& c, const Caller&, auto done) {
     return c.Flush(Ino(ino), owner, std::move(done));
   });
@@ -61,7 +65,9 @@ void Flush(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
 void Release(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
   FileSystem& fs = FileSystem::Of(req);
   if (OpenFile* file = FileOf(fi)) {
-    for (uint64_t owner : file->lock_owners) fs.client().Flush(Ino(ino), owner, [](Status) {});
+    for (uint64_t owner : file->lock_owners) {
+      if (fs.record_lock_owners().Drop(Ino(ino), owner)) fs.client().Flush(Ino(ino), owner, [](Status) {});
+    }
     delete file;
   }
   // On the same connection, in order: whoever waits for the flock is served after it.

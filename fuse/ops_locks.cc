@@ -48,9 +48,11 @@ void GetLk(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi, struct flock* flo
 
 void SetLk(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi, struct flock* flock, int sleep) {
   const FileLock lock = FromFlock(*flock, fi->lock_owner);
-  OpenFile* file = FileOf(fi);
-  if (file != nullptr && lock.type != FileLock::kUnlock && std::ranges::count(file->lock_owners, lock.owner) == 0) {
-    file->lock_owners.push_back(lock.owner);
+  if (lock.type != FileLock::kUnlock) {
+    // Before the answer: a close may come while it is under way.
+    FileSystem::Of(req).record_lock_owners().Add(Ino(ino), lock.owner);
+    OpenFile* file = FileOf(fi);
+    if (file != nullptr && std::ranges::count(file->lock_owners, lock.owner) == 0) file->lock_owners.push_back(lock.owner);
   }
   const bool wait = sleep != 0 && lock.type != FileLock::kUnlock;
   RunStatus(
