@@ -1,0 +1,58 @@
+// What every command of `kfs` shares: global options, exit codes, and how a command joins the command line.
+// The texts given to CLI11 here are all there is: --help, the man pages and the checks come from them. One
+// thread.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "common/clock.h"
+#include "common/status.h"
+
+namespace CLI {
+class App;
+}
+
+namespace kfs::cli {
+
+// Scripts may rely on these; docs/configuration.md lists them. `kfs mount` has those of mount(8) instead.
+enum ExitCode : int {
+  kOk = 0,
+  kFailed = 1,       // it was tried and refused or did not work
+  kUsage = 2,        // the command line is wrong; nothing was tried
+  kUnreachable = 3,  // no metaserver answered, or it would not have us
+  kNotFound = 4,     // no such volume
+};
+
+// Options that every command takes, and what the command line has chosen to run.
+struct GlobalOptions {
+  std::vector<std::string> metaservers;  // empty: see ResolveDefaults
+  std::string secret_file;               // likewise
+  bool json = false;
+  double timeout_s = 5;
+  bool log = false;          // the libraries log to stderr; commands tell their errors themselves
+  std::function<int()> run;  // set by the chosen command; gives the exit code
+};
+
+// Fills what the command line left open: KFS_METASERVER and KFS_SECRET_FILE, then `file` (keys metaservers,
+// secret-file), then 127.0.0.1:7400 and /etc/kfs/secret. Fails when the file is there and cannot be
+// understood.
+Status ResolveDefaults(GlobalOptions* options, const std::string& file = "/etc/kfs/client.toml");
+
+// Each is in a file of its own. The reference stays valid until the command has run.
+void AddMountCommand(CLI::App& app, GlobalOptions& global);
+void AddStatusCommand(CLI::App& app, GlobalOptions& global);
+void AddDfCommand(CLI::App& app, GlobalOptions& global);
+void AddVolumeCreateCommand(CLI::App& volume, GlobalOptions& global);
+void AddVolumeListCommand(CLI::App& volume, GlobalOptions& global);
+void AddVolumeInfoCommand(CLI::App& volume, GlobalOptions& global);
+void AddVolumeDeleteCommand(CLI::App& volume, GlobalOptions& global);
+void AddBenchCommand(CLI::App& app, GlobalOptions& global);
+void AddVersionCommand(CLI::App& app, GlobalOptions& global);
+
+// The whole command line.
+void BuildApp(CLI::App& app, GlobalOptions& global);
+
+}  // namespace kfs::cli

@@ -1,0 +1,46 @@
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "cli/command.h"
+#include "common/options.h"
+
+namespace kfs::cli {
+namespace {
+
+struct ClientFile : OptionSet {
+  Option<std::vector<std::string>> metaservers{this, "metaservers", {}, "Metaservers, as host:port."};
+  Option<std::string> secret_file{this, "secret-file", "", "File with the cluster's secret."};
+};
+
+std::vector<std::string> SplitCommas(const std::string& text) {
+  std::vector<std::string> parts;
+  for (size_t from = 0; from <= text.size();) {
+    size_t comma = std::min(text.find(',', from), text.size());
+    if (comma > from) parts.push_back(text.substr(from, comma - from));
+    from = comma + 1;
+  }
+  return parts;
+}
+
+}  // namespace
+
+Status ResolveDefaults(GlobalOptions* options, const std::string& file) {
+  if (const char* env = std::getenv("KFS_METASERVER"); env != nullptr && options->metaservers.empty()) {
+    options->metaservers = SplitCommas(env);
+  }
+  if (const char* env = std::getenv("KFS_SECRET_FILE"); env != nullptr && options->secret_file.empty()) {
+    options->secret_file = env;
+  }
+  if ((options->metaservers.empty() || options->secret_file.empty()) && access(file.c_str(), F_OK) == 0) {
+    ClientFile from_file;
+    KFS_RETURN_IF_ERROR(from_file.LoadFile(file));
+    if (options->metaservers.empty()) options->metaservers = from_file.metaservers();
+    if (options->secret_file.empty()) options->secret_file = from_file.secret_file();
+  }
+  if (options->metaservers.empty()) options->metaservers = {"127.0.0.1:7400"};
+  if (options->secret_file.empty()) options->secret_file = "/etc/kfs/secret";
+  return {};
+}
+
+}  // namespace kfs::cli

@@ -1,0 +1,59 @@
+// The program `kfs`.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstring>
+#include <iostream>
+#include <iterator>
+
+#include "cli/command.h"
+#include "cli/man_page.h"
+#include "cli/output.h"
+#include "common/log.h"
+
+namespace {
+
+using kfs::cli::kUsage;
+
+// kfs --man [PAGE]: the page in roff. A daemon's page is made of its sample configuration, read from stdin.
+int PrintManPage(CLI::App& app, const std::string& name) {
+  std::string page;
+  if (name == "kfs-metaserver" || name == "kfs-chunkserver") {
+    page = kfs::cli::DaemonManPage(name, std::string(std::istreambuf_iterator<char>(std::cin), {}));
+  } else {
+    page = kfs::cli::ManPage(app, name);
+  }
+  if (page.empty()) {
+    std::fprintf(stderr, "kfs: there is no page '%s' (kfs, mount, mount.kfs)\n", name.c_str());
+    return kUsage;
+  }
+  kfs::cli::Print(page);
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app;
+  kfs::cli::GlobalOptions global;
+  kfs::cli::BuildApp(app, global);
+  if (argc >= 2 && std::strcmp(argv[1], "--man") == 0) return PrintManPage(app, argc > 2 ? argv[2] : "kfs");
+  if (argc == 2 && std::strcmp(argv[1], "--version") == 0) argv[1] += 2;
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() == 0) return app.exit(e);  // --help
+    std::fprintf(stderr, "kfs: %s\nTry 'kfs --help', or 'kfs COMMAND --help'.\n", e.what());
+    return kUsage;
+  }
+  if (!global.run) {
+    // A group of commands without a command.
+    const auto chosen = app.get_subcommands();
+    std::fputs((chosen.empty() ? app : *chosen.front()).help().c_str(), stderr);
+    return kUsage;
+  }
+  if (!global.log) {
+    if (auto s = kfs::InitLog("kfs", "", "off"); !s.ok())
+      std::fprintf(stderr, "kfs: %s\n", s.ToString().c_str());
+  }
+  return global.run();
+}

@@ -1,0 +1,93 @@
+// kfs mount: the words are here, the work is fuse/mount.h's.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+
+#include "cli/command.h"
+#include "fuse/mount.h"
+
+namespace kfs::cli {
+namespace {
+
+struct MountArgs {
+  std::string source, directory;
+  std::vector<std::string> options;
+  bool foreground = false;
+};
+
+constexpr char kNotes[] =
+    "Returns when the mount can be used; the mount goes on in the background until it is unmounted (umount "
+    "DIRECTORY, or\n"
+    "fusermount3 -u DIRECTORY). With -f it stays in the foreground and logs to stderr.\n"
+    "\n"
+    "Mount options:\n"
+    "  hard              wait for servers that do not answer, for as long as it takes\n"
+    "                    (default); a program that waits can be killed\n"
+    "  soft              give up after timeo with 'Connection timed out' (ETIMEDOUT)\n"
+    "  timeo=N           tenths of a second that a soft mount waits (600)\n"
+    "  secretfile=FILE   the cluster's secret (--secret-file, or /etc/kfs/secret)\n"
+    "  log=FILE          where to log once in the background (nowhere)\n"
+    "  loglevel=LEVEL    trace, debug, info, warn, error or off (info)\n"
+    "  pidfile=FILE      holds the process id while mounted\n"
+    "  trace             log each request's way through the client\n"
+    "  readdirplus       attributes come with directory entries\n"
+    "  allow_other       other users may enter (default when root mounts; others need\n"
+    "                    user_allow_other in /etc/fuse.conf); noallow_other\n"
+    "  ro, rw, nodev, nosuid, noexec, noatime and their opposites: as in mount(8)\n"
+    "  auto, noauto, user, _netdev, nofail, x-*, comment=: for fstab, ignored here\n"
+    "\n"
+    "Examples:\n"
+    "  kfs mount 127.0.0.1:/data /mnt/data\n"
+    "  kfs mount meta.example.org:7400:/data /mnt/data -o soft,timeo=100\n"
+    "  mount -t kfs meta.example.org:/data /mnt/data\n"
+    "\n"
+    "In /etc/fstab:\n"
+    "  meta.example.org:/data  /mnt/data  kfs  _netdev,secretfile=/etc/kfs/secret  0 0\n"
+    "\n"
+    "Exit codes, as mount(8): 0 mounted, 1 wrong usage or no permission, 32 it could not be mounted.\n";
+
+constexpr int kMountUsage = 1;
+
+int Run(const GlobalOptions& global, const MountArgs& args) {
+  std::string options = fmt::format("{}", fmt::join(args.options, ","));
+  // The global option is the default here, too; -o secretfile= goes before it.
+  if (!global.secret_file.empty()) options = "secretfile=" + global.secret_file + "," + options;
+  auto parsed = ParseMountArgs(args.source, args.directory, options);
+  if (!parsed.ok()) {
+    std::fprintf(stderr, "kfs mount: %s\n", parsed.status().message().c_str());
+    return kMountUsage;
+  }
+  parsed->foreground = args.foreground;
+  return RunMount(*parsed);
+}
+
+}  // namespace
+
+void AddMountCommand(CLI::App& app, GlobalOptions& global) {
+  auto args = std::make_shared<MountArgs>();
+  CLI::App* command = app.add_subcommand("mount", "Mount a volume on a directory.");
+  command->fallthrough();
+  command
+      ->add_option("SOURCE", args->source,
+                   "HOST[:PORT][,HOST[:PORT]...]:/VOLUME; several are one cluster's metaservers.")
+      ->required()
+      ->type_name("");
+  command->add_option("DIRECTORY", args->directory, "Where to mount it; has to be there.")
+      ->required()
+      ->type_name("");
+  command->add_option("-o,--options", args->options, "Mount options, parted by commas.")
+      ->type_name("OPTIONS")
+      ->allow_extra_args(false)
+      ->take_all();
+  command->add_flag("-f,--foreground", args->foreground, "Stay in the foreground.");
+  command->footer(kNotes);
+  command->callback([&global, args] {
+    global.log = true;
+    global.run = [&global, args] { return Run(global, *args); };
+  });
+}
+
+}  // namespace kfs::cli

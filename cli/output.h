@@ -1,0 +1,38 @@
+// Tables and numbers for people. Any thread.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "common/types.h"
+#include "proto/meta.pb.h"
+
+namespace kfs::cli {
+
+// Columns as wide as their widest cell, two blanks between; those named in `right` (by index) are set to the
+// right.
+class Table {
+ public:
+  Table(std::vector<std::string> header, std::vector<size_t> right);
+  void Add(std::vector<std::string> row);
+  std::string Text() const;
+  bool empty() const { return rows_.size() == 1; }
+
+ private:
+  std::vector<std::vector<std::string>> rows_;  // the header first
+  std::vector<bool> right_;
+};
+
+std::string HumanBytes(uint64_t bytes);          // "1.5 GiB"
+std::string HumanTime(TimeNs ns);                // "2025-01-31 13:00:05", local time; "-" for 0
+std::string HumanAge(TimeNs since, TimeNs now);  // "3 min"
+std::string Percent(uint64_t part, uint64_t whole);
+
+// What --json prints of a volume; the table of `kfs volume list` and `info` has the same fields.
+nlohmann::json ToJson(const pb::VolumeInfo& volume);
+void PrintJson(const nlohmann::json& json);
+void Print(const std::string& text);
+
+}  // namespace kfs::cli

@@ -1,0 +1,160 @@
+// kfs status: what runs, and who is connected. --wait is what scripts poll with.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "cli/admin_connection.h"
+#include "cli/output.h"
+
+namespace kfs::cli {
+namespace {
+
+using nlohmann::json;
+using Reply = pb::ClusterStatusReply;
+
+json StatusJson(const Reply& r) {
+  json chunkservers = json::array(), sessions = json::array(), volumes = json::array(), ops = json::array();
+  for (const auto& c : r.chunkserver()) {
+    chunkservers.push_back({{"id", c.id()},
+                            {"uuid", c.uuid()},
+                            {"address", c.address()},
+                            {"up", c.up()},
+                            {"last_seen_ns", c.last_seen()},
+                            {"capacity", c.capacity()},
+                            {"available", c.available()},
+                            {"chunks", c.chunks()},
+                            {"pending_mutations", c.pending_mutations()},
+                            {"pending_deletes", c.pending_deletes()},
+                            {"rss_bytes", c.rss_bytes()},
+                            {"error", c.error()}});
+  }
+  for (const auto& s : r.session()) {
+    sessions.push_back({{"id", s.id()},
+                        {"volume", s.volume()},
+                        {"host", s.host()},
+                        {"mountpoint", s.mountpoint()},
+                        {"attached", s.attached()},
+                        {"opens", s.opens()},
+                        {"locks", s.locks()},
+                        {"replies_kept", s.replies_kept()}});
+  }
+  for (const auto& v : r.volume()) volumes.push_back(ToJson(v));
+  for (const auto& o : r.op()) {
+    ops.push_back({{"name", o.name()}, {"count", o.count()}, {"errors", o.errors()}, {"micros", o.micros()}});
+  }
+  return {{"cluster_id", r.cluster_id()},
+          {"software", r.software()},
+          {"started_ns", r.started()},
+          {"rss_bytes", r.rss_bytes()},
+          {"connections", r.connections()},
+          {"chunkservers", chunkservers},
+          {"sessions", sessions},
+          {"volumes", volumes},
+          {"ops", ops}};
+}
+
+void PrintOps(const Reply& r) {
+  Table ops({"OPERATION", "COUNT", "ERRORS", "MEAN"}, {1, 2, 3});
+  for (const auto& o : r.op()) {
+    if (o.count() == 0) continue;
+    double mean = static_cast<double>(o.micros()) / static_cast<double>(o.count());
+    ops.Add(
+        {o.name(), std::to_string(o.count()), std::to_string(o.errors()), fmt::format("{:.0f} us", mean)});
+  }
+  if (!ops.empty()) Print("\n" + ops.Text());
+}
+
+void PrintStatus(const Reply& r, bool with_ops) {
+  TimeNs now = SystemClock().WallNow();
+  Print(fmt::format("cluster     {}\nmetaserver  {}, up for {}, {} resident, {} connections\n",
+                    r.cluster_id(), r.software(), HumanAge(r.started(), now), HumanBytes(r.rss_bytes()),
+                    r.connections()));
+  Table servers({"CHUNKSERVER", "ADDRESS", "STATE", "USED", "AVAILABLE", "CHUNKS", "SEEN"}, {3, 4, 5});
+  for (const auto& c : r.chunkserver()) {
+    std::string state = c.up() ? "up" : "down";
+    if (!c.error().empty()) state += ": " + c.error();
+    servers.Add({std::to_string(c.id()), c.address(), state,
+                 Percent(c.capacity() - c.available(), c.capacity()), HumanBytes(c.available()),
+                 std::to_string(c.chunks()), c.up() ? "now" : HumanAge(c.last_seen(), now)});
+  }
+  Print("\n" + (servers.empty() ? std::string("no chunkserver has registered yet: start kfs-chunkserver\n")
+                                : servers.Text()));
+  Table volumes({"VOLUME", "FILES", "DATA", "MOUNTS"}, {1, 2, 3});
+  for (const auto& v : r.volume()) {
+    volumes.Add({v.name(), std::to_string(v.files()), HumanBytes(v.bytes()), std::to_string(v.sessions())});
+  }
+  Print("\n" + (volumes.empty() ? std::string("no volume yet: 'kfs volume create NAME' makes one\n")
+                                : volumes.Text()));
+  Table sessions({"SESSION", "VOLUME", "HOST", "MOUNT POINT", "STATE", "OPEN", "LOCKS"}, {5, 6});
+  for (const auto& s : r.session()) {
+    sessions.Add({std::to_string(s.id()), s.volume(), s.host(), s.mountpoint(),
+                  s.attached() ? "connected" : "away", std::to_string(s.opens()), std::to_string(s.locks())});
+  }
+  if (!sessions.empty()) Print("\n" + sessions.Text());
+  if (with_ops) PrintOps(r);
+}
+
+bool AllUp(const Reply& reply, const std::vector<std::string>& addresses) {
+  return std::all_of(addresses.begin(), addresses.end(), [&](const std::string& address) {
+    return std::any_of(reply.chunkserver().begin(), reply.chunkserver().end(),
+                       [&](const auto& c) { return c.up() && c.address() == address; });
+  });
+}
+
+struct StatusArgs {
+  std::vector<std::string> wait;
+  bool ops = false;
+};
+
+// Asks until the chunkservers named are up; the metaserver may come up meanwhile, too.
+Result<Reply> Poll(GlobalOptions& global, const StatusArgs& args, bool* unreachable) {
+  auto admin = AdminConnection::Open(global);
+  *unreachable = true;
+  if (!admin.ok()) return admin.status();
+  auto deadline = std::chrono::steady_clock::now() + std::chrono::duration<double>(global.timeout_s);
+  while (true) {
+    auto reply = (*admin)->Call<rpc::ClusterStatus>({});
+    *unreachable = (*admin)->unreachable();
+    bool late = std::chrono::steady_clock::now() >= deadline;
+    if (!reply.ok() && (args.wait.empty() || late)) return reply;
+    if (reply.ok() && AllUp(*reply, args.wait)) return reply;
+    if (late)
+      return Status(ETIMEDOUT, "not every chunkserver named with --wait is up; 'kfs status' shows which are");
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+}
+
+int RunStatus(GlobalOptions& global, const StatusArgs& args) {
+  if (Status s = ResolveDefaults(&global); !s.ok()) return Report(s, kUsage);
+  bool unreachable = false;
+  auto reply = Poll(global, args, &unreachable);
+  if (!reply.ok()) return Report(reply.status(), unreachable ? kUnreachable : kFailed);
+  if (global.json) {
+    PrintJson(StatusJson(*reply));
+  } else {
+    PrintStatus(*reply, args.ops);
+  }
+  return kOk;
+}
+
+}  // namespace
+
+void AddStatusCommand(CLI::App& app, GlobalOptions& global) {
+  auto args = std::make_shared<StatusArgs>();
+  CLI::App* command = app.add_subcommand("status", "Show the metaserver, chunkservers, volumes and mounts.");
+  command->fallthrough();
+  command
+      ->add_option("--wait", args->wait,
+                   "Wait (--timeout) until the chunkserver at this address is up. May be repeated.")
+      ->type_name("HOST:PORT")
+      ->delimiter(',')
+      ->take_all();
+  command->add_flag("--ops", args->ops, "Also count the operations served, and their mean time.");
+  command->footer("Succeeds when the metaserver answers, whatever state the rest is in.");
+  command->callback([&global, args] { global.run = [&global, args] { return RunStatus(global, *args); }; });
+}
+
+}  // namespace kfs::cli

@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# kfs: tables, JSON, exit codes, and the words of its errors.
+# shellcheck source=lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+cluster=$work/cluster kfs=$build/bin/kfs
+cleanup() {
+  "$devcluster" down --dir "$cluster" --purge >/dev/null 2>&1
+  rm -rf --one-file-system "$work"
+}
+trap cleanup EXIT
+
+check "help" "$kfs" --help
+check "help of a command" "$kfs" volume create --help
+check "version" "$kfs" version
+refused "no command" 2 'Usage: kfs' "$kfs"
+refused "half a command" 2 'create' "$kfs" volume
+refused "an unknown command" 2 "nonsense" "$kfs" nonsense
+refused "an argument is missing" 2 'NAME is required' "$kfs" volume info
+
+check "a cluster" "$devcluster" up --dir "$cluster" --build "$build" --chunkservers 2
+KFS_METASERVER=$(cat "$cluster/run/metaserver-1.address") KFS_SECRET_FILE=$cluster/secret
+export KFS_METASERVER KFS_SECRET_FILE
+check "status" "$kfs" status
+check "status --json: two chunkservers are up" bash -c "'$kfs' status --json | jq -e '[.chunkservers[] | select(.up)] | length == 2'"
+check "status --ops" "$kfs" status --ops
+check "df" "$kfs" df
+check "df --json" bash -c "'$kfs' df --json | jq -e '.capacity > 0 and .available > 0'"
+check "volume create" "$kfs" volume create second
+refused "a volume that is there" 1 'second' "$kfs" volume create second
+refused "a volume's name with a slash" 1 '' "$kfs" volume create a/b
+check "volume list --json" bash -c "'$kfs' volume list --json | jq -e '[.[].name] | sort == [\"dev\", \"second\"]'"
+check "volume info" "$kfs" volume info second
+check "volume info --json" bash -c "'$kfs' volume info second --json | jq -e '.name == \"second\" and .replicas == 1'"
+refused "a volume that is not there" 4 'nothere' "$kfs" volume info nothere
+refused "delete asks for the name" 1 'nothing was deleted' bash -c "echo no | '$kfs' volume delete second"
+check "a wrong answer deletes nothing" "$kfs" volume info second
+check "delete with the name typed" bash -c "echo second | '$kfs' volume delete second"
+refused "it is gone" 4 '' "$kfs" volume info second
+check "create and delete --yes" bash -c "'$kfs' volume create third && '$kfs' volume delete third --yes"
+
+refused "nobody listens there" 3 'is kfs-metaserver running' "$kfs" status --metaserver 127.0.0.1:1
+refused "a host that does not resolve" 3 'nosuchhost.invalid' "$kfs" status --metaserver nosuchhost.invalid
+refused "no secret" 3 'secret' "$kfs" status --secret-file "$work/none"
+(umask 077 && printf '%064d' 7 >"$work/wrong")
+refused "a wrong secret" 3 'secret in .* is not this cluster' "$kfs" status --secret-file "$work/wrong"
+(umask 022 && printf '%064d' 7 >"$work/open")
+refused "a secret that others may read" 3 'secret' "$kfs" status --secret-file "$work/open"
+
+mkdir "$work/mnt"
+refused "mount: wrong volume" 32 'nothere' "$kfs" mount "$KFS_METASERVER:/nothere" "$work/mnt"
+refused "mount: no such directory" 32 'nodir' "$kfs" mount "$KFS_METASERVER:/dev" "$work/nodir"
+refused "mount: no volume in the source" 1 'names no volume' "$kfs" mount "$KFS_METASERVER" "$work/mnt"
+refused "mount: unknown option" 1 'not known' "$kfs" mount "$KFS_METASERVER:/dev" "$work/mnt" -o nonsense
+refused "mount: nobody listens" 32 '' timeout 60 "$kfs" mount 127.0.0.1:1:/dev "$work/mnt"
+check "mount in the background" "$kfs" mount "$KFS_METASERVER:/dev" "$work/mnt" -o "pidfile=$work/mount.pid"
+check "a file" bash -c "echo x >'$work/mnt/x' && sync '$work/mnt/x'"
+refused "mount: busy" 32 '' "$kfs" mount "$KFS_METASERVER:/dev" "$work/mnt"
+refused "delete of a mounted volume" 1 '' "$kfs" volume delete dev --yes
+pid=$(cat "$work/mount.pid" 2>/dev/null)
+check "umount" umount "$work/mnt"
+gone() { [ ! -e "/proc/$1" ] || [ "$(awk '/^State:/ {print $2}' "/proc/$1/status")" = Z ]; }
+check "the mount's process ends" wait_for 20000 gone "${pid:-none}"
+finish

@@ -1,0 +1,49 @@
+#!/usr/bin/env python3
+"""Counts the cases of a ctest run: GoogleTest's own where a binary is one of its, else one a binary.
+
+  tests/tidy/count_junit.py JUNIT.xml
+
+Prints "N passed, N failed, N skipped". Exit code 1 if one failed.
+"""
+import re
+import sys
+import xml.etree.ElementTree as ElementTree
+
+PASSED = re.compile(r"\[  PASSED  \] (\d+) test")
+FAILED = re.compile(r"\[  FAILED  \] (\d+) test")
+SKIPPED = re.compile(r"\[  SKIPPED \] (\d+) test")
+
+
+def number(pattern, text):
+    match = pattern.search(text)
+    return int(match.group(1)) if match else 0
+
+
+def main():
+    passed = failed = skipped = 0
+    try:
+        cases = ElementTree.parse(sys.argv[1]).getroot().iter("testcase")
+    except (OSError, ElementTree.ParseError) as e:
+        print(f"no result of ctest: {e}")
+        return 1
+    for case in cases:
+        out = case.findtext("system-out") or ""
+        good, bad, skip = number(PASSED, out), number(FAILED, out), number(SKIPPED, out)
+        broken = case.get("status") in ("fail", "timeout") or case.find("failure") is not None
+        if case.get("status") in ("notrun", "disabled") or case.find("skipped") is not None:
+            # A binary that was not built is no skipped test.
+            failed += 1
+            print(f"{case.get('name')} was not run")
+            continue
+        if broken and bad == 0:
+            bad = 1
+            print(f"{case.get('name')} ended before its tests did")
+        if not broken and good + skip == 0:
+            good = 1
+        passed, failed, skipped = passed + good, failed + bad, skipped + skip
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

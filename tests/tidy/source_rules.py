@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+"""Rules of the source that a compiler does not check.
+
+  tests/tidy/source_rules.py [ROOT]
+
+layers   a part includes only the parts below it (the order is in the design: common < proto < rpc < client < fuse, and both
+         servers above rpc; the command line may use what a client may)
+cycles   no header includes itself by way of others
+length   a file has at most 800 lines (most should stay below 400)
+words    no paths of somebody's machine, no leftovers of a merge
+guard    headers say in their first lines what they are, and may be included twice
+
+Prints one line a finding and last "N passed, N failed, N skipped". Exit code 1 if one failed.
+"""
+import os
+import re
+import subprocess
+import sys
+
+MAY_INCLUDE = {
+    "common": {"common"},
+    "proto": {"common", "proto"},
+    "rpc": {"common", "proto", "rpc"},
+    "client": {"common", "proto", "rpc", "client"},
+    "fuse": {"common", "proto", "rpc", "client", "fuse"},
+    "metaserver": {"common", "proto", "rpc", "metaserver"},
+    "chunkserver": {"common", "proto", "rpc", "chunkserver"},
+    "cli": {"common", "proto", "rpc", "client", "fuse", "cli"},
+}
+LENGTH_MAX = 800
+INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
+WORDS = [
+    (re.compile(r"(?<![\w./$}-])/(?:home|root|work|Users)/\w"), "a path of somebody's machine"),
+    (re.compile(r"^(?:<{7}|>{7}) ", re.M), "a leftover of a merge"),
+    (re.compile(r"\bDO NOT (?:COMMIT|SUBMIT)\b"), "something that was not meant to be committed"),
+]
+
+
+def files(root):
+    """What git knows or would add, as paths from the root."""
+    out = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=root, check=False,
+                         capture_output=True, text=True)
+    if out.returncode == 0 and out.stdout:
+        return [f for f in out.stdout.splitlines() if os.path.isfile(os.path.join(root, f))]
+    found = []
+    for folder, folders, names in os.walk(root):
+        folders[:] = [f for f in folders if f not in (".git", "build")]
+        found += [os.path.relpath(os.path.join(folder, n), root) for n in names]
+    return found
+
+
+def cycles(graph):
+    state, path, found = {}, [], []
+
+    def visit(node):
+        state[node] = 1
+        path.append(node)
+        for other in graph.get(node, ()):
+            if state.get(other) == 1:
+                found.append(" -> ".join(path[path.index(other):] + [other]))
+            elif other not in state:
+                visit(other)
+        path.pop()
+        state[node] = 2
+
+    for node in sorted(graph):
+        if node not in state:
+            visit(node)
+    return found
+
+
+def main():
+    root = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+    findings = {"layers": [], "cycles": [], "length": [], "words": [], "guard": []}
+    graph = {}
+    for name in sorted(files(root)):
+        try:
+            with open(os.path.join(root, name), encoding="utf-8") as f:
+                text = f.read()
+        except UnicodeDecodeError:
+            continue
+        for pattern, what in WORDS:
+            for match in pattern.finditer(text):
+                line = text.count("\n", 0, match.start()) + 1
+                findings["words"].append(f"{name}:{line}: {what}: {match.group(0).strip()}")
+        if not name.endswith((".h", ".cc")):
+            continue
+        lines = text.count("\n")
+        if lines > LENGTH_MAX:
+            findings["length"].append(f"{name}: {lines} lines; split it")
+        includes = INCLUDE.findall(text)
+        part = name.split("/")[0]
+        for include in includes:
+            target = include.split("/")[0]
+            if part in MAY_INCLUDE and target in MAY_INCLUDE and target not in MAY_INCLUDE[part]:
+                findings["layers"].append(f"{name}: includes {include}, and {part} is below {target} or beside it")
+        if name.endswith(".h"):
+            graph[name] = includes
+            if "#pragma once" not in text and not re.search(r"^#ifndef \w+_H_?$", text, re.M):
+                findings["guard"].append(f"{name}: may be included twice")
+            if part in MAY_INCLUDE and not text.startswith("//"):
+                findings["guard"].append(f"{name}: does not say in its first lines what it is")
+    findings["cycles"] = cycles(graph)
+    failed = 0
+    for rule, found in findings.items():
+        failed += bool(found)
+        print(f"{'FAIL' if found else 'PASS'} {rule}")
+        for text in found:
+            print("    " + text)
+    print(f"{len(findings) - failed} passed, {failed} failed, 0 skipped")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
