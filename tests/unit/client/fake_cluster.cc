@@ -1,0 +1,416 @@
+#include "tests/unit/client/fake_cluster.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "common/crc32c.h"
+#include "common/limits.h"
+
+namespace kfs::test {
+
+FakeCluster::FakeCluster(size_t count) : thread_(std::make_unique<LoopThread>("fake-cluster")) {
+  inodes[1].attr.set_ino(1);
+  inodes[1].attr.set_mode(S_IFDIR | 0755);
+  On([&] {
+    ServerIdentity identity{.role = pb::HelloRequest::METASERVER, .cluster_id = "fake", .secret = kSecret};
+    meta_ = std::make_unique<Server>(thread_->loop(), identity);
+    ServeSessions();
+    ServeNames();
+    ServeFiles();
+    ServeLocks();
+    ASSERT_TRUE(meta_->Listen("127.0.0.1:0").ok());
+    chunkservers.resize(count);
+    identity.role = pb::HelloRequest::CHUNKSERVER;
+    for (FakeChunkserver& s : chunkservers) {
+      s.server = std::make_unique<Server>(thread_->loop(), identity);
+      ServeChunks(s);
+      ASSERT_TRUE(s.server->Listen("127.0.0.1:0").ok());
+    }
+  });
+}
+
+FakeCluster::~FakeCluster() {
+  On([&] {
+    intercept = nullptr;
+    swallow_answer = nullptr;
+    for (auto& s : chunkservers) s.intercept = nullptr;
+    meta_->Stop();
+    meta_.reset();
+    for (auto& s : chunkservers) {
+      if (s.server == nullptr) continue;
+      s.server->Stop();
+      s.server.reset();
+    }
+  });
+}
+
+KfsClient::Options FakeCluster::ClientOptions() {
+  KfsClient::Options o;
+  o.metaservers = {meta_->address()};
+  o.volume = "data";
+  o.secret = kSecret;
+  return o;
+}
+
+std::unique_ptr<KfsClient> FakeCluster::Client(KfsClient::Options options) {
+  auto client = KfsClient::Connect(options);
+  EXPECT_TRUE(client.ok()) << client.status().ToString();
+  return client.ok() ? std::move(*client) : nullptr;
+}
+
+void FakeCluster::Until(const std::function<bool()>& fn) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (!On(fn)) {
+    ASSERT_LT(std::chrono::steady_clock::now(), end) << "the condition did not come true";
+    std::this_thread::yield();
+  }
+}
+
+void FakeCluster::DropConnections() {
+  const auto connections = meta_->connections();
+  for (const auto& c : connections) c->Close(Status(ECONNRESET, "dropped by the test"));
+}
+
+void FakeCluster::Restart() {
+  ++incarnation;
+  DropConnections();
+}
+
+uint64_t FakeCluster::NewInode(uint32_t mode) {
+  const uint64_t ino = next_ino_++;
+  inodes[ino].attr.set_ino(ino);
+  inodes[ino].attr.set_mode(mode);
+  inodes[ino].attr.set_nlink(1);
+  return ino;
+}
+
+uint64_t FakeCluster::AddFile(const std::string& name, uint64_t size) {
+  const uint64_t ino = NewInode(S_IFREG | 0644);
+  inodes[ino].attr.set_size(size);
+  inodes[1].names[name] = ino;
+  return ino;
+}
+
+void FakeCluster::PutChunk(uint64_t ino, uint32_t index, const std::string& data) {
+  pb::LayoutReply layout;
+  (void)FillLayout(ino, index * kChunkSize, 1, true, &layout);
+  inodes[ino].chunks[index].set_written(true);
+  ServerOf(ino, index).chunks[inodes[ino].chunks[index].chunk()].data = data;
+}
+
+FakeChunkserver& FakeCluster::ServerOf(uint64_t ino, uint32_t index) {
+  return chunkservers[inodes[ino].chunks.at(index).server(0).id() - 1];
+}
+
+FakeChunk& FakeCluster::ChunkOf(uint64_t ino, uint32_t index) {
+  return ServerOf(ino, index).chunks[inodes[ino].chunks.at(index).chunk()];
+}
+
+std::string FakeCluster::Content(uint64_t ino) {
+  std::string out(inodes[ino].attr.size(), '\0');
+  for (const auto& [index, layout] : inodes[ino].chunks) {
+    const std::string& data = ChunkOf(ino, index).data;
+    const uint64_t base = index * kChunkSize;
+    for (size_t i = 0; i < data.size() && base + i < out.size(); ++i) out[base + i] = data[i];
+  }
+  return out;
+}
+
+size_t FakeCluster::Seen(Op op) const {
+  return static_cast<size_t>(std::count_if(seen.begin(), seen.end(), [&](const SeenOp& s) { return s.op == op; }));
+}
+
+// fn(request, reply) -> Status. Executed once an op id: a resend gets the stored reply.
+template <typename Rpc, typename Fn>
+void FakeCluster::Mutation(Fn fn) {
+  meta_->Handle(Rpc::kOp, [this, fn](IncomingCallPtr call) {
+    typename Rpc::Request request;
+    if (!call->Parse(&request)) return;
+    seen.push_back({Rpc::kOp, request.ctx().op_id(), request.ctx().acked()});
+    if (intercept && intercept(call)) return;
+    if (call->connection()->context == nullptr) return call->Fail(Status(EACCES, Code::kUnknownSession, "no session"));
+    EXPECT_NE(request.ctx().op_id(), 0u);
+    EXPECT_GT(request.ctx().op_id(), request.ctx().acked());
+    if (auto it = replies.find(request.ctx().op_id()); it != replies.end()) return call->ReplySerialized(it->second);
+    typename Rpc::Reply reply;
+    if (Status s = fn(request, reply); !s.ok()) return call->Fail(s);
+    ++executed;
+    replies[request.ctx().op_id()] = reply.SerializeAsString();
+    if (swallow_answer && swallow_answer(call)) return;
+    call->Reply(reply);
+  });
+}
+
+template <typename Rpc, typename Fn>
+void FakeCluster::Query(Fn fn) {
+  meta_->Handle(Rpc::kOp, [this, fn](IncomingCallPtr call) {
+    typename Rpc::Request request;
+    if (!call->Parse(&request)) return;
+    seen.push_back({Rpc::kOp, 0, 0});
+    if (intercept && intercept(call)) return;
+    if (call->connection()->context == nullptr) return call->Fail(Status(EACCES, Code::kUnknownSession, "no session"));
+    typename Rpc::Reply reply;
+    if (Status s = fn(request, reply); !s.ok()) return call->Fail(s);
+    call->Reply(reply);
+  });
+}
+
+void FakeCluster::ServeSessions() {
+  meta_->Handle<rpc::OpenSession>([this](IncomingCallPtr call, const pb::OpenSessionRequest& request) {
+    seen.push_back({Op::kOpenSession, 0, 0});
+    if (intercept && intercept(call)) return;
+    if (request.volume() != "data") return call->Fail(Status(ENOENT, "no volume \"" + request.volume() + "\""));
+    uint64_t id = request.session();
+    if (id != 0 && !sessions.contains(id)) return call->Fail(Status(EACCES, Code::kUnknownSession, "no such session"));
+    if (id == 0) id = next_session_++;
+    sessions.insert(id);
+    call->connection()->context = std::make_shared<uint64_t>(id);
+    pb::OpenSessionReply reply;
+    reply.set_session(id);
+    reply.set_key("key");
+    reply.set_volume(7);
+    reply.set_chunk_size(kChunkSize);
+    reply.set_ttl_ms(ttl_ms);
+    reply.set_incarnation(incarnation);
+    call->Reply(reply);
+  });
+  meta_->Handle<rpc::Reclaim>([this](IncomingCallPtr call, const pb::ReclaimRequest& request) {
+    seen.push_back({Op::kReclaim, 0, 0});
+    reclaims.push_back(request);
+    call->Reply(pb::ReclaimReply());
+  });
+  Query<rpc::KeepAlive>([](const auto&, auto&) { return Status(); });
+  Query<rpc::CloseSession>([](const auto&, auto&) { return Status(); });
+}
+
+void FakeCluster::ServeNames() {
+  auto make = [this](uint64_t parent, const std::string& name, uint32_t mode, pb::Attr* attr) {
+    if (inodes[parent].names.contains(name)) return Status(EEXIST, name);
+    const uint64_t ino = NewInode(mode);
+    inodes[parent].names[name] = ino;
+    *attr = inodes[ino].attr;
+    return Status();
+  };
+  auto remove = [this](const auto& request, pb::UnlinkReply& reply) {
+    auto& names = inodes[request.parent()].names;
+    auto it = names.find(request.name());
+    if (it == names.end()) return Status(ENOENT, request.name());
+    reply.set_ino(it->second);
+    names.erase(it);
+    return Status();
+  };
+  Mutation<rpc::Mkdir>([make](const auto& r, auto& reply) {
+    return make(r.parent(), r.name(), S_IFDIR | r.mode(), reply.mutable_attr());
+  });
+  Mutation<rpc::Mknod>([make](const auto& r, auto& reply) {
+    return make(r.parent(), r.name(), r.mode(), reply.mutable_attr());
+  });
+  Mutation<rpc::Symlink>([this, make](const auto& r, auto& reply) {
+    Status s = make(r.parent(), r.name(), S_IFLNK | 0777, reply.mutable_attr());
+    if (s.ok()) inodes[reply.attr().ino()].target = r.target();
+    return s;
+  });
+  Mutation<rpc::Create>([this, make](const auto& r, auto& reply) {
+    auto it = inodes[r.parent()].names.find(r.name());
+    if (it != inodes[r.parent()].names.end()) {
+      if ((r.flags() & O_TRUNC) != 0) {
+        inodes[it->second].chunks.clear();
+        inodes[it->second].attr.set_size(0);
+      }
+      *reply.mutable_attr() = inodes[it->second].attr;
+      return Status();
+    }
+    return make(r.parent(), r.name(), S_IFREG | r.mode(), reply.mutable_attr());
+  });
+  Mutation<rpc::Unlink>(remove);
+  Mutation<rpc::Rmdir>(remove);
+  Mutation<rpc::Rename>([this](const auto& r, auto&) {
+    auto& names = inodes[r.parent()].names;
+    auto it = names.find(r.name());
+    if (it == names.end()) return Status(ENOENT, r.name());
+    const uint64_t ino = it->second;
+    names.erase(it);
+    inodes[r.new_parent()].names[r.new_name()] = ino;
+    return Status();
+  });
+  Query<rpc::Lookup>([this](const auto& r, auto& reply) {
+    if (r.name() == "." || r.name() == "..") {
+      *reply.mutable_attr() = inodes[r.name() == "." ? r.parent() : 1].attr;
+      return Status();
+    }
+    auto it = inodes[r.parent()].names.find(r.name());
+    if (it == inodes[r.parent()].names.end()) return Status(ENOENT, r.name());
+    *reply.mutable_attr() = inodes[it->second].attr;
+    return Status();
+  });
+  Query<rpc::Getattr>([this](const auto& r, auto& reply) {
+    if (!inodes.contains(r.ino())) return Status(ESTALE, "no such inode");
+    *reply.mutable_attr() = inodes[r.ino()].attr;
+    return Status();
+  });
+  Query<rpc::Readlink>([this](const auto& r, auto& reply) {
+    reply.set_target(inodes[r.ino()].target);
+    return Status();
+  });
+  // Two entries a page, so that paging is tested.
+  Query<rpc::Readdir>([this](const auto& r, auto& reply) {
+    uint64_t cookie = 0;
+    reply.set_eof(true);
+    for (const auto& [name, ino] : inodes[r.ino()].names) {
+      if (++cookie <= r.cookie()) continue;
+      if (reply.entry_size() == 2) {
+        reply.set_eof(false);
+        break;
+      }
+      auto* e = reply.add_entry();
+      e->set_name(name);
+      e->set_ino(ino);
+      e->set_cookie(cookie);
+      *e->mutable_attr() = inodes[ino].attr;
+    }
+    return Status();
+  });
+}
+
+Status FakeCluster::FillLayout(uint64_t ino, uint64_t offset, uint64_t length, bool allocate, pb::LayoutReply* reply) {
+  if (!inodes.contains(ino)) return Status(ESTALE, "no such inode");
+  FakeInode& inode = inodes[ino];
+  reply->set_size(inode.attr.size());
+  if (length == 0) return {};
+  const uint64_t first = offset / kChunkSize, last = (offset + length - 1) / kChunkSize;
+  for (uint64_t i = first; allocate && i <= last; ++i) {
+    pb::ChunkLayout& c = inode.chunks[static_cast<uint32_t>(i)];
+    if (c.chunk() != 0) continue;
+    c.set_index(static_cast<uint32_t>(i));
+    c.set_chunk(next_chunk_++);
+    c.set_version(1);
+    auto* server = c.add_server();
+    server->set_id(i % chunkservers.size() + 1);
+    server->set_address(chunkservers[i % chunkservers.size()].server->address());
+  }
+  for (const auto& [index, layout] : inode.chunks) {
+    if (index >= first && index <= last) *reply->add_chunk() = layout;
+  }
+  return {};
+}
+
+void FakeCluster::ServeFiles() {
+  Mutation<rpc::Open>([this](const auto& r, auto& reply) {
+    *reply.mutable_attr() = inodes[r.ino()].attr;
+    return Status();
+  });
+  Mutation<rpc::Release>([this](const auto& r, auto&) {
+    released.push_back(r.ino());
+    return Status();
+  });
+  Mutation<rpc::Setattr>([this](const auto& r, auto& reply) {
+    if ((r.valid() & pb::SetattrRequest::SIZE) != 0) {
+      inodes[r.ino()].attr.set_size(r.size());
+      inodes[r.ino()].chunks.clear();
+    }
+    *reply.mutable_attr() = inodes[r.ino()].attr;
+    return Status();
+  });
+  Query<rpc::ReadLayout>([this](const auto& r, auto& reply) {
+    return FillLayout(r.ino(), r.offset(), r.length(), false, &reply);
+  });
+  Query<rpc::PrepareWrite>([this](const auto& r, auto& reply) {
+    const uint64_t offset = r.append() ? inodes[r.ino()].attr.size() : r.offset();
+    reply.set_offset(offset);
+    if (r.append()) reply.set_append_token(next_token++);
+    if (r.ahead_chunk() != 0) {
+      for (auto& [i, c] : inodes[r.ino()].chunks) {
+        if (c.chunk() == r.ahead_chunk()) c.set_version(r.ahead_version());
+      }
+    }
+    return FillLayout(r.ino(), offset, r.length(), true, &reply);
+  });
+  Mutation<rpc::CommitWrite>([this](const auto& r, auto& reply) {
+    FakeInode& inode = inodes[r.ino()];
+    for (const auto& w : r.written()) {
+      auto it = inode.chunks.find(w.index());
+      if (it == inode.chunks.end() || it->second.chunk() != w.chunk() || it->second.version() != w.version()) {
+        return Status(ESTALE, Code::kStaleChunk, "stale");
+      }
+    }
+    for (const auto& w : r.written()) inode.chunks[w.index()].set_written(true);
+    commits.push_back(r);
+    inode.attr.set_size(std::max<uint64_t>(inode.attr.size(), r.offset() + r.length()));
+    reply.set_size(inode.attr.size());
+    return Status();
+  });
+  Query<rpc::AbortAppend>([this](const auto& r, auto&) {
+    aborted_tokens.push_back(r.append_token());
+    return Status();
+  });
+  Query<rpc::Fsync>([](const auto&, auto&) { return Status(); });
+}
+
+void FakeCluster::ServeLocks() {
+  Mutation<rpc::SetLock>([](const auto&, auto&) { return Status(); });
+  Mutation<rpc::Flush>([](const auto&, auto&) { return Status(); });
+  Query<rpc::CancelOp>([](const auto&, auto&) { return Status(); });
+}
+
+void FakeCluster::ServeChunks(FakeChunkserver& s) {
+  // Versions are compared as the real one does: the reply tells which one there is.
+  auto check = [&s](const IncomingCallPtr& call, const pb::ChunkRef& ref, bool create) {
+    if (s.intercept && s.intercept(call)) return false;
+    auto it = s.chunks.find(ref.chunk());
+    EXPECT_EQ(ref.volume(), 7u);
+    if (it == s.chunks.end() && create && ref.version() == 1) it = s.chunks.emplace(ref.chunk(), FakeChunk{}).first;
+    const uint64_t have = it == s.chunks.end() ? 0 : it->second.version;
+    if (have == ref.version()) return true;
+    call->Fail(Status(ESTALE, Code::kStaleChunk, "another version"), have);
+    return false;
+  };
+  s.server->Handle<rpc::ChunkRead>([&s, check](IncomingCallPtr call, const pb::ChunkReadRequest& r) {
+    if (!check(call, r.ref(), false)) return;
+    Buffer out(r.length());
+    std::memset(out.data(), 0, out.size());
+    const std::string& data = s.chunks[r.ref().chunk()].data;
+    if (r.offset() < data.size()) std::memcpy(out.data(), data.data() + r.offset(), std::min<size_t>(out.size(), data.size() - r.offset()));
+    call->Reply(pb::ChunkReadReply(), std::move(out));
+  });
+  s.server->Handle<rpc::ChunkWrite>([&s, check](IncomingCallPtr call, const pb::ChunkWriteRequest& r) {
+    if (!check(call, r.ref(), true)) return;
+    const Buffer& in = call->payload();
+    size_t at = 0;
+    int block = 0;
+    while (at < in.size()) {
+      const size_t n = std::min(kBlockSize - (r.offset() + at) % kBlockSize, in.size() - at);
+      ASSERT_LT(block, r.block_crc_size());
+      EXPECT_EQ(r.block_crc(block++), Crc32c(in.data() + at, n));
+      at += n;
+    }
+    EXPECT_EQ(block, r.block_crc_size());
+    std::string& data = s.chunks[r.ref().chunk()].data;
+    if (data.size() < r.offset() + in.size()) data.resize(r.offset() + in.size());
+    data.replace(r.offset(), in.size(), in.data(), in.size());
+    pb::ChunkWriteReply reply;
+    reply.set_allocated((data.size() + kBlockSize - 1) / kBlockSize * kBlockSize);
+    call->Reply(reply);
+  });
+  s.server->Handle<rpc::ChunkSync>([&s](IncomingCallPtr call, const pb::ChunkSyncRequest& r) {
+    if (s.intercept && s.intercept(call)) return;
+    for (uint64_t c : r.chunk()) s.synced.push_back(c);
+    call->Reply(pb::ChunkSyncReply());
+  });
+  // Zero bytes are holes, byte by byte.
+  s.server->Handle<rpc::ChunkSeek>([&s, check](IncomingCallPtr call, const pb::ChunkSeekRequest& r) {
+    if (!check(call, r.ref(), false)) return;
+    std::string data = s.chunks[r.ref().chunk()].data;
+    data.resize(kChunkSize);
+    pb::ChunkSeekReply reply;
+    const size_t d = data.find_first_not_of('\0', r.offset());
+    const size_t h = data.find('\0', r.offset());
+    reply.set_data(d == std::string::npos ? UINT64_MAX : d);
+    reply.set_hole(h == std::string::npos ? kChunkSize : h);
+    call->Reply(reply);
+  });
+}
+
+}  // namespace kfs::test

@@ -1,0 +1,160 @@
+// A metaserver and chunkservers in the test's own process, speaking the real protocol over 127.0.0.1: just enough of
+// each to test the client, and hooks to make them misbehave. Everything of it lives on one LoopThread; tests look at it with On().
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <condition_variable>
+#include <future>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "client/kfs_client.h"
+#include "rpc/server.h"
+
+namespace kfs::test {
+
+constexpr uint64_t kChunkSize = 64 << 10;
+constexpr char kSecret[] = "a secret of at least sixteen bytes";
+
+struct FakeChunk {
+  uint64_t version = 1;
+  std::string data;
+};
+
+struct FakeChunkserver {
+  std::unique_ptr<Server> server;
+  std::map<uint64_t, FakeChunk> chunks;
+  std::vector<uint64_t> synced;
+  // True: the call was dealt with.
+  std::function<bool(const IncomingCallPtr&)> intercept;
+};
+
+struct FakeInode {
+  pb::Attr attr;
+  std::string target;                      // symlinks
+  std::map<std::string, uint64_t> names;   // directories
+  std::map<uint32_t, pb::ChunkLayout> chunks;
+};
+
+class FakeCluster {
+ public:
+  explicit FakeCluster(size_t chunkservers = 2);
+  ~FakeCluster();
+
+  KfsClient::Options ClientOptions();
+  std::unique_ptr<KfsClient> Client(KfsClient::Options options);
+  std::unique_ptr<KfsClient> Client() { return Client(ClientOptions()); }
+
+  // Runs `fn` on the fake's thread and waits for it.
+  template <typename Fn>
+  auto On(Fn fn) {
+    using R = decltype(fn());
+    std::promise<R> promise;
+    auto future = promise.get_future();
+    thread_->loop().Post([&] {
+      if constexpr (std::is_void_v<R>) {
+        fn();
+        promise.set_value();
+      } else {
+        promise.set_value(fn());
+      }
+    });
+    return future.get();
+  }
+  // Waits until `fn`, asked on the fake's thread, is true.
+  void Until(const std::function<bool()>& fn);
+
+  // ---- On the fake's thread from here on ----
+  void DropConnections();
+  // As a metaserver that was killed: connections gone, another incarnation.
+  void Restart();
+  void LoseSessions() { sessions.clear(); }
+  uint64_t AddFile(const std::string& name, uint64_t size);
+  // Puts data into the file's chunk `index` as if it had been written.
+  void PutChunk(uint64_t ino, uint32_t index, const std::string& data);
+  FakeChunk& ChunkOf(uint64_t ino, uint32_t index);
+  FakeChunkserver& ServerOf(uint64_t ino, uint32_t index);
+  std::string Content(uint64_t ino);
+  size_t Seen(Op op) const;
+
+  struct SeenOp {
+    Op op;
+    uint64_t op_id, acked;
+  };
+  std::vector<SeenOp> seen;
+  std::vector<pb::ReclaimRequest> reclaims;
+  std::vector<pb::CommitWriteRequest> commits;
+  std::vector<uint64_t> aborted_tokens;
+  std::vector<uint64_t> released;
+  std::map<uint64_t, std::string> replies;  // by op id, as stored beside the effects
+  std::map<uint64_t, FakeInode> inodes;
+  std::vector<FakeChunkserver> chunkservers;
+  std::set<uint64_t> sessions;
+  uint64_t incarnation = 1;
+  uint32_t ttl_ms = 30000;
+  uint64_t next_token = 100;
+  int executed = 0;  // mutations that took effect
+  // Before everything else; true: the call was dealt with.
+  std::function<bool(const IncomingCallPtr&)> intercept;
+  // After a mutation took effect, before its answer leaves; true: no answer.
+  std::function<bool(const IncomingCallPtr&)> swallow_answer;
+
+ private:
+  template <typename Rpc, typename Fn>
+  void Mutation(Fn fn);
+  template <typename Rpc, typename Fn>
+  void Query(Fn fn);
+  void ServeSessions();
+  void ServeNames();
+  void ServeFiles();
+  void ServeLocks();
+  void ServeChunks(FakeChunkserver& s);
+  Status FillLayout(uint64_t ino, uint64_t offset, uint64_t length, bool allocate, pb::LayoutReply* reply);
+  uint64_t NewInode(uint32_t mode);
+
+  uint64_t next_ino_ = 2, next_chunk_ = 1, next_session_ = 1;
+  std::unique_ptr<LoopThread> thread_;
+  std::unique_ptr<Server> meta_;
+};
+
+// Result of a completion, waited for on the test's thread.
+template <typename T>
+class Waiter {
+ public:
+  std::function<void(T)> Fn() {
+    return [state = state_](T value) {
+      std::lock_guard lock(state->mutex);
+      EXPECT_FALSE(state->value.has_value()) << "a completion ran twice";
+      state->value = std::move(value);
+      state->condition.notify_all();
+    };
+  }
+  T Get() {
+    std::unique_lock lock(state_->mutex);
+    if (!state_->condition.wait_for(lock, std::chrono::seconds(30), [&] { return state_->value.has_value(); })) {
+      ADD_FAILURE() << "no completion";
+      std::abort();
+    }
+    return std::move(*state_->value);
+  }
+  bool done() {
+    std::lock_guard lock(state_->mutex);
+    return state_->value.has_value();
+  }
+
+ private:
+  struct State {
+    std::mutex mutex;
+    std::condition_variable condition;
+    std::optional<T> value;
+  };
+  std::shared_ptr<State> state_ = std::make_shared<State>();
+};
+
+}  // namespace kfs::test

@@ -1,0 +1,100 @@
+#include "client/held_state.h"
+
+#include <gtest/gtest.h>
+
+namespace kfs {
+namespace {
+
+FileLock Lock(FileLock::Type type, uint64_t start, uint64_t end, uint64_t owner = 1) {
+  return {.owner = owner, .type = type, .flock = false, .start = start, .end = end, .pid = 0};
+}
+
+size_t ReclaimedLocks(const HeldState& held) {
+  size_t n = 0;
+  for (const auto& m : held.Reclaims(1000)) n += static_cast<size_t>(m.lock_size());
+  return n;
+}
+
+TEST(HeldState, OpensAreCounted) {
+  HeldState held;
+  held.Opened(Ino(5));
+  held.Opened(Ino(5));
+  EXPECT_TRUE(held.Released(Ino(5)));
+  EXPECT_EQ(held.opens(Ino(5)), 1u);
+  EXPECT_TRUE(held.Released(Ino(5)));
+  EXPECT_EQ(held.opens(Ino(5)), 0u);
+}
+
+TEST(HeldState, NeighbouringLocksMerge) {
+  HeldState held;
+  held.ApplyLock(Ino(1), Lock(FileLock::kWrite, 0, 9));
+  held.ApplyLock(Ino(1), Lock(FileLock::kWrite, 20, 29));
+  EXPECT_EQ(held.lock_count(), 2u);
+  held.ApplyLock(Ino(1), Lock(FileLock::kWrite, 10, 19));
+  ASSERT_EQ(held.lock_count(), 1u);
+  const auto all = held.LocksIn(Ino(1), Lock(FileLock::kWrite, 0, UINT64_MAX));
+  EXPECT_EQ(all[0].start, 0u);
+  EXPECT_EQ(all[0].end, 29u);
+}
+
+TEST(HeldState, UnlockInTheMiddleSplits) {
+  HeldState held;
+  held.ApplyLock(Ino(1), Lock(FileLock::kRead, 0, UINT64_MAX));
+  held.ApplyLock(Ino(1), Lock(FileLock::kUnlock, 10, 19));
+  EXPECT_EQ(held.lock_count(), 2u);
+  EXPECT_TRUE(held.LocksIn(Ino(1), Lock(FileLock::kRead, 10, 19)).empty());
+  held.ApplyLock(Ino(1), Lock(FileLock::kUnlock, 0, UINT64_MAX));
+  EXPECT_EQ(held.lock_count(), 0u);
+}
+
+TEST(HeldState, ConversionReplacesOnlyItsRange) {
+  HeldState held;
+  held.ApplyLock(Ino(1), Lock(FileLock::kRead, 0, 99));
+  held.ApplyLock(Ino(1), Lock(FileLock::kWrite, 40, 59));
+  EXPECT_EQ(held.lock_count(), 3u);
+  const auto middle = held.LocksIn(Ino(1), Lock(FileLock::kRead, 45, 50));
+  ASSERT_EQ(middle.size(), 1u);
+  EXPECT_EQ(middle[0].type, FileLock::kWrite);
+  EXPECT_EQ(middle[0].start, 45u);  // cut to the range
+}
+
+TEST(HeldState, OwnersAndKindsDoNotMix) {
+  HeldState held;
+  held.ApplyLock(Ino(1), Lock(FileLock::kRead, 0, 9, 1));
+  held.ApplyLock(Ino(1), Lock(FileLock::kRead, 0, 9, 2));
+  FileLock flock = Lock(FileLock::kRead, 0, UINT64_MAX, 1);
+  flock.flock = true;
+  held.ApplyLock(Ino(1), flock);
+  EXPECT_EQ(held.lock_count(), 3u);
+  held.DropPosixLocks(Ino(1), 1);
+  EXPECT_EQ(held.lock_count(), 2u);
+  held.DropFlock(Ino(1), 1);
+  EXPECT_EQ(held.lock_count(), 1u);
+}
+
+TEST(HeldState, ReclaimComesInBatchesAndTheLastIsMarked) {
+  HeldState held;
+  for (uint64_t i = 1; i <= 25; ++i) held.Opened(Ino(i));
+  held.ApplyLock(Ino(1), Lock(FileLock::kWrite, 0, 9));
+  const auto messages = held.Reclaims(10);
+  ASSERT_EQ(messages.size(), 3u);
+  EXPECT_FALSE(messages[0].last());
+  EXPECT_TRUE(messages[2].last());
+  EXPECT_EQ(messages[0].open_size(), 10);
+  EXPECT_EQ(ReclaimedLocks(held), 1u);
+  EXPECT_EQ(HeldState().Reclaims(10).size(), 1u);
+}
+
+TEST(HeldState, ALostSessionsHandlesAreDeadUntilReleased) {
+  HeldState held;
+  held.Opened(Ino(5));
+  held.ApplyLock(Ino(5), Lock(FileLock::kWrite, 0, 9));
+  held.SessionLost();
+  EXPECT_TRUE(held.IsLost(Ino(5)));
+  EXPECT_EQ(held.lock_count(), 0u);
+  EXPECT_FALSE(held.Released(Ino(5)));  // the metaserver need not hear of it
+  EXPECT_FALSE(held.IsLost(Ino(5)));
+}
+
+}  // namespace
+}  // namespace kfs

@@ -1,0 +1,219 @@
+// The session: opening, attaching again, reclaiming after a restart, and losing it.
+#include <fcntl.h>
+
+#include <atomic>
+
+#include "tests/unit/client/fake_cluster.h"
+
+namespace kfs::test {
+namespace {
+
+Status OpenFile(KfsClient& client, uint64_t ino) {
+  return client.Wait<Attr>([&](auto done) { client.Open({}, Ino(ino), O_RDWR, done); }).status();
+}
+
+TEST(Session, ConnectTellsVolumeAndChunkSize) {
+  FakeCluster cluster;
+  auto client = cluster.Client();
+  EXPECT_EQ(client->chunk_size(), kChunkSize);
+  EXPECT_EQ(client->volume_id(), 7u);
+}
+
+TEST(Session, ConnectFailsInWords) {
+  FakeCluster cluster;
+  auto options = cluster.ClientOptions();
+  options.volume = "nothing";
+  auto volume = KfsClient::Connect(options);
+  EXPECT_EQ(volume.status().err(), ENOENT);
+  EXPECT_NE(volume.status().message().find("nothing"), std::string::npos);
+
+  options = cluster.ClientOptions();
+  options.secret = "another secret of enough bytes";
+  EXPECT_EQ(KfsClient::Connect(options).status().code(), Code::kBadProof);
+
+  options = cluster.ClientOptions();
+  options.metaservers = {"127.0.0.1:1"};
+  options.connect_timeout = std::chrono::milliseconds(100);
+  auto nobody = KfsClient::Connect(options);
+  ASSERT_FALSE(nobody.ok());
+  EXPECT_NE(nobody.status().message().find("127.0.0.1:1"), std::string::npos);
+
+  options.metaservers.clear();
+  EXPECT_EQ(KfsClient::Connect(options).status().err(), EINVAL);
+}
+
+TEST(Session, ConnectWithACompletionOnASharedLoop) {
+  FakeCluster cluster;
+  LoopThread thread("shared");
+  auto options = cluster.ClientOptions();
+  options.loop = &thread.loop();
+  EXPECT_EQ(KfsClient::Connect(options).status().err(), EINVAL);
+  std::promise<std::unique_ptr<KfsClient>> promise;
+  KfsClient::Connect(options, [&](auto result) {
+    EXPECT_TRUE(thread.loop().InLoopThread());
+    ASSERT_TRUE(result.ok());
+    promise.set_value(std::move(*result));
+  });
+  auto client = promise.get_future().get();
+  auto attr = client->Wait<Attr>([&](auto done) { client->GetAttr({}, kRootIno, done); });
+  EXPECT_TRUE(attr.ok());
+  Waiter<Status> waiter;
+  client->Shutdown(waiter.Fn());
+  EXPECT_TRUE(waiter.Get().ok());
+}
+
+TEST(Session, AReconnectAttachesTheSameSession) {
+  FakeCluster cluster;
+  auto client = cluster.Client();
+  cluster.On([&] { cluster.DropConnections(); });
+  EXPECT_TRUE(client->Stat({}, "/").ok());
+  cluster.On([&] {
+    EXPECT_EQ(cluster.Seen(Op::kOpenSession), 2u);
+    EXPECT_EQ(cluster.sessions.size(), 1u);
+    EXPECT_TRUE(cluster.reclaims.empty());
+  });
+}
+
+TEST(Session, ARestartedMetaserverIsToldOpensAndLocks) {
+  FakeCluster cluster;
+  auto client = cluster.Client();
+  const uint64_t a = cluster.On([&] { return cluster.AddFile("a", 0); });
+  const uint64_t b = cluster.On([&] { return cluster.AddFile("b", 0); });
+  ASSERT_TRUE(OpenFile(*client, a).ok());
+  ASSERT_TRUE(OpenFile(*client, a).ok());
+  ASSERT_TRUE(OpenFile(*client, b).ok());
+  ASSERT_TRUE(client->WaitStatus([&](auto done) { client->Release(Ino(b), false, 0, done); }).ok());
+  ASSERT_TRUE(client->WaitStatus([&](auto done) {
+    client->SetLock(Ino(a), {.owner = 9, .type = FileLock::kWrite, .flock = false, .start = 10, .end = 19, .pid = 3}, false, done);
+  }).ok());
+  cluster.On([&] { cluster.Restart(); });
+  EXPECT_TRUE(client->Stat({}, "/").ok());
+  cluster.On([&] {
+    ASSERT_EQ(cluster.reclaims.size(), 1u);
+    const pb::ReclaimRequest& r = cluster.reclaims[0];
+    EXPECT_TRUE(r.last());
+    ASSERT_EQ(r.open_size(), 1);
+    EXPECT_EQ(r.open(0).ino(), a);
+    EXPECT_EQ(r.open(0).count(), 2u);
+    ASSERT_EQ(r.lock_size(), 1);
+    EXPECT_EQ(r.lock(0).start(), 10u);
+    EXPECT_EQ(r.lock(0).owner(), 9u);
+  });
+}
+
+TEST(Session, PendingOpsAreSentAfterTheReclaim) {
+  FakeCluster cluster;
+  auto client = cluster.Client();
+  std::vector<IncomingCallPtr> held;
+  cluster.On([&] {
+    cluster.intercept = [&](const IncomingCallPtr& call) {
+      if (call->op() != Op::kMkdir || cluster.incarnation != 1) return false;
+      held.push_back(call);
+      return true;
+    };
+  });
+  Waiter<Result<Attr>> waiter;
+  client->Mkdir({}, kRootIno, "d", 0755, waiter.Fn());
+  cluster.Until([&] { return held.size() == 1; });
+  cluster.On([&] {
+    held.clear();
+    cluster.seen.clear();
+    cluster.Restart();
+  });
+  EXPECT_TRUE(waiter.Get().ok());
+  cluster.On([&] {
+    std::vector<Op> ops;
+    for (const auto& s : cluster.seen) ops.push_back(s.op);
+    EXPECT_EQ(ops, (std::vector<Op>{Op::kOpenSession, Op::kReclaim, Op::kMkdir}));
+    EXPECT_EQ(cluster.seen.back().op_id, 1u);
+  });
+}
+
+TEST(Session, ALostSessionEndsMutationsWithEioAndTheMountGoesOn) {
+  FakeCluster cluster;
+  auto client = cluster.Client();
+  const uint64_t ino = cluster.On([&] { return cluster.AddFile("a", 10); });
+  ASSERT_TRUE(OpenFile(*client, ino).ok());
+  std::vector<IncomingCallPtr> held;
+  cluster.On([&] {
+    cluster.intercept = [&](const IncomingCallPtr& call) {
+      if (call->op() != Op::kMkdir && call->op() != Op::kGetattr) return false;
+      held.push_back(call);
+      return true;
+    };
+  });
+  Waiter<Result<Attr>> mutation, query;
+  client->Mkdir({}, kRootIno, "d", 0755, mutation.Fn());
+  client->GetAttr({}, kRootIno, query.Fn());
+  cluster.Until([&] { return held.size() == 2; });
+  cluster.On([&] {
+    held.clear();
+    cluster.intercept = nullptr;
+    cluster.LoseSessions();
+    cluster.Restart();
+  });
+  EXPECT_EQ(mutation.Get().status().err(), EIO);  // whether it happened is unknown
+  EXPECT_TRUE(query.Get().ok());                  // asked again in the new session
+  cluster.On([&] { EXPECT_EQ(cluster.executed, 1); });
+
+  // The handle is dead until it is released; new ones work.
+  auto read = client->Wait<Buffer>([&](auto done) { client->Read({}, Ino(ino), 0, 10, done); });
+  EXPECT_EQ(read.status().err(), EIO);
+  EXPECT_TRUE(client->WaitStatus([&](auto done) { client->Release(Ino(ino), false, 0, done); }).ok());
+  ASSERT_TRUE(OpenFile(*client, ino).ok());
+  read = client->Wait<Buffer>([&](auto done) { client->Read({}, Ino(ino), 0, 10, done); });
+  ASSERT_TRUE(read.ok());
+  EXPECT_EQ(read->size(), 10u);
+  cluster.On([&] { EXPECT_TRUE(cluster.released.empty()); });
+}
+
+TEST(Session, AnExpiredSessionIsReplacedWhenAnOpIsRefused) {
+  FakeCluster cluster;
+  auto client = cluster.Client();
+  cluster.On([&] {
+    cluster.LoseSessions();
+    cluster.intercept = [&, first = true](const IncomingCallPtr& call) mutable {
+      if (call->op() != Op::kGetattr || !first) return false;
+      first = false;
+      call->Fail(Status(EACCES, Code::kUnknownSession, "expired"));
+      return true;
+    };
+  });
+  EXPECT_TRUE(client->Stat({}, "/").ok());
+  cluster.On([&] { EXPECT_EQ(*cluster.sessions.begin(), 2u); });
+}
+
+TEST(Session, IsKeptAlive) {
+  FakeCluster cluster;
+  cluster.ttl_ms = 300;
+  auto client = cluster.Client();
+  cluster.Until([&] { return cluster.Seen(Op::kKeepAlive) >= 2; });
+}
+
+TEST(Session, DrainReleasesReachesTheMount) {
+  FakeCluster cluster;
+  ConnectionPtr connection;
+  cluster.On([&] {
+    cluster.intercept = [&](const IncomingCallPtr& call) {
+      connection = call->connection();
+      return false;
+    };
+  });
+  auto client = cluster.Client();
+  std::atomic<int> asked{0};
+  client->OnDrainReleases([&](std::function<void()> answered) {
+    ++asked;
+    answered();
+  });
+  ASSERT_TRUE(client->Stat({}, "/").ok());
+  Waiter<Status> waiter;
+  cluster.On([&] {
+    connection->Call(Op::kDrainReleases, pb::DrainReleasesRequest(), nullptr, [done = waiter.Fn()](Answer a) { done(a.status); });
+    connection = nullptr;
+  });
+  EXPECT_TRUE(waiter.Get().ok());
+  EXPECT_EQ(asked, 1);
+}
+
+}  // namespace
+}  // namespace kfs::test
