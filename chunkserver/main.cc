@@ -31,9 +31,9 @@ int Usage(const std::string& what) {
   return 2;
 }
 
-int Fail(const Status& st) {
+int Fail(const Status& st, bool logs_to_file) {
   KFS_LOG(error, "start_failed reason=\"{}\"", st.ToString());
-  std::fprintf(stderr, "kfs-chunkserver: %s\n", st.ToString().c_str());
+  if (logs_to_file) std::fprintf(stderr, "kfs-chunkserver: %s\n", st.ToString().c_str());
   return 1;
 }
 
@@ -132,7 +132,7 @@ int Main(int argc, char** argv) {
       }
     });
   });
-  if (Status st = daemon.Start(); !st.ok()) return Fail(st);
+  if (Status st = daemon.Start(); !st.ok()) return Fail(st, !options.log_file().empty());
   loop.Run();
   close(signal_fd);
   KFS_LOG(info, "stopped");
