@@ -1,0 +1,174 @@
+#include "metaserver/chunks/chunkservers.h"
+
+#include <fmt/format.h>
+
+#include "common/log.h"
+#include "metaserver/store/keys.h"
+#include "metaserver/store/records.pb.h"
+#include "rpc/connection.h"
+
+namespace kfs::meta {
+namespace {
+
+std::string HostOf(const std::string& address) { return address.substr(0, address.rfind(':')); }
+
+}  // namespace
+
+uint64_t Chunkserver::capacity() const {
+  uint64_t sum = 0;
+  for (const auto& d : disks) sum += d.error().empty() ? d.capacity() : 0;
+  return sum;
+}
+uint64_t Chunkserver::available() const {
+  uint64_t sum = 0;
+  for (const auto& d : disks) sum += d.error().empty() ? d.available() : 0;
+  return sum;
+}
+uint64_t Chunkserver::chunks() const {
+  uint64_t sum = 0;
+  for (const auto& d : disks) sum += d.chunks();
+  return sum;
+}
+std::string Chunkserver::error() const {
+  for (const auto& d : disks) {
+    if (!d.error().empty()) return d.path() + ": " + d.error();
+  }
+  return "";
+}
+
+Chunkservers::Chunkservers(Db& cluster, Clock& clock) : cluster_(cluster), clock_(clock) {}
+
+Status Chunkservers::Load() {
+  cluster_.Scan("H", "", [&](std::string_view, std::string_view value) {
+    rec::Chunkserver record;
+    if (record.ParseFromArray(value.data(), static_cast<int>(value.size()))) {
+      Chunkserver& s = servers_[ServerId(record.id())];
+      s.id = ServerId(record.id());
+      s.uuid = record.uuid();
+      s.address = record.address();
+      s.host = HostOf(s.address);
+    }
+    return true;
+  });
+  return cluster_.TakeReadError();
+}
+
+Result<ServerId> Chunkservers::Register(const pb::RegisterChunkserverRequest& request,
+                                        std::shared_ptr<Connection> connection) {
+  if (request.uuid().empty() || request.uuid().size() > 64 || request.address().empty() || request.address().size() > 300) {
+    return Status(EINVAL, Code::kMalformed, "a chunkserver registers with its uuid and address");
+  }
+  Chunkserver* server = nullptr;
+  for (auto& [id, s] : servers_) {
+    if (s.uuid == request.uuid()) server = &s;
+  }
+  if (server == nullptr) {
+    rec::ClusterCounters counters;
+    if (auto stored = cluster_.Get(CountersKey())) (void)counters.ParseFromString(*stored);
+    ServerId id(counters.next_server() + 1);
+    counters.set_next_server(id.v);
+    cluster_.Put(CountersKey(), counters.SerializeAsString());
+    server = &servers_[id];
+    server->id = id;
+    server->uuid = request.uuid();
+  }
+  if (server->address != request.address()) {
+    server->address = request.address();
+    rec::Chunkserver record;
+    record.set_id(server->id.v);
+    record.set_uuid(server->uuid);
+    record.set_address(server->address);
+    cluster_.Put(ChunkserverKey(server->id), record.SerializeAsString());
+  }
+  cluster_.Commit();
+  if (Status s = cluster_.Sync(); !s.ok()) return s;
+  auto host = request.label().find("host");
+  server->host = host != request.label().end() ? host->second : HostOf(server->address);
+  server->disks.assign(request.disk().begin(), request.disk().end());
+  server->last_heard = clock_.MonoNow();
+  server->last_seen_wall = clock_.WallNow();
+  server->up = true;
+  std::shared_ptr<Connection> old = std::move(server->connection);
+  server->connection = std::move(connection);
+  if (old != nullptr && old != server->connection) {
+    old->Close(Status(EPIPE, Code::kConnectionLost, "the chunkserver has connected anew"));
+  }
+  KFS_LOG(info, "chunkserver.up id={} uuid={} address={} capacity={} available={}", server->id.v, server->uuid,
+          server->address, server->capacity(), server->available());
+  ServerId id = server->id;
+  if (on_up_) on_up_(id);
+  return id;
+}
+
+Status Chunkservers::Heartbeat(ServerId id, const pb::HeartbeatRequest& request) {
+  auto it = servers_.find(id);
+  if (it == servers_.end()) return Status(EINVAL, Code::kMalformed, "register first");
+  Chunkserver& s = it->second;
+  s.disks.assign(request.disk().begin(), request.disk().end());
+  s.rss_bytes = request.rss_bytes();
+  s.last_heard = clock_.MonoNow();
+  s.last_seen_wall = clock_.WallNow();
+  if (!s.up) {
+    s.up = true;
+    KFS_LOG(info, "chunkserver.up id={} address={} reason=heartbeat", s.id.v, s.address);
+    if (on_up_) on_up_(id);
+  }
+  return {};
+}
+
+void Chunkservers::Disconnected(const Connection* connection) {
+  for (auto& [id, s] : servers_) {
+    if (s.connection.get() != connection) continue;
+    s.connection.reset();
+    s.up = false;
+    KFS_LOG(warn, "chunkserver.down id={} address={} reason=\"connection lost\"", s.id.v, s.address);
+  }
+}
+
+void Chunkservers::CheckSilence() {
+  auto limit = std::chrono::milliseconds(kHeartbeatMs * kHeartbeatsMissed);
+  for (auto& [id, s] : servers_) {
+    if (s.up && clock_.MonoNow() - s.last_heard > limit) {
+      s.up = false;
+      KFS_LOG(warn, "chunkserver.down id={} address={} reason=\"{} heartbeats missed\"", s.id.v, s.address, kHeartbeatsMissed);
+    }
+  }
+}
+
+void Chunkservers::Request(ServerId server, Op op, const google::protobuf::MessageLite& request,
+                           std::function<void(Status, std::string)> done) {
+  if (transport_) return transport_(server, op, request, std::move(done));
+  auto it = servers_.find(server);
+  if (it == servers_.end() || it->second.connection == nullptr || it->second.connection->closed()) {
+    return done(Status(EIO, Code::kConnectionLost, "the chunkserver is not connected"), "");
+  }
+  it->second.connection->Call(op, request, nullptr, [done = std::move(done)](Answer answer) {
+    done(answer.status, std::move(answer.body));
+  });
+}
+
+bool Chunkservers::IsUp(ServerId server) const {
+  if (transport_) return true;
+  auto it = servers_.find(server);
+  return it != servers_.end() && it->second.up && it->second.connection != nullptr;
+}
+
+const Chunkserver* Chunkservers::Find(ServerId server) const {
+  auto it = servers_.find(server);
+  return it == servers_.end() ? nullptr : &it->second;
+}
+
+ServerId Chunkservers::OfConnection(const Connection* connection) const {
+  for (const auto& [id, s] : servers_) {
+    if (s.connection.get() == connection) return id;
+  }
+  return {};
+}
+
+std::vector<Candidate> Chunkservers::Candidates() const {
+  std::vector<Candidate> out;
+  for (const auto& [id, s] : servers_) out.push_back({id, s.available(), s.capacity(), s.host, s.up});
+  return out;
+}
+
+}  // namespace kfs::meta

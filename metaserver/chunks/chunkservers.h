@@ -1,0 +1,83 @@
+// The chunkservers of the cluster: who they are (durable, by uuid), where they are, how full they are, and the
+// connection on which the metaserver asks things of them. Loop's thread only.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/clock.h"
+#include "common/status.h"
+#include "common/types.h"
+#include "metaserver/placement/placement.h"
+#include "metaserver/store/db.h"
+#include "proto/chunk.pb.h"
+#include "proto/op_table.h"
+
+namespace kfs {
+class Connection;
+}
+
+namespace kfs::meta {
+
+struct Chunkserver {
+  ServerId id;
+  std::string uuid, address;
+  std::string host;                        // failure domain
+  std::shared_ptr<Connection> connection;  // null: not connected
+  std::vector<pb::DiskStatus> disks;
+  int64_t last_seen_wall = 0;
+  MonoTime last_heard{};
+  bool up = false;
+  uint64_t rss_bytes = 0;
+
+  uint64_t capacity() const;
+  uint64_t available() const;
+  uint64_t chunks() const;
+  std::string error() const;
+};
+
+// How requests reach a chunkserver; tests put their own in its place.
+using ChunkRequestFn = std::function<void(ServerId server, Op op, const google::protobuf::MessageLite& request,
+                                          std::function<void(Status, std::string body)> done)>;
+
+class Chunkservers {
+ public:
+  // `cluster` outlives this.
+  Chunkservers(Db& cluster, Clock& clock);
+  Status Load();
+
+  // A chunkserver (re)connected. Numbers new ones durably. An older connection of the same server is superseded.
+  Result<ServerId> Register(const pb::RegisterChunkserverRequest& request, std::shared_ptr<Connection> connection);
+  Status Heartbeat(ServerId server, const pb::HeartbeatRequest& request);
+  void Disconnected(const Connection* connection);
+  // Marks those down that have been silent for too long.
+  void CheckSilence();
+
+  // Ends with EIO/kConnectionLost at once when the server is not there.
+  void Request(ServerId server, Op op, const google::protobuf::MessageLite& request,
+               std::function<void(Status, std::string body)> done);
+  void ReplaceTransport(ChunkRequestFn fn) { transport_ = std::move(fn); }
+
+  bool IsUp(ServerId server) const;
+  const Chunkserver* Find(ServerId server) const;
+  ServerId OfConnection(const Connection* connection) const;
+  const std::map<ServerId, Chunkserver>& all() const { return servers_; }
+  std::vector<Candidate> Candidates() const;
+  // Called when a server (re)appears.
+  void OnUp(std::function<void(ServerId)> fn) { on_up_ = std::move(fn); }
+
+  static constexpr uint32_t kHeartbeatMs = 2000;
+  static constexpr uint32_t kHeartbeatsMissed = 3;
+
+ private:
+  Db& cluster_;
+  Clock& clock_;
+  std::map<ServerId, Chunkserver> servers_;
+  std::function<void(ServerId)> on_up_;
+  ChunkRequestFn transport_;
+};
+
+}  // namespace kfs::meta

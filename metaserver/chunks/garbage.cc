@@ -1,0 +1,68 @@
+#include "metaserver/chunks/garbage.h"
+
+#include <vector>
+
+#include "common/log.h"
+#include "metaserver/store/keys.h"
+
+namespace kfs::meta {
+
+Garbage::Garbage(VolumeId volume, VolumeStore& store, Chunkservers& servers, std::function<void()> changed)
+    : volume_(volume), store_(store), servers_(servers), changed_(std::move(changed)) {}
+
+Garbage::~Garbage() { *alive_ = false; }
+
+Status Garbage::Load() {
+  store_.Scan("G", "", [&](std::string_view key, std::string_view) {
+    ++servers_with_[ServerId(KeyU64(key, 1))].count;
+    return true;
+  });
+  return store_.db().TakeReadError();
+}
+
+void Garbage::Run() {
+  for (auto& [server, work] : servers_with_) {
+    if (work.sent || work.count == 0 || !servers_.IsUp(server)) continue;
+    auto chunks = std::make_shared<std::vector<ChunkId>>();
+    pb::DeleteChunksRequest request;
+    request.set_volume(volume_.v);
+    store_.Scan(GarbagePrefix(server), "", [&](std::string_view key, std::string_view) {
+      ChunkId chunk(KeyU64(key, 9));
+      chunks->push_back(chunk);
+      request.add_chunk(chunk.v);
+      return chunks->size() < kBatch;
+    });
+    if (chunks->empty()) {
+      work.count = 0;
+      continue;
+    }
+    work.sent = true;
+    servers_.Request(server, Op::kDeleteChunks, request,
+                     [this, alive = alive_, server = server, chunks](const Status& status, const std::string&) {
+                       if (!*alive) return;
+                       Work& w = servers_with_[server];
+                       w.sent = false;
+                       if (!status.ok()) {
+                         KFS_LOG(warn, "garbage.delete_failed volume={} server={} error=\"{}\" next=retry", volume_.v, server.v,
+                                 status.ToString());
+                         return;
+                       }
+                       for (ChunkId chunk : *chunks) store_.db().Delete(GarbageKey(server, chunk));
+                       w.count -= std::min(w.count, chunks->size());
+                       changed_();
+                     });
+  }
+}
+
+size_t Garbage::CountOf(ServerId server) const {
+  auto it = servers_with_.find(server);
+  return it == servers_with_.end() ? 0 : it->second.count;
+}
+
+size_t Garbage::size() const {
+  size_t n = 0;
+  for (const auto& [server, work] : servers_with_) n += work.count;
+  return n;
+}
+
+}  // namespace kfs::meta

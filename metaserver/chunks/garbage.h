@@ -1,0 +1,44 @@
+// Chunks that nothing references any more: their records (server, chunk) are in the database; this job asks the
+// chunkservers to delete them, some at a time, and drops the records once they have. Loop's thread only.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+
+#include "metaserver/chunks/chunkservers.h"
+#include "metaserver/store/volume_store.h"
+
+namespace kfs::meta {
+
+class Garbage {
+ public:
+  Garbage(VolumeId volume, VolumeStore& store, Chunkservers& servers, std::function<void()> changed);
+  ~Garbage();
+  Status Load();
+
+  // Its record has been put into the batch.
+  void Added(ServerId server) { ++servers_with_[server].count; }
+  // Every now and then: one message to each server that has something to delete and nothing under way. That, and the
+  // batch's size, is the limit of its rate.
+  void Run();
+
+  size_t CountOf(ServerId server) const;
+  size_t size() const;
+
+  static constexpr size_t kBatch = 1024;
+
+ private:
+  struct Work {
+    size_t count = 0;
+    bool sent = false;
+  };
+  const VolumeId volume_;
+  VolumeStore& store_;
+  Chunkservers& servers_;
+  std::function<void()> changed_;
+  std::map<ServerId, Work> servers_with_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace kfs::meta

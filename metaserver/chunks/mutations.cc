@@ -1,0 +1,155 @@
+#include "metaserver/chunks/mutations.h"
+
+#include <algorithm>
+
+#include "common/log.h"
+#include "metaserver/store/keys.h"
+#include "metaserver/store/txn.h"
+
+namespace kfs::meta {
+
+Mutations::Mutations(VolumeId volume, VolumeStore& store, Chunkservers& servers, Hooks hooks)
+    : volume_(volume), store_(store), servers_(servers), hooks_(std::move(hooks)) {}
+
+Mutations::~Mutations() { *alive_ = false; }
+
+Status Mutations::Load() {
+  // Keys are ordered by chunk and version: the order in which they must be applied.
+  store_.Scan("M", "", [&](std::string_view, std::string_view value) {
+    rec::Mutation m;
+    if (m.ParseFromArray(value.data(), static_cast<int>(value.size()))) {
+      ChunkId chunk(m.chunk());
+      chunks_[chunk].todo.push_back(std::move(m));
+      ++count_;
+    }
+    return true;
+  });
+  return store_.db().TakeReadError();
+}
+
+void Mutations::Add(rec::Mutation mutation) {
+  ChunkId chunk(mutation.chunk());
+  Queue& queue = chunks_[chunk];
+  queue.todo.push_back(std::move(mutation));
+  ++count_;
+  fresh_.push_back(chunk);
+}
+
+void Mutations::Flush() {
+  std::vector<ChunkId> fresh;
+  fresh.swap(fresh_);
+  for (ChunkId chunk : fresh) {
+    auto it = chunks_.find(chunk);
+    if (it != chunks_.end()) SendFirst(chunk, it->second);
+  }
+}
+
+void Mutations::Forget(ChunkId chunk) {
+  auto it = chunks_.find(chunk);
+  if (it == chunks_.end()) return;
+  for (const rec::Mutation& m : it->second.todo) store_.db().Delete(MutationKey(chunk, ChunkVersion(m.to())));
+  count_ -= it->second.todo.size();
+  std::vector<ParkedPtr> waiters = std::move(it->second.waiters);
+  waiting_ -= waiters.size();
+  chunks_.erase(it);
+  for (ParkedPtr& w : waiters) hooks_.rerun(std::move(w));
+}
+
+bool Mutations::Wait(ChunkId chunk, ParkedPtr parked) {
+  if (waiting_ >= kWaitersMax) return false;
+  ++waiting_;
+  chunks_.at(chunk).waiters.push_back(std::move(parked));
+  return true;
+}
+
+void Mutations::Kick() {
+  fresh_.clear();
+  for (auto& [chunk, queue] : chunks_) {
+    if (!queue.sent) fresh_.push_back(chunk);
+  }
+  Flush();
+}
+
+void Mutations::SendFirst(ChunkId chunk, Queue& queue) {
+  if (queue.sent || queue.todo.empty()) return;
+  const rec::Mutation& m = queue.todo.front();
+  ServerId server(m.server(0));
+  if (!servers_.IsUp(server)) return;
+  pb::MutateChunkRequest request;
+  request.set_volume(volume_.v);
+  request.set_chunk(chunk.v);
+  request.set_from(m.from());
+  request.set_to(m.to());
+  for (const rec::Step& s : m.step()) {
+    pb::ChunkStep* step = request.add_step();
+    step->set_kind(static_cast<pb::ChunkStep::Kind>(s.kind()));
+    step->set_offset(s.offset());
+    step->set_length(s.length());
+  }
+  queue.sent = true;
+  // One replica after the other: a mutation is short, and replicas are few.
+  servers_.Request(server, Op::kMutateChunk, request,
+                   [this, alive = alive_, chunk, to = m.to(), server](const Status& status, const std::string& body) {
+                     if (*alive) Answered(chunk, to, server, status, body);
+                   });
+}
+
+void Mutations::Answered(ChunkId chunk, uint64_t to, ServerId server, const Status& status, const std::string& body) {
+  auto it = chunks_.find(chunk);
+  if (it == chunks_.end() || it->second.todo.empty() || it->second.todo.front().to() != to) return;
+  Queue& queue = it->second;
+  queue.sent = false;
+  if (!status.ok()) {
+    KFS_LOG(warn, "mutation.failed volume={} chunk={} to={} server={} error=\"{}\" next=retry", volume_.v, chunk.v, to,
+            server.v, status.ToString());
+    return;  // Kick tries again
+  }
+  pb::MutateChunkReply reply;
+  if (reply.ParseFromString(body)) NoteAllocated(chunk, to, reply.allocated());
+  rec::Mutation& m = queue.todo.front();
+  m.mutable_server()->erase(m.server().begin());
+  if (m.server_size() > 0) {
+    store_.db().Put(MutationKey(chunk, ChunkVersion(to)), m.SerializeAsString());
+    hooks_.changed();
+    return SendFirst(chunk, queue);
+  }
+  store_.db().Delete(MutationKey(chunk, ChunkVersion(to)));
+  queue.todo.pop_front();
+  --count_;
+  hooks_.changed();
+  if (!queue.todo.empty()) return SendFirst(chunk, queue);
+  std::vector<ParkedPtr> waiters = std::move(queue.waiters);
+  waiting_ -= waiters.size();
+  chunks_.erase(it);
+  for (ParkedPtr& w : waiters) hooks_.rerun(std::move(w));
+}
+
+void Mutations::NoteAllocated(ChunkId chunk, uint64_t version, uint64_t allocated) {
+  std::optional<std::string> owner_value = store_.db().Get(OwnerKey(chunk));
+  rec::ChunkOwner owner;
+  if (!owner_value || !owner.ParseFromString(*owner_value)) return;
+  Key key = ChunkKey(Ino(owner.ino()), owner.index());
+  std::optional<std::string> value = store_.db().Get(key);
+  rec::Chunk record;
+  if (!value || !record.ParseFromString(*value) || record.chunk() != chunk.v || record.version() != version) return;
+  record.set_allocated_version(version);
+  if (record.allocated() == allocated) return;
+  Txn txn(store_);
+  if (txn.Find(Ino(owner.ino())) == nullptr) return;
+  rec::Inode* inode = txn.Edit(Ino(owner.ino()));
+  inode->set_allocated(inode->allocated() - record.allocated() + allocated);
+  txn.CountBytes(static_cast<int64_t>(allocated) - static_cast<int64_t>(record.allocated()));
+  record.set_allocated(allocated);
+  txn.Put(key, record.SerializeAsString());
+  txn.Apply();
+}
+
+size_t Mutations::CountOf(ServerId server) const {
+  size_t n = 0;
+  for (const auto& [chunk, queue] : chunks_) {
+    for (const rec::Mutation& m : queue.todo) n += std::count(m.server().begin(), m.server().end(), server.v);
+  }
+  return n;
+}
+
+}  // namespace kfs::meta

@@ -1,0 +1,66 @@
+// Changes of chunks that chunkservers have not yet acknowledged: sent in order per chunk, again and again until they are,
+// also after a restart. The records are durable with the metadata change that caused them; this is their memory.
+// Loop's thread only.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "metaserver/chunks/chunkservers.h"
+#include "metaserver/executor/call.h"
+#include "metaserver/store/volume_store.h"
+
+namespace kfs::meta {
+
+class Mutations {
+ public:
+  struct Hooks {
+    std::function<void(ParkedPtr)> rerun;  // a waiter may go on
+    std::function<void()> changed;         // records changed outside an op: commit at the tick's end
+  };
+  Mutations(VolumeId volume, VolumeStore& store, Chunkservers& servers, Hooks hooks);
+  ~Mutations();
+  Status Load();
+
+  // Its record is in the batch. Sent by Flush.
+  void Add(rec::Mutation mutation);
+  // After each commit: a chunk never changes before the record that says so is written.
+  void Flush();
+  // The chunk is gone: so are its mutations (records included).
+  void Forget(ChunkId chunk);
+  bool Pending(ChunkId chunk) const { return chunks_.contains(chunk); }
+  // False: too many wait already.
+  bool Wait(ChunkId chunk, ParkedPtr parked);
+  // Sends again whatever is not under way (a server came back, or a try failed).
+  void Kick();
+
+  size_t size() const { return count_; }
+  size_t CountOf(ServerId server) const;
+
+  static constexpr size_t kWaitersMax = 16384;
+
+ private:
+  struct Queue {
+    std::deque<rec::Mutation> todo;
+    bool sent = false;  // the first is under way
+    std::vector<ParkedPtr> waiters;
+  };
+  void SendFirst(ChunkId chunk, Queue& queue);
+  void Answered(ChunkId chunk, uint64_t to, ServerId server, const Status& status, const std::string& body);
+  void NoteAllocated(ChunkId chunk, uint64_t version, uint64_t allocated);
+
+  const VolumeId volume_;
+  VolumeStore& store_;
+  Chunkservers& servers_;
+  Hooks hooks_;
+  std::unordered_map<ChunkId, Queue> chunks_;
+  std::vector<ChunkId> fresh_;
+  size_t count_ = 0, waiting_ = 0;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // answers may come later than our end
+};
+
+}  // namespace kfs::meta

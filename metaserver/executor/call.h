@@ -1,0 +1,44 @@
+// A client's request under way, from its arrival to its one answer. The executor does not know where answers go: a
+// connection, or a test. Loop's thread only.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "common/clock.h"
+#include "common/status.h"
+#include "proto/op_table.h"
+
+namespace kfs::meta {
+
+struct Session;
+
+class Call {
+ public:
+  virtual ~Call() = default;
+  virtual Op op() const = 0;
+  virtual std::string_view body() const = 0;
+  // Exactly one of these, once, after the tick's commit.
+  virtual void Reply(std::string_view body) = 0;
+  virtual void Fail(const Status& status, uint64_t detail) = 0;
+
+  std::shared_ptr<Session> session;
+  uint64_t op_id = 0;       // 0: changes nothing
+  uint64_t connection = 0;  // on which it came, as Session::connection_number counts them
+  MonoTime arrived{};
+  uint64_t trace_id = 0;
+  bool drained = false;  // flock holders have been asked to send their releases
+};
+using CallPtr = std::shared_ptr<Call>;
+
+// A call that waits: for a lock, a mutation, its turn to append. The same op sent again after a reconnect takes the
+// place of the first arrival, so that it is executed once and answered where somebody listens.
+struct Parked {
+  CallPtr call;           // null: cancelled
+  std::string waits_for;  // for a person
+};
+using ParkedPtr = std::shared_ptr<Parked>;
+
+}  // namespace kfs::meta

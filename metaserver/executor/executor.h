@@ -1,0 +1,133 @@
+// Runs ops on volumes, by the tick: everything that has arrived is executed, each op in a Txn of its own; at the tick's
+// end each volume commits once, and only then the answers leave. What all ops share is here and nowhere else: session,
+// exactly-once (P3), parking and running again, commit, slow-op log.
+//
+//   call -> Execute -> [stored reply? send it] -> handler -> Txn applied with its reply -> EndTick: commit -> answers
+//                                                    `-> parked -> Rerun / Finish later
+//
+// Loop's thread only.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "metaserver/executor/call.h"
+#include "metaserver/executor/session.h"
+#include "metaserver/executor/volume.h"
+#include "metaserver/store/wal_sync.h"
+
+namespace kfs::meta {
+
+struct ExecutorOptions {
+  Duration session_ttl = std::chrono::seconds(30);
+  Duration slow_op = std::chrono::seconds(1);
+  uint64_t incarnation = 1;
+};
+
+class Executor {
+ public:
+  // How the executor reaches the outside. Tests leave them empty.
+  struct Hooks {
+    std::function<void()> schedule_tick;  // EndTick shall be called at the end of this tick
+    // Asks a session's mount to send the releases that its kernel has queued; `done` on answer or loss.
+    std::function<void(Session&, Ino, std::function<void()> done)> drain;
+    std::function<void(Session&, const Status&)> close_connection;
+  };
+
+  Executor(Clock& clock, ExecutorOptions options, WalSync* sync, Hooks hooks);
+  ~Executor();
+
+  VolumeHooks HooksForVolume();
+  void AddVolume(std::unique_ptr<Volume> volume);
+  // Ends its sessions and closes it.
+  void RemoveVolume(VolumeId id);
+  Volume* FindVolume(VolumeId id);
+  Volume* FindVolume(const std::string& name);
+  const std::map<VolumeId, std::unique_ptr<Volume>>& volumes() const { return volumes_; }
+
+  // A client's op; call->session is its connection's.
+  void Execute(const CallPtr& call);
+
+  // ---- sessions. The answers go through `call` after the commit.
+  // Gives the session that the connection now has; null when refused (and answered).
+  SessionPtr OpenSession(const CallPtr& call, const pb::OpenSessionRequest& request, const std::string& host,
+                         const std::string& client_id);
+  void Reclaim(const CallPtr& call, const pb::ReclaimRequest& request);
+  void KeepAlive(const CallPtr& call, const pb::KeepAliveRequest& request);
+  void CloseSession(const CallPtr& call);
+  void CancelOp(const CallPtr& call, const pb::CancelOpRequest& request);
+  // The connection of a session has ended. What came on it and changes nothing is dropped; its appends end.
+  void Disconnected(Session& session, uint64_t connection_number);
+
+  // ---- for handlers
+  ParkedPtr Park(const CallPtr& call, const char* waits_for);
+  void Unpark(const ParkedPtr& parked);
+  void Rerun(ParkedPtr parked);
+  void Finish(const ParkedPtr& parked, const Status& status);
+  void FinishLock(const ParkedPtr& parked, const Status& status, const pb::LockRange& lock);
+  void FinishAfterSync(Volume& volume, ParkedPtr parked);
+  void DrainFlockHolders(Ino ino, Volume& volume, ParkedPtr parked);
+
+  // An answer, to be sent after the tick's commit.
+  void Answer(const CallPtr& call, std::string body);
+  void Refuse(const CallPtr& call, const Status& status, uint64_t detail = 0);
+  void Schedule();
+
+  void EndTick();
+  // Every 100 ms or so: expiry of sessions and drains, retries, background work.
+  void OnTimer();
+  // Commits everything; nothing may be executed afterwards.
+  void Stop();
+
+  const ExecutorOptions& options() const { return options_; }
+  uint64_t replays() const { return replays_; }
+  uint64_t parked_now() const;
+
+ private:
+  struct Outgoing {
+    CallPtr call;
+    Status status;
+    uint64_t detail = 0;
+    std::string body;
+  };
+  struct SyncWait {
+    VolumeId volume;
+    std::vector<ParkedPtr> parked;
+  };
+  struct Drain {
+    ParkedPtr parked;
+    size_t left = 0;
+    MonoTime deadline;
+    bool done = false;
+  };
+
+  template <typename Rpc>
+  void RunTyped(const CallPtr& call);
+  // False when the op has been dealt with (replayed, refused, joined to its first arrival).
+  bool Admit(const CallPtr& call, const pb::Context& ctx);
+  void Replay(const CallPtr& call);
+  void TrimReplies(Session& session, uint64_t acked);
+  void StoreReply(Volume& volume, Session& session, uint64_t op_id, Op op, const std::string& body, Ino opened,
+                  const pb::LockRange* lock);
+  void EndSession(const SessionPtr& session, const std::string& why);
+  void FinishDrain(const std::shared_ptr<Drain>& drain);
+
+  Clock& clock_;
+  const ExecutorOptions options_;
+  WalSync* const sync_;  // null: sync in line (tests)
+  const Hooks hooks_;
+  std::map<VolumeId, std::unique_ptr<Volume>> volumes_;
+  std::deque<ParkedPtr> ready_;
+  std::vector<Outgoing> outgoing_;
+  std::map<VolumeId, std::vector<ParkedPtr>> sync_waits_;
+  std::vector<std::shared_ptr<Drain>> drains_;
+  bool scheduled_ = false;
+  uint64_t replays_ = 0;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace kfs::meta

@@ -1,0 +1,36 @@
+// What an op's handler works with. Lives for one run of the handler.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "metaserver/executor/call.h"
+#include "metaserver/executor/session.h"
+#include "metaserver/executor/volume.h"
+#include "metaserver/store/txn.h"
+#include "proto/common.pb.h"
+
+namespace kfs::meta {
+
+class Executor;
+
+struct OpEnv {
+  Executor& executor;
+  Volume& volume;
+  Session& session;
+  const pb::Context& ctx;
+  Txn& txn;
+  int64_t now;
+  const CallPtr& call;
+
+  // The answer comes later: either the whole op is run again (Executor::Rerun) or Executor::Finish is called. What the
+  // txn holds so far is applied, without a stored reply. The handler returns OK at once after this.
+  ParkedPtr Park(const char* waits_for);
+  bool parked = false;
+
+  // Stored with the reply, for its replay after a restart.
+  Ino opened;
+  const pb::LockRange* lock = nullptr;
+};
+
+}  // namespace kfs::meta

@@ -1,0 +1,51 @@
+// One mount, as the metaserver knows it. id, key and who it is are durable; everything else is memory, told again by the
+// client (Reclaim) after a restart of the metaserver. Loop's thread only.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "common/clock.h"
+#include "common/types.h"
+#include "metaserver/executor/call.h"
+
+namespace kfs {
+class Connection;
+}
+
+namespace kfs::meta {
+
+class Volume;
+
+struct Session {
+  SessionId id;
+  std::string key;
+  std::string host, mountpoint, client_id;
+  Volume* volume = nullptr;  // null once the session has ended
+
+  std::shared_ptr<Connection> connection;  // null: not attached
+  uint64_t connection_number = 0;          // rises with every attachment
+  MonoTime last_heard{};
+  bool reclaimed = true;  // false: known from before a restart and has not yet said what it holds
+  MonoTime unreclaimed_since{};
+  uint64_t reclaim_connection = 0;  // on which the reclaiming under way began
+  uint64_t reclaimed_up_to = 0;     // op ids handed out by the client when it reclaimed
+
+  std::unordered_map<Ino, uint32_t> opens;
+  // Stored replies not yet acknowledged, by op id; old ones date from before a restart of the metaserver.
+  std::set<uint64_t> replies;
+  std::unordered_set<uint64_t> old_replies;
+  uint64_t acked = 0;
+  // Calls that wait; those with an op id by it.
+  std::map<uint64_t, ParkedPtr> waiting;
+  std::set<ParkedPtr> parked;
+  std::set<Ino> append_tokens;
+};
+using SessionPtr = std::shared_ptr<Session>;
+
+}  // namespace kfs::meta

@@ -1,0 +1,155 @@
+// The executor's ops on sessions: open, attach, reclaim, keep alive, close, cancel, expiry.
+#include <algorithm>
+
+#include "common/log.h"
+#include "common/secret.h"
+#include "metaserver/executor/executor.h"
+#include "metaserver/store/keys.h"
+
+namespace kfs::meta {
+namespace {
+
+constexpr size_t kSessionsMax = 65536;  // of one volume
+constexpr size_t kTextMax = 1024;
+
+std::string Printable(std::string text) {
+  text.resize(std::min(text.size(), kTextMax));
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == '"') c = '?';
+  }
+  return text;
+}
+
+}  // namespace
+
+SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionRequest& request, const std::string& host,
+                                 const std::string& client_id) {
+  Volume* volume = FindVolume(request.volume());
+  SessionPtr session;
+  if (volume == nullptr) {
+    Refuse(call, Status(ENOENT, "there is no volume \"" + Printable(request.volume()) + "\" (see: kfs volume list)"));
+    return nullptr;
+  }
+  if (request.session() != 0) {
+    auto it = volume->sessions.find(SessionId(request.session()));
+    if (it == volume->sessions.end() || !EqualConstantTime(it->second->key, request.key())) {
+      Refuse(call, Status(EACCES, Code::kUnknownSession, "the session is not known (any more)"));
+      return nullptr;
+    }
+    session = it->second;
+    // What is still on the way over the old connection must not be executed after what comes over this one.
+    Disconnected(*session, session->connection_number);
+    if (hooks_.close_connection) {
+      hooks_.close_connection(*session, Status(EPIPE, Code::kConnectionLost, "the session has attached another connection"));
+    }
+    KFS_LOG(info, "session.attached volume={} session={} host={}", volume->info.name(), session->id.v, session->host);
+  } else {
+    if (volume->sessions.size() >= kSessionsMax) {
+      Refuse(call, Status(EAGAIN, Code::kTryAgain, "too many sessions on this volume"));
+      return nullptr;
+    }
+    session = volume->NewSession(RandomBytes(16), Printable(host), Printable(request.mountpoint()), Printable(client_id));
+    KFS_LOG(info, "session.opened volume={} session={} host={} mountpoint=\"{}\"", volume->info.name(), session->id.v,
+            session->host, session->mountpoint);
+  }
+  ++session->connection_number;
+  session->last_heard = clock_.MonoNow();
+  pb::OpenSessionReply reply;
+  reply.set_session(session->id.v);
+  reply.set_key(session->key);
+  reply.set_volume(volume->id().v);
+  reply.set_chunk_size(volume->chunk_size());
+  reply.set_ttl_ms(static_cast<uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(options_.session_ttl).count()));
+  reply.set_incarnation(options_.incarnation);
+  Answer(call, reply.SerializeAsString());
+  return session;
+}
+
+void Executor::Reclaim(const CallPtr& call, const pb::ReclaimRequest& request) {
+  Session& session = *call->session;
+  if (session.volume == nullptr) return Refuse(call, Status(EACCES, Code::kUnknownSession, "the session has ended"));
+  session.last_heard = clock_.MonoNow();
+  Volume& volume = *session.volume;
+  // A client whose connection broke in the middle begins again.
+  if (session.reclaim_connection != session.connection_number || session.reclaimed) {
+    session.reclaim_connection = session.connection_number;
+    volume.BeginReclaim(session);
+  }
+  session.reclaimed_up_to = std::max(session.reclaimed_up_to, request.op_ids());
+  pb::ReclaimReply reply;
+  for (const pb::ReclaimRequest::Open& open : request.open()) {
+    if (volume.store.GetInode(Ino(open.ino())) == nullptr) {
+      reply.add_lost(open.ino());
+    } else if (open.count() > 0) {
+      volume.AddOpen(session, Ino(open.ino()), open.count());
+    }
+  }
+  for (const pb::LockRange& lock : request.lock()) {
+    if (lock.type() != pb::LockRange::READ && lock.type() != pb::LockRange::WRITE) continue;
+    if (!lock.flock() && lock.start() > lock.end()) continue;
+    LockRequest r{.type = static_cast<LockType>(lock.type()), .flock = lock.flock(), .start = lock.start(),
+                  .end = lock.end(), .pid = lock.pid()};
+    if (volume.locks.Set(Ino(lock.ino()), {session.id, lock.owner()}, r) != LockTable::Outcome::kGranted) {
+      KFS_LOG(error, "session.lock_lost session={} ino={} start={} end={}", session.id.v, lock.ino(), lock.start(), lock.end());
+      reply.add_lost(lock.ino());
+    }
+  }
+  if (request.last()) {
+    volume.Reclaimed(session);
+    KFS_LOG(info, "session.reclaimed volume={} session={} opens={} locks={} waiting_for={}", volume.info.name(),
+            session.id.v, session.opens.size(), volume.locks.CountOf(session.id), volume.unreclaimed());
+  }
+  Answer(call, reply.SerializeAsString());
+}
+
+void Executor::KeepAlive(const CallPtr& call, const pb::KeepAliveRequest& request) {
+  Session& session = *call->session;
+  if (session.volume == nullptr) return Refuse(call, Status(EACCES, Code::kUnknownSession, "the session has ended"));
+  session.last_heard = clock_.MonoNow();
+  if (request.acked() > session.acked) TrimReplies(session, request.acked());
+  Answer(call, "");
+}
+
+void Executor::CloseSession(const CallPtr& call) {
+  if (call->session->volume != nullptr) EndSession(call->session, "closed by the client");
+  Answer(call, "");
+}
+
+void Executor::CancelOp(const CallPtr& call, const pb::CancelOpRequest& request) {
+  Session& session = *call->session;
+  if (session.volume == nullptr) return Refuse(call, Status(EACCES, Code::kUnknownSession, "the session has ended"));
+  auto it = session.waiting.find(request.op_id());
+  if (it != session.waiting.end() && !session.volume->locks.CancelWaiter(session.id, request.op_id())) {
+    Finish(ParkedPtr(it->second), Status(EINTR, "cancelled"));
+  }
+  Answer(call, "");
+}
+
+void Executor::Disconnected(Session& session, uint64_t connection_number) {
+  if (session.connection_number != connection_number || session.volume == nullptr) return;
+  // The client sends again what it has no answer to; what changes something keeps its place meanwhile.
+  for (auto it = session.parked.begin(); it != session.parked.end();) {
+    if ((*it)->call->op_id == 0) {
+      (*it)->call = nullptr;
+      it = session.parked.erase(it);
+    } else {
+      ++it;
+    }
+  }
+  // A token whose grant may have been lost on the way would keep other appenders waiting for good.
+  std::set<Ino> tokens = session.append_tokens;
+  for (Ino ino : tokens) session.volume->EndAppend(ino, &session, /*clean=*/false);
+}
+
+void Executor::EndSession(const SessionPtr& session, const std::string& why) {
+  if (session->volume == nullptr) return;
+  session->volume->EndSession(session, why, [this](const ParkedPtr& parked, const Status& status) {
+    if (parked->call == nullptr) return;
+    CallPtr call = parked->call;
+    parked->call = nullptr;
+    Refuse(call, status);
+  });
+  if (hooks_.close_connection) hooks_.close_connection(*session, Status(EPIPE, "the session has ended: " + why));
+}
+
+}  // namespace kfs::meta

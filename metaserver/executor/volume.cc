@@ -1,0 +1,235 @@
+#include "metaserver/executor/volume.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "common/log.h"
+#include "metaserver/ops/chunk_ops.h"
+#include "metaserver/store/keys.h"
+
+namespace kfs::meta {
+
+Volume::Volume(const rec::Volume& i, std::unique_ptr<Db> db, size_t cache_bytes, Chunkservers& chunkservers, Clock& clock,
+               VolumeHooks hooks)
+    : info(i),
+      store(std::move(db), cache_bytes),
+      txn(store),
+      servers(chunkservers),
+      mutations(VolumeId(i.id()), store, chunkservers, {hooks.rerun, hooks.changed}),
+      garbage(VolumeId(i.id()), store, chunkservers, hooks.changed),
+      random(std::random_device{}()),
+      clock_(clock),
+      hooks_(std::move(hooks)) {
+  // Tokens of an earlier incarnation must not look like ours.
+  next_token_ = (random() >> 1) | 1;
+}
+
+Result<std::unique_ptr<Volume>> Volume::Open(const rec::Volume& info, std::unique_ptr<Db> db, size_t cache_bytes,
+                                             Chunkservers& servers, Clock& clock, VolumeHooks hooks) {
+  std::unique_ptr<Volume> volume(new Volume(info, std::move(db), cache_bytes, servers, clock, std::move(hooks)));
+  if (Status s = volume->Load(); !s.ok()) return s;
+  return volume;
+}
+
+Status Volume::Load() {
+  KFS_RETURN_IF_ERROR(store.Init(Now()));
+  KFS_RETURN_IF_ERROR(mutations.Load());
+  KFS_RETURN_IF_ERROR(garbage.Load());
+  store.Scan("S", "", [&](std::string_view, std::string_view value) {
+    rec::Session record;
+    if (!record.ParseFromArray(value.data(), static_cast<int>(value.size()))) return true;
+    auto s = std::make_shared<Session>();
+    s->id = SessionId(record.id());
+    s->key = record.key();
+    s->host = record.host();
+    s->mountpoint = record.mountpoint();
+    s->client_id = record.client_id();
+    s->volume = this;
+    s->last_heard = clock_.MonoNow();
+    s->reclaimed = false;
+    s->unreclaimed_since = s->last_heard;
+    ++unreclaimed_;
+    sessions.emplace(s->id, std::move(s));
+    return true;
+  });
+  store.Scan("A", "", [&](std::string_view key, std::string_view) {
+    auto it = sessions.find(SessionId(KeyU64(key, 1)));
+    if (it == sessions.end()) {
+      store.db().Delete(key);
+      return true;
+    }
+    uint64_t op_id = KeyU64(key, 9);
+    it->second->replies.insert(it->second->replies.end(), op_id);
+    it->second->old_replies.insert(op_id);
+    return true;
+  });
+  KFS_RETURN_IF_ERROR(store.db().TakeReadError());
+  if (!in_grace()) QueueAllOrphans();
+  return {};
+}
+
+int64_t Volume::Now() {
+  last_now_ = std::max(last_now_, clock_.WallNow());
+  return last_now_;
+}
+
+SessionPtr Volume::NewSession(const std::string& key, const std::string& host, const std::string& mountpoint,
+                              const std::string& client_id) {
+  auto s = std::make_shared<Session>();
+  s->id = store.NewSession(id());
+  s->key = key;
+  s->host = host;
+  s->mountpoint = mountpoint;
+  s->client_id = client_id;
+  s->volume = this;
+  s->last_heard = clock_.MonoNow();
+  rec::Session record;
+  record.set_id(s->id.v);
+  record.set_key(key);
+  record.set_host(host);
+  record.set_mountpoint(mountpoint);
+  record.set_opened(Now());
+  record.set_client_id(client_id);
+  store.db().Put(SessionKey(s->id), record.SerializeAsString());
+  sessions.emplace(s->id, s);
+  hooks_.changed();
+  return s;
+}
+
+void Volume::EndSession(const SessionPtr& session, const std::string& why,
+                        const std::function<void(const ParkedPtr&, Status)>& fail) {
+  KFS_LOG(info, "session.ended volume={} session={} host={} mountpoint={} reason=\"{}\"", info.name(), session->id.v,
+          session->host, session->mountpoint, why);
+  Status gone(EACCES, Code::kUnknownSession, "the session has ended: " + why);
+  std::set<ParkedPtr> parked;
+  parked.swap(session->parked);
+  session->waiting.clear();
+  for (const ParkedPtr& p : parked) fail(p, gone);
+  locks.ReleaseSession(session->id);
+  std::set<Ino> tokens = session->append_tokens;
+  for (Ino ino : tokens) EndAppend(ino, session.get(), false);
+  auto opens = session->opens;
+  for (const auto& [ino, count] : opens) DropOpen(*session, ino, count);
+  for (uint64_t op_id : session->replies) store.db().DeleteBlind(ReplyKey(session->id, op_id));
+  store.db().Delete(SessionKey(session->id));
+  if (!session->reclaimed) Reclaimed(*session);
+  sessions.erase(session->id);
+  session->volume = nullptr;
+  hooks_.changed();
+}
+
+void Volume::BeginReclaim(Session& session) {
+  if (session.reclaimed) {
+    session.reclaimed = false;
+    session.unreclaimed_since = clock_.MonoNow();
+    ++unreclaimed_;
+  }
+  // Nothing is collected meanwhile: this is grace.
+  auto opens = session.opens;
+  for (const auto& [ino, count] : opens) DropOpen(session, ino, count);
+}
+
+void Volume::Reclaimed(Session& session) {
+  if (session.reclaimed) return;
+  session.reclaimed = true;
+  // Only now is it known which nameless inodes nobody holds.
+  if (--unreclaimed_ == 0) {
+    KFS_LOG(info, "volume.grace_ended volume={}", info.name());
+    QueueAllOrphans();
+  }
+}
+
+void Volume::AddOpen(Session& session, Ino ino, uint32_t count) {
+  session.opens[ino] += count;
+  open_counts_[ino] += count;
+}
+
+bool Volume::DropOpen(Session& session, Ino ino, uint32_t count) {
+  auto it = session.opens.find(ino);
+  if (it == session.opens.end()) return false;
+  count = std::min(count, it->second);
+  if ((it->second -= count) == 0) session.opens.erase(it);
+  auto total = open_counts_.find(ino);
+  if ((total->second -= count) == 0) {
+    open_counts_.erase(total);
+    MaybeReap(ino);
+  }
+  return true;
+}
+
+void Volume::MaybeReap(Ino ino) {
+  if (in_grace() || IsOpen(ino)) return;
+  InodePtr inode = store.GetInode(ino);
+  if (inode == nullptr || inode->nlink() > 0) return;
+  if (!reap_queued_.insert(ino).second) return;
+  reap_.push_back(ino);
+  hooks_.changed();
+}
+
+void Volume::QueueAllOrphans() {
+  std::vector<Ino> orphans;
+  store.Scan("O", "", [&](std::string_view key, std::string_view) {
+    orphans.push_back(Ino(KeyU64(key, 1)));
+    return true;
+  });
+  for (Ino ino : orphans) MaybeReap(ino);
+}
+
+bool Volume::ReapStep() {
+  if (reap_.empty()) return false;
+  Ino ino = reap_.front();
+  txn.Clear();
+  const rec::Inode* inode = txn.Find(ino);
+  if (inode == nullptr || inode->nlink() > 0 || IsOpen(ino)) {  // linked or opened again meanwhile
+    reap_.pop_front();
+    reap_queued_.erase(ino);
+    return !reap_.empty();
+  }
+  bool done = FreeStep(*this, txn, ino, kReapStep);
+  if (Status s = store.db().TakeReadError(); !s.ok()) {
+    txn.Clear();
+    reap_.pop_front();  // stays an orphan: tried again after the next start
+    reap_queued_.erase(ino);
+    return !reap_.empty();
+  }
+  txn.Apply();
+  if (done) {
+    reap_.pop_front();
+    reap_queued_.erase(ino);
+    append_safe_.erase(ino);
+  }
+  return !reap_.empty();
+}
+
+Volume::Appender* Volume::FindAppender(Ino ino) {
+  auto it = appenders_.find(ino);
+  return it == appenders_.end() ? nullptr : &it->second;
+}
+
+uint64_t Volume::GrantAppend(Ino ino, Session& session) {
+  Appender& a = appenders_[ino];
+  a.token = next_token_++;
+  a.session = session.id;
+  session.append_tokens.insert(ino);
+  return a.token;
+}
+
+void Volume::EndAppend(Ino ino, Session* session, bool clean) {
+  auto it = appenders_.find(ino);
+  if (it == appenders_.end()) return;
+  if (session != nullptr) session->append_tokens.erase(ino);
+  if (!clean) append_safe_.erase(ino);
+  std::deque<ParkedPtr> waiters = std::move(it->second.waiters);
+  appenders_.erase(it);
+  // All run again, in order: the first takes the token, the others queue behind it as they stood.
+  for (ParkedPtr& p : waiters) hooks_.rerun(std::move(p));
+}
+
+void Volume::SetAppendSafe(Ino ino) {
+  // Forgetting costs an empty mutation, nothing else.
+  if (append_safe_.size() >= kAppendSafeMax) append_safe_.clear();
+  append_safe_.insert(ino);
+}
+
+}  // namespace kfs::meta

@@ -1,0 +1,112 @@
+// A volume that is being served: its store, and what is known of it in memory only (sessions, open files, locks,
+// appenders, pending work). Loop's thread only.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "metaserver/chunks/chunkservers.h"
+#include "metaserver/chunks/garbage.h"
+#include "metaserver/chunks/mutations.h"
+#include "metaserver/executor/session.h"
+#include "metaserver/locks/lock_table.h"
+#include "metaserver/store/txn.h"
+#include "metaserver/store/volume_store.h"
+
+namespace kfs::meta {
+
+// What a volume asks of whoever runs it.
+struct VolumeHooks {
+  std::function<void(ParkedPtr)> rerun;
+  std::function<void()> changed;
+};
+
+class Volume {
+ public:
+  // Sessions known from before wait for their clients until `ttl` has passed from `now`.
+  static Result<std::unique_ptr<Volume>> Open(const rec::Volume& info, std::unique_ptr<Db> db, size_t cache_bytes,
+                                              Chunkservers& servers, Clock& clock, VolumeHooks hooks);
+
+  VolumeId id() const { return VolumeId(info.id()); }
+  uint64_t chunk_size() const { return info.chunk_size(); }
+
+  // ---- sessions
+  SessionPtr NewSession(const std::string& key, const std::string& host, const std::string& mountpoint,
+                        const std::string& client_id);
+  // Drops everything it held. Its waiting calls end with EIO/kUnknownSession.
+  void EndSession(const SessionPtr& session, const std::string& why,
+                  const std::function<void(const ParkedPtr&, Status)>& fail);
+  // Sessions that were known at start and have neither reclaimed nor ended.
+  size_t unreclaimed() const { return unreclaimed_; }
+  bool in_grace() const { return unreclaimed_ > 0; }
+  void BeginReclaim(Session& session);  // forgets what an earlier, unfinished one said
+  void Reclaimed(Session& session);
+
+  // ---- open files
+  void AddOpen(Session& session, Ino ino, uint32_t count = 1);
+  // False when the session does not have it open.
+  bool DropOpen(Session& session, Ino ino, uint32_t count = 1);
+  bool IsOpen(Ino ino) const { return open_counts_.contains(ino); }
+
+  // ---- orphans: inodes without a name, kept while open. Collected in bounded steps.
+  void Orphaned(Ino ino) { MaybeReap(ino); }
+  void MaybeReap(Ino ino);
+  // One step; true when there is more to do.
+  bool ReapStep();
+  size_t orphans_queued() const { return reap_.size(); }
+
+  // ---- appenders
+  struct Appender {
+    uint64_t token = 0;
+    SessionId session;
+    std::deque<ParkedPtr> waiters;
+  };
+  Appender* FindAppender(Ino ino);
+  uint64_t GrantAppend(Ino ino, Session& session);
+  // Gives the token back and lets the next one run. `clean`: the holder has no writes under way.
+  void EndAppend(Ino ino, Session* session, bool clean);
+  bool AppendSafe(Ino ino) const { return append_safe_.contains(ino); }
+  void SetAppendSafe(Ino ino);
+
+  int64_t Now();  // never goes back
+
+  rec::Volume info;
+  VolumeStore store;
+  Txn txn;
+  LockTable locks;
+  std::unordered_map<SessionId, SessionPtr> sessions;
+  Chunkservers& servers;
+  Mutations mutations;
+  Garbage garbage;
+  std::mt19937_64 random;
+
+  static constexpr uint64_t kReapStep = 128;     // chunks freed in one step
+  static constexpr size_t kAppendWaitersMax = 4096;  // of one inode
+  static constexpr size_t kAppendSafeMax = 100000;
+
+ private:
+  Volume(const rec::Volume& info, std::unique_ptr<Db> db, size_t cache_bytes, Chunkservers& servers, Clock& clock,
+         VolumeHooks hooks);
+  Status Load();
+  void QueueAllOrphans();
+
+  Clock& clock_;
+  VolumeHooks hooks_;
+  int64_t last_now_ = 0;
+  size_t unreclaimed_ = 0;
+  std::unordered_map<Ino, uint32_t> open_counts_;
+  std::deque<Ino> reap_;
+  std::unordered_set<Ino> reap_queued_;
+  std::unordered_map<Ino, Appender> appenders_;
+  // Inodes whose last chunk cannot be reached by late writes of a former appender.
+  std::unordered_set<Ino> append_safe_;
+  uint64_t next_token_ = 1;
+};
+
+}  // namespace kfs::meta

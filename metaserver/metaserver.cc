@@ -1,0 +1,276 @@
+#include "metaserver/metaserver.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+
+#include "common/log.h"
+#include "common/secret.h"
+#include "metaserver/ops/handlers.h"
+
+namespace kfs::meta {
+namespace {
+
+// A request of a connection as the executor sees it.
+class NetCall : public Call {
+ public:
+  explicit NetCall(IncomingCallPtr incoming) : incoming_(std::move(incoming)) {}
+  Op op() const override { return incoming_->op(); }
+  std::string_view body() const override { return incoming_->body(); }
+  void Reply(std::string_view body) override { incoming_->ReplySerialized(body); }
+  void Fail(const Status& status, uint64_t detail) override { incoming_->Fail(status, detail); }
+
+ private:
+  IncomingCallPtr incoming_;
+};
+
+SessionPtr SessionOf(const ConnectionPtr& connection) { return std::static_pointer_cast<Session>(connection->context); }
+
+// The call with its connection's session; null (and answered) without one.
+CallPtr SessionCall(IncomingCallPtr incoming) {
+  SessionPtr session = SessionOf(incoming->connection());
+  if (session == nullptr) {
+    incoming->Fail(Status(EACCES, Code::kNotAttached, "the connection has no session: open one first"));
+    return nullptr;
+  }
+  auto call = std::make_shared<NetCall>(std::move(incoming));
+  call->session = std::move(session);
+  return call;
+}
+
+}  // namespace
+
+uint64_t ResidentBytes() {
+  uint64_t pages = 0, resident = 0;
+  std::ifstream("/proc/self/statm") >> pages >> resident;
+  return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+MetaServer::MetaServer(EventLoop& loop, const MetaOptions& options) : loop_(loop), options_(options) {}
+
+MetaServer::~MetaServer() { Stop(); }
+
+std::string MetaServer::VolumePath(VolumeId id) const { return fmt::format("{}/volumes/{}", options_.data_dir(), id.v); }
+
+Status MetaServer::ReadSecret(std::string* secret) {
+  const std::string& path = options_.secret_file();
+  if (options_.create_secret() && !std::filesystem::exists(path)) {
+    if (Status s = WriteSecretFile(path, GenerateSecret()); !s.ok() && s.err() != EEXIST) return s;
+  }
+  Result<std::string> read = ReadSecretFile(path);
+  if (!read.ok()) return read.status();
+  *secret = std::move(*read);
+  return {};
+}
+
+Status MetaServer::Start() {
+  std::error_code ec;
+  std::filesystem::create_directories(options_.data_dir() + "/volumes", ec);
+  if (ec) return Status(ec.value(), fmt::format("cannot make the data directory {}", options_.data_dir()));
+  std::string secret;
+  KFS_RETURN_IF_ERROR(ReadSecret(&secret));
+  started_wall_ = clock_.WallNow();
+  memory_ = std::make_unique<DbMemory>(static_cast<size_t>(options_.db_memory()));
+  Result<std::unique_ptr<ClusterStore>> cluster = ClusterStore::Open(options_.data_dir(), *memory_);
+  if (!cluster.ok()) return cluster.status();
+  cluster_ = std::move(*cluster);
+  chunkservers_ = std::make_unique<Chunkservers>(cluster_->db(), clock_);
+  KFS_RETURN_IF_ERROR(chunkservers_->Load());
+
+  ExecutorOptions eo{.session_ttl = std::chrono::seconds(options_.session_ttl()),
+                     .slow_op = std::chrono::milliseconds(options_.slow_op_ms()),
+                     .incarnation = cluster_->incarnation()};
+  sync_ = std::make_unique<WalSync>([this](std::function<void()> fn) { loop_.Post(std::move(fn)); });
+  executor_ = std::make_unique<Executor>(
+      clock_, eo, sync_.get(),
+      Executor::Hooks{
+          .schedule_tick = [this, alive = alive_] {
+            // Asked for outside a tick (from Start) it runs with the first one.
+            auto run = [this, alive] {
+              if (*alive && !stopped_) executor_->EndTick();
+            };
+            if (loop_.InLoopThread()) {
+              loop_.AtTickEnd(run);
+            } else {
+              loop_.Post(run);
+            }
+          },
+          .drain = [this](Session& s, Ino ino, std::function<void()> done) { DrainReleases(s, ino, std::move(done)); },
+          .close_connection =
+              [](Session& s, const Status& why) {
+                ConnectionPtr connection = std::move(s.connection);
+                s.connection.reset();
+                if (connection == nullptr) return;
+                connection->context.reset();
+                connection->CloseAfterFlush(why);
+              }});
+  chunkservers_->OnUp([this](ServerId) {
+    for (const auto& [id, volume] : executor_->volumes()) volume->mutations.Kick();
+  });
+  for (const auto& [id, info] : std::map<VolumeId, rec::Volume>(cluster_->volumes())) {
+    KFS_RETURN_IF_ERROR(info.deleting() ? FinishDelete(id) : OpenVolume(info));
+  }
+  KFS_RETURN_IF_ERROR(CreateDefaultVolume());
+
+  server_ = std::make_unique<Server>(
+      loop_, ServerIdentity{.role = pb::HelloRequest::METASERVER, .cluster_id = cluster_->cluster_id(), .secret = secret});
+  RegisterHandlers();
+  RegisterAdmin();
+  RegisterChunkService();
+  server_->OnDisconnect([this](const ConnectionPtr& c) { OnDisconnect(c); });
+  if (!options_.metrics_listen().empty()) {
+    metrics_ = std::make_unique<Metrics>();
+    KFS_RETURN_IF_ERROR(metrics_->Listen(options_.metrics_listen()));
+  }
+  KFS_RETURN_IF_ERROR(server_->Listen(options_.listen()));
+  loop_.Post([this, alive = alive_] {
+    if (!*alive || stopped_) return;
+    timer_ = loop_.RunEvery(std::chrono::milliseconds(200), [this] {
+      chunkservers_->CheckSilence();
+      for (const auto& c : server_->connections()) {
+        if (SessionPtr s = SessionOf(c)) s->last_heard = std::max(s->last_heard, c->last_received());
+      }
+      executor_->OnTimer();
+    });
+    if (metrics_ != nullptr) metrics_timer_ = loop_.RunEvery(std::chrono::seconds(1), [this] { UpdateMetrics(); });
+  });
+  KFS_RETURN_IF_ERROR(WriteAddressFile());
+  KFS_LOG(info, "ready address={} cluster={} incarnation={} volumes={}", address(), cluster_id(), cluster_->incarnation(),
+          executor_->volumes().size());
+  return {};
+}
+
+Status MetaServer::WriteAddressFile() {
+  const std::string& path = options_.address_file();
+  if (path.empty()) return {};
+  const std::string temporary = path + ".new";
+  std::ofstream out(temporary, std::ios::trunc);
+  out << address() << '\n';
+  out.close();
+  if (!out || std::rename(temporary.c_str(), path.c_str()) != 0) return ErrnoStatus(errno, "writing " + path);
+  return {};
+}
+
+Status MetaServer::OpenVolume(const rec::Volume& info) {
+  Result<std::unique_ptr<Db>> db = Db::Open(VolumePath(VolumeId(info.id())), "volume", *memory_);
+  if (!db.ok()) return db.status();
+  Result<std::unique_ptr<Volume>> volume =
+      Volume::Open(info, std::move(*db), static_cast<size_t>(options_.cache_memory()), *chunkservers_, clock_,
+                   executor_->HooksForVolume());
+  if (!volume.ok()) return volume.status();
+  KFS_LOG(info, "volume.opened name={} id={} inodes={} sessions={}", info.name(), info.id(),
+          (*volume)->store.counters().inodes(), (*volume)->sessions.size());
+  executor_->AddVolume(std::move(*volume));
+  return {};
+}
+
+Status MetaServer::CreateDefaultVolume() {
+  const std::string& name = options_.default_volume();
+  if (name.empty() || cluster_->next_volume() != VolumeId(1)) return {};
+  pb::VolumeCreateRequest request;
+  request.set_name(name);
+  return CreateVolume(request).status();
+}
+
+void MetaServer::Stop() {
+  if (stopped_ || executor_ == nullptr) {
+    stopped_ = true;
+    return;
+  }
+  timer_.Cancel();
+  metrics_timer_.Cancel();
+  executor_->EndTick();
+  stopped_ = true;
+  *alive_ = false;
+  if (server_ != nullptr) {
+    server_->OnDisconnect({});
+    server_->Stop();
+  }
+  executor_->Stop();
+  sync_.reset();
+}
+
+void MetaServer::RegisterHandlers() {
+  auto run = [this](IncomingCallPtr incoming) {
+    if (CallPtr call = SessionCall(std::move(incoming))) executor_->Execute(call);
+  };
+#define KFS_HANDLE(name) server_->Handle(Op::k##name, run);
+  KFS_META_OPS(KFS_HANDLE)
+#undef KFS_HANDLE
+  server_->Handle<rpc::OpenSession>([this](IncomingCallPtr incoming, const pb::OpenSessionRequest& request) {
+    ConnectionPtr connection = incoming->connection();
+    auto call = std::make_shared<NetCall>(incoming);
+    if (SessionOf(connection) != nullptr) {
+      return executor_->Refuse(call, Status(EINVAL, Code::kMalformed, "the connection has a session already"));
+    }
+    SessionPtr session = executor_->OpenSession(call, request, connection->hello.host(), connection->hello.id());
+    if (session == nullptr) return;
+    session->connection = connection;
+    connection->context = session;
+  });
+  server_->Handle<rpc::Reclaim>([this](IncomingCallPtr incoming, const pb::ReclaimRequest& request) {
+    if (CallPtr call = SessionCall(std::move(incoming))) executor_->Reclaim(call, request);
+  });
+  server_->Handle<rpc::KeepAlive>([this](IncomingCallPtr incoming, const pb::KeepAliveRequest& request) {
+    if (CallPtr call = SessionCall(std::move(incoming))) executor_->KeepAlive(call, request);
+  });
+  server_->Handle<rpc::CloseSession>([this](IncomingCallPtr incoming, const pb::CloseSessionRequest&) {
+    if (CallPtr call = SessionCall(std::move(incoming))) executor_->CloseSession(call);
+  });
+  server_->Handle<rpc::CancelOp>([this](IncomingCallPtr incoming, const pb::CancelOpRequest& request) {
+    if (CallPtr call = SessionCall(std::move(incoming))) executor_->CancelOp(call, request);
+  });
+}
+
+void MetaServer::OnDisconnect(const ConnectionPtr& connection) {
+  if (stopped_) return;
+  chunkservers_->Disconnected(connection.get());
+  SessionPtr session = SessionOf(connection);
+  if (session == nullptr || session->connection != connection) return;
+  session->connection.reset();
+  connection->context.reset();
+  executor_->Disconnected(*session, session->connection_number);
+}
+
+void MetaServer::DrainReleases(Session& session, Ino ino, std::function<void()> done) {
+  pb::DrainReleasesRequest request;
+  request.set_ino(ino.v);
+  session.connection->Call(Op::kDrainReleases, request, nullptr, [done = std::move(done)](Answer) { done(); });
+}
+
+void MetaServer::UpdateMetrics() {
+  std::vector<Sample> out;
+  for (const auto& [number, stats] : server_->stats()) {
+    std::string op(OpName(static_cast<Op>(number)));
+    out.push_back({"kfs_meta_ops_total", "Ops answered.", true, {{"op", op}}, static_cast<double>(stats->count)});
+    out.push_back({"kfs_meta_op_errors_total", "Ops answered with an error.", true, {{"op", op}}, static_cast<double>(stats->errors)});
+    out.push_back({"kfs_meta_op_seconds_total", "Time from arrival to answer.", true, {{"op", op}},
+                   static_cast<double>(stats->micros) / 1e6});
+  }
+  auto gauge = [&](const char* name, const char* help, double value) { out.push_back({name, help, false, {}, value}); };
+  auto counter = [&](const char* name, const char* help, double value) { out.push_back({name, help, true, {}, value}); };
+  counter("kfs_meta_bad_frames_total", "Connections ended for malformed input.", static_cast<double>(server_->bad_frames()));
+  counter("kfs_meta_replays_total", "Stored answers sent again.", static_cast<double>(executor_->replays()));
+  gauge("kfs_meta_rss_bytes", "Resident memory.", static_cast<double>(ResidentBytes()));
+  gauge("kfs_meta_db_memory_bytes", "Block cache and write buffers.", static_cast<double>(memory_->used()));
+  gauge("kfs_meta_connections", "Connections.", static_cast<double>(server_->connections().size()));
+  gauge("kfs_meta_waiting_ops", "Ops that wait for a lock, a mutation or their turn.", static_cast<double>(executor_->parked_now()));
+  for (const auto& [id, v] : executor_->volumes()) {
+    auto of = [&](const char* name, const char* help, double value) {
+      out.push_back({name, help, false, {{"volume", v->info.name()}}, value});
+    };
+    of("kfs_meta_sessions", "Mounts.", static_cast<double>(v->sessions.size()));
+    of("kfs_meta_inodes", "Inodes in use.", static_cast<double>(v->store.counters().inodes()));
+    of("kfs_meta_cache_bytes", "Decoded inodes and names in memory.", static_cast<double>(v->store.cache_bytes()));
+    of("kfs_meta_pending_mutations", "Chunk changes not yet acknowledged.", static_cast<double>(v->mutations.size()));
+    of("kfs_meta_garbage_chunks", "Chunks to be deleted.", static_cast<double>(v->garbage.size()));
+    of("kfs_meta_orphans_queued", "Nameless inodes being freed.", static_cast<double>(v->orphans_queued()));
+  }
+  metrics_->Set(std::move(out));
+}
+
+}  // namespace kfs::meta

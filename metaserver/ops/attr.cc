@@ -1,0 +1,36 @@
+// Getattr, Access, Statfs.
+#include "metaserver/ops/common.h"
+#include "metaserver/ops/handlers.h"
+
+namespace kfs::meta {
+
+Status Handle(OpEnv& env, const pb::GetattrRequest& request, pb::AttrReply* reply) {
+  Result<const rec::Inode*> inode = GetInode(env, request.ino());
+  if (!inode.ok()) return inode.status();
+  FillAttr(**inode, reply->mutable_attr());
+  return {};
+}
+
+Status Handle(OpEnv& env, const pb::AccessRequest& request, pb::Empty*) {
+  if ((request.mask() & ~7u) != 0) return Status(EINVAL, "unknown access mask");
+  Result<const rec::Inode*> inode = GetInode(env, request.ino());
+  if (!inode.ok()) return inode.status();
+  return Permit(env, **inode, request.mask());
+}
+
+Status Handle(OpEnv& env, const pb::StatfsRequest&, pb::StatfsReply* reply) {
+  uint64_t capacity = 0, available = 0;
+  for (const auto& [id, s] : env.volume.servers.all()) {
+    if (!s.up) continue;
+    capacity += s.capacity();
+    available += s.available();
+  }
+  uint32_t replicas = env.volume.info.replicas();
+  reply->set_capacity(capacity / replicas);
+  reply->set_free(available / replicas);
+  reply->set_available(available / replicas);
+  reply->set_files(env.volume.store.counters().inodes());
+  return {};
+}
+
+}  // namespace kfs::meta

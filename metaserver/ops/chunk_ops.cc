@@ -1,0 +1,151 @@
+#include "metaserver/ops/chunk_ops.h"
+
+#include <algorithm>
+
+#include "common/limits.h"
+#include "metaserver/store/keys.h"
+#include "proto/chunk.pb.h"
+
+namespace kfs::meta {
+namespace {
+
+// Up to here a range of indexes is read one by one: cheaper than an iterator, and it needs no commit.
+constexpr uint64_t kPointReads = 8;
+
+rec::Step MakeStep(pb::ChunkStep::Kind kind, uint64_t offset, uint64_t length) {
+  rec::Step step;
+  step.set_kind(kind);
+  step.set_offset(offset);
+  step.set_length(length);
+  return step;
+}
+
+bool GetChunk(Txn& txn, Ino ino, uint32_t index, rec::Chunk* chunk) {
+  std::optional<std::string> value = txn.Get(ChunkKey(ino, index));
+  return value && chunk->ParseFromString(*value);
+}
+
+}  // namespace
+
+std::vector<ChunkRow> ListChunks(Volume&, Txn& txn, const rec::Inode& inode, uint64_t first, uint64_t last, size_t max) {
+  std::vector<ChunkRow> rows;
+  Ino ino(inode.ino());
+  if (inode.chunk_count() == 0 || first > UINT32_MAX) return rows;
+  last = std::min<uint64_t>(last, UINT32_MAX);
+  ChunkRow row;
+  for (uint64_t i = first; i <= last && i - first < kPointReads && rows.size() < max; ++i) {
+    row.index = static_cast<uint32_t>(i);
+    if (GetChunk(txn, ino, row.index, &row.chunk)) rows.push_back(row);
+  }
+  if (last - first < kPointReads || rows.size() >= max || rows.size() == inode.chunk_count()) return rows;
+  std::string end = last == UINT32_MAX ? ChunkPrefix(Ino(ino.v + 1)).str() : ChunkKey(ino, static_cast<uint32_t>(last + 1)).str();
+  Key from = ChunkKey(ino, static_cast<uint32_t>(first + kPointReads));
+  for (const auto& [key, value] : txn.List(ChunkPrefix(ino), from, end, max - rows.size())) {
+    row.index = KeyU32(key, 9);
+    if (row.chunk.ParseFromString(value)) rows.push_back(row);
+  }
+  return rows;
+}
+
+void PutChunk(Txn& txn, Ino ino, const ChunkRow& row) { txn.Put(ChunkKey(ino, row.index), row.chunk.SerializeAsString()); }
+
+Result<ChunkRow> NewChunk(Volume& volume, Txn& txn, rec::Inode* inode, uint32_t index) {
+  std::vector<Candidate> candidates = volume.servers.Candidates();
+  std::vector<ServerId> chosen = Choose(candidates, volume.info.replicas(), volume.random);
+  if (chosen.empty()) {
+    bool any_up = std::any_of(candidates.begin(), candidates.end(), [](const Candidate& c) { return c.up; });
+    if (any_up) return Status(ENOSPC, "all chunkservers are full");
+    return Status(EAGAIN, Code::kTryAgain, "no chunkserver is connected");
+  }
+  ChunkRow row;
+  row.index = index;
+  row.chunk.set_chunk(volume.store.NewChunk().v);
+  row.chunk.set_version(kFirstChunkVersion.v);
+  row.chunk.set_refs(1);
+  for (ServerId s : chosen) row.chunk.add_server(s.v);
+  Ino ino(inode->ino());
+  PutChunk(txn, ino, row);
+  rec::ChunkOwner owner;
+  owner.set_ino(ino.v);
+  owner.set_index(index);
+  txn.Put(OwnerKey(ChunkId(row.chunk.chunk())), owner.SerializeAsString());
+  inode->set_chunk_count(inode->chunk_count() + 1);
+  return row;
+}
+
+void FreeChunk(Volume& volume, Txn& txn, rec::Inode* inode, const ChunkRow& row) {
+  ChunkId chunk(row.chunk.chunk());
+  txn.Delete(ChunkKey(Ino(inode->ino()), row.index));
+  txn.Delete(OwnerKey(chunk));
+  Volume* v = &volume;
+  for (uint64_t server : row.chunk.server()) {
+    txn.Put(GarbageKey(ServerId(server), chunk), "");
+    txn.OnApply([v, server] { v->garbage.Added(ServerId(server)); });
+  }
+  txn.OnApply([v, chunk] { v->mutations.Forget(chunk); });
+  inode->set_chunk_count(inode->chunk_count() - 1);
+  inode->set_allocated(inode->allocated() - row.chunk.allocated());
+  txn.CountBytes(-static_cast<int64_t>(row.chunk.allocated()));
+}
+
+void Mutate(Volume& volume, Txn& txn, Ino ino, ChunkRow* row, const std::vector<rec::Step>& steps, uint64_t to) {
+  rec::Mutation m;
+  m.set_chunk(row->chunk.chunk());
+  m.set_from(row->chunk.version());
+  m.set_to(std::max(to, row->chunk.version() + 1));
+  for (const rec::Step& s : steps) *m.add_step() = s;
+  *m.mutable_server() = row->chunk.server();
+  row->chunk.set_version(m.to());
+  PutChunk(txn, ino, *row);
+  txn.Put(MutationKey(ChunkId(m.chunk()), ChunkVersion(m.to())), m.SerializeAsString());
+  Volume* v = &volume;
+  txn.OnApply([v, m = std::move(m)]() mutable { v->mutations.Add(std::move(m)); });
+}
+
+void ZeroRange(Volume& volume, Txn& txn, const rec::Inode& inode, uint64_t start, uint64_t end) {
+  if (start >= end) return;
+  const uint64_t cs = volume.chunk_size();
+  for (ChunkRow& row : ListChunks(volume, txn, inode, start / cs, (end - 1) / cs)) {
+    uint64_t base = row.index * cs;
+    uint64_t from = std::max(start, base) - base;
+    uint64_t to = std::min(end, base + cs) - base;
+    Mutate(volume, txn, Ino(inode.ino()), &row, {MakeStep(pb::ChunkStep::ZERO, from, to - from)});
+  }
+}
+
+void SetSize(Volume& volume, Txn& txn, rec::Inode* inode, uint64_t size) {
+  const uint64_t cs = volume.chunk_size();
+  if (size > inode->size()) {
+    // What a writer left behind the old end without committing it must not come to light.
+    ZeroRange(volume, txn, *inode, inode->size(), size);
+  } else {
+    for (ChunkRow& row : ListChunks(volume, txn, *inode, size / cs, UINT32_MAX)) {
+      uint64_t base = row.index * cs;
+      if (base >= size) {
+        FreeChunk(volume, txn, inode, row);
+      } else {
+        Mutate(volume, txn, Ino(inode->ino()), &row, {MakeStep(pb::ChunkStep::TRUNCATE, size - base, 0)});
+      }
+    }
+  }
+  inode->set_size(size);
+}
+
+bool FreeStep(Volume& volume, Txn& txn, Ino ino, uint64_t max) {
+  rec::Inode* inode = txn.Edit(ino);
+  if (inode->chunk_count() > 0) {
+    std::vector<ChunkRow> rows = ListChunks(volume, txn, *inode, 0, UINT32_MAX, max);
+    for (const ChunkRow& row : rows) FreeChunk(volume, txn, inode, row);
+    if (inode->chunk_count() > 0 && !rows.empty()) return false;
+  }
+  if (inode->xattr_count() > 0) {
+    std::string end = XattrPrefix(Ino(ino.v + 1)).str();
+    for (const auto& [key, value] : txn.List(XattrPrefix(ino), XattrPrefix(ino), end, SIZE_MAX)) txn.Delete(key);
+  }
+  txn.Delete(OrphanKey(ino));
+  txn.Remove(ino);
+  txn.CountInodes(-1);
+  return true;
+}
+
+}  // namespace kfs::meta

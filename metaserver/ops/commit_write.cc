@@ -1,0 +1,92 @@
+// CommitWrite: the data is on the chunkservers, now it counts.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/limits.h"
+#include "metaserver/ops/chunk_ops.h"
+#include "metaserver/ops/common.h"
+#include "metaserver/ops/handlers.h"
+
+namespace kfs::meta {
+namespace {
+
+Status Stale(const char* why) { return Status(ESTALE, Code::kStaleChunk, why); }
+
+// The chunks that were written, all of them current.
+Result<std::vector<ChunkRow>> CheckWritten(OpEnv& env, const rec::Inode& inode, const pb::CommitWriteRequest& request) {
+  const uint64_t cs = env.volume.chunk_size();
+  const uint64_t first = request.offset() / cs, last = (request.offset() + request.length() - 1) / cs;
+  if (static_cast<uint64_t>(request.written_size()) != last - first + 1) {
+    return Status(EINVAL, Code::kMalformed, "the chunks written do not cover the range");
+  }
+  std::vector<ChunkRow> rows = ListChunks(env.volume, env.txn, inode, first, last);
+  if (rows.size() != static_cast<size_t>(request.written_size())) return Stale("a chunk is gone");
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const pb::CommitWriteRequest::Written& w = request.written(static_cast<int>(i));
+    if (w.index() != first + i) return Status(EINVAL, Code::kMalformed, "the chunks written are out of order");
+    if (w.chunk() != rows[i].chunk.chunk() || w.version() != rows[i].chunk.version()) return Stale("a chunk has changed");
+  }
+  return rows;
+}
+
+void NoteAllocated(OpEnv& env, rec::Inode* inode, ChunkRow* row, uint64_t allocated) {
+  // Answers of parallel writes overtake each other: within one version a chunk only grows.
+  allocated = std::min(allocated, 2 * env.volume.chunk_size());
+  const bool same = row->chunk.allocated_version() == row->chunk.version();
+  uint64_t next = same ? std::max(row->chunk.allocated(), allocated) : allocated;
+  if (next == row->chunk.allocated() && same && row->chunk.written()) return;
+  inode->set_allocated(inode->allocated() - row->chunk.allocated() + next);
+  env.txn.CountBytes(static_cast<int64_t>(next) - static_cast<int64_t>(row->chunk.allocated()));
+  row->chunk.set_allocated(next);
+  row->chunk.set_allocated_version(row->chunk.version());
+  row->chunk.set_written(true);
+  PutChunk(env.txn, Ino(inode->ino()), *row);
+}
+
+Status Commit(OpEnv& env, const pb::CommitWriteRequest& request, pb::CommitWriteReply* reply) {
+  Ino ino(request.ino());
+  const rec::Inode* found = env.txn.Find(ino);
+  if (found == nullptr) return Status(ESTALE, "the file has been removed");
+  if (!S_ISREG(found->mode())) return Status(EINVAL, "not a regular file");
+  if (request.length() == 0 || request.length() > 16 * kIoSizeMax) return Status(EINVAL, "absurd length of a write");
+  if (request.offset() > kFileSizeMax || request.length() > kFileSizeMax - request.offset()) return Status(EFBIG, "file too large");
+  if (request.append_token() != 0) {
+    Volume::Appender* appender = env.volume.FindAppender(ino);
+    if (appender == nullptr || appender->token != request.append_token() || appender->session != env.session.id ||
+        request.offset() != found->size()) {
+      return Stale("the append is no longer valid");
+    }
+  }
+  Result<std::vector<ChunkRow>> rows = CheckWritten(env, *found, request);
+  if (!rows.ok()) return rows.status();
+  rec::Inode* inode = env.txn.Edit(ino);
+  for (size_t i = 0; i < rows->size(); ++i) {
+    NoteAllocated(env, inode, &(*rows)[i], request.written(static_cast<int>(i)).allocated());
+  }
+  const uint64_t end = request.offset() + request.length();
+  // The gap between the old end and this write must read as zeros.
+  if (request.offset() > inode->size()) ZeroRange(env.volume, env.txn, *inode, inode->size(), request.offset());
+  if (end > inode->size()) inode->set_size(end);
+  if (!request.keep_priv() && HasPrivileges(*inode)) DropPrivileges(env, inode);
+  TouchContent(env, inode);
+  reply->set_size(inode->size());
+  reply->set_change(inode->change());
+  return {};
+}
+
+}  // namespace
+
+Status Handle(OpEnv& env, const pb::CommitWriteRequest& request, pb::CommitWriteReply* reply) {
+  Status status = Commit(env, request, reply);
+  if (request.append_token() == 0) return status;
+  // Done or refused: the turn is over. The next in line runs after this op's changes are applied.
+  Ino ino(request.ino());
+  Volume::Appender* appender = env.volume.FindAppender(ino);
+  if (appender != nullptr && appender->token == request.append_token() && appender->session == env.session.id) {
+    env.volume.EndAppend(ino, &env.session, /*clean=*/status.ok());
+  }
+  return status;
+}
+
+}  // namespace kfs::meta

@@ -1,0 +1,79 @@
+// Fallocate: reserve, punch holes, zero ranges.
+#include <fcntl.h>
+#include <linux/falloc.h>
+
+#include <algorithm>
+
+#include "common/limits.h"
+#include "metaserver/ops/chunk_ops.h"
+#include "metaserver/ops/common.h"
+#include "metaserver/ops/handlers.h"
+
+namespace kfs::meta {
+namespace {
+
+// One batch: 64 GiB at the default chunk size. Programs that reserve more do it in pieces.
+constexpr uint64_t kChunksMax = 16384;
+
+Status Allocate(OpEnv& env, rec::Inode* inode, uint64_t offset, uint64_t end) {
+  Volume& volume = env.volume;
+  const uint64_t cs = volume.chunk_size();
+  const uint64_t first = offset / cs, last = (end - 1) / cs;
+  if (last - first >= kChunksMax) return Status(EFBIG, "too much to reserve in one call");
+  uint64_t available = 0;
+  for (const Candidate& c : volume.servers.Candidates()) available += c.up ? c.available : 0;
+  if ((end - offset) > available / volume.info.replicas() && end > inode->allocated() + available) {
+    return Status(ENOSPC, "more than the chunkservers have left");
+  }
+  std::vector<ChunkRow> rows = ListChunks(volume, env.txn, *inode, first, last);
+  size_t next = 0;
+  for (uint64_t i = first; i <= last; ++i) {
+    ChunkRow row;
+    if (next < rows.size() && rows[next].index == i) {
+      row = std::move(rows[next++]);
+    } else {
+      Result<ChunkRow> made = NewChunk(volume, env.txn, inode, static_cast<uint32_t>(i));
+      if (!made.ok()) return made.status();
+      row = std::move(*made);
+    }
+    rec::Step step;
+    step.set_kind(pb::ChunkStep::ALLOCATE);
+    uint64_t base = i * cs;
+    step.set_offset(std::max(offset, base) - base);
+    step.set_length(std::min(end, base + cs) - base - step.offset());
+    Mutate(volume, env.txn, Ino(inode->ino()), &row, {step});
+  }
+  return {};
+}
+
+}  // namespace
+
+Status Handle(OpEnv& env, const pb::FallocateRequest& request, pb::AttrReply* reply) {
+  Result<const rec::Inode*> found = GetInode(env, request.ino());
+  if (!found.ok()) return found.status();
+  if (S_ISDIR((*found)->mode())) return Status(EISDIR, "is a directory");
+  if (!S_ISREG((*found)->mode())) return Status(ENODEV, "not a regular file");
+  const uint32_t mode = request.mode();
+  const bool keep = (mode & FALLOC_FL_KEEP_SIZE) != 0;
+  const bool punch = mode == (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE);
+  const bool zero = (mode & ~uint32_t{FALLOC_FL_KEEP_SIZE}) == FALLOC_FL_ZERO_RANGE;
+  if (mode != 0 && mode != FALLOC_FL_KEEP_SIZE && !punch && !zero) return Status(EOPNOTSUPP, "unknown fallocate mode");
+  if (request.length() == 0) return Status(EINVAL, "length 0");
+  if (request.offset() > kFileSizeMax || request.length() > kFileSizeMax - request.offset()) return Status(EFBIG, "file too large");
+  const uint64_t end = request.offset() + request.length();
+  if ((end - 1) / env.volume.chunk_size() >= UINT32_MAX) return Status(EFBIG, "file too large for the volume's chunk size");
+
+  rec::Inode* inode = env.txn.Edit(Ino(request.ino()));
+  if (!punch && !keep && end > inode->size()) SetSize(env.volume, env.txn, inode, end);
+  if (punch || zero) {
+    ZeroRange(env.volume, env.txn, *inode, request.offset(), std::max(end, request.offset()));
+  } else {
+    KFS_RETURN_IF_ERROR(Allocate(env, inode, request.offset(), end));
+  }
+  if (!IsRoot(env) && HasPrivileges(*inode)) DropPrivileges(env, inode);
+  TouchContent(env, inode);
+  FillAttr(*inode, reply->mutable_attr());
+  return {};
+}
+
+}  // namespace kfs::meta

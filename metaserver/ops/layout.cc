@@ -1,0 +1,183 @@
+// ReadLayout, PrepareWrite, AbortAppend: where a file's bytes are and go.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/limits.h"
+#include "metaserver/executor/executor.h"
+#include "metaserver/ops/chunk_ops.h"
+#include "metaserver/ops/common.h"
+#include "metaserver/ops/handlers.h"
+#include "metaserver/store/keys.h"
+
+namespace kfs::meta {
+namespace {
+
+// One answer stays below kFrameBodyMax; a client asks again from where the answer ended for more.
+constexpr size_t kLayoutChunksMax = 8192;
+
+Result<const rec::Inode*> GetFile(OpEnv& env, uint64_t ino) {
+  Result<const rec::Inode*> inode = GetInode(env, ino);
+  if (!inode.ok()) return inode;
+  if (S_ISDIR((*inode)->mode())) return Status(EISDIR, "is a directory");
+  if (!S_ISREG((*inode)->mode())) return Status(EINVAL, "not a regular file");
+  return inode;
+}
+
+void FillLayout(OpEnv& env, const ChunkRow& row, pb::LayoutReply* reply) {
+  pb::ChunkLayout* c = reply->add_chunk();
+  c->set_index(row.index);
+  c->set_chunk(row.chunk.chunk());
+  c->set_version(row.chunk.version());
+  c->set_written(row.chunk.written());
+  for (uint64_t id : row.chunk.server()) {
+    pb::Server* s = c->add_server();
+    s->set_id(id);
+    if (const Chunkserver* server = env.volume.servers.Find(ServerId(id))) s->set_address(server->address);
+  }
+}
+
+// A chunkserver holds a later version than we know of (ours was lost with the power): ours goes beyond it.
+void RepairAhead(OpEnv& env, Ino ino, uint64_t chunk, uint64_t version) {
+  if (chunk == 0 || version == UINT64_MAX) return;
+  std::optional<std::string> value = env.txn.Get(OwnerKey(ChunkId(chunk)));
+  rec::ChunkOwner owner;
+  if (!value || !owner.ParseFromString(*value) || Ino(owner.ino()) != ino) return;
+  for (ChunkRow& row : ListChunks(env.volume, env.txn, *env.txn.Find(ino), owner.index(), owner.index())) {
+    // A peer may claim anything; a version so far ahead was never ours.
+    if (row.chunk.version() > version || version - row.chunk.version() > (1u << 24)) return;
+    Mutate(env.volume, env.txn, ino, &row, {}, version + 1);
+  }
+}
+
+// True when the op must wait for one of the chunks; it has been parked then.
+Result<bool> WaitForMutations(OpEnv& env, const std::vector<ChunkRow>& rows, bool only_written) {
+  for (const ChunkRow& row : rows) {
+    ChunkId chunk(row.chunk.chunk());
+    if ((only_written && !row.chunk.written()) || !env.volume.mutations.Pending(chunk)) continue;
+    if (!env.volume.mutations.Wait(chunk, env.Park("mutation"))) {
+      env.parked = false;
+      return Status(EAGAIN, Code::kTryAgain, "too many calls wait for chunkservers");
+    }
+    return true;
+  }
+  return false;
+}
+
+// Mutations of this txn count only once it is applied, so an op that makes some is run again at once.
+bool RunAgain(OpEnv& env) {
+  ParkedPtr parked = env.Park("mutation");
+  Executor* executor = &env.executor;
+  env.txn.OnApply([executor, parked] { executor->Rerun(parked); });
+  return true;
+}
+
+bool ClaimsAhead(OpEnv& env, Ino ino, uint64_t chunk, uint64_t version) {
+  if (chunk == 0) return false;
+  RepairAhead(env, ino, chunk, version);
+  return !env.txn.empty();
+}
+
+// The first append after a restart, or after another's was cut short: no late write may reach the last chunk.
+bool MakeAppendSafe(OpEnv& env, const rec::Inode& inode) {
+  Ino ino(inode.ino());
+  if (env.volume.AppendSafe(ino)) return false;
+  Volume* volume = &env.volume;
+  env.txn.OnApply([volume, ino] { volume->SetAppendSafe(ino); });
+  uint64_t index = inode.size() / env.volume.chunk_size();
+  bool mutated = false;
+  for (ChunkRow& row : ListChunks(env.volume, env.txn, inode, index, index)) {
+    Mutate(env.volume, env.txn, ino, &row, {});
+    mutated = true;
+  }
+  return mutated;
+}
+
+}  // namespace
+
+Status Handle(OpEnv& env, const pb::ReadLayoutRequest& request, pb::LayoutReply* reply) {
+  Result<const rec::Inode*> found = GetFile(env, request.ino());
+  if (!found.ok()) return found.status();
+  Ino ino(request.ino());
+  if (ClaimsAhead(env, ino, request.ahead_chunk(), request.ahead_version())) {
+    RunAgain(env);
+    return {};
+  }
+  const rec::Inode* inode = *found;
+  reply->set_size(inode->size());
+  reply->set_change(inode->change());
+  if (request.length() > 0 && inode->chunk_count() > 0) {
+    const uint64_t cs = env.volume.chunk_size();
+    uint64_t last = request.length() - 1 > UINT64_MAX - request.offset() ? UINT64_MAX : request.offset() + request.length() - 1;
+    std::vector<ChunkRow> rows = ListChunks(env.volume, env.txn, *inode, request.offset() / cs, last / cs, kLayoutChunksMax);
+    Result<bool> waits = WaitForMutations(env, rows, /*only_written=*/true);
+    if (!waits.ok()) return waits.status();
+    if (*waits) return {};
+    for (const ChunkRow& row : rows) FillLayout(env, row, reply);
+  }
+  if (request.atime()) Accessed(env, *inode);
+  return {};
+}
+
+Status Handle(OpEnv& env, const pb::PrepareWriteRequest& request, pb::LayoutReply* reply) {
+  Result<const rec::Inode*> found = GetFile(env, request.ino());
+  if (!found.ok()) return found.status();
+  Ino ino(request.ino());
+  Volume& volume = env.volume;
+  const uint64_t cs = volume.chunk_size();
+  const uint64_t offset = request.append() ? (*found)->size() : request.offset();
+  if (request.length() == 0 || request.length() > 16 * kIoSizeMax) return Status(EINVAL, "absurd length of a write");
+  if (offset > kFileSizeMax || request.length() > kFileSizeMax - offset) return Status(EFBIG, "file too large");
+  const uint64_t first = offset / cs, last = (offset + request.length() - 1) / cs;
+  if (last >= UINT32_MAX) return Status(EFBIG, "file too large for the volume's chunk size");
+  if (request.append()) {
+    Volume::Appender* appender = volume.FindAppender(ino);
+    if (appender != nullptr) {
+      if (appender->waiters.size() >= Volume::kAppendWaitersMax) return Status(EAGAIN, Code::kTryAgain, "too many appenders");
+      appender->waiters.push_back(env.Park("append"));
+      return {};
+    }
+  }
+  if (ClaimsAhead(env, ino, request.ahead_chunk(), request.ahead_version()) ||
+      (request.append() && MakeAppendSafe(env, **found))) {
+    RunAgain(env);
+    return {};
+  }
+  std::vector<ChunkRow> rows = ListChunks(volume, env.txn, **found, first, last);
+  Result<bool> waits = WaitForMutations(env, rows, /*only_written=*/false);
+  if (!waits.ok()) return waits.status();
+  if (*waits) return {};
+  if (rows.size() < last - first + 1) {
+    rec::Inode* inode = env.txn.Edit(ino);
+    std::vector<ChunkRow> all;
+    size_t next = 0;
+    for (uint64_t i = first; i <= last; ++i) {
+      if (next < rows.size() && rows[next].index == i) {
+        all.push_back(std::move(rows[next++]));
+        continue;
+      }
+      Result<ChunkRow> made = NewChunk(volume, env.txn, inode, static_cast<uint32_t>(i));
+      if (!made.ok()) return made.status();
+      all.push_back(std::move(*made));
+    }
+    rows = std::move(all);
+  }
+  for (const ChunkRow& row : rows) FillLayout(env, row, reply);
+  const rec::Inode* inode = env.txn.Find(ino);
+  reply->set_size(inode->size());
+  reply->set_change(inode->change());
+  reply->set_offset(offset);
+  if (request.append()) reply->set_append_token(volume.GrantAppend(ino, env.session));
+  return {};
+}
+
+Status Handle(OpEnv& env, const pb::AbortAppendRequest& request, pb::Empty*) {
+  Ino ino(request.ino());
+  Volume::Appender* appender = env.volume.FindAppender(ino);
+  if (appender != nullptr && appender->token == request.append_token() && appender->session == env.session.id) {
+    env.volume.EndAppend(ino, &env.session, /*clean=*/false);
+  }
+  return {};
+}
+
+}  // namespace kfs::meta

@@ -1,0 +1,88 @@
+// GetLock, SetLock, Flush.
+#include "metaserver/executor/executor.h"
+#include "metaserver/ops/common.h"
+#include "metaserver/ops/handlers.h"
+
+namespace kfs::meta {
+namespace {
+
+Result<LockRequest> ToRequest(const pb::LockRange& lock) {
+  if (lock.start() > lock.end() && !lock.flock()) return Status(EINVAL, "a lock's range ends before it starts");
+  if (lock.type() < pb::LockRange::UNLOCK || lock.type() > pb::LockRange::WRITE) return Status(EINVAL, "unknown lock type");
+  return LockRequest{.type = static_cast<LockType>(lock.type()),
+                     .flock = lock.flock(),
+                     .start = lock.start(),
+                     .end = lock.end(),
+                     .pid = lock.pid()};
+}
+
+}  // namespace
+
+Status Handle(OpEnv& env, const pb::GetLockRequest& request, pb::GetLockReply* reply) {
+  Result<LockRequest> lock = ToRequest(request.lock());
+  if (!lock.ok()) return lock.status();
+  if (env.volume.in_grace()) return Status(EAGAIN, Code::kTryAgain, "other clients are still reclaiming their locks");
+  LockOwner owner{env.session.id, request.lock().owner()};
+  *reply->mutable_lock() = request.lock();
+  std::optional<HeldLock> held = env.volume.locks.Test(Ino(request.lock().ino()), owner, *lock);
+  if (!held) {
+    reply->mutable_lock()->set_type(pb::LockRange::UNLOCK);
+    return {};
+  }
+  reply->mutable_lock()->set_type(static_cast<pb::LockRange::Type>(held->type));
+  reply->mutable_lock()->set_start(held->start);
+  reply->mutable_lock()->set_end(held->end);
+  // A pid of another machine means nothing to the asker.
+  reply->mutable_lock()->set_pid(held->owner.session == env.session.id ? held->pid : 0);
+  return {};
+}
+
+Status Handle(OpEnv& env, const pb::SetLockRequest& request, pb::Empty*) {
+  Result<LockRequest> lock = ToRequest(request.lock());
+  if (!lock.ok()) return lock.status();
+  Result<const rec::Inode*> inode = GetInode(env, request.lock().ino());
+  if (!inode.ok()) return inode.status();
+  if (env.volume.in_grace() && lock->type != LockType::kUnlock) {
+    return Status(EAGAIN, Code::kTryAgain, "other clients are still reclaiming their locks");
+  }
+  env.lock = &request.lock();
+  Ino ino(request.lock().ino());
+  LockOwner owner{env.session.id, request.lock().owner()};
+  LockTable& locks = env.volume.locks;
+  switch (locks.Set(ino, owner, *lock)) {
+    case LockTable::Outcome::kGranted: return {};
+    case LockTable::Outcome::kDeadlock: return Status(EDEADLK, "the owners wait for each other");
+    case LockTable::Outcome::kNoLocks: return Status(ENOLCK, "too many locks");
+    case LockTable::Outcome::kWaiting: return Status(EIO, "a lock waits that was not to");
+    case LockTable::Outcome::kConflict: break;
+  }
+  if (request.lock().flock() && !env.call->drained) {
+    // The holder's kernel may have closed the file already and its mount not yet told us.
+    env.executor.DrainFlockHolders(ino, env.volume, env.Park("drain"));
+    return {};
+  }
+  if (!request.wait()) return Status(EAGAIN, "the lock is held");
+  ParkedPtr parked = env.Park("lock");
+  Executor* executor = &env.executor;
+  // The record of what was granted is made when it is: until then there is nothing to be told again.
+  pb::LockRange range = request.lock();
+  auto outcome = locks.Set(ino, owner, *lock, /*wait=*/true,
+                           [executor, parked, range](Status status) { executor->FinishLock(parked, status, range); },
+                           env.call->op_id);
+  if (outcome == LockTable::Outcome::kWaiting) return {};
+  env.parked = false;
+  env.executor.Unpark(parked);
+  if (outcome == LockTable::Outcome::kGranted) return {};
+  if (outcome == LockTable::Outcome::kDeadlock) return Status(EDEADLK, "the owners wait for each other");
+  return Status(ENOLCK, "too many locks");
+}
+
+Status Handle(OpEnv& env, const pb::FlushRequest& request, pb::Empty*) {
+  Volume* volume = &env.volume;
+  LockOwner owner{env.session.id, request.owner()};
+  Ino ino(request.ino());
+  env.txn.OnApply([volume, owner, ino] { volume->locks.ReleaseOwner(ino, owner, /*flock=*/false); });
+  return {};
+}
+
+}  // namespace kfs::meta

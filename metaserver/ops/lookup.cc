@@ -1,0 +1,36 @@
+// Lookup, Readlink.
+#include "common/limits.h"
+#include "metaserver/ops/common.h"
+#include "metaserver/ops/handlers.h"
+
+namespace kfs::meta {
+
+Status Handle(OpEnv& env, const pb::LookupRequest& request, pb::EntryReply* reply) {
+  Result<const rec::Inode*> dir = GetDir(env, request.parent());
+  if (!dir.ok()) return dir.status();
+  KFS_RETURN_IF_ERROR(CheckName(request.name()));
+  KFS_RETURN_IF_ERROR(Permit(env, **dir, kExec));
+  const rec::Inode* inode = nullptr;
+  if (request.name() == ".") {
+    inode = *dir;
+  } else if (request.name() == "..") {
+    inode = env.txn.Find(Ino((*dir)->parent()));
+  } else {
+    Dentry dentry = env.txn.Lookup(Ino(request.parent()), request.name());
+    if (dentry.ino) inode = env.txn.Find(dentry.ino);
+  }
+  if (inode == nullptr) return Status(ENOENT, "no such entry");
+  FillAttr(*inode, reply->mutable_attr());
+  return {};
+}
+
+Status Handle(OpEnv& env, const pb::ReadlinkRequest& request, pb::ReadlinkReply* reply) {
+  Result<const rec::Inode*> inode = GetInode(env, request.ino());
+  if (!inode.ok()) return inode.status();
+  if (!S_ISLNK((*inode)->mode())) return Status(EINVAL, "not a symbolic link");
+  reply->set_target((*inode)->target());
+  Accessed(env, **inode);
+  return {};
+}
+
+}  // namespace kfs::meta

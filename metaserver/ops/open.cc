@@ -1,0 +1,73 @@
+// Open, Release.
+#include <fcntl.h>
+
+#include "metaserver/ops/chunk_ops.h"
+#include "metaserver/ops/handlers.h"
+#include "metaserver/ops/open_check.h"
+
+namespace kfs::meta {
+namespace {
+
+constexpr uint32_t kOpenForExec = 040;  // the kernel's __FMODE_EXEC: execve needs X, not R
+
+}  // namespace
+
+Status CheckOpen(OpEnv& env, const rec::Inode& inode, uint32_t flags) {
+  const uint32_t access = flags & O_ACCMODE;
+  const bool truncate = (flags & O_TRUNC) != 0;
+  uint32_t mask = access == O_RDONLY ? kRead : access == O_WRONLY ? kWrite : kRead | kWrite;
+  if (S_ISLNK(inode.mode())) return Status(ELOOP, "is a symbolic link");
+  if (S_ISDIR(inode.mode())) {
+    if (access != O_RDONLY || truncate) return Status(EISDIR, "is a directory");
+  } else if ((flags & O_DIRECTORY) != 0) {
+    return Status(ENOTDIR, "not a directory");
+  }
+  if ((flags & kOpenForExec) != 0 && access == O_RDONLY) mask = kExec;
+  if (truncate) mask |= kWrite;
+  KFS_RETURN_IF_ERROR(Permit(env, inode, mask));
+  if ((flags & O_NOATIME) != 0 && !IsOwner(env, inode)) return Status(EPERM, "O_NOATIME on another's file");
+  return {};
+}
+
+void ApplyOpen(OpEnv& env, Ino ino, uint32_t flags) {
+  if ((flags & O_TRUNC) == 0 || !S_ISREG(env.txn.Find(ino)->mode())) return;
+  rec::Inode* inode = env.txn.Edit(ino);
+  SetSize(env.volume, env.txn, inode, 0);
+  if (!IsRoot(env) && HasPrivileges(*inode)) DropPrivileges(env, inode);
+  TouchContent(env, inode);
+}
+
+Status Handle(OpEnv& env, const pb::OpenRequest& request, pb::AttrReply* reply) {
+  Result<const rec::Inode*> inode = GetInode(env, request.ino());
+  if (!inode.ok()) return inode.status();
+  KFS_RETURN_IF_ERROR(CheckOpen(env, **inode, request.flags()));
+  Ino ino(request.ino());
+  // A nameless inode is somebody's open file; after its last close it is only waiting to be collected.
+  if ((*inode)->nlink() == 0 && !env.volume.IsOpen(ino) && !env.volume.in_grace()) {
+    return Status(ESTALE, "the inode has been removed");
+  }
+  ApplyOpen(env, ino, request.flags());
+  env.opened = ino;
+  Volume* volume = &env.volume;
+  Session* session = &env.session;
+  env.txn.OnApply([volume, session, ino] { volume->AddOpen(*session, ino); });
+  FillAttr(*env.txn.Find(ino), reply->mutable_attr());
+  return {};
+}
+
+Status Handle(OpEnv& env, const pb::ReleaseRequest& request, pb::Empty*) {
+  Ino ino(request.ino());
+  Volume* volume = &env.volume;
+  Session* session = &env.session;
+  bool unlock = request.unlock_flock();
+  uint64_t owner = request.flock_owner();
+  // A client counts a release from its sending on: what was pending when it reclaimed is not in what it reclaimed.
+  const bool counted = request.ctx().op_id() > session->reclaimed_up_to;
+  env.txn.OnApply([volume, session, ino, unlock, owner, counted] {
+    if (unlock) volume->locks.ReleaseOwner(ino, {session->id, owner}, /*flock=*/true);
+    if (counted) volume->DropOpen(*session, ino);
+  });
+  return {};
+}
+
+}  // namespace kfs::meta

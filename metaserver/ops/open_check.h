@@ -1,0 +1,13 @@
+// What Open and Create on an existing file share.
+#pragma once
+
+#include "metaserver/ops/common.h"
+
+namespace kfs::meta {
+
+// May the caller open the inode with these flags of open(2)?
+Status CheckOpen(OpEnv& env, const rec::Inode& inode, uint32_t flags);
+// O_TRUNC.
+void ApplyOpen(OpEnv& env, Ino ino, uint32_t flags);
+
+}  // namespace kfs::meta

@@ -1,0 +1,173 @@
+// Getxattr, Setxattr, Listxattr, Removexattr. ACLs live in the inode, all others in records of their own.
+#include "common/limits.h"
+#include "metaserver/ops/common.h"
+#include "metaserver/ops/handlers.h"
+#include "metaserver/store/keys.h"
+
+namespace kfs::meta {
+namespace {
+
+constexpr std::string_view kAclAccess = "system.posix_acl_access";
+constexpr std::string_view kAclDefault = "system.posix_acl_default";
+constexpr std::string_view kCapability = "security.capability";
+constexpr uint32_t kCreate = 1, kReplace = 2;
+
+bool IsAcl(std::string_view name) { return name == kAclAccess || name == kAclDefault; }
+
+// Which names there are, and who may touch them (xattr_permission in the kernel).
+Status PermitXattr(OpEnv& env, const rec::Inode& inode, std::string_view name, bool write) {
+  if (name.empty()) return Status(EINVAL, "empty attribute name");
+  if (name.size() > kXattrNameMax) return Status(ERANGE, "attribute name longer than 255 bytes");
+  if (name.find('\0') != std::string_view::npos) return Status(EINVAL, "attribute name with NUL");
+  if (IsAcl(name)) {
+    if (S_ISLNK(inode.mode())) return Status(EOPNOTSUPP, "symbolic links have no ACL");
+    if (write && !IsOwner(env, inode)) return Status(EPERM, "not the owner");
+    return {};
+  }
+  if (name.starts_with("user.") && name.size() > 5) {
+    if (!S_ISREG(inode.mode()) && !S_ISDIR(inode.mode())) {
+      return write ? Status(EPERM, "user attributes belong to files and directories") : Status(ENODATA, "no such attribute");
+    }
+    if (write && S_ISDIR(inode.mode()) && (inode.mode() & S_ISVTX) != 0 && !IsOwner(env, inode)) {
+      return Status(EPERM, "the directory is sticky and another's");
+    }
+    return Permit(env, inode, write ? kWrite : kRead);
+  }
+  if (name.starts_with("trusted.") && name.size() > 8) {
+    if (IsRoot(env)) return {};
+    return write ? Status(EPERM, "trusted attributes are root's") : Status(ENODATA, "no such attribute");
+  }
+  if (name.starts_with("security.") && name.size() > 9) {
+    return write && !IsRoot(env) ? Status(EPERM, "security attributes are root's") : Status();
+  }
+  return Status(EOPNOTSUPP, "unknown attribute namespace");
+}
+
+Status SetAcl(OpEnv& env, rec::Inode* inode, std::string_view name, std::string_view value) {
+  Acl acl;
+  if (!value.empty()) {
+    Result<Acl> parsed = ParseAclXattr(value);
+    if (!parsed.ok()) return parsed.status();
+    acl = std::move(*parsed);
+  }
+  if (name == kAclDefault) {
+    if (!S_ISDIR(inode->mode())) return acl.empty() ? Status() : Status(EACCES, "only directories have a default ACL");
+    inode->set_acl_default(acl.empty() ? "" : FormatAclXattr(acl));
+    return {};
+  }
+  if (acl.empty()) {
+    inode->clear_acl_access();
+    return {};
+  }
+  uint32_t mode = AclToMode(acl, inode->mode());
+  if ((mode & S_ISGID) != 0 && !IsRoot(env)) {
+    Result<bool> member = GroupMember(env, inode->gid());
+    if (!member.ok()) return member.status();
+    if (!*member) mode &= ~uint32_t{S_ISGID};
+  }
+  inode->set_mode(mode);
+  // A list that says no more than the mode is the mode.
+  inode->set_acl_access(EquivalentMode(acl) ? "" : FormatAclXattr(acl));
+  return {};
+}
+
+const std::string& AclOf(const rec::Inode& inode, std::string_view name) {
+  return name == kAclAccess ? inode.acl_access() : inode.acl_default();
+}
+
+Status CheckFlags(uint32_t flags, bool exists) {
+  if ((flags & ~(kCreate | kReplace)) != 0) return Status(EINVAL, "unknown flags");
+  if ((flags & kCreate) != 0 && exists) return Status(EEXIST, "the attribute exists");
+  if ((flags & kReplace) != 0 && !exists) return Status(ENODATA, "no such attribute");
+  return {};
+}
+
+}  // namespace
+
+Status Handle(OpEnv& env, const pb::GetxattrRequest& request, pb::GetxattrReply* reply) {
+  Result<const rec::Inode*> inode = GetInode(env, request.ino());
+  if (!inode.ok()) return inode.status();
+  KFS_RETURN_IF_ERROR(PermitXattr(env, **inode, request.name(), /*write=*/false));
+  if (IsAcl(request.name())) {
+    const std::string& acl = AclOf(**inode, request.name());
+    if (acl.empty()) return Status(ENODATA, "no such attribute");
+    reply->set_value(acl);
+    return {};
+  }
+  if ((*inode)->xattr_count() == 0) return Status(ENODATA, "no such attribute");
+  std::optional<std::string> value = env.txn.Get(XattrKey(Ino(request.ino()), request.name()));
+  if (!value) return Status(ENODATA, "no such attribute");
+  reply->set_value(std::move(*value));
+  return {};
+}
+
+Status Handle(OpEnv& env, const pb::SetxattrRequest& request, pb::Empty*) {
+  Result<const rec::Inode*> found = GetInode(env, request.ino());
+  if (!found.ok()) return found.status();
+  const std::string& name = request.name();
+  KFS_RETURN_IF_ERROR(PermitXattr(env, **found, name, /*write=*/true));
+  if (request.value().size() > kXattrSizeMax) return Status(E2BIG, "value larger than 64 KiB");
+  Ino ino(request.ino());
+  if (IsAcl(name)) {
+    KFS_RETURN_IF_ERROR(CheckFlags(request.flags(), !AclOf(**found, name).empty()));
+    rec::Inode* inode = env.txn.Edit(ino);
+    KFS_RETURN_IF_ERROR(SetAcl(env, inode, name, request.value()));
+    Touch(env, inode);
+    return {};
+  }
+  Key key = XattrKey(ino, name);
+  const bool exists = (*found)->xattr_count() > 0 && env.txn.Get(key).has_value();
+  KFS_RETURN_IF_ERROR(CheckFlags(request.flags(), exists));
+  rec::Inode* inode = env.txn.Edit(ino);
+  if (!exists) {
+    if (inode->xattr_name_bytes() + name.size() + 1 > kXattrListMax) return Status(ENOSPC, "too many attributes");
+    inode->set_xattr_count(inode->xattr_count() + 1);
+    inode->set_xattr_name_bytes(inode->xattr_name_bytes() + static_cast<uint32_t>(name.size() + 1));
+  }
+  if (name == kCapability) inode->set_has_caps(true);
+  env.txn.Put(key, request.value());
+  Touch(env, inode);
+  return {};
+}
+
+Status Handle(OpEnv& env, const pb::ListxattrRequest& request, pb::ListxattrReply* reply) {
+  Result<const rec::Inode*> found = GetInode(env, request.ino());
+  if (!found.ok()) return found.status();
+  if (!(*found)->acl_access().empty()) reply->add_name(std::string(kAclAccess));
+  if (!(*found)->acl_default().empty()) reply->add_name(std::string(kAclDefault));
+  if ((*found)->xattr_count() == 0) return {};
+  Ino ino(request.ino());
+  const bool root = IsRoot(env);
+  env.volume.store.Scan(XattrPrefix(ino), "", [&](std::string_view key, std::string_view) {
+    std::string_view name = key.substr(9);
+    if (root || !name.starts_with("trusted.")) reply->add_name(std::string(name));
+    return true;
+  });
+  return {};
+}
+
+Status Handle(OpEnv& env, const pb::RemovexattrRequest& request, pb::Empty*) {
+  Result<const rec::Inode*> found = GetInode(env, request.ino());
+  if (!found.ok()) return found.status();
+  const std::string& name = request.name();
+  KFS_RETURN_IF_ERROR(PermitXattr(env, **found, name, /*write=*/true));
+  Ino ino(request.ino());
+  if (IsAcl(name)) {
+    if (AclOf(**found, name).empty()) return Status(ENODATA, "no such attribute");
+    rec::Inode* inode = env.txn.Edit(ino);
+    KFS_RETURN_IF_ERROR(SetAcl(env, inode, name, ""));
+    Touch(env, inode);
+    return {};
+  }
+  Key key = XattrKey(ino, name);
+  if ((*found)->xattr_count() == 0 || !env.txn.Get(key)) return Status(ENODATA, "no such attribute");
+  rec::Inode* inode = env.txn.Edit(ino);
+  inode->set_xattr_count(inode->xattr_count() - 1);
+  inode->set_xattr_name_bytes(inode->xattr_name_bytes() - static_cast<uint32_t>(name.size() + 1));
+  if (name == kCapability) inode->set_has_caps(false);
+  env.txn.Delete(key);
+  Touch(env, inode);
+  return {};
+}
+
+}  // namespace kfs::meta

@@ -1,0 +1,229 @@
+#include "metaserver/store/db.h"
+
+#include <fmt/format.h>
+#include <rocksdb/cache.h>
+#include <rocksdb/db.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/table.h>
+#include <rocksdb/write_batch.h>
+#include <rocksdb/write_buffer_manager.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <unordered_map>
+
+#include "common/log.h"
+#include "metaserver/store/keys.h"
+#include "metaserver/store/records.pb.h"
+
+namespace kfs::meta {
+namespace {
+
+rocksdb::Slice Slice(std::string_view s) { return {s.data(), s.size()}; }
+std::string_view View(const rocksdb::Slice& s) { return {s.data(), s.size()}; }
+
+struct Hash {
+  using is_transparent = void;
+  size_t operator()(std::string_view s) const { return std::hash<std::string_view>()(s); }
+};
+struct Equal {
+  using is_transparent = void;
+  bool operator()(std::string_view a, std::string_view b) const { return a == b; }
+};
+
+Status Words(const std::string& path, const rocksdb::Status& s) {
+  if (s.IsCorruption()) {
+    return Status(EIO, Code::kCorrupt,
+                  fmt::format("the metadata in {} is damaged: {}. Nothing was changed. Check the disk, then restore the "
+                              "directory from a copy; do not delete its log files, they hold acknowledged changes",
+                              path, s.ToString()));
+  }
+  if (s.IsIOError() && s.ToString().find("lock") != std::string::npos) {
+    return Status(EBUSY, fmt::format("{} is in use by another kfs-metaserver; stop that one first ({})", path, s.ToString()));
+  }
+  return Status(EIO, fmt::format("cannot open the metadata in {}: {}", path, s.ToString()));
+}
+
+}  // namespace
+
+struct DbMemory::Impl {
+  std::shared_ptr<rocksdb::Cache> cache;
+  std::shared_ptr<rocksdb::WriteBufferManager> buffers;
+};
+
+DbMemory::DbMemory(size_t bytes) : impl_(std::make_unique<Impl>()) {
+  impl_->cache = rocksdb::NewLRUCache(bytes);
+  // Memtables are charged to the cache, so that the sum stays within `bytes`.
+  impl_->buffers = std::make_shared<rocksdb::WriteBufferManager>(bytes / 4, impl_->cache);
+}
+DbMemory::~DbMemory() = default;
+size_t DbMemory::used() const { return impl_->cache->GetUsage(); }
+
+struct Db::Impl {
+  std::unique_ptr<rocksdb::DB> db;
+  rocksdb::WriteBatch batch;
+  // Uncommitted values by key; nullopt: deleted.
+  std::unordered_map<std::string, std::optional<std::string>, Hash, Equal> overlay;
+  rocksdb::Status read_error;
+};
+
+Db::Db(std::unique_ptr<Impl> impl, std::string path) : impl_(std::move(impl)), path_(std::move(path)) {}
+
+Db::~Db() {
+  if (dirty_) Commit();
+  if (impl_->db != nullptr) {
+    (void)impl_->db->SyncWAL().ok();
+    (void)impl_->db->Close().ok();
+  }
+}
+
+Result<std::unique_ptr<Db>> Db::Open(const std::string& path, const std::string& kind, DbMemory& memory) {
+  rocksdb::Options o;
+  o.create_if_missing = true;
+  // A damaged record with intact ones behind it refuses to open; only a torn last record, which was never acknowledged,
+  // is passed over. (RocksDB's default would drop everything behind the damage without a word.)
+  o.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
+  o.paranoid_checks = true;
+  o.write_buffer_manager = memory.impl_->buffers;
+  o.write_buffer_size = 32u << 20;
+  o.max_total_wal_size = 128u << 20;
+  o.max_open_files = 128;
+  o.max_background_jobs = 2;
+  o.compression = rocksdb::kLZ4Compression;
+  o.keep_log_file_num = 4;
+  o.max_log_file_size = 4u << 20;
+  o.stats_dump_period_sec = 0;
+  o.stats_persist_period_sec = 0;
+  rocksdb::BlockBasedTableOptions t;
+  t.block_cache = memory.impl_->cache;
+  t.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  t.cache_index_and_filter_blocks = true;
+  t.pin_l0_filter_and_index_blocks_in_cache = true;
+  t.format_version = 5;
+  o.table_factory.reset(rocksdb::NewBlockBasedTableFactory(t));
+  auto impl = std::make_unique<Impl>();
+  rocksdb::DB* raw = nullptr;
+  rocksdb::Status s = rocksdb::DB::Open(o, path, &raw);
+  if (!s.ok()) return Words(path, s);
+  impl->db.reset(raw);
+  std::unique_ptr<Db> db(new Db(std::move(impl), path));
+  if (Status f = db->CheckFormat(kind); !f.ok()) return f;
+  return db;
+}
+
+Status Db::CheckFormat(const std::string& kind) {
+  rec::Format format;
+  std::optional<std::string> stored = Get(FormatKey());
+  KFS_RETURN_IF_ERROR(TakeReadError());
+  if (!stored) {
+    format.set_kind(kind);
+    format.set_version(kFormatVersion);
+    Put(FormatKey(), format.SerializeAsString());
+    Commit();
+    return Sync();
+  }
+  if (!format.ParseFromString(*stored)) {
+    return Status(EIO, Code::kCorrupt, fmt::format("{} does not hold metadata of KFS", path_));
+  }
+  if (format.kind() != kind) {
+    return Status(EINVAL, fmt::format("{} holds a {} database where a {} database was expected", path_, format.kind(), kind));
+  }
+  if (format.version() > kFormatVersion || format.incompat() != 0 || format.ro_compat() != 0) {
+    return Status(EINVAL, fmt::format("{} was written by a newer kfs-metaserver (format {}, features incompat={:#x} "
+                                      "ro_compat={:#x}; this one knows format {} and none of them): use the newer program",
+                                      path_, format.version(), format.incompat(), format.ro_compat(), kFormatVersion));
+  }
+  return {};
+}
+
+Status Db::Destroy(const std::string& path) {
+  rocksdb::Status s = rocksdb::DestroyDB(path, rocksdb::Options());
+  return s.ok() ? Status() : Status(EIO, fmt::format("cannot remove {}: {}", path, s.ToString()));
+}
+
+std::optional<std::string> Db::Get(std::string_view key) {
+  if (!impl_->overlay.empty()) {
+    auto it = impl_->overlay.find(key);
+    if (it != impl_->overlay.end()) return it->second;
+  }
+  std::string value;
+  rocksdb::Status s = impl_->db->Get(rocksdb::ReadOptions(), Slice(key), &value);
+  if (s.ok()) return value;
+  if (!s.IsNotFound()) {
+    KFS_LOG(error, "store.read_failed db={} error=\"{}\"", path_, s.ToString());
+    impl_->read_error = s;
+  }
+  return std::nullopt;
+}
+
+void Db::Put(std::string_view key, std::string_view value) {
+  impl_->overlay.insert_or_assign(std::string(key), std::string(value));
+  dirty_ = true;
+}
+
+void Db::Delete(std::string_view key) {
+  impl_->overlay.insert_or_assign(std::string(key), std::nullopt);
+  dirty_ = true;
+}
+
+void Db::PutBlind(std::string_view key, std::string_view value) {
+  if (!impl_->batch.Put(Slice(key), Slice(value)).ok()) std::abort();
+  dirty_ = true;
+}
+
+void Db::DeleteBlind(std::string_view key) {
+  if (!impl_->batch.Delete(Slice(key)).ok()) std::abort();
+  dirty_ = true;
+}
+
+void Db::Scan(std::string_view prefix, std::string_view from,
+              const std::function<bool(std::string_view, std::string_view)>& fn) {
+  Commit();
+  rocksdb::ReadOptions options;
+  std::string end(prefix);
+  while (!end.empty() && static_cast<unsigned char>(end.back()) == 0xff) end.pop_back();
+  if (!end.empty()) end.back() = static_cast<char>(static_cast<unsigned char>(end.back()) + 1);
+  rocksdb::Slice bound(end);
+  if (!end.empty()) options.iterate_upper_bound = &bound;
+  std::unique_ptr<rocksdb::Iterator> it(impl_->db->NewIterator(options));
+  for (it->Seek(Slice(from.empty() ? prefix : from)); it->Valid(); it->Next()) {
+    if (!fn(View(it->key()), View(it->value()))) break;
+  }
+  if (!it->status().ok()) {
+    KFS_LOG(error, "store.read_failed db={} error=\"{}\"", path_, it->status().ToString());
+    impl_->read_error = it->status();
+  }
+}
+
+size_t Db::batch_bytes() const { return impl_->batch.GetDataSize() + impl_->overlay.size() * 128; }
+
+void Db::Commit() {
+  if (!dirty_) return;
+  for (const auto& [key, value] : impl_->overlay) {
+    rocksdb::Status s = value ? impl_->batch.Put(Slice(key), Slice(*value)) : impl_->batch.Delete(Slice(key));
+    if (!s.ok()) std::abort();
+  }
+  rocksdb::Status s = impl_->db->Write(rocksdb::WriteOptions(), &impl_->batch);
+  if (!s.ok()) {
+    KFS_LOG(critical, "store.write_failed db={} error=\"{}\": stopping, nothing acknowledged is lost", path_, s.ToString());
+    spdlog::shutdown();
+    std::_Exit(1);
+  }
+  impl_->batch.Clear();
+  impl_->overlay.clear();
+  dirty_ = false;
+}
+
+Status Db::Sync() {
+  rocksdb::Status s = impl_->db->SyncWAL();
+  return s.ok() ? Status() : Status(EIO, fmt::format("syncing {} failed: {}", path_, s.ToString()));
+}
+
+Status Db::TakeReadError() {
+  if (impl_->read_error.ok()) return {};
+  Status status(EIO, fmt::format("reading the metadata failed: {}", impl_->read_error.ToString()));
+  impl_->read_error = rocksdb::Status::OK();
+  return status;
+}
+
+}  // namespace kfs::meta

@@ -1,0 +1,75 @@
+// One RocksDB database and the batch of the current tick. Reads see the batch; Commit writes it to the log (not synced)
+// in one piece. Loop's thread only, but for Sync(), which the WAL sync thread calls.
+//
+// A read that fails is remembered in read_error() and looks like an absent record: whoever runs an op checks it before
+// anything is committed. A write that fails ends the process: what was acknowledged could no longer be kept (P4).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "common/status.h"
+
+namespace kfs::meta {
+
+// Memory that all databases of a process share: block cache and memtables.
+class DbMemory {
+ public:
+  explicit DbMemory(size_t bytes);
+  ~DbMemory();
+  size_t used() const;
+
+ private:
+  friend class Db;
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+constexpr uint32_t kFormatVersion = 1;
+
+class Db {
+ public:
+  // Opens or creates. Checks kind, format version and feature bits; errors say what to do.
+  static Result<std::unique_ptr<Db>> Open(const std::string& path, const std::string& kind, DbMemory& memory);
+  ~Db();
+  // Removes a closed database.
+  static Status Destroy(const std::string& path);
+
+  std::optional<std::string> Get(std::string_view key);
+  void Put(std::string_view key, std::string_view value);
+  void Delete(std::string_view key);
+  // The same for keys that nobody reads before the commit: not indexed, so cheaper.
+  void PutBlind(std::string_view key, std::string_view value);
+  void DeleteBlind(std::string_view key);
+
+  // Commits, then calls fn(key, value) for keys that begin with `prefix`, from `from` on (or the prefix's begin), in
+  // order, until it says false.
+  void Scan(std::string_view prefix, std::string_view from,
+            const std::function<bool(std::string_view key, std::string_view value)>& fn);
+
+  bool dirty() const { return dirty_; }
+  size_t batch_bytes() const;
+  void Commit();
+  // Any thread: what was committed before the call survives loss of power after it.
+  Status Sync();
+
+  // Tells a failed read since the last call, and forgets it.
+  Status TakeReadError();
+
+  const std::string& path() const { return path_; }
+
+ private:
+  struct Impl;
+  Db(std::unique_ptr<Impl> impl, std::string path);
+  Status CheckFormat(const std::string& kind);
+
+  std::unique_ptr<Impl> impl_;
+  std::string path_;
+  bool dirty_ = false;
+};
+
+}  // namespace kfs::meta

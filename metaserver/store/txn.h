@@ -1,0 +1,76 @@
+// One operation's changes to a volume: copies of what it edits, over the store. Apply() makes them part of the tick's
+// batch; dropped, they never were. Reused from op to op. Loop's thread only.
+//
+// Ops touch a handful of records, so lists are searched from end to end.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "metaserver/store/volume_store.h"
+
+namespace kfs::meta {
+
+class Txn {
+ public:
+  explicit Txn(VolumeStore& store) : store_(store) {}
+
+  // The inode as this op sees it; null when there is none. Holds until Apply or Clear; an Edit of it makes another.
+  const rec::Inode* Find(Ino ino);
+  // A copy to change. REQUIRES: Find(ino) != null
+  rec::Inode* Edit(Ino ino);
+  rec::Inode* Create(Ino ino);
+  void Remove(Ino ino);
+
+  Dentry Lookup(Ino parent, std::string_view name);
+  void PutDentry(Ino parent, std::string_view name, const Dentry& dentry);
+  void DeleteDentry(Ino parent, std::string_view name, uint64_t cookie);
+
+  // Other records by key.
+  std::optional<std::string> Get(std::string_view key);
+  void Put(std::string_view key, std::string value);
+  void Delete(std::string_view key);
+  // Records with keys in [from, to), in order, as this op sees them; at most `max`.
+  std::vector<std::pair<std::string, std::string>> List(std::string_view prefix, std::string_view from, std::string_view to,
+                                                        size_t max);
+
+  // Counters and memory effects, in order, once the changes are applied.
+  void OnApply(std::function<void()> fn) { on_apply_.push_back(std::move(fn)); }
+  void CountInodes(int64_t delta) { inodes_delta_ += delta; }
+  void CountBytes(int64_t delta) { bytes_delta_ += delta; }
+
+  bool empty() const { return !changed_; }
+  void Apply();
+  void Clear();
+  VolumeStore& store() { return store_; }
+
+ private:
+  struct InodeEdit {
+    Ino ino;
+    InodePtr seen;                      // as Find gave it
+    std::shared_ptr<rec::Inode> edited;  // null: not changed, or removed
+    bool removed = false;
+  };
+  struct NameEdit {
+    Ino parent;
+    std::string name;
+    Dentry dentry;         // ino 0: deleted
+    uint64_t cookie = 0;   // of what was deleted
+  };
+  InodeEdit* FindEdit(Ino ino);
+
+  VolumeStore& store_;
+  std::vector<InodeEdit> inodes_;
+  std::vector<NameEdit> names_;
+  std::map<std::string, std::optional<std::string>, std::less<>> records_;
+  std::vector<std::function<void()>> on_apply_;
+  int64_t inodes_delta_ = 0, bytes_delta_ = 0;
+  bool changed_ = false;
+};
+
+}  // namespace kfs::meta

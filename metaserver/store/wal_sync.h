@@ -1,0 +1,30 @@
+// Brings committed changes to stable storage: every database within a second of a change, and at once when somebody
+// waits for it. Waiters that come together share one sync; one that comes while a sync runs waits for the next.
+// A thread of its own does the syncing; a failed sync ends the process (P4). The methods are for the loop's thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "metaserver/store/db.h"
+
+namespace kfs::meta {
+
+class WalSync {
+ public:
+  // `post` runs a function on the loop's thread.
+  explicit WalSync(std::function<void(std::function<void()>)> post);
+  ~WalSync();  // syncs what is dirty; waiters are not told
+
+  void Changed(Db* db);
+  // `done` is posted once everything committed before this call survives loss of power.
+  void SyncNow(Db* db, std::function<void()> done);
+  // Returns when the database is no longer being synced, and forgets it.
+  void Remove(Db* db);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace kfs::meta
