@@ -15,6 +15,8 @@ class OpIds {
   void Answered(uint64_t id);
   // Largest id such that it and all before it are answered.
   uint64_t acked() const { return acked_; }
+  // The last id handed out, 0 before the first.
+  uint64_t last() const { return next_ - 1; }
   uint64_t unanswered() const { return unanswered_; }
 
  private:

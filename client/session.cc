@@ -67,6 +67,7 @@ void Session::OnOpened(const std::shared_ptr<Attaching>& a, const Answer& answer
   }
   if (fresh || reply.incarnation() == incarnation_) return Ready(a);
   a->reclaims = held_.Reclaims(kInventoryBatch);
+  for (pb::ReclaimRequest& r : a->reclaims) r.set_op_ids(ids_.last());
   KFS_LOG(info, "session.reclaim session={} incarnation={} locks={} messages={}", session_, a->incarnation,
           held_.lock_count(), a->reclaims.size());
   Reclaim(a);
