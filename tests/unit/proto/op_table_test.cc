@@ -1,0 +1,76 @@
+#include "proto/op_table.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <iterator>
+#include <regex>
+#include <set>
+#include <string>
+
+namespace kfs {
+namespace {
+
+constexpr uint16_t kNumbers[] = {
+#define KFS_OP(number, name, reply, mutates, senders) number,
+    KFS_OPS(KFS_OP)
+#undef KFS_OP
+};
+
+TEST(OpTable, FindsEveryOpByItsNumberAndNothingElse) {
+  const std::set<uint16_t> known(std::begin(kNumbers), std::end(kNumbers));
+  EXPECT_EQ(known.size(), std::size(kNumbers)) << "a number is used twice";
+  for (uint32_t number = 0; number <= UINT16_MAX; ++number) {
+    const OpInfo* info = FindOp(static_cast<uint16_t>(number));
+    ASSERT_EQ(info != nullptr, known.contains(static_cast<uint16_t>(number))) << number;
+    if (info != nullptr) {
+      EXPECT_EQ(static_cast<uint32_t>(info->op), number);
+    }
+  }
+  EXPECT_EQ(OpName(Op::kMkdir), "Mkdir");
+  EXPECT_EQ(OpName(static_cast<Op>(9999)), "?");
+}
+
+// Only requests with a Context can carry the id under which they happen once.
+TEST(OpTable, OpsThatMutateHaveAContext) {
+#define KFS_OP(number, name, reply, mutates, senders)                                   \
+  if (mutates) {                                                                        \
+    const auto* field = pb::name##Request::descriptor()->FindFieldByName("ctx");        \
+    ASSERT_NE(field, nullptr) << #name;                                                 \
+    EXPECT_EQ(field->message_type()->full_name(), "kfs.pb.Context") << #name;           \
+  }
+  KFS_OPS(KFS_OP)
+#undef KFS_OP
+}
+
+std::string Senders(uint32_t senders) {
+  switch (senders) {
+    case kAnyRole: return "any";
+    case kFromClient: return "client";
+    case kFromChunkserver: return "chunkserver";
+    case kFromMetaserver: return "metaserver";
+    case kFromAdmin: return "administration";
+    default: return "?";
+  }
+}
+
+TEST(ProtocolDocument, HasEveryOpWithItsNumberAndNoOther) {
+  std::ifstream file(KFS_PROTOCOL_MD);
+  ASSERT_TRUE(file.is_open()) << KFS_PROTOCOL_MD;
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  size_t rows = 0;
+  const std::regex row(R"(\n\| (\d+) \| (\w+) \| (\w+) \| (yes)? ?\| )");
+  // Only the last section: other tables have numbers too.
+  const std::string ops = text.substr(text.find("\n## Operations"));
+  for (std::sregex_iterator it(ops.begin(), ops.end(), row), end; it != end; ++it, ++rows) {
+    const OpInfo* info = FindOp(static_cast<uint16_t>(std::stoi((*it)[1])));
+    ASSERT_NE(info, nullptr) << (*it)[0];
+    EXPECT_EQ(info->name, (*it)[2].str());
+    EXPECT_EQ(Senders(info->senders), (*it)[3].str()) << info->name;
+    EXPECT_EQ(info->mutates, (*it)[4].matched) << info->name;
+  }
+  EXPECT_EQ(rows, std::size(kNumbers)) << "an op is missing in docs/protocol.md, or there twice";
+}
+
+}  // namespace
+}  // namespace kfs
