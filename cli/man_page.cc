@@ -80,7 +80,8 @@ void Commands(const CLI::App& app, const std::string& prefix, std::string* out) 
       Commands(*command, name, out);
       continue;
     }
-    *out += fmt::format(".SS {}{}\n{}\n", Escape(name), " " + Escape(Positionals(*command)),
+    std::string arguments = Positionals(*command);
+    *out += fmt::format(".SS {}{}{}\n{}\n", Escape(name), arguments.empty() ? "" : " ", Escape(arguments),
                         Escape(command->get_description()));
     if (command->get_name() == "mount") {
       *out += "See\n.BR kfs\\-mount (8).\n";

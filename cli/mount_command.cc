@@ -51,10 +51,13 @@ constexpr char kNotes[] =
 
 constexpr int kMountUsage = 1;
 
-int Run(const GlobalOptions& global, const MountArgs& args) {
-  std::string options = fmt::format("{}", fmt::join(args.options, ","));
-  // The global option is the default here, too; -o secretfile= goes before it.
-  if (!global.secret_file.empty()) options = "secretfile=" + global.secret_file + "," + options;
+int Run(GlobalOptions& global, const MountArgs& args) {
+  if (Status s = ResolveDefaults(&global); !s.ok()) {
+    std::fprintf(stderr, "kfs mount: %s\n", s.ToString().c_str());
+    return kMountUsage;
+  }
+  // The secret is found as for every command; -o secretfile= comes after it and so goes before it.
+  std::string options = fmt::format("secretfile={},{}", global.secret_file, fmt::join(args.options, ","));
   auto parsed = ParseMountArgs(args.source, args.directory, options);
   if (!parsed.ok()) {
     std::fprintf(stderr, "kfs mount: %s\n", parsed.status().message().c_str());
