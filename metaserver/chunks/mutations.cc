@@ -56,6 +56,11 @@ void Mutations::Forget(ChunkId chunk) {
 }
 
 bool Mutations::Wait(ChunkId chunk, ParkedPtr parked) {
+  if (waiting_ >= kWaitersMax) {
+    for (auto& [id, queue] : chunks_) {
+      waiting_ -= std::erase_if(queue.waiters, [](const ParkedPtr& p) { return p->call == nullptr; });
+    }
+  }
   if (waiting_ >= kWaitersMax) return false;
   ++waiting_;
   chunks_.at(chunk).waiters.push_back(std::move(parked));

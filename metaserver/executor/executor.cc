@@ -290,10 +290,9 @@ void Executor::EndTick() {
     for (auto& [id, volume] : volumes_) {
       for (int i = 0; i < kReapStepsPerTick && volume->ReapStep(); ++i) {
       }
-      if (volume->store.dirty()) {
-        volume->store.Commit();
-        if (sync_ != nullptr) sync_->Changed(&volume->store.db());
-      }
+      if (volume->store.dirty()) volume->store.Commit();
+      // Ops that iterate commit in the middle of a tick.
+      if (volume->store.db().TakeUnsynced() && sync_ != nullptr) sync_->Changed(&volume->store.db());
       volume->mutations.Flush();
     }
   } while (!ready_.empty() && ++rounds < 64);
@@ -348,6 +347,7 @@ void Executor::OnTimer() {
         expired.push_back(s);  // it is there, but does not say what it holds: others have waited long enough
       }
     }
+    volume->EndLinger();
     volume->mutations.Kick();
     volume->garbage.Run();
   }

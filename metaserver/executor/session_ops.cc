@@ -11,6 +11,7 @@ namespace {
 
 constexpr size_t kSessionsMax = 65536;  // of one volume
 constexpr size_t kTextMax = 1024;
+constexpr uint32_t kOpensMax = 1u << 20;  // handles of one mount on one inode
 
 std::string Printable(std::string text) {
   text.resize(std::min(text.size(), kTextMax));
@@ -81,7 +82,7 @@ void Executor::Reclaim(const CallPtr& call, const pb::ReclaimRequest& request) {
     if (volume.store.GetInode(Ino(open.ino())) == nullptr) {
       reply.add_lost(open.ino());
     } else if (open.count() > 0) {
-      volume.AddOpen(session, Ino(open.ino()), open.count());
+      volume.AddOpen(session, Ino(open.ino()), std::min(open.count(), kOpensMax));
     }
   }
   for (const pb::LockRange& lock : request.lock()) {
@@ -111,6 +112,9 @@ void Executor::KeepAlive(const CallPtr& call, const pb::KeepAliveRequest& reques
 }
 
 void Executor::CloseSession(const CallPtr& call) {
+  // The connection stays: the answer leaves on it, and the client closes it.
+  std::shared_ptr<Connection> connection = std::move(call->session->connection);
+  call->session->connection.reset();
   if (call->session->volume != nullptr) EndSession(call->session, "closed by the client");
   Answer(call, "");
 }

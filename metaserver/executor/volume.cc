@@ -159,12 +159,28 @@ bool Volume::DropOpen(Session& session, Ino ino, uint32_t count) {
 }
 
 void Volume::MaybeReap(Ino ino) {
-  if (in_grace() || IsOpen(ino)) return;
+  if (in_grace() || IsOpen(ino) || Lingers(ino)) return;
   InodePtr inode = store.GetInode(ino);
   if (inode == nullptr || inode->nlink() > 0) return;
   if (!reap_queued_.insert(ino).second) return;
   reap_.push_back(ino);
   hooks_.changed();
+}
+
+void Volume::Linger(Ino ino) {
+  if (!lingering_.insert(ino).second) return;
+  linger_.emplace_back(clock_.MonoNow() + kLinger, ino);
+  if (linger_.size() > kLingerMax) EndLinger();
+}
+
+void Volume::EndLinger() {
+  const MonoTime now = clock_.MonoNow();
+  while (!linger_.empty() && (linger_.front().first <= now || linger_.size() > kLingerMax)) {
+    Ino ino = linger_.front().second;
+    linger_.pop_front();
+    lingering_.erase(ino);
+    MaybeReap(ino);
+  }
 }
 
 void Volume::QueueAllOrphans() {

@@ -55,8 +55,14 @@ class Volume {
   bool IsOpen(Ino ino) const { return open_counts_.contains(ino); }
 
   // ---- orphans: inodes without a name, kept while open. Collected in bounded steps.
-  void Orphaned(Ino ino) { MaybeReap(ino); }
   void MaybeReap(Ino ino);
+  // The inode has lost its last name, a moment ago. On a local disk a path that was looked up before can still be opened
+  // after; here lookup and open are two messages, so the inode stays for as long as they may lie apart (kLinger). Without
+  // this, open() of a file that others keep replacing by rename would fail with ESTALE.
+  void Linger(Ino ino);
+  bool Lingers(Ino ino) const { return lingering_.contains(ino); }
+  // Sends those whose time is over on their way.
+  void EndLinger();
   // One step; true when there is more to do.
   bool ReapStep();
   size_t orphans_queued() const { return reap_.size(); }
@@ -87,6 +93,8 @@ class Volume {
   std::mt19937_64 random;
 
   static constexpr uint64_t kReapStep = 128;     // chunks freed in one step
+  static constexpr auto kLinger = std::chrono::seconds(1);
+  static constexpr size_t kLingerMax = 100000;  // inodes; beyond it the oldest go early
   static constexpr size_t kAppendWaitersMax = 4096;  // of one inode
   static constexpr size_t kAppendSafeMax = 100000;
 
@@ -100,9 +108,11 @@ class Volume {
   VolumeHooks hooks_;
   int64_t last_now_ = 0;
   size_t unreclaimed_ = 0;
-  std::unordered_map<Ino, uint32_t> open_counts_;
+  std::unordered_map<Ino, uint64_t> open_counts_;
   std::deque<Ino> reap_;
   std::unordered_set<Ino> reap_queued_;
+  std::deque<std::pair<MonoTime, Ino>> linger_;  // in order of their end
+  std::unordered_set<Ino> lingering_;
   std::unordered_map<Ino, Appender> appenders_;
   // Inodes whose last chunk cannot be reached by late writes of a former appender.
   std::unordered_set<Ino> append_safe_;

@@ -123,7 +123,7 @@ void SetSize(Volume& volume, Txn& txn, rec::Inode* inode, uint64_t size) {
       uint64_t base = row.index * cs;
       if (base >= size) {
         FreeChunk(volume, txn, inode, row);
-      } else {
+      } else if (size < inode->size()) {
         Mutate(volume, txn, Ino(inode->ino()), &row, {MakeStep(pb::ChunkStep::TRUNCATE, size - base, 0)});
       }
     }

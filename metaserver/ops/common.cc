@@ -187,14 +187,9 @@ void Unlinked(OpEnv& env, Ino ino) {
   Touch(env, inode);
   inode->set_nlink(S_ISDIR(inode->mode()) ? 0 : inode->nlink() - 1);
   if (inode->nlink() > 0) return;
-  // A small file that nobody holds goes at once; anything else is an orphan for a while.
-  if (!env.volume.IsOpen(ino) && !env.volume.in_grace() && inode->chunk_count() <= Volume::kReapStep &&
-      FreeStep(env.volume, env.txn, ino, Volume::kReapStep)) {
-    return;
-  }
   env.txn.Put(OrphanKey(ino), "");
   Volume* volume = &env.volume;
-  env.txn.OnApply([volume, ino] { volume->MaybeReap(ino); });
+  env.txn.OnApply([volume, ino] { volume->Linger(ino); });
 }
 
 }  // namespace kfs::meta

@@ -55,7 +55,9 @@ Result<bool> WaitForMutations(OpEnv& env, const std::vector<ChunkRow>& rows, boo
   for (const ChunkRow& row : rows) {
     ChunkId chunk(row.chunk.chunk());
     if ((only_written && !row.chunk.written()) || !env.volume.mutations.Pending(chunk)) continue;
-    if (!env.volume.mutations.Wait(chunk, env.Park("mutation"))) {
+    ParkedPtr parked = env.Park("mutation");
+    if (!env.volume.mutations.Wait(chunk, parked)) {
+      env.executor.Unpark(parked);
       env.parked = false;
       return Status(EAGAIN, Code::kTryAgain, "too many calls wait for chunkservers");
     }
@@ -133,6 +135,9 @@ Status Handle(OpEnv& env, const pb::PrepareWriteRequest& request, pb::LayoutRepl
   if (request.append()) {
     Volume::Appender* appender = volume.FindAppender(ino);
     if (appender != nullptr) {
+      if (appender->waiters.size() >= Volume::kAppendWaitersMax) {
+        std::erase_if(appender->waiters, [](const ParkedPtr& p) { return p->call == nullptr; });
+      }
       if (appender->waiters.size() >= Volume::kAppendWaitersMax) return Status(EAGAIN, Code::kTryAgain, "too many appenders");
       appender->waiters.push_back(env.Park("append"));
       return {};

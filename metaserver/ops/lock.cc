@@ -56,7 +56,7 @@ Status Handle(OpEnv& env, const pb::SetLockRequest& request, pb::Empty*) {
     case LockTable::Outcome::kWaiting: return Status(EIO, "a lock waits that was not to");
     case LockTable::Outcome::kConflict: break;
   }
-  if (request.lock().flock() && !env.call->drained) {
+  if (request.lock().flock() && !request.wait() && !env.call->drained) {
     // The holder's kernel may have closed the file already and its mount not yet told us.
     env.executor.DrainFlockHolders(ino, env.volume, env.Park("drain"));
     return {};

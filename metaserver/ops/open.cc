@@ -42,8 +42,9 @@ Status Handle(OpEnv& env, const pb::OpenRequest& request, pb::AttrReply* reply) 
   if (!inode.ok()) return inode.status();
   KFS_RETURN_IF_ERROR(CheckOpen(env, **inode, request.flags()));
   Ino ino(request.ino());
-  // A nameless inode is somebody's open file; after its last close it is only waiting to be collected.
-  if ((*inode)->nlink() == 0 && !env.volume.IsOpen(ino) && !env.volume.in_grace()) {
+  // A nameless inode is somebody's open file, or lost its name while this open was on its way; after its last close it is
+  // only waiting to be collected.
+  if ((*inode)->nlink() == 0 && !env.volume.IsOpen(ino) && !env.volume.Lingers(ino) && !env.volume.in_grace()) {
     return Status(ESTALE, "the inode has been removed");
   }
   ApplyOpen(env, ino, request.flags());

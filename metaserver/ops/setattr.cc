@@ -31,8 +31,6 @@ Status CheckTimes(OpEnv& env, const rec::Inode& inode, uint32_t valid) {
   if ((valid & (V::ATIME | V::MTIME | V::ATIME_NOW | V::MTIME_NOW)) == 0 || IsOwner(env, inode)) return {};
   const bool touch = (valid & V::ATIME_NOW) != 0 && (valid & V::MTIME_NOW) != 0;
   if (touch) return Permit(env, inode, kWrite);  // utimes(NULL) needs only write permission
-  // The kernel sends the times of a write that it has buffered through the open descriptor.
-  if ((valid & V::OPEN_FILE) != 0) return {};
   return Status(EPERM, "not the owner");
 }
 

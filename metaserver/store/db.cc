@@ -11,10 +11,12 @@
 #include <cerrno>
 #include <cstdlib>
 #include <unordered_map>
+#include <utility>
 
 #include "common/log.h"
 #include "metaserver/store/keys.h"
 #include "metaserver/store/records.pb.h"
+#include "metaserver/store/wal_check.h"
 
 namespace kfs::meta {
 namespace {
@@ -104,6 +106,12 @@ Result<std::unique_ptr<Db>> Db::Open(const std::string& path, const std::string&
   auto impl = std::make_unique<Impl>();
   rocksdb::DB* raw = nullptr;
   rocksdb::Status s = rocksdb::DB::Open(o, path, &raw);
+  if (s.IsCorruption() && OnlyTailIsTorn(path)) {
+    // A last record that reached the disk in part, as power cuts leave it: nothing that was synced lies behind it.
+    KFS_LOG(warn, "store.torn_tail db={} error=\"{}\" next=\"opening without the unfinished last write\"", path, s.ToString());
+    o.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+    s = rocksdb::DB::Open(o, path, &raw);
+  }
   if (!s.ok()) return Words(path, s);
   impl->db.reset(raw);
   std::unique_ptr<Db> db(new Db(std::move(impl), path));
@@ -212,7 +220,10 @@ void Db::Commit() {
   impl_->batch.Clear();
   impl_->overlay.clear();
   dirty_ = false;
+  unsynced_ = true;
 }
+
+bool Db::TakeUnsynced() { return std::exchange(unsynced_, false); }
 
 Status Db::Sync() {
   rocksdb::Status s = impl_->db->SyncWAL();

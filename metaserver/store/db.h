@@ -54,6 +54,8 @@ class Db {
   bool dirty() const { return dirty_; }
   size_t batch_bytes() const;
   void Commit();
+  // Whether anything was committed since the last call: it has to be synced.
+  bool TakeUnsynced();
   // Any thread: what was committed before the call survives loss of power after it.
   Status Sync();
 
@@ -70,6 +72,7 @@ class Db {
   std::unique_ptr<Impl> impl_;
   std::string path_;
   bool dirty_ = false;
+  bool unsynced_ = false;
 };
 
 }  // namespace kfs::meta

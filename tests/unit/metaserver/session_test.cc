@@ -1,0 +1,345 @@
+#include "tests/unit/metaserver/meta_fixture.h"
+
+namespace kfs::meta {
+namespace {
+
+using ReplayTest = MetaTest;
+using SessionTest = MetaTest;
+using LockTest = MetaTest;
+
+pb::MkdirRequest MkdirOf(const std::string& name, uint64_t op_id) {
+  pb::MkdirRequest r;
+  r.set_parent(1);
+  r.set_name(name);
+  r.set_mode(0755);
+  r.mutable_ctx()->set_op_id(op_id);
+  return r;
+}
+
+TEST_F(ReplayTest, TheSameOpIdIsExecutedOnce) {
+  TestCallPtr first = Begin<rpc::Mkdir>(MkdirOf("d", 100));
+  TestCallPtr again = Begin<rpc::Mkdir>(MkdirOf("d", 100));
+  EXPECT_TRUE(first->status.ok());
+  EXPECT_TRUE(again->status.ok()) << again->status.ToString();
+  EXPECT_EQ(first->reply, again->reply);
+  EXPECT_TRUE(!Begin<rpc::Mkdir>(MkdirOf("d", 101))->status.ok());
+}
+
+TEST_F(ReplayTest, WithinOneTickToo) {
+  auto a = std::make_shared<TestCall>(Op::kMkdir, MkdirOf("d", 100).SerializeAsString());
+  auto b = std::make_shared<TestCall>(Op::kMkdir, MkdirOf("d", 100).SerializeAsString());
+  a->session = b->session = s_;
+  executor_->Execute(a);
+  executor_->Execute(b);
+  EXPECT_FALSE(a->answered);  // nothing leaves before the commit
+  executor_->EndTick();
+  EXPECT_TRUE(b->status.ok());
+  EXPECT_EQ(a->reply, b->reply);
+}
+
+TEST_F(ReplayTest, AcrossARestart) {
+  TestCallPtr first = Begin<rpc::Mkdir>(MkdirOf("d", 100));
+  SessionPtr old = s_;
+  Restart();
+  s_ = Attach(old);
+  EXPECT_TRUE(ReclaimNothing(s_).ok());
+  TestCallPtr again = Begin<rpc::Mkdir>(MkdirOf("d", 100));
+  EXPECT_TRUE(again->status.ok());
+  EXPECT_EQ(first->reply, again->reply);
+}
+
+TEST_F(ReplayTest, FailuresAreNotStored) {
+  Begin<rpc::Mkdir>(MkdirOf("a/b", 100));
+  EXPECT_EQ(s_->replies.size(), 0u);
+  EXPECT_TRUE(Begin<rpc::Mkdir>(MkdirOf("ok", 100))->status.ok());
+}
+
+TEST_F(ReplayTest, TheWatermarkForgets) {
+  Begin<rpc::Mkdir>(MkdirOf("a", 100));
+  Begin<rpc::Mkdir>(MkdirOf("b", 101));
+  EXPECT_EQ(s_->replies.size(), 2u);
+  pb::MkdirRequest r = MkdirOf("c", 102);
+  r.mutable_ctx()->set_acked(100);
+  Begin<rpc::Mkdir>(r);
+  EXPECT_EQ(s_->replies.size(), 2u);
+  // An op that was acknowledged is never executed again.
+  EXPECT_EQ(Begin<rpc::Mkdir>(MkdirOf("z", 100))->status.err(), EINVAL);
+  EXPECT_EQ(Lookup(1, "z"), 0u);
+}
+
+TEST_F(ReplayTest, AnotherOpUnderTheSameIdIsRefused) {
+  Begin<rpc::Mkdir>(MkdirOf("a", 100));
+  pb::RmdirRequest r;
+  r.set_parent(1);
+  r.set_name("a");
+  r.mutable_ctx()->set_op_id(100);
+  EXPECT_EQ(Begin<rpc::Rmdir>(r)->status.err(), EINVAL);
+  EXPECT_NE(Lookup(1, "a"), 0u);
+}
+
+TEST_F(ReplayTest, MutationsNeedAnOpId) {
+  auto call = std::make_shared<TestCall>(Op::kMkdir, MkdirOf("d", 0).SerializeAsString());
+  call->session = s_;
+  executor_->Execute(call);
+  executor_->EndTick();
+  EXPECT_EQ(call->status.code(), Code::kMalformed);
+}
+
+TEST_F(ReplayTest, ReplayedCreatesHoldTheirFileAgain) {
+  pb::CreateRequest r;
+  r.set_parent(1);
+  r.set_name("f");
+  r.set_flags(O_RDWR);
+  r.mutable_ctx()->set_op_id(100);
+  uint64_t ino = Run<rpc::Create>(r).attr().ino();
+  SessionPtr old = s_;
+  Restart();
+  s_ = Attach(old);
+  EXPECT_TRUE(ReclaimNothing(s_).ok());  // the client has not seen the answer: it does not reclaim the open
+  Run<rpc::Create>(r);
+  op_ids_ = 200;
+  Unlink(1, "f");
+  Stat(ino);
+  EXPECT_EQ(err(), 0);
+  Release(ino);
+  Stat(ino);
+  EXPECT_EQ(err(), ESTALE);
+}
+
+TEST_F(ReplayTest, PendingReleasesAreNotCountedTwice) {
+  op_ids_ = 10;
+  uint64_t ino = Create(1, "f").attr().ino();
+  Open(ino);
+  SessionPtr old = s_;
+  Restart();
+  s_ = Attach(old);
+  // One of the two handles was released, but the release never arrived.
+  uint64_t release_id = ++op_ids_;
+  pb::ReclaimRequest reclaim;
+  reclaim.add_open()->set_ino(ino);
+  reclaim.mutable_open(0)->set_count(1);
+  reclaim.set_op_ids(release_id);
+  reclaim.set_last(true);
+  EXPECT_TRUE(Reclaim(s_, reclaim).ok());
+  pb::ReleaseRequest r;
+  r.set_ino(ino);
+  r.mutable_ctx()->set_op_id(release_id);
+  Run<rpc::Release>(r);
+  Unlink(1, "f");
+  Stat(ino);
+  EXPECT_EQ(err(), 0);
+}
+
+TEST_F(SessionTest, UnknownSessionsAndWrongKeysAreRefused) {
+  auto stranger = std::make_shared<Session>(*s_);
+  stranger->key = "wrong";
+  EXPECT_EQ(Attach(stranger), nullptr);
+  EXPECT_EQ(last_.code(), Code::kUnknownSession);
+  stranger->id = SessionId(77);
+  EXPECT_EQ(Attach(stranger), nullptr);
+  EXPECT_EQ(last_.code(), Code::kUnknownSession);
+  pb::OpenSessionRequest request;
+  request.set_volume("none");
+  auto call = std::make_shared<TestCall>(Op::kOpenSession, "");
+  EXPECT_EQ(executor_->OpenSession(call, request, "h", "c"), nullptr);
+  executor_->EndTick();
+  EXPECT_EQ(call->status.err(), ENOENT);
+}
+
+TEST_F(SessionTest, OpsBeforeReclaimAreHeldOff) {
+  SessionPtr old = s_;
+  Restart();
+  s_ = Attach(old);
+  EXPECT_FALSE(s_->reclaimed);
+  Stat(1);
+  EXPECT_EQ(last_.code(), Code::kTryAgain);
+  EXPECT_TRUE(ReclaimNothing(s_).ok());
+  Stat(1);
+  EXPECT_EQ(err(), 0);
+}
+
+TEST_F(SessionTest, AReclaimThatBrokeOffBeginsAgain) {
+  uint64_t ino = Create(1, "f").attr().ino();
+  Unlink(1, "f");
+  SessionPtr old = s_;
+  Restart();
+  s_ = Attach(old);
+  pb::ReclaimRequest r;
+  r.add_open()->set_ino(ino);
+  r.mutable_open(0)->set_count(1);
+  EXPECT_EQ(Reclaim(s_, r).err(), 0);
+  s_ = Attach(s_);
+  r.set_last(true);
+  EXPECT_EQ(Reclaim(s_, r).err(), 0);
+  s_ = Attach(s_);
+  EXPECT_EQ(Reclaim(s_, r).err(), 0);  // its answer had been lost
+  EXPECT_EQ(s_->opens.at(Ino(ino)), 1u);
+  op_ids_ += 10;
+  Release(ino);
+  Stat(ino);
+  EXPECT_EQ(err(), ESTALE);
+}
+
+TEST_F(SessionTest, ExpiryDropsEverything) {
+  Create(1, "f");
+  SessionPtr old = s_;
+  clock_.Advance(std::chrono::seconds(29));
+  pb::KeepAliveRequest keep;
+  auto call = std::make_shared<TestCall>(Op::kKeepAlive, "");
+  call->session = s_;
+  executor_->KeepAlive(call, keep);
+  clock_.Advance(std::chrono::seconds(29));
+  executor_->OnTimer();
+  EXPECT_NE(old->volume, nullptr);
+  clock_.Advance(std::chrono::seconds(2));
+  executor_->OnTimer();
+  EXPECT_EQ(old->volume, nullptr);
+  EXPECT_TRUE(volume().sessions.empty());
+  Stat(1);
+  EXPECT_EQ(last_.code(), Code::kUnknownSession);
+  Restart();
+  EXPECT_TRUE(volume().sessions.empty());
+}
+
+TEST_F(SessionTest, ClosedSessionsAreForgottenDurably) {
+  Mkdir(1, "d");
+  auto call = std::make_shared<TestCall>(Op::kCloseSession, "");
+  call->session = s_;
+  executor_->CloseSession(call);
+  executor_->EndTick();
+  EXPECT_TRUE(call->answered);
+  SessionPtr old = s_;
+  Restart();
+  EXPECT_EQ(Attach(old), nullptr);
+  EXPECT_FALSE(volume().in_grace());
+}
+
+TEST_F(LockTest, ConflictsAreEagainAndWaitersAreGranted) {
+  uint64_t f = Mknod(1, "f");
+  SessionPtr other = OpenSession();
+  Run<rpc::SetLock>(LockOf(f, 1, pb::LockRange::WRITE));
+  EXPECT_EQ(err(), 0);
+  Run<rpc::SetLock>(LockOf(f, 1, pb::LockRange::READ), other);
+  EXPECT_EQ(err(), EAGAIN);
+  pb::GetLockRequest get;
+  *get.mutable_lock() = LockOf(f, 1, pb::LockRange::READ).lock();
+  EXPECT_EQ(Run<rpc::GetLock>(get, other).lock().type(), pb::LockRange::WRITE);
+  TestCallPtr waiting = Begin<rpc::SetLock>(LockOf(f, 1, pb::LockRange::WRITE, true), other);
+  EXPECT_FALSE(waiting->answered);
+  Run<rpc::SetLock>(LockOf(f, 1, pb::LockRange::UNLOCK));
+  ASSERT_TRUE(waiting->answered);
+  EXPECT_TRUE(waiting->status.ok());
+}
+
+TEST_F(LockTest, ResentWaitingLocksJoinTheirFirstArrival) {
+  uint64_t f = Mknod(1, "f");
+  SessionPtr other = OpenSession();
+  Run<rpc::SetLock>(LockOf(f, 1, pb::LockRange::WRITE));
+  pb::SetLockRequest r = LockOf(f, 1, pb::LockRange::WRITE, true);
+  r.mutable_ctx()->set_op_id(500);
+  TestCallPtr first = Begin<rpc::SetLock>(r, other);
+  executor_->Disconnected(*other, other->connection_number);
+  TestCallPtr again = Begin<rpc::SetLock>(r, other);
+  EXPECT_FALSE(again->answered);
+  Run<rpc::SetLock>(LockOf(f, 1, pb::LockRange::UNLOCK));
+  EXPECT_TRUE(again->answered);
+  EXPECT_FALSE(first->answered);
+  // And once it was granted, the same id gets the same answer.
+  EXPECT_TRUE(Begin<rpc::SetLock>(r, other)->status.ok());
+}
+
+TEST_F(LockTest, CancelEndsAWait) {
+  uint64_t f = Mknod(1, "f");
+  SessionPtr other = OpenSession();
+  Run<rpc::SetLock>(LockOf(f, 1, pb::LockRange::WRITE));
+  pb::SetLockRequest r = LockOf(f, 1, pb::LockRange::WRITE, true);
+  r.mutable_ctx()->set_op_id(500);
+  TestCallPtr waiting = Begin<rpc::SetLock>(r, other);
+  auto cancel = std::make_shared<TestCall>(Op::kCancelOp, "");
+  cancel->session = other;
+  pb::CancelOpRequest c;
+  c.set_op_id(500);
+  executor_->CancelOp(cancel, c);
+  executor_->EndTick();
+  ASSERT_TRUE(waiting->answered);
+  EXPECT_EQ(waiting->status.err(), EINTR);
+}
+
+TEST_F(LockTest, TheSessionsEndReleases) {
+  uint64_t f = Mknod(1, "f");
+  SessionPtr other = OpenSession();
+  Run<rpc::SetLock>(LockOf(f, 1, pb::LockRange::WRITE, false, true), other);
+  TestCallPtr waiting = Begin<rpc::SetLock>(LockOf(f, 1, pb::LockRange::WRITE, true, true));
+  executor_->EndTick();
+  EXPECT_FALSE(waiting->answered);
+  auto call = std::make_shared<TestCall>(Op::kCloseSession, "");
+  call->session = other;
+  executor_->CloseSession(call);
+  executor_->EndTick();
+  ASSERT_TRUE(waiting->answered);
+  EXPECT_TRUE(waiting->status.ok());
+}
+
+TEST_F(LockTest, GraceKeepsNewLocksAway) {
+  uint64_t f = Mknod(1, "f");
+  Run<rpc::SetLock>(LockOf(f, 1, pb::LockRange::WRITE));
+  SessionPtr old = s_;
+  Restart();
+  SessionPtr fresh = OpenSession();
+  Run<rpc::SetLock>(LockOf(f, 2, pb::LockRange::WRITE), fresh);
+  EXPECT_EQ(last_.code(), Code::kTryAgain);
+  s_ = Attach(old);
+  pb::ReclaimRequest r;
+  *r.add_lock() = LockOf(f, 1, pb::LockRange::WRITE).lock();
+  r.set_last(true);
+  EXPECT_TRUE(Reclaim(s_, r).ok());
+  Run<rpc::SetLock>(LockOf(f, 2, pb::LockRange::WRITE), fresh);
+  EXPECT_EQ(err(), EAGAIN);
+  EXPECT_EQ(last_.code(), Code::kNone);
+}
+
+TEST_F(LockTest, GraceEndsWhenTheOldSessionDoesNotComeBack) {
+  uint64_t f = Mknod(1, "f");
+  Run<rpc::SetLock>(LockOf(f, 1, pb::LockRange::WRITE));
+  Restart();
+  clock_.Advance(std::chrono::seconds(31));
+  executor_->OnTimer();
+  s_ = OpenSession();
+  Run<rpc::SetLock>(LockOf(f, 1, pb::LockRange::WRITE));
+  EXPECT_EQ(err(), 0);
+}
+
+TEST_F(LockTest, FlushAndReleaseUnlock) {
+  uint64_t f = Create(1, "f").attr().ino();
+  SessionPtr other = OpenSession();
+  Run<rpc::SetLock>(LockOf(f, 1, pb::LockRange::WRITE));
+  pb::FlushRequest flush;
+  flush.set_ino(f);
+  flush.set_owner(1);
+  Run<rpc::Flush>(flush);
+  Run<rpc::SetLock>(LockOf(f, 1, pb::LockRange::WRITE), other);
+  EXPECT_EQ(err(), 0);
+}
+
+TEST_F(SessionTest, FsyncIsAnsweredAfterASync) {
+  pb::FsyncRequest r;
+  r.set_ino(1);
+  TestCallPtr call = Begin<rpc::Fsync>(r);
+  executor_->EndTick();
+  EXPECT_TRUE(call->answered);
+  EXPECT_TRUE(call->status.ok());
+}
+
+TEST_F(SessionTest, GarbageRequestsAreRefused) {
+  for (Op op : {Op::kMkdir, Op::kLookup, Op::kSetLock, Op::kCommitWrite, Op::kHello, Op::kChunkRead}) {
+    auto call = std::make_shared<TestCall>(op, "\xff\xff\xff\xff garbage");
+    call->session = s_;
+    executor_->Execute(call);
+    executor_->EndTick();
+    EXPECT_TRUE(call->answered);
+    EXPECT_FALSE(call->status.ok());
+  }
+}
+
+}  // namespace
+}  // namespace kfs::meta

@@ -1,0 +1,220 @@
+#include <fstream>
+
+#include "metaserver/store/cluster_store.h"
+#include "metaserver/store/keys.h"
+#include "metaserver/store/wal_sync.h"
+#include "tests/unit/metaserver/meta_fixture.h"
+
+namespace kfs::meta {
+namespace {
+
+class DbTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = testing::TempDir() + "kfs-db-XXXXXX";
+    dir_ = mkdtemp(pattern.data());
+  }
+  void TearDown() override { std::filesystem::remove_all(dir_); }
+  Result<std::unique_ptr<Db>> Open(const std::string& kind = "volume") { return Db::Open(dir_ + "/db", kind, memory_); }
+  std::string Log() {
+    std::string newest;
+    for (const auto& e : std::filesystem::directory_iterator(dir_ + "/db")) {
+      if (e.path().extension() == ".log" && e.path().string() > newest) newest = e.path().string();
+    }
+    return newest;
+  }
+  std::string dir_;
+  DbMemory memory_{16 << 20};
+};
+
+TEST_F(DbTest, ReadsSeeTheUncommittedBatch) {
+  auto db = Open();
+  ASSERT_TRUE(db.ok());
+  (*db)->Put("Xa", "1");
+  EXPECT_EQ((*db)->Get("Xa"), "1");
+  (*db)->Delete("Xa");
+  EXPECT_EQ((*db)->Get("Xa"), std::nullopt);
+  (*db)->Put("Xb", "2");
+  (*db)->Commit();
+  EXPECT_EQ((*db)->Get("Xb"), "2");
+}
+
+TEST_F(DbTest, KindAndFeaturesAreChecked) {
+  ASSERT_TRUE(Open().ok());
+  auto wrong = Open("cluster");
+  ASSERT_FALSE(wrong.ok());
+  EXPECT_NE(wrong.status().message().find("volume"), std::string::npos);
+  {
+    auto db = Open();
+    rec::Format f;
+    f.set_kind("volume");
+    f.set_version(1);
+    f.set_incompat(4);
+    (*db)->Put(FormatKey(), f.SerializeAsString());
+    (*db)->Commit();
+  }
+  auto newer = Open();
+  ASSERT_FALSE(newer.ok());
+  EXPECT_NE(newer.status().message().find("newer"), std::string::npos);
+}
+
+TEST_F(DbTest, OneAtATime) {
+  auto first = Open();
+  ASSERT_TRUE(first.ok());
+  auto second = Open();
+  ASSERT_FALSE(second.ok());
+  EXPECT_EQ(second.status().err(), EBUSY) << second.status().ToString();
+}
+
+TEST_F(DbTest, ATornTailIsToleratedDamageBeforeItIsNot) {
+  {
+    auto db = Open();
+    for (int i = 0; i < 100; ++i) {
+      (*db)->Put("X" + std::to_string(i), std::string(500, 'v'));
+      (*db)->Commit();
+    }
+  }
+  std::string log = Log();
+  auto size = std::filesystem::file_size(log);
+  // As after kill -9 in the middle of a write.
+  std::filesystem::resize_file(log, size - 100);
+  {
+    auto db = Open();
+    ASSERT_TRUE(db.ok()) << db.status().ToString();
+    EXPECT_TRUE((*db)->Get("X98").has_value());
+    EXPECT_FALSE((*db)->Get("X99").has_value());
+    for (int i = 0; i < 100; ++i) {
+      (*db)->Put("X" + std::to_string(i), std::string(500, 'w'));
+      (*db)->Commit();
+    }
+  }
+  log = Log();
+  std::fstream file(log, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(static_cast<std::streamoff>(std::filesystem::file_size(log) / 2));
+  file.write("damage", 6);
+  file.close();
+  auto db = Open();
+  ASSERT_FALSE(db.ok());
+  EXPECT_EQ(db.status().code(), Code::kCorrupt) << db.status().ToString();
+}
+
+TEST_F(DbTest, ALastRecordWithABadChecksumIsATornTail) {
+  {
+    auto db = Open();
+    for (int i = 0; i < 100; ++i) {
+      (*db)->Put("X" + std::to_string(i), std::string(500, 'v'));
+      (*db)->Commit();
+    }
+  }
+  // Its length is there, its bytes are not: a power cut may leave that.
+  std::fstream file(Log(), std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(-50, std::ios::end);
+  file.write(std::string(50, '\0').data(), 50);
+  file.close();
+  auto db = Open();
+  ASSERT_TRUE(db.ok()) << db.status().ToString();
+  EXPECT_TRUE((*db)->Get("X98").has_value());
+  EXPECT_FALSE((*db)->Get("X99").has_value());
+}
+
+TEST_F(DbTest, ClusterIdAndVolumeIdsLast) {
+  std::string id;
+  {
+    auto store = ClusterStore::Open(dir_, memory_);
+    ASSERT_TRUE(store.ok());
+    id = (*store)->cluster_id();
+    EXPECT_EQ(id.size(), 36u);
+    rec::Volume v;
+    v.set_name("a");
+    auto added = (*store)->AddVolume(v);
+    ASSERT_TRUE(added.ok());
+    EXPECT_EQ(added->id(), 1u);
+    EXPECT_TRUE((*store)->RemoveVolume(VolumeId(1)).ok());
+  }
+  auto store = ClusterStore::Open(dir_, memory_);
+  EXPECT_EQ((*store)->cluster_id(), id);
+  EXPECT_EQ((*store)->incarnation(), 2u);
+  rec::Volume v;
+  v.set_name("b");
+  EXPECT_EQ((*store)->AddVolume(v)->id(), 2u);
+}
+
+TEST_F(DbTest, WalSyncTellsEveryWaiterOnce) {
+  auto db = Open();
+  std::mutex mutex;
+  std::condition_variable cv;
+  int done = 0;
+  {
+    WalSync sync([&](std::function<void()> fn) { fn(); });
+    for (int i = 0; i < 50; ++i) {
+      (*db)->Put("X" + std::to_string(i), "v");
+      (*db)->Commit();
+      sync.Changed(db->get());
+      sync.SyncNow(db->get(), [&] {
+        std::lock_guard lock(mutex);
+        ++done;
+        cv.notify_one();
+      });
+    }
+    std::unique_lock lock(mutex);
+    EXPECT_TRUE(cv.wait_for(lock, std::chrono::seconds(20), [&] { return done == 50; }));
+  }
+}
+
+TEST(LruTest, ShrinkDropsTheLeastUsed) {
+  Lru<int, int> lru;
+  for (int i = 0; i < 10; ++i) lru.Set(i, i, 1000);
+  ASSERT_NE(lru.Find(0), nullptr);
+  lru.Shrink(lru.bytes() / 2);
+  EXPECT_NE(lru.Find(0), nullptr);
+  EXPECT_EQ(lru.Find(1), nullptr);
+  EXPECT_LE(lru.size(), 5u);
+}
+
+class SmallCacheTest : public MetaTest {
+ protected:
+  SmallCacheTest() { cache_bytes_ = 4096; }
+};
+
+TEST_F(SmallCacheTest, WorksWithNextToNoMemory) {
+  uint64_t d = Mkdir(1, "d");
+  std::vector<uint64_t> inos;
+  for (int i = 0; i < 500; ++i) inos.push_back(Mknod(d, "f" + std::to_string(i)));
+  EXPECT_LE(volume().store.cache_bytes(), 4096u);
+  for (int i = 0; i < 500; ++i) EXPECT_EQ(Lookup(d, "f" + std::to_string(i)), inos[i]);
+  EXPECT_EQ(Names(d).size(), 500u);
+  for (int i = 0; i < 500; ++i) EXPECT_EQ(Unlink(d, "f" + std::to_string(i)), 0);
+  EXPECT_EQ(Rmdir(1, "d"), 0);
+  EXPECT_EQ(volume().store.counters().inodes(), 1u);
+}
+
+using StoreTest = MetaTest;
+
+TEST_F(StoreTest, NumbersSkipAheadAfterAnUncleanStop) {
+  uint64_t a = Mknod(1, "a");
+  Restart();
+  EXPECT_GT(volume().store.counters().next_ino(), a + 1000);
+  uint64_t next = volume().store.counters().next_ino();
+  executor_->Stop();
+  Restart();
+  EXPECT_EQ(volume().store.counters().next_ino(), next);
+}
+
+TEST_F(StoreTest, StatfsIsTheServersCapacity) {
+  pb::StatfsReply r = Run<rpc::Statfs>(pb::StatfsRequest());
+  EXPECT_EQ(r.capacity(), 1ull << 40);
+  EXPECT_EQ(r.available(), 1ull << 39);
+  EXPECT_EQ(r.files(), 1u);
+}
+
+TEST_F(StoreTest, WithoutChunkserversWritesWait) {
+  uint64_t f = Mknod(1, "f");
+  clock_.Advance(std::chrono::seconds(10));
+  servers_->CheckSilence();
+  Run<rpc::PrepareWrite>(PrepareOf(f, 0, 10));
+  EXPECT_EQ(last_.code(), Code::kTryAgain);
+  EXPECT_EQ(Stat(f).size(), 0u);
+}
+
+}  // namespace
+}  // namespace kfs::meta
