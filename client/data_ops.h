@@ -66,8 +66,8 @@ class DataOp : public KfsOp {
 
 class ReadOp final : public DataOp {
  public:
-  ReadOp(Caller caller, Ino ino, uint64_t offset, uint32_t size)
-      : DataOp(std::move(caller), ino), offset(offset), size(size) {}
+  ReadOp(Caller caller, Ino ino, uint64_t offset, uint32_t size, KfsClient::ReadFlags flags = {})
+      : DataOp(std::move(caller), ino), offset(offset), size(size), atime_told_(flags.noatime) {}
   std::string_view name() const override { return "Read"; }
   void Start(ProtocolWorker& worker) override;
 
@@ -78,7 +78,7 @@ class ReadOp final : public DataOp {
  private:
   friend class FileReader;
   ChunkRetry retry_;
-  bool atime_told_ = false;
+  bool atime_told_;  // or need not be
   std::vector<Piece> pieces_;
   size_t outstanding_ = 0;
   bool failed_ = false;

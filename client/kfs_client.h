@@ -159,7 +159,13 @@ class KfsClient {
   virtual CallId Release(Ino, bool unlock_flock, uint64_t flock_owner, DoneStatus done) = 0;
 
   // At most kIoSizeMax bytes a call. Read gives fewer bytes only at the end of the file.
-  virtual CallId Read(const Caller&, Ino, uint64_t offset, uint32_t size, Done<Buffer> done) = 0;
+  struct ReadFlags {
+    bool noatime = false;  // O_NOATIME, or a mount that keeps no access times
+  };
+  virtual CallId Read(const Caller&, Ino, uint64_t offset, uint32_t size, ReadFlags flags, Done<Buffer> done) = 0;
+  CallId Read(const Caller& caller, Ino ino, uint64_t offset, uint32_t size, Done<Buffer> done) {
+    return Read(caller, ino, offset, size, ReadFlags(), std::move(done));
+  }
   // Gives the number of bytes written (all of them). With `append` the offset is ignored: the data goes to the end, atomically.
   // The data is copied nowhere: the call owns it. When done, every other client reads it.
   struct WriteFlags {

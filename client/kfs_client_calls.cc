@@ -196,8 +196,9 @@ CallId KfsClientImpl::Release(Ino ino, bool unlock_flock, uint64_t flock_owner, 
   return SubmitStatus(std::make_shared<ReleaseOp>(Caller{}, std::move(request)), std::move(done));
 }
 
-CallId KfsClientImpl::Read(const Caller& caller, Ino ino, uint64_t offset, uint32_t size, Done<Buffer> done) {
-  return Submit<Buffer>(std::make_shared<ReadOp>(caller, ino, offset, size), std::move(done),
+CallId KfsClientImpl::Read(const Caller& caller, Ino ino, uint64_t offset, uint32_t size, ReadFlags flags,
+                           Done<Buffer> done) {
+  return Submit<Buffer>(std::make_shared<ReadOp>(caller, ino, offset, size, flags), std::move(done),
                         [](ReadOp& op) { return std::move(op.result); });
 }
 

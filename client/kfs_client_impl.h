@@ -46,7 +46,8 @@ class KfsClientImpl final : public KfsClient {
   CallId Create(const Caller&, Ino parent, std::string_view name, uint32_t mode, uint32_t flags, Done<Attr> done) override;
   CallId TmpFile(const Caller&, Ino parent, uint32_t mode, uint32_t flags, Done<Attr> done) override;
   CallId Release(Ino, bool unlock_flock, uint64_t flock_owner, DoneStatus done) override;
-  CallId Read(const Caller&, Ino, uint64_t offset, uint32_t size, Done<Buffer> done) override;
+  using KfsClient::Read;
+  CallId Read(const Caller&, Ino, uint64_t offset, uint32_t size, ReadFlags flags, Done<Buffer> done) override;
   CallId Write(const Caller&, Ino, uint64_t offset, Buffer data, WriteFlags flags, Done<uint32_t> done) override;
   CallId Fsync(Ino, bool data_only, DoneStatus done) override;
   CallId Fallocate(const Caller&, Ino, uint32_t mode, uint64_t offset, uint64_t length, DoneStatus done) override;

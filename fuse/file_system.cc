@@ -10,7 +10,7 @@ void Init(void* userdata, fuse_conn_info* conn) {
   auto& fs = *static_cast<FileSystem*>(userdata);
   uint32_t want = FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_ATOMIC_O_TRUNC |
                   FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_DONT_MASK | FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS |
-                  FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_IOCTL_DIR;
+                  FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_IOCTL_DIR | FUSE_CAP_POSIX_ACL;
   if (fs.options().readdirplus) want |= FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO;
   conn->want = want & conn->capable;
   conn->max_write = 1u << 20;
@@ -46,9 +46,9 @@ const fuse_lowlevel_ops& FileSystem::Ops() {
   return ops;
 }
 
-Status FileSystem::Soften(Ino ino, Status status) {
-  if (status.err() != ESTALE || !nodes_.Holds(ino)) return status;
-  nodes_.Gone(ino);
+Status FileSystem::InRemovedDir(Ino dir, Status status) {
+  if (status.err() != ESTALE || !nodes_.Holds(dir)) return status;
+  nodes_.Gone(dir);
   return Status(ENOENT, status.message());
 }
 

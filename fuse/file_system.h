@@ -26,6 +26,7 @@ class FileSystem {
  public:
   struct Options {
     bool readdirplus = false;
+    bool noatime = false;  // reading moves no access time
   };
   FileSystem(EventLoop& loop, KfsClient& client, Options options);
 
@@ -44,11 +45,15 @@ class FileSystem {
   void OnReply(std::function<ssize_t(iovec*, int)> fn) { on_reply_ = std::move(fn); }
   ssize_t Reply(iovec* iov, int count) { return on_reply_(iov, count); }
 
+  // Has the kernel write back what mappings have changed of an inode, then runs `done`.
+  void OnWriteBack(std::function<void(Ino, std::function<void()>)> fn) { on_write_back_ = std::move(fn); }
+  void WriteBack(Ino ino, std::function<void()> done) { on_write_back_(ino, std::move(done)); }
   RecordLockOwners& record_lock_owners() { return record_lock_owners_; }
 
-  // A server's status as a local file system would say it of an inode that the kernel still holds: what no longer exists is
-  // ENOENT, never ESTALE.
-  Status Soften(Ino ino, Status status);
+  // What to say when the directory `dir` itself no longer exists on the server: ENOENT, as a local file system says of names
+  // in a removed working directory. Not for anything else: ESTALE lets the kernel walk the path again, which is what a name
+  // that was replaced between lookup and open needs.
+  Status InRemovedDir(Ino dir, Status status);
 
  private:
   KfsClient& client_;
@@ -58,6 +63,7 @@ class FileSystem {
   RecordLockOwners record_lock_owners_;
   Message* message_ = nullptr;
   std::function<ssize_t(iovec*, int)> on_reply_;
+  std::function<void(Ino, std::function<void()>)> on_write_back_;
 };
 
 // An open file, behind fi->fh.
@@ -106,18 +112,16 @@ void Run(fuse_req_t req, Start start, Finish finish, bool any_signal = false) {
 
 // Answers with nothing but a status.
 template <typename Start>
-void RunStatus(fuse_req_t req, Ino ino, Start start, bool any_signal = false) {
+void RunStatus(fuse_req_t req, Start start, bool any_signal = false) {
   Run<Status>(
-      req, std::move(start),
-      [ino](fuse_req_t r, FileSystem& fs, Status status) { ReplyStatus(r, fs.Soften(ino, std::move(status))); },
-      any_signal);
+      req, std::move(start), [](fuse_req_t r, FileSystem&, Status status) { ReplyStatus(r, status); }, any_signal);
 }
 
 // Answers with the attributes of an entry in `parent`.
 template <typename Start>
 void RunEntry(fuse_req_t req, Ino parent, Start start) {
   Run<Result<Attr>>(req, std::move(start), [parent](fuse_req_t r, FileSystem& fs, Result<Attr> result) {
-    if (!result.ok()) return ReplyStatus(r, fs.Soften(parent, result.status()));
+    if (!result.ok()) return ReplyStatus(r, fs.InRemovedDir(parent, result.status()));
     ReplyEntry(r, fs, *result);
   });
 }

@@ -115,22 +115,17 @@ Status ExplainConnect(const MountOptions& options, const Status& why) {
       break;
   }
   if (hint.empty()) {
+    // Where the client has said already what it tried, what remains is what to do.
     switch (why.err()) {
       case ENOENT:
-        hint = "is the volume's name right? \"kfs volume list\" shows the volumes that exist, \"kfs volume create " +
-               options.volume + "\" makes this one";
+        hint = "make it with \"kfs volume create " + options.volume + "\", or mount one of those that \"kfs volume list\" shows";
         break;
       case ENODEV: hint = "the volume is stopped"; break;
-      case ECONNREFUSED:
-        hint = "nothing accepts connections there: is kfs-metaserver running, and is the port right (" +
-               JoinHosts(options) + ")?";
+      default:
+        hint = "the source names " + JoinHosts(options) +
+               ": kfs-metaserver must run there, listening at that address and port (its option \"listen\"), and no firewall "
+               "may be between";
         break;
-      case ETIMEDOUT:
-      case EHOSTUNREACH:
-      case ENETUNREACH:
-        hint = "no answer from " + JoinHosts(options) + ": is the machine up, and does a firewall let the port through?";
-        break;
-      default: hint = "asked: " + JoinHosts(options); break;
     }
   }
   const std::string what = why.message().empty() ? why.ToString() : why.message();

@@ -109,7 +109,8 @@ std::string MountDaemon::KernelOptions() const {
 }
 
 void MountDaemon::MountNow() {
-  fs_ = std::make_unique<FileSystem>(loop_, *client_, FileSystem::Options{.readdirplus = options_.readdirplus});
+  fs_ = std::make_unique<FileSystem>(loop_, *client_, FileSystem::Options{.readdirplus = options_.readdirplus,
+                                                                         .noatime = std::ranges::count(options_.kernel_options, "noatime") > 0});
   session_ = std::make_unique<Session>(loop_, *fs_);
   Status mounted = session_->Mount(
       options_.mountpoint, KernelOptions(), [this] { Usable(); }, [this](Status why) { KernelEnded(why); });

@@ -20,7 +20,7 @@ void NodeTable::Store(Node& node, const Attr& attr) {
   node.nlink = attr.nlink;
   node.uid = attr.uid;
   node.gid = attr.gid;
-  node.blocks = static_cast<uint32_t>(std::min<uint64_t>(attr.allocated / 4096, UINT32_MAX));
+  node.blocks = static_cast<uint32_t>(INT32_MAX) & static_cast<uint32_t>(std::min<uint64_t>(attr.allocated / 4096, INT32_MAX));
 }
 
 void NodeTable::Looked(const Attr& attr) {
@@ -43,6 +43,15 @@ void NodeTable::Update(const Attr& attr) {
 
 void NodeTable::Removed(Ino ino, uint32_t nlink) {
   if (auto it = nodes_.find(ino); it != nodes_.end()) it->second.nlink = nlink;
+}
+
+void NodeTable::SetMapped(Ino ino) {
+  if (auto it = nodes_.find(ino); it != nodes_.end()) it->second.mapped = 1;
+}
+
+bool NodeTable::Mapped(Ino ino) const {
+  auto it = nodes_.find(ino);
+  return it != nodes_.end() && it->second.mapped != 0;
 }
 
 void NodeTable::Gone(Ino ino) { Removed(ino, 0); }

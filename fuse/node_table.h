@@ -27,6 +27,11 @@ class NodeTable {
   // The server no longer knows the inode: from here on it has no links and no entries.
   void Gone(Ino ino);
 
+  // The kernel reads the inode into its page cache: a mapping. From then on it may have pages that were changed and not yet
+  // written back.
+  void SetMapped(Ino ino);
+  bool Mapped(Ino ino) const;
+
   bool Holds(Ino ino) const { return ino == kRootIno || nodes_.contains(ino); }
   // The attributes as last seen.
   std::optional<Attr> Last(Ino ino) const;
@@ -41,7 +46,8 @@ class NodeTable {
     uint64_t rdev_size = 0;  // rdev of a device node, else size
     TimeNs atime = 0, mtime = 0, ctime = 0;
     uint32_t mode = 0, nlink = 0, uid = 0, gid = 0;
-    uint32_t blocks = 0;  // of 4 KiB
+    uint32_t blocks : 31 = 0;  // of 4 KiB
+    uint32_t mapped : 1 = 0;
   };
   static void Store(Node& node, const Attr& attr);
 

@@ -13,14 +13,19 @@
 namespace kfs::fuse {
 namespace {
 
-void Read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, fuse_file_info*) {
+void Read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, fuse_file_info* fi) {
+  // Reads for the page cache, that is for a mapping, have no lock owner.
+  fuse_read_in in;
+  std::memcpy(&in, FileSystem::Of(req).message().body(), sizeof in);
+  if ((in.read_flags & FUSE_READ_LOCKOWNER) == 0) FileSystem::Of(req).nodes().SetMapped(Ino(ino));
+  const KfsClient::ReadFlags flags{.noatime = (fi->flags & O_NOATIME) != 0 || FileSystem::Of(req).options().noatime};
   Run<Result<Buffer>>(
       req,
-      [ino, size, off](KfsClient& c, const Caller& caller, auto done) {
-        return c.Read(caller, Ino(ino), static_cast<uint64_t>(off), static_cast<uint32_t>(size), std::move(done));
+      [ino, size, off, flags](KfsClient& c, const Caller& caller, auto done) {
+        return c.Read(caller, Ino(ino), static_cast<uint64_t>(off), static_cast<uint32_t>(size), flags, std::move(done));
       },
-      [ino](fuse_req_t r, FileSystem& fs, Result<Buffer> data) {
-        if (!data.ok()) return ReplyStatus(r, fs.Soften(Ino(ino), data.status()));
+      [](fuse_req_t r, FileSystem&, Result<Buffer> data) {
+        if (!data.ok()) return ReplyStatus(r, data.status());
         fuse_reply_buf(r, data->data(), data->size());
       });
 }
@@ -64,20 +69,20 @@ void Write(fuse_req_t req, fuse_ino_t ino, const char*, size_t size, off_t off, 
       [ino, off, flags, data](KfsClient& c, const Caller& caller, auto done) {
         return c.Write(caller, Ino(ino), static_cast<uint64_t>(off), std::move(*data), flags, std::move(done));
       },
-      [ino](fuse_req_t r, FileSystem& fs, Result<uint32_t> written) {
-        if (!written.ok()) return ReplyStatus(r, fs.Soften(Ino(ino), written.status()));
+      [](fuse_req_t r, FileSystem&, Result<uint32_t> written) {
+        if (!written.ok()) return ReplyStatus(r, written.status());
         fuse_reply_write(r, *written);
       });
 }
 
 void Fsync(fuse_req_t req, fuse_ino_t ino, int data_only, fuse_file_info*) {
-  RunStatus(req, Ino(ino), [ino, data_only](KfsClient& c, const Caller&, auto done) {
+  RunStatus(req, [ino, data_only](KfsClient& c, const Caller&, auto done) {
     return c.Fsync(Ino(ino), data_only != 0, std::move(done));
   });
 }
 
 void Fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t length, fuse_file_info*) {
-  RunStatus(req, Ino(ino), [ino, mode, off, length](KfsClient& c, const Caller& caller, auto done) {
+  RunStatus(req, [ino, mode, off, length](KfsClient& c, const Caller& caller, auto done) {
     return c.Fallocate(caller, Ino(ino), static_cast<uint32_t>(mode), static_cast<uint64_t>(off),
                        static_cast<uint64_t>(length), std::move(done));
   });
@@ -88,13 +93,20 @@ void Lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, fuse_file_info
     fuse_reply_err(req, EINVAL);
     return;
   }
+  FileSystem& fs = FileSystem::Of(req);
   Run<Result<uint64_t>>(
       req,
-      [ino, off, whence](KfsClient& c, const Caller&, auto done) {
-        return c.Seek(Ino(ino), static_cast<uint64_t>(off), whence, std::move(done));
+      [&fs, unique = fs.message().header().unique, ino, off, whence](KfsClient& c, const Caller&, auto done) -> CallId {
+        const auto seek = [&c, ino, off, whence](auto then) {
+          return c.Seek(Ino(ino), static_cast<uint64_t>(off), whence, std::move(then));
+        };
+        if (!fs.nodes().Mapped(Ino(ino))) return seek(std::move(done));
+        // Data that only the kernel's page cache has yet would be taken for a hole.
+        fs.WriteBack(Ino(ino), [&fs, unique, seek, done = std::move(done)] { fs.calls().SetId(unique, seek(done)); });
+        return 0;
       },
-      [ino](fuse_req_t r, FileSystem& fs, Result<uint64_t> at) {
-        if (!at.ok()) return ReplyStatus(r, fs.Soften(Ino(ino), at.status()));
+      [](fuse_req_t r, FileSystem&, Result<uint64_t> at) {
+        if (!at.ok()) return ReplyStatus(r, at.status());
         fuse_reply_lseek(r, static_cast<off_t>(*at));
       });
 }
@@ -115,8 +127,8 @@ void CopyFileRange(fuse_req_t req, fuse_ino_t from, off_t from_off, fuse_file_in
         return c.CopyRange(caller, Ino(from), static_cast<uint64_t>(from_off), Ino(to), static_cast<uint64_t>(to_off),
                            length, std::move(done));
       },
-      [to](fuse_req_t r, FileSystem& fs, Result<uint64_t> copied) {
-        if (!copied.ok()) return ReplyStatus(r, fs.Soften(Ino(to), copied.status()));
+      [](fuse_req_t r, FileSystem&, Result<uint64_t> copied) {
+        if (!copied.ok()) return ReplyStatus(r, copied.status());
         fuse_reply_write(r, *copied);
       });
 }

@@ -97,7 +97,7 @@ void ReadDirectory(fuse_req_t req, size_t size, off_t off, const fuse_file_info*
         return c.ReadDir(caller, ino, cookie, static_cast<uint32_t>(size), plus, std::move(done));
       },
       [dir, cookie, size, plus](fuse_req_t r, FileSystem& f, Result<DirPage> page) {
-        if (!page.ok()) return ReplyStatus(r, f.Soften(dir->ino, page.status()));
+        if (!page.ok()) return ReplyStatus(r, f.InRemovedDir(dir->ino, page.status()));
         dir->at = cookie;
         dir->plus = plus;
         dir->eof = page->eof && !page->entries.empty();
@@ -120,9 +120,14 @@ void ReleaseDir(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {
 }
 
 void FsyncDir(fuse_req_t req, fuse_ino_t ino, int data_only, fuse_file_info*) {
-  RunStatus(req, Ino(ino), [ino, data_only](KfsClient& c, const Caller&, auto done) {
-    return c.Fsync(Ino(ino), data_only != 0, std::move(done));
-  });
+  Run<Status>(
+      req,
+      [ino, data_only](KfsClient& c, const Caller&, auto done) { return c.Fsync(Ino(ino), data_only != 0, std::move(done)); },
+      [ino](fuse_req_t r, FileSystem& fs, Status status) {
+        // A removed directory that is still open has nothing left to sync.
+        if (status.err() == ESTALE && fs.nodes().Holds(Ino(ino))) status = Status();
+        ReplyStatus(r, status);
+      });
 }
 
 }  // namespace

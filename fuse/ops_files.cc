@@ -26,7 +26,7 @@ void Open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
         return c.Open(caller, Ino(ino), flags, std::move(done));
       },
       [ino](fuse_req_t r, FileSystem& fs, Result<Attr> attr) {
-        if (!attr.ok()) return ReplyStatus(r, fs.Soften(Ino(ino), attr.status()));
+        if (!attr.ok()) return ReplyStatus(r, attr.status());
         fs.nodes().Update(*attr);
         auto* file = new OpenFile{Ino(ino), {}};
         if (ReplyOpen(r, reinterpret_cast<uint64_t>(file), kOpenFlags) != 0) DropOpen(fs, file);
@@ -43,7 +43,7 @@ void Create(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode, fu
         return c.Create(caller, Ino(parent), name, mode, flags, std::move(done));
       },
       [parent](fuse_req_t r, FileSystem& fs, Result<Attr> attr) {
-        if (!attr.ok()) return ReplyStatus(r, fs.Soften(Ino(parent), attr.status()));
+        if (!attr.ok()) return ReplyStatus(r, fs.InRemovedDir(Ino(parent), attr.status()));
         auto* file = new OpenFile{attr->ino, {}};
         if (ReplyCreate(r, fs, *attr, reinterpret_cast<uint64_t>(file), kOpenFlags) != 0) DropOpen(fs, file);
       });
@@ -57,7 +57,7 @@ void Flush(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
     fuse_reply_err(req, 0);
     return;
   }
-  RunStatus(req, Ino(ino), [ino, owner = fi->lock_owner](KfsClient& c, const Caller&, auto done) {
+  RunStatus(req, [ino, owner = fi->lock_owner](KfsClient& c, const Caller&, auto done) {
     return c.Flush(Ino(ino), owner, std::move(done));
   });
 }

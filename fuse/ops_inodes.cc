@@ -36,7 +36,13 @@ void GetAttr(fuse_req_t req, fuse_ino_t ino, fuse_file_info*) {
       });
 }
 
-TimeNs FromTimespec(const timespec& t) { return int64_t{t.tv_sec} * 1000000000 + t.tv_nsec; }
+// Times are 64-bit nanoseconds, 1677 to 2262; what lies beyond is cut off there, as every file system does at its own limits.
+TimeNs FromTimespec(const timespec& t) {
+  constexpr int64_t kSecondsMax = INT64_MAX / 1000000000 - 1;
+  if (t.tv_sec > kSecondsMax) return kSecondsMax * 1000000000 + 999999999;
+  if (t.tv_sec < -kSecondsMax) return -kSecondsMax * 1000000000;
+  return int64_t{t.tv_sec} * 1000000000 + t.tv_nsec;
+}
 
 kfs::SetAttr ToSetAttr(const struct stat& st, int to_set, bool open_file) {
   using pb::SetattrRequest;
@@ -70,8 +76,8 @@ void SetAttr(fuse_req_t req, fuse_ino_t ino, struct stat* st, int to_set, fuse_f
       [ino, set](KfsClient& c, const Caller& caller, auto done) {
         return c.SetAttr(caller, Ino(ino), set, std::move(done));
       },
-      [ino](fuse_req_t r, FileSystem& fs, Result<Attr> result) {
-        if (!result.ok()) return ReplyStatus(r, fs.Soften(Ino(ino), result.status()));
+      [](fuse_req_t r, FileSystem& fs, Result<Attr> result) {
+        if (!result.ok()) return ReplyStatus(r, result.status());
         fs.nodes().Update(*result);
         ReplyAttr(r, *result);
       });
@@ -107,8 +113,8 @@ void ReadLink(fuse_req_t req, fuse_ino_t ino) {
   Run<Result<std::string>>(
       req,
       [ino](KfsClient& c, const Caller& caller, auto done) { return c.ReadLink(caller, Ino(ino), std::move(done)); },
-      [ino](fuse_req_t r, FileSystem& fs, Result<std::string> target) {
-        if (!target.ok()) return ReplyStatus(r, fs.Soften(Ino(ino), target.status()));
+      [](fuse_req_t r, FileSystem&, Result<std::string> target) {
+        if (!target.ok()) return ReplyStatus(r, target.status());
         fuse_reply_readlink(r, target->c_str());
       });
 }

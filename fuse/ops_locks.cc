@@ -39,8 +39,8 @@ void GetLk(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi, struct flock* flo
       [ino, lock = FromFlock(*flock, fi->lock_owner)](KfsClient& c, const Caller&, auto done) {
         return c.GetLock(Ino(ino), lock, std::move(done));
       },
-      [ino](fuse_req_t r, FileSystem& fs, Result<FileLock> found) {
-        if (!found.ok()) return ReplyStatus(r, fs.Soften(Ino(ino), found.status()));
+      [](fuse_req_t r, FileSystem&, Result<FileLock> found) {
+        if (!found.ok()) return ReplyStatus(r, found.status());
         const struct flock out = ToFlock(*found);
         fuse_reply_lock(r, &out);
       });
@@ -56,7 +56,7 @@ void SetLk(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi, struct flock* flo
   }
   const bool wait = sleep != 0 && lock.type != FileLock::kUnlock;
   RunStatus(
-      req, Ino(ino),
+      req,
       [ino, lock, wait](KfsClient& c, const Caller&, auto done) {
         return c.SetLock(Ino(ino), lock, wait, std::move(done));
       },
@@ -76,7 +76,7 @@ void Flock(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi, int op) {
   }
   const bool wait = (op & LOCK_NB) == 0 && lock.type != FileLock::kUnlock;
   RunStatus(
-      req, Ino(ino),
+      req,
       [ino, lock, wait](KfsClient& c, const Caller&, auto done) {
         return c.SetLock(Ino(ino), lock, wait, std::move(done));
       },

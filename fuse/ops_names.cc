@@ -34,7 +34,8 @@ void Symlink(fuse_req_t req, const char* target, fuse_ino_t parent, const char* 
 }
 
 void Link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char* name) {
-  RunEntry(req, Ino(parent), [ino, parent, name = std::string(name)](KfsClient& c, const Caller& caller, auto done) {
+  // Either of the two may be gone, so ESTALE stays: the kernel looks both up again.
+  RunEntry(req, Ino(), [ino, parent, name = std::string(name)](KfsClient& c, const Caller& caller, auto done) {
     return c.Link(caller, Ino(ino), Ino(parent), name, std::move(done));
   });
 }
@@ -42,7 +43,7 @@ void Link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char* name) {
 // What a removal or replacement took away is remembered: the kernel may go on holding it.
 auto RemovedFrom(fuse_ino_t parent) {
   return [parent](fuse_req_t req, FileSystem& fs, Result<KfsClient::Removed> removed) {
-    if (!removed.ok()) return ReplyStatus(req, fs.Soften(Ino(parent), removed.status()));
+    if (!removed.ok()) return ReplyStatus(req, fs.InRemovedDir(Ino(parent), removed.status()));
     if (removed->ino) fs.nodes().Removed(removed->ino, removed->nlink);
     fuse_reply_err(req, 0);
   };
@@ -77,7 +78,7 @@ void Rename(fuse_req_t req, fuse_ino_t parent, const char* name, fuse_ino_t new_
       RemovedFrom(new_parent));
 }
 
-// FORGET comes apart from the requests (Transport), so libfuse sees none; without a handler it would still be right.
+// No forget: it comes apart from the requests (Transport).
 }  // namespace
 
 void AddNameOps(fuse_lowlevel_ops& ops) {

@@ -22,8 +22,8 @@ void GetXattr(fuse_req_t req, fuse_ino_t ino, const char* name, size_t size) {
       [ino, name = std::string(name)](KfsClient& c, const Caller& caller, auto done) {
         return c.GetXattr(caller, Ino(ino), name, std::move(done));
       },
-      [ino, size](fuse_req_t r, FileSystem& fs, Result<std::string> value) {
-        if (!value.ok()) return ReplyStatus(r, fs.Soften(Ino(ino), value.status()));
+      [size](fuse_req_t r, FileSystem&, Result<std::string> value) {
+        if (!value.ok()) return ReplyStatus(r, value.status());
         ReplySized(r, *value, size);
       });
 }
@@ -32,8 +32,8 @@ void ListXattr(fuse_req_t req, fuse_ino_t ino, size_t size) {
   Run<Result<std::vector<std::string>>>(
       req,
       [ino](KfsClient& c, const Caller& caller, auto done) { return c.ListXattr(caller, Ino(ino), std::move(done)); },
-      [ino, size](fuse_req_t r, FileSystem& fs, Result<std::vector<std::string>> names) {
-        if (!names.ok()) return ReplyStatus(r, fs.Soften(Ino(ino), names.status()));
+      [size](fuse_req_t r, FileSystem&, Result<std::vector<std::string>> names) {
+        if (!names.ok()) return ReplyStatus(r, names.status());
         std::string list;
         for (const std::string& name : *names) list.append(name).push_back('\0');
         ReplySized(r, list, size);
@@ -41,15 +41,14 @@ void ListXattr(fuse_req_t req, fuse_ino_t ino, size_t size) {
 }
 
 void SetXattr(fuse_req_t req, fuse_ino_t ino, const char* name, const char* value, size_t size, int flags) {
-  RunStatus(req, Ino(ino),
-            [ino, name = std::string(name), value = std::string(value, size), flags](KfsClient& c, const Caller& caller,
+  RunStatus(req, [ino, name = std::string(name), value = std::string(value, size), flags](KfsClient& c, const Caller& caller,
                                                                                      auto done) {
               return c.SetXattr(caller, Ino(ino), name, value, static_cast<uint32_t>(flags), std::move(done));
             });
 }
 
 void RemoveXattr(fuse_req_t req, fuse_ino_t ino, const char* name) {
-  RunStatus(req, Ino(ino), [ino, name = std::string(name)](KfsClient& c, const Caller& caller, auto done) {
+  RunStatus(req, [ino, name = std::string(name)](KfsClient& c, const Caller& caller, auto done) {
     return c.RemoveXattr(caller, Ino(ino), name, std::move(done));
   });
 }

@@ -32,6 +32,7 @@ void CollectLog(fuse_log_level, const char* format, va_list args) {
 }  // namespace
 
 Session::~Session() {
+  notifier_.reset();
   transport_.reset();
   if (session_ == nullptr) return;
   fuse_session_unmount(session_);  // does nothing but close when the kernel has already let go
@@ -72,6 +73,9 @@ Status Session::Mount(const std::string& mountpoint, const std::string& options,
   fs_.OnReply([this](iovec* iov, int count) { return Reply(iov, count); });
   rc = fuse_session_custom_io(session_, &io, fd);
   if (rc != 0) return Status(EIO, "libfuse does not take our transport");
+  notifier_ = std::make_unique<KernelNotifier>(
+      loop_, [this](Ino ino) { fuse_lowlevel_notify_inval_inode(session_, ino.v, 0, 0); });
+  fs_.OnWriteBack([this](Ino ino, std::function<void()> done) { notifier_->DropPages(ino, std::move(done)); });
   transport_->Start();
   return {};
 }

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "fuse/file_system.h"
+#include "fuse/kernel_notifier.h"
 #include "fuse/transport.h"
 
 namespace kfs::fuse {
@@ -40,6 +41,7 @@ class Session : public RequestSink {
   FileSystem& fs_;
   fuse_session* session_ = nullptr;
   std::unique_ptr<Transport> transport_;
+  std::unique_ptr<KernelNotifier> notifier_;
   std::function<void()> ready_;
   std::function<void(Status)> ended_;
   std::vector<std::function<void()>> after_queue_;

@@ -43,10 +43,10 @@ class MemoryClient : public KfsClient {
   CallId Access(const Caller& caller, Ino ino, uint32_t, DoneStatus done) override {
     Node* n = Find(ino);
     if (n == nullptr) done(Status(ESTALE, "gone"));
-    // A directory of mode 0070 stands for one that only the group's members may read.
-    else if ((n->attr.mode & 0777) == 0070 && caller.uid != 0 && !caller.groups_known)
+    // A directory of mode 0705 stands for one that only members of group 4242 may read (the kernel lets everybody).
+    else if ((n->attr.mode & 0777) == 0705 && caller.uid != 0 && !caller.groups_known)
       done(Status(EACCES, Code::kNeedGroups, "groups?"));
-    else if ((n->attr.mode & 0777) == 0070 && caller.uid != 0)
+    else if ((n->attr.mode & 0777) == 0705 && caller.uid != 0)
       done(std::ranges::count(caller.groups, 4242u) != 0 ? Status() : Status(EACCES, "no"));
     else done({});
     return 0;
@@ -122,7 +122,7 @@ class MemoryClient : public KfsClient {
     }
     return Nothing(done);
   }
-  CallId Read(const Caller&, Ino ino, uint64_t offset, uint32_t size, Done<Buffer> done) override {
+  CallId Read(const Caller&, Ino ino, uint64_t offset, uint32_t size, ReadFlags, Done<Buffer> done) override {
     Node* n = Find(ino);
     if (n->data == "hang") return Hold([done] { done(Status(EINTR, "cancelled")); });
     const std::string part = offset < n->data.size() ? n->data.substr(offset, size) : "";
@@ -139,7 +139,12 @@ class MemoryClient : public KfsClient {
   }
   CallId Fsync(Ino, bool, DoneStatus d) override { return Nothing(d); }
   CallId Fallocate(const Caller&, Ino, uint32_t, uint64_t, uint64_t, DoneStatus d) override { return Nothing(d); }
-  CallId Seek(Ino, uint64_t, int, Done<uint64_t> done) override { return Answer<uint64_t>(done, 4096); }
+  // First byte that is not zero.
+  CallId Seek(Ino ino, uint64_t offset, int, Done<uint64_t> done) override {
+    const size_t at = Find(ino)->data.find_first_not_of('\0', offset);
+    if (at == std::string::npos) return Answer(done, Status(ENXIO, "nothing but holes"));
+    return Answer<uint64_t>(done, at);
+  }
   CallId CopyRange(const Caller&, Ino from, uint64_t at, Ino to, uint64_t to_at, uint64_t length, Done<uint64_t> done) override {
     const std::string part = Find(from)->data.substr(at, length);
     Resize(*Find(to), to_at + part.size());

@@ -53,7 +53,7 @@ TEST(ExplainConnect, SaysWhatToDoNext) {
       {Status(EPROTO, Code::kWrongVersion, "refused"), "same release"},
       {Status(EACCES, Code::kWrongCluster, "refused"), "another cluster"},
       {Status(ENOENT, "no volume data"), "kfs volume list"},
-      {Status(ECONNREFUSED, "refused"), "is kfs-metaserver running"},
+      {Status(ECONNREFUSED, "refused"), "kfs-metaserver must run there"},
       {Status(ETIMEDOUT, "no answer"), "firewall"},
   };
   for (const auto& [why, hint] : table) {

@@ -140,6 +140,21 @@ TEST_F(MountedTest, SharedWritableMappingsWork) {
   EXPECT_EQ(Get("f").substr(5000, 2), "ZY");
 }
 
+TEST_F(MountedTest, SeekFindsWhatAMappingWrote) {
+  Put("f", std::string(16384, '\0'));
+  const int fd = open(At("f").c_str(), O_RDWR);
+  EXPECT_EQ(lseek(fd, 0, SEEK_DATA), -1);
+  EXPECT_EQ(errno, ENXIO);
+  char* map = static_cast<char*>(mmap(nullptr, 16384, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
+  ASSERT_NE(map, MAP_FAILED);
+  map[9000] = 'Z';
+  EXPECT_EQ(lseek(fd, 0, SEEK_DATA), 9000);
+  map[5000] = 'Z';
+  EXPECT_EQ(lseek(fd, 0, SEEK_DATA), 5000);
+  munmap(map, 16384);
+  close(fd);
+}
+
 TEST_F(MountedTest, TmpfileIsBornWithoutANameAndCanBeGivenOne) {
   const int fd = open(dir_.c_str(), O_TMPFILE | O_RDWR, 0600);
   ASSERT_GE(fd, 0) << strerror(errno);
@@ -212,7 +227,7 @@ TEST_F(MountedTest, ReaddirSeekAndRewind) {
 
 TEST_F(MountedTest, SupplementaryGroupsAreAskedForWhenTheyMatter) {
   ASSERT_EQ(mkdir(At("d").c_str(), 0755), 0);
-  ASSERT_EQ(chmod(At("d").c_str(), 0070), 0);
+  ASSERT_EQ(chmod(At("d").c_str(), 0705), 0);
   const auto try_as = [this](gid_t group) {
     return InChild([&] {
       if (setgroups(1, &group) != 0 || setgid(1000) != 0 || setuid(1000) != 0) return 100;
@@ -221,6 +236,18 @@ TEST_F(MountedTest, SupplementaryGroupsAreAskedForWhenTheyMatter) {
   };
   EXPECT_EQ(try_as(4242), 0);
   EXPECT_EQ(try_as(4243), EACCES);
+}
+
+TEST_F(MountedTest, FifosSocketsAndDevicesAreGuardedByTheirBits) {
+  ASSERT_EQ(mkfifo(At("p").c_str(), 0600), 0);
+  const auto open_as = [this](uid_t uid) {
+    return InChild([&] {
+      if (uid != 0 && (setgroups(0, nullptr) != 0 || setgid(uid) != 0 || setuid(uid) != 0)) return 100;
+      return open(At("p").c_str(), O_RDONLY | O_NONBLOCK) >= 0 ? 0 : errno;
+    });
+  };
+  EXPECT_EQ(open_as(0), 0);
+  EXPECT_EQ(open_as(1000), EACCES);
 }
 
 TEST_F(MountedTest, SetuidGoesWhenAnUnprivilegedUserWrites) {

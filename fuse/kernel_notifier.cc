@@ -1,0 +1,71 @@
+#include "fuse/kernel_notifier.h"
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+namespace kfs::fuse {
+
+struct KernelNotifier::State {
+  struct Job {
+    Ino ino;
+    std::function<void()> done;
+  };
+
+  State(EventLoop& l, std::function<void(Ino)> fn) : loop(l), drop_pages(std::move(fn)) {}
+
+  EventLoop& loop;
+  const std::function<void(Ino)> drop_pages;
+  std::thread thread;  // begun with the first job; the loop's thread only
+  std::mutex mutex;    // guards what follows
+  std::condition_variable wake;
+  std::deque<Job> jobs;
+  bool busy = false;
+  bool stop = false;
+
+  void Work() {
+    std::unique_lock lock(mutex);
+    for (;;) {
+      wake.wait(lock, [this] { return stop || !jobs.empty(); });
+      if (stop) return;
+      Job job = std::move(jobs.front());
+      jobs.pop_front();
+      busy = true;
+      lock.unlock();
+      drop_pages(job.ino);
+      lock.lock();
+      busy = false;
+      if (stop) return;
+      loop.Post(std::move(job.done));
+    }
+  }
+};
+
+KernelNotifier::KernelNotifier(EventLoop& loop, std::function<void(Ino)> drop_pages)
+    : state_(std::make_shared<State>(loop, std::move(drop_pages))) {}
+
+KernelNotifier::~KernelNotifier() {
+  bool busy;
+  {
+    std::lock_guard lock(state_->mutex);
+    state_->stop = true;
+    busy = state_->busy;
+  }
+  state_->wake.notify_one();
+  if (!state_->thread.joinable()) return;
+  if (busy) state_->thread.detach();
+  else state_->thread.join();
+}
+
+void KernelNotifier::DropPages(Ino ino, std::function<void()> done) {
+  {
+    std::lock_guard lock(state_->mutex);
+    state_->jobs.push_back({ino, std::move(done)});
+  }
+  if (!state_->thread.joinable()) state_->thread = std::thread([state = state_] { state->Work(); });
+  state_->wake.notify_one();
+}
+
+}  // namespace kfs::fuse
