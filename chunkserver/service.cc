@@ -41,6 +41,7 @@ void ChunkService::OnMetaserverRequest(IncomingCallPtr call) {
 }
 
 void ChunkService::Execute(IncomingCallPtr call, ChunkKey key, bool may_inline, Attempt attempt) {
+  if (!key.volume || !key.chunk) return call->Fail(Status(EINVAL, Code::kMalformed, "ids of volumes and chunks begin at 1"));
   if (may_inline && !pool_->Busy(key)) {
     const MonoTime begun = std::chrono::steady_clock::now();
     Outcome outcome = attempt(Wait::kNever);

@@ -1,7 +1,11 @@
 # Compiler cache, linker and warnings, alike for every target.
 find_program(CCACHE ccache)
 if(CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+  # Precompiled headers and ccache: the cache must not mind their time stamps.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${CCACHE})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    add_compile_options(-fpch-preprocess)
+  endif()
 endif()
 find_program(MOLD mold)
 if(MOLD)
@@ -33,3 +37,8 @@ if(KFS_SANITIZE STREQUAL "thread")
   # ThreadSanitizer does not know fences. Asio orders its handlers by its mutex as well, which it does know.
   add_compile_definitions(BOOST_ASIO_DISABLE_FENCED_BLOCK)
 endif()
+
+# What nearly every source includes, precompiled once a target: it halves the time of a full build.
+function(kfs_precompile target)
+  target_precompile_headers(${target} PRIVATE <functional> <map> <memory> <string> <unordered_map> <vector> ${ARGN})
+endfunction()

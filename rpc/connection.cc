@@ -382,6 +382,8 @@ void IncomingCall::Answered(bool ok) {
 
 bool IncomingCall::Parse(google::protobuf::MessageLite* request) {
   if (request->ParseFromString(message_.body)) return true;
+  KFS_LOG(warn, "connection.bad_request peer={} op={} bytes={}", connection_->impl_->peer, OpName(op()), message_.body.size());
+  if (stats_ != nullptr) ++stats_->malformed;
   Fail(Status(EINVAL, Code::kMalformed, std::string(OpName(op())) + ": the request cannot be understood"));
   return false;
 }

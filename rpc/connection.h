@@ -35,7 +35,7 @@ using ConnectionPtr = std::shared_ptr<Connection>;
 
 // Count, errors and time of one op; read by status and metrics.
 struct OpStats {
-  uint64_t count = 0, errors = 0, micros = 0;
+  uint64_t count = 0, errors = 0, micros = 0, malformed = 0;
 };
 
 // A request that arrived and waits for its one answer. Dropped without an answer it answers EIO by itself.

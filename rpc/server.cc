@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <google/protobuf/stubs/logging.h>
+
 #include "common/log.h"
 #include "common/secret.h"
 #include "rpc/address.h"
@@ -48,8 +50,10 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   uint64_t bad_frames = 0;
 };
 
-Server::Server(EventLoop& loop, ServerIdentity identity)
-    : impl_(std::make_shared<Impl>(loop, std::move(identity))) {}
+Server::Server(EventLoop& loop, ServerIdentity identity) : impl_(std::make_shared<Impl>(loop, std::move(identity))) {
+  // What peers send must not fill our log through the library's own words; IncomingCall::Parse says what was wrong.
+  google::protobuf::SetLogHandler(nullptr);
+}
 
 Server::~Server() { Stop(); }
 
@@ -80,7 +84,11 @@ void Server::OnDisconnect(std::function<void(const ConnectionPtr&)> fn) { impl_-
 void Server::Dispatch(IncomingCallPtr call) { impl_->Dispatch(std::move(call)); }
 const std::unordered_set<ConnectionPtr>& Server::connections() const { return impl_->connections; }
 const std::unordered_map<uint16_t, std::shared_ptr<OpStats>>& Server::stats() const { return impl_->stats; }
-uint64_t Server::bad_frames() const { return impl_->bad_frames; }
+uint64_t Server::bad_frames() const {
+  uint64_t n = impl_->bad_frames;
+  for (const auto& [op, stats] : impl_->stats) n += stats->malformed;
+  return n;
+}
 
 void Server::Stop() {
   impl_->watch.reset();

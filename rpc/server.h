@@ -52,7 +52,7 @@ class Server {
 
   const std::unordered_set<ConnectionPtr>& connections() const;
   const std::unordered_map<uint16_t, std::shared_ptr<OpStats>>& stats() const;
-  uint64_t bad_frames() const;  // connections ended for malformed input
+  uint64_t bad_frames() const;  // malformed input of any kind
 
  private:
   struct Impl;

@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "metaserver/store/keys.h"
 #include "metaserver/store/records.pb.h"
+#include "rpc/address.h"
 #include "rpc/connection.h"
 
 namespace kfs::meta {
@@ -58,6 +59,10 @@ Result<ServerId> Chunkservers::Register(const pb::RegisterChunkserverRequest& re
   if (request.uuid().empty() || request.uuid().size() > 64 || request.address().empty() || request.address().size() > 300) {
     return Status(EINVAL, Code::kMalformed, "a chunkserver registers with its uuid and address");
   }
+  // It is stored and handed to every client.
+  std::string host;
+  uint16_t port = 0;
+  if (!request.address().starts_with("unix:")) KFS_RETURN_IF_ERROR(SplitAddress(request.address(), 0, &host, &port));
   Chunkserver* server = nullptr;
   for (auto& [id, s] : servers_) {
     if (s.uuid == request.uuid()) server = &s;
@@ -82,8 +87,8 @@ Result<ServerId> Chunkservers::Register(const pb::RegisterChunkserverRequest& re
   }
   cluster_.Commit();
   if (Status s = cluster_.Sync(); !s.ok()) return s;
-  auto host = request.label().find("host");
-  server->host = host != request.label().end() ? host->second : HostOf(server->address);
+  auto label = request.label().find("host");
+  server->host = label != request.label().end() ? label->second : HostOf(server->address);
   server->disks.assign(request.disk().begin(), request.disk().end());
   server->last_heard = clock_.MonoNow();
   server->last_seen_wall = clock_.WallNow();
