@@ -1,9 +1,9 @@
 // The calls under way for the kernel's requests, and what an interrupt does to them.
 //
-// The kernel sends INTERRUPT once, for any signal. A blocking lock ends with EINTR at once. Any other call goes on unless its
-// caller is being killed, as on a local disk (a timer's signal must not break a mkdir). A SIGKILL may follow a harmless
-// signal without another INTERRUPT, so callers once interrupted are looked at again until their calls end.
-// The loop's thread only.
+// The kernel sends INTERRUPT once, for any signal. A blocking lock ends with EINTR at once. Any other call
+// goes on unless its caller is being killed, as on a local disk (a timer's signal must not break a mkdir). A
+// SIGKILL may follow a harmless signal without another INTERRUPT, so callers once interrupted are looked at
+// again until their calls end. The loop's thread only.
 #pragma once
 
 #include <cstdint>

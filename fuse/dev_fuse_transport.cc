@@ -13,14 +13,16 @@
 namespace kfs::fuse {
 namespace {
 
-// The kernel refuses to hand out requests to a buffer that could not hold its largest one: 1 MiB of data and the headers.
+// The kernel refuses to hand out requests to a buffer that could not hold its largest one: 1 MiB of data and
+// the headers.
 constexpr size_t kPayloadSize = kIoSizeMax + 4096;
 // So many requests are taken before answers (and other connections) get their turn; a tick then ends.
 constexpr int kBatchMax = 64;
 
 }  // namespace
 
-DevFuseTransport::DevFuseTransport(EventLoop& loop, int fd, RequestSink& sink) : loop_(loop), fd_(fd), sink_(sink) {
+DevFuseTransport::DevFuseTransport(EventLoop& loop, int fd, RequestSink& sink)
+    : loop_(loop), fd_(fd), sink_(sink) {
   fcntl(fd_, F_SETFL, fcntl(fd_, F_GETFL) | O_NONBLOCK);
 }
 

@@ -1,5 +1,5 @@
-// The classic transport: the descriptor of /dev/fuse, watched by the loop that also runs the client, so that a request is
-// taken, sent and answered without another thread.
+// The classic transport: the descriptor of /dev/fuse, watched by the loop that also runs the client, so that
+// a request is taken, sent and answered without another thread.
 #pragma once
 
 #include <memory>
@@ -33,8 +33,8 @@ class DevFuseTransport : public Transport {
   std::unique_ptr<EventLoop::Watch> watch_;
   bool poked_ = false;
   bool ended_ = false;
-  // A FUSE_WRITE's header and arguments fill `head_` exactly, so that its data lands page-aligned in `payload_` and can be
-  // given away without a copy. Other requests are put together again in `whole_`.
+  // A FUSE_WRITE's header and arguments fill `head_` exactly, so that its data lands page-aligned in
+  // `payload_` and can be given away without a copy. Other requests are put together again in `whole_`.
   char head_[sizeof(fuse_in_header) + sizeof(fuse_write_in)];
   Buffer payload_;
   std::vector<char> whole_;

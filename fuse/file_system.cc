@@ -8,9 +8,10 @@ namespace {
 // Why each capability is taken or left: docs/fuse.md, "INIT".
 void Init(void* userdata, fuse_conn_info* conn) {
   auto& fs = *static_cast<FileSystem*>(userdata);
-  uint32_t want = FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_ATOMIC_O_TRUNC |
-                  FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_DONT_MASK | FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS |
-                  FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_IOCTL_DIR | FUSE_CAP_POSIX_ACL;
+  uint32_t want = FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO | FUSE_CAP_PARALLEL_DIROPS |
+                  FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_DONT_MASK |
+                  FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS | FUSE_CAP_AUTO_INVAL_DATA |
+                  FUSE_CAP_IOCTL_DIR | FUSE_CAP_POSIX_ACL;
   if (fs.options().readdirplus) want |= FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO;
   conn->want = want & conn->capable;
   conn->max_write = 1u << 20;
@@ -39,7 +40,8 @@ fuse_lowlevel_ops MakeOps() {
 FileSystem::FileSystem(EventLoop& loop, KfsClient& client, Options options)
     : client_(client),
       options_(options),
-      calls_(loop, [this](CallId id) { client_.Cancel(id); }, KillPending) {}
+      calls_(
+          loop, [this](CallId id) { client_.Cancel(id); }, KillPending) {}
 
 const fuse_lowlevel_ops& FileSystem::Ops() {
   static const fuse_lowlevel_ops ops = MakeOps();

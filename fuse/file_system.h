@@ -1,6 +1,7 @@
-// The mounted file system: what libfuse's dispatch calls, with all the state that the operations share. One file a group of
-// operations (ops_*.cc); each takes a request, starts a client call, and replies from its completion on the same thread.
-// The loop's thread only. It outlives the client's calls: destroy it after the client.
+// The mounted file system: what libfuse's dispatch calls, with all the state that the operations share. One
+// file a group of operations (ops_*.cc); each takes a request, starts a client call, and replies from its
+// completion on the same thread. The loop's thread only. It outlives the client's calls: destroy it after the
+// client.
 #pragma once
 
 #define FUSE_USE_VERSION 35
@@ -50,9 +51,9 @@ class FileSystem {
   void WriteBack(Ino ino, std::function<void()> done) { on_write_back_(ino, std::move(done)); }
   RecordLockOwners& record_lock_owners() { return record_lock_owners_; }
 
-  // What to say when the directory `dir` itself no longer exists on the server: ENOENT, as a local file system says of names
-  // in a removed working directory. Not for anything else: ESTALE lets the kernel walk the path again, which is what a name
-  // that was replaced between lookup and open needs.
+  // What to say when the directory `dir` itself no longer exists on the server: ENOENT, as a local file
+  // system says of names in a removed working directory. Not for anything else: ESTALE lets the kernel walk
+  // the path again, which is what a name that was replaced between lookup and open needs.
   Status InRemovedDir(Ino dir, Status status);
 
  private:
@@ -69,11 +70,13 @@ class FileSystem {
 // An open file, behind fi->fh.
 struct OpenFile {
   Ino ino;
-  // Who took record locks through this descriptor and has not been flushed since. What is left at RELEASE are open-file-
-  // description locks: the kernel does not say when those end, so they end here.
+  // Who took record locks through this descriptor and has not been flushed since. What is left at RELEASE are
+  // open-file- description locks: the kernel does not say when those end, so they end here.
   std::vector<uint64_t> lock_owners;
 };
-inline OpenFile* FileOf(const fuse_file_info* fi) { return fi == nullptr ? nullptr : reinterpret_cast<OpenFile*>(fi->fh); }
+inline OpenFile* FileOf(const fuse_file_info* fi) {
+  return fi == nullptr ? nullptr : reinterpret_cast<OpenFile*>(fi->fh);
+}
 
 // ---- replies (reply.cc) ----
 void ReplyStatus(fuse_req_t req, const Status& status);
@@ -88,8 +91,9 @@ Caller CallerOf(fuse_req_t req);
 std::vector<uint32_t> GroupsOf(fuse_req_t req);
 
 // ---- the one way in which an operation calls the client ----
-// start(KfsClient&, const Caller&, std::function<void(R)>) -> CallId; invoked again with groups when the server asks, so
-// it owns its arguments. finish(fuse_req_t, FileSystem&, R) replies. `any_signal`: see CallTable.
+// start(KfsClient&, const Caller&, std::function<void(R)>) -> CallId; invoked again with groups when the
+// server asks, so it owns its arguments. finish(fuse_req_t, FileSystem&, R) replies. `any_signal`: see
+// CallTable.
 template <typename R, typename Start, typename Finish>
 void Run(fuse_req_t req, Start start, Finish finish, bool any_signal = false) {
   FileSystem& fs = FileSystem::Of(req);
@@ -114,7 +118,8 @@ void Run(fuse_req_t req, Start start, Finish finish, bool any_signal = false) {
 template <typename Start>
 void RunStatus(fuse_req_t req, Start start, bool any_signal = false) {
   Run<Status>(
-      req, std::move(start), [](fuse_req_t r, FileSystem&, Status status) { ReplyStatus(r, status); }, any_signal);
+      req, std::move(start), [](fuse_req_t r, FileSystem&, Status status) { ReplyStatus(r, status); },
+      any_signal);
 }
 
 // Answers with the attributes of an entry in `parent`.

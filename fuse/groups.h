@@ -1,5 +1,6 @@
-// Requests carry no supplementary groups, and asking /proc for them costs more than most operations. So a call is made
-// without them first; a server whose answer depends on them says so (EACCES/kNeedGroups), and it is made once more with them.
+// Requests carry no supplementary groups, and asking /proc for them costs more than most operations. So a
+// call is made without them first; a server whose answer depends on them says so (EACCES/kNeedGroups), and it
+// is made once more with them.
 #pragma once
 
 #include <memory>
@@ -16,8 +17,8 @@ Status StatusOf(const Result<T>& r) {
   return r.status();
 }
 
-// R: Status or Result<T>. start(const Caller&, std::function<void(R)>) begins the call and is invoked once or twice, so
-// it must own what it needs. groups() gives the caller's supplementary groups. done(R) runs once.
+// R: Status or Result<T>. start(const Caller&, std::function<void(R)>) begins the call and is invoked once or
+// twice, so it must own what it needs. groups() gives the caller's supplementary groups. done(R) runs once.
 template <typename R, typename Start, typename Groups, typename DoneFn>
 void CallWithGroups(Caller caller, Start start, Groups groups, DoneFn done) {
   struct State {
@@ -27,7 +28,8 @@ void CallWithGroups(Caller caller, Start start, Groups groups, DoneFn done) {
     DoneFn done;
   };
   caller.groups_known = false;
-  auto state = std::make_shared<State>(State{std::move(caller), std::move(start), std::move(groups), std::move(done)});
+  auto state =
+      std::make_shared<State>(State{std::move(caller), std::move(start), std::move(groups), std::move(done)});
   state->start(state->caller, [state](R first) {
     const Status status = StatusOf(first);
     if (status.code() != Code::kNeedGroups) {

@@ -55,8 +55,10 @@ KernelNotifier::~KernelNotifier() {
   }
   state_->wake.notify_one();
   if (!state_->thread.joinable()) return;
-  if (busy) state_->thread.detach();
-  else state_->thread.join();
+  if (busy)
+    state_->thread.detach();
+  else
+    state_->thread.join();
 }
 
 void KernelNotifier::DropPages(Ino ino, std::function<void()> done) {

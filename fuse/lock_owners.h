@@ -1,4 +1,5 @@
-// Who may hold record locks on which inode: closing a descriptor must tell the server only then. The loop's thread only.
+// Who may hold record locks on which inode: closing a descriptor must tell the server only then. The loop's
+// thread only.
 #pragma once
 
 #include <cstdint>

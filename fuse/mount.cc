@@ -33,17 +33,18 @@ void MakeAbsolute(std::string* path) {
 
 // Everything that can be found out before anything is touched.
 Status Prepare(MountOptions* options, std::string* secret) {
-  for (std::string* path : {&options->secret_file, &options->log_file, &options->pid_file}) MakeAbsolute(path);
+  for (std::string* path : {&options->secret_file, &options->log_file, &options->pid_file})
+    MakeAbsolute(path);
   auto mountpoint = fuse::CheckMountPoint(options->mountpoint);
   if (!mountpoint.ok()) return mountpoint.status();
   options->mountpoint = *mountpoint;
   KFS_RETURN_IF_ERROR(fuse::CheckFuseDevice());
   auto read = ReadSecretFile(options->secret_file);
   if (!read.ok()) {
-    return Status(read.status().err(),
-                  "the cluster's secret: " + read.status().message() +
-                      "\n  copy the file that the metaserver's option secret-file names to this machine (mode 0600, owned by "
-                      "who mounts), and give it with -o secretfile=PATH");
+    return Status(read.status().err(), "the cluster's secret: " + read.status().message() +
+                                           "\n  copy the file that the metaserver's option secret-file names "
+                                           "to this machine (mode 0600, owned by "
+                                           "who mounts), and give it with -o secretfile=PATH");
   }
   *secret = std::move(*read);
   return {};
@@ -81,7 +82,8 @@ void PointAtNull(int fd) {
 // The child's life. `to_parent` gets one byte, '+' when the mount is usable or '-' and the reason.
 int RunChild(const MountOptions& options, std::string secret, int to_parent) {
   setsid();
-  // Nothing of the caller's is kept open or busy: its pipes would never end, its directory never be unmounted.
+  // Nothing of the caller's is kept open or busy: its pipes would never end, its directory never be
+  // unmounted.
   dup2(to_parent, 3);
   close_range(4, ~0u, 0);
   fcntl(3, F_SETFD, FD_CLOEXEC);
@@ -122,7 +124,8 @@ int RunBackground(const MountOptions& options, std::string secret) {
   close(fds[0]);
   if (!answer.empty() && answer.front() == '+') {
     if (options.verbose) {
-      std::printf("%s mounted on %s, served by process %d\n", options.source.c_str(), options.mountpoint.c_str(), pid);
+      std::printf("%s mounted on %s, served by process %d\n", options.source.c_str(),
+                  options.mountpoint.c_str(), pid);
     }
     return 0;
   }
@@ -140,7 +143,8 @@ int RunMount(const MountOptions& given) {
   MountOptions options = given;
   std::string secret;
   if (Status s = Prepare(&options, &secret); !s.ok()) return Report(options, s, kExitMountFailed);
-  return options.foreground ? RunForeground(options, std::move(secret)) : RunBackground(options, std::move(secret));
+  return options.foreground ? RunForeground(options, std::move(secret))
+                            : RunBackground(options, std::move(secret));
 }
 
 }  // namespace kfs

@@ -35,12 +35,14 @@ struct MountOptions {
 
 constexpr const char* kDefaultMetaserverPort = "7400";
 
-// Pure. `options` as after -o, comma separated. Errors (EINVAL) say which part is not understood and what would be.
-Result<MountOptions> ParseMountArgs(std::string_view source, std::string_view mountpoint, std::string_view options);
+// Pure. `options` as after -o, comma separated. Errors (EINVAL) say which part is not understood and what
+// would be.
+Result<MountOptions> ParseMountArgs(std::string_view source, std::string_view mountpoint,
+                                    std::string_view options);
 
-// Connects, mounts, and serves until unmounted. Unless `foreground`, the caller's process returns as soon as the mount is
-// usable, and a child serves. Returns an exit code: 0; 1 when it was called wrongly or may not; 32 when mounting failed. The
-// reason is on stderr. Call it with a single thread.
+// Connects, mounts, and serves until unmounted. Unless `foreground`, the caller's process returns as soon as
+// the mount is usable, and a child serves. Returns an exit code: 0; 1 when it was called wrongly or may not;
+// 32 when mounting failed. The reason is on stderr. Call it with a single thread.
 int RunMount(const MountOptions& options);
 
 }  // namespace kfs

@@ -35,15 +35,18 @@ bool IsPort(std::string_view text) {
 // "host", "host:port", "[v6]" or "[v6]:port" to "host:port".
 Result<std::string> ParseHost(std::string_view text) {
   const std::string quoted = "\"" + std::string(text) + "\"";
-  if (text.empty()) return Bad("a metaserver's name is empty; give the source as " + std::string(kSourceForm));
+  if (text.empty())
+    return Bad("a metaserver's name is empty; give the source as " + std::string(kSourceForm));
   std::string_view host = text, port;
   size_t colon;
   if (text.front() == '[') {
     const size_t close = text.find(']');
-    if (close == std::string_view::npos || close == 1) return Bad(quoted + ": an IPv6 address is written [ADDRESS]");
+    if (close == std::string_view::npos || close == 1)
+      return Bad(quoted + ": an IPv6 address is written [ADDRESS]");
     host = text.substr(0, close + 1);
     colon = close + 1 == text.size() ? std::string_view::npos : close + 1;
-    if (colon != std::string_view::npos && text[colon] != ':') return Bad(quoted + ": only :PORT may follow ]");
+    if (colon != std::string_view::npos && text[colon] != ':')
+      return Bad(quoted + ": only :PORT may follow ]");
   } else {
     colon = text.find(':');
     if (colon != text.rfind(':')) return Bad(quoted + ": an IPv6 address is written [ADDRESS]:PORT");
@@ -64,8 +67,8 @@ Status ParseSource(std::string_view source, MountOptions* out) {
   std::string_view volume = source.substr(slash + 2);
   while (!volume.empty() && volume.back() == '/') volume.remove_suffix(1);
   if (volume.empty()) {
-    return Bad("\"" + std::string(source) + "\": the volume's name is missing after \":/\"; give the source as " +
-               kSourceForm);
+    return Bad("\"" + std::string(source) +
+               "\": the volume's name is missing after \":/\"; give the source as " + kSourceForm);
   }
   if (volume.find('/') != std::string_view::npos) {
     return Bad("\"" + std::string(source) + "\": a volume is mounted as a whole, so its name has no \"/\"");
@@ -84,9 +87,9 @@ Status ParseSource(std::string_view source, MountOptions* out) {
 
 // Only mount(8), systemd and the init scripts care about these.
 bool IsForOthers(std::string_view name) {
-  static constexpr std::array kNames = {"auto",   "noauto", "user",   "nouser", "users", "owner",   "group",
-                                        "_netdev", "nofail", "defaults", "hard",  "loud",  "silent", "comment", "rw",
-                                        "uhelper", "helper",
+  static constexpr std::array kNames = {"auto", "noauto", "user", "nouser", "users", "owner", "group",
+                                        "_netdev", "nofail", "defaults", "hard", "loud", "silent", "comment",
+                                        "rw", "uhelper", "helper",
                                         // The metaserver keeps access times, by relatime's rules.
                                         "relatime", "norelatime", "strictatime", "nostrictatime", "diratime"};
   return name.starts_with("x-") || name.starts_with("X-") || std::ranges::count(kNames, name) != 0;
@@ -94,9 +97,8 @@ bool IsForOthers(std::string_view name) {
 
 // Handed on to the kernel.
 bool IsForKernel(std::string_view name) {
-  static constexpr std::array kNames = {"nodev",   "dev",        "nosuid",     "suid",       "noexec",
-                                        "exec",    "noatime",    "atime",      "nodiratime", "sync",
-                                        "async",   "dirsync"};
+  static constexpr std::array kNames = {"nodev",   "dev",   "nosuid",     "suid", "noexec", "exec",
+                                        "noatime", "atime", "nodiratime", "sync", "async",  "dirsync"};
   return std::ranges::count(kNames, name) != 0;
 }
 
@@ -157,13 +159,16 @@ Status ParseOption(std::string_view option, MountOptions* out) {
     return {};
   }
   return Bad("mount option \"" + std::string(option) +
-             "\" is not known; known are hard, soft, timeo=, secretfile=, log=, loglevel=, pidfile=, trace, readdirplus, "
-             "allow_other, noallow_other, ro, rw, nodev, nosuid, noexec, noatime and what mount(8) itself understands");
+             "\" is not known; known are hard, soft, timeo=, secretfile=, log=, loglevel=, pidfile=, trace, "
+             "readdirplus, "
+             "allow_other, noallow_other, ro, rw, nodev, nosuid, noexec, noatime and what mount(8) itself "
+             "understands");
 }
 
 }  // namespace
 
-Result<MountOptions> ParseMountArgs(std::string_view source, std::string_view mountpoint, std::string_view options) {
+Result<MountOptions> ParseMountArgs(std::string_view source, std::string_view mountpoint,
+                                    std::string_view options) {
   MountOptions out;
   out.source = source;
   KFS_RETURN_IF_ERROR(ParseSource(source, &out));

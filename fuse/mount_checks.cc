@@ -27,7 +27,9 @@ std::string Unescape(const std::string& text) {
   return out;
 }
 
-bool HaveFusermount() { return access("/usr/bin/fusermount3", X_OK) == 0 || access("/bin/fusermount3", X_OK) == 0; }
+bool HaveFusermount() {
+  return access("/usr/bin/fusermount3", X_OK) == 0 || access("/bin/fusermount3", X_OK) == 0;
+}
 
 std::string JoinHosts(const MountOptions& options) {
   std::string hosts;
@@ -62,7 +64,8 @@ Result<std::string> CheckMountPoint(const std::string& dir) {
       case ECONNABORTED:
         return Say(EBUSY, dir + " is a mount whose process has died; clear it with: umount -l " + dir);
       case EACCES:
-        return Say(EACCES, "the mount point " + dir + " cannot be reached: a directory above it may not be searched by you");
+        return Say(EACCES, "the mount point " + dir +
+                               " cannot be reached: a directory above it may not be searched by you");
       default:
         return ErrnoStatus(errno, "the mount point " + dir);
     }
@@ -77,7 +80,8 @@ Result<std::string> CheckMountPoint(const std::string& dir) {
   text << in.rdbuf();
   if (const std::string source = KfsMountAt(text.str(), path); !source.empty()) {
     return Say(EBUSY, "the mount point " + path + " is busy: " + source +
-                          " is mounted there already; unmount it first (umount " + path + ") or choose another directory");
+                          " is mounted there already; unmount it first (umount " + path +
+                          ") or choose another directory");
   }
   return path;
 }
@@ -85,7 +89,8 @@ Result<std::string> CheckMountPoint(const std::string& dir) {
 Status CheckFuseDevice() {
   if (access("/dev/fuse", F_OK) != 0) {
     return Say(ENODEV,
-               "/dev/fuse is missing: load the kernel module with \"modprobe fuse\"; in a container, pass the device in "
+               "/dev/fuse is missing: load the kernel module with \"modprobe fuse\"; in a container, pass "
+               "the device in "
                "(--device /dev/fuse --cap-add SYS_ADMIN)");
   }
   if (geteuid() == 0) return {};
@@ -102,11 +107,14 @@ Status ExplainConnect(const MountOptions& options, const Status& why) {
   std::string hint;
   switch (why.code()) {
     case Code::kBadProof:
-      hint = "the secret in " + options.secret_file + " is not that of the cluster: copy the file that the metaserver's option "
+      hint = "the secret in " + options.secret_file +
+             " is not that of the cluster: copy the file that the metaserver's option "
              "secret-file names to this machine, and give it with -o secretfile=PATH";
       break;
     case Code::kWrongVersion:
-      hint = "this program and the metaserver are of versions that do not understand each other: install the same release on both";
+      hint =
+          "this program and the metaserver are of versions that do not understand each other: install the "
+          "same release on both";
       break;
     case Code::kWrongCluster:
       hint = "the address belongs to another cluster: check the host and port";
@@ -118,12 +126,16 @@ Status ExplainConnect(const MountOptions& options, const Status& why) {
     // Where the client has said already what it tried, what remains is what to do.
     switch (why.err()) {
       case ENOENT:
-        hint = "make it with \"kfs volume create " + options.volume + "\", or mount one of those that \"kfs volume list\" shows";
+        hint = "make it with \"kfs volume create " + options.volume +
+               "\", or mount one of those that \"kfs volume list\" shows";
         break;
-      case ENODEV: hint = "the volume is stopped"; break;
+      case ENODEV:
+        hint = "the volume is stopped";
+        break;
       default:
         hint = "the source names " + JoinHosts(options) +
-               ": kfs-metaserver must run there, listening at that address and port (its option \"listen\"), and no firewall "
+               ": kfs-metaserver must run there, listening at that address and port (its option \"listen\"), "
+               "and no firewall "
                "may be between";
         break;
     }
@@ -143,7 +155,8 @@ Status ExplainKernel(const MountOptions& options, const Status& why) {
   } else if (why.err() == ENODEV) {
     hint = "the kernel has no FUSE: load the module with \"modprobe fuse\"";
   }
-  return Status(why.err(), "the kernel did not mount: " + why.message() + (hint.empty() ? "" : "\n  " + hint));
+  return Status(why.err(),
+                "the kernel did not mount: " + why.message() + (hint.empty() ? "" : "\n  " + hint));
 }
 
 }  // namespace kfs::fuse

@@ -1,4 +1,5 @@
-// What can be wrong with a mount before and while it is made, in words for a person (P9): what, where, and what to do next.
+// What can be wrong with a mount before and while it is made, in words for a person (P9): what, where, and
+// what to do next.
 #pragma once
 
 #include <string>
@@ -8,7 +9,8 @@
 
 namespace kfs::fuse {
 
-// The mount point's absolute path. Fails when it is missing, not a directory, in use by a KFS mount, or a dead mount.
+// The mount point's absolute path. Fails when it is missing, not a directory, in use by a KFS mount, or a
+// dead mount.
 Result<std::string> CheckMountPoint(const std::string& dir);
 // Whether `mountinfo` (the text of /proc/self/mountinfo) has a KFS mount at `path`; its source. Pure.
 std::string KfsMountAt(const std::string& mountinfo, const std::string& path);

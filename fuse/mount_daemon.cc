@@ -39,15 +39,18 @@ std::string EscapeOption(const std::string& value) {
 // Takes the mount out of sight; who still uses it keeps it. Blocks.
 void DetachMount(const std::string& mountpoint) {
   if (umount2(mountpoint.c_str(), MNT_DETACH) == 0 || errno != EPERM) return;
-  std::string program = "fusermount3", quiet = "-q", unmount = "-u", lazy = "-z", dash = "--", dir = mountpoint;
-  char* argv[] = {program.data(), quiet.data(), unmount.data(), lazy.data(), dash.data(), dir.data(), nullptr};
+  std::string program = "fusermount3", quiet = "-q", unmount = "-u", lazy = "-z", dash = "--",
+              dir = mountpoint;
+  char* argv[] = {program.data(), quiet.data(), unmount.data(), lazy.data(),
+                  dash.data(),    dir.data(),   nullptr};
   pid_t pid;
   if (posix_spawnp(&pid, "fusermount3", nullptr, nullptr, argv, environ) == 0) waitpid(pid, nullptr, 0);
 }
 
 }  // namespace
 
-MountDaemon::MountDaemon(const MountOptions& options, std::string secret, std::function<void(const Status&)> ready)
+MountDaemon::MountDaemon(const MountOptions& options, std::string secret,
+                         std::function<void(const Status&)> ready)
     : options_(options), secret_(std::move(secret)), ready_(std::move(ready)) {}
 
 MountDaemon::~MountDaemon() {
@@ -109,13 +112,16 @@ std::string MountDaemon::KernelOptions() const {
 }
 
 void MountDaemon::MountNow() {
-  fs_ = std::make_unique<FileSystem>(loop_, *client_, FileSystem::Options{.readdirplus = options_.readdirplus,
-                                                                         .noatime = std::ranges::count(options_.kernel_options, "noatime") > 0});
+  fs_ = std::make_unique<FileSystem>(
+      loop_, *client_,
+      FileSystem::Options{.readdirplus = options_.readdirplus,
+                          .noatime = std::ranges::count(options_.kernel_options, "noatime") > 0});
   session_ = std::make_unique<Session>(loop_, *fs_);
   Status mounted = session_->Mount(
       options_.mountpoint, KernelOptions(), [this] { Usable(); }, [this](Status why) { KernelEnded(why); });
   if (!mounted.ok()) return Fail(ExplainKernel(options_, mounted));
-  client_->OnDrainReleases([this](std::function<void()> answered) { session_->AfterQueue(std::move(answered)); });
+  client_->OnDrainReleases(
+      [this](std::function<void()> answered) { session_->AfterQueue(std::move(answered)); });
 }
 
 void MountDaemon::Usable() {

@@ -1,4 +1,5 @@
-// The process behind a mount, from connecting to the orderly end, on one event loop: client, kernel and signals.
+// The process behind a mount, from connecting to the orderly end, on one event loop: client, kernel and
+// signals.
 #pragma once
 
 #include <atomic>
@@ -23,8 +24,8 @@ class MountDaemon {
   MountDaemon(const MountDaemon&) = delete;
   MountDaemon& operator=(const MountDaemon&) = delete;
 
-  // Serves until unmounted or told to stop (SIGTERM, SIGINT). The exit code: 0 unless the mount never came to be, or the
-  // kernel's connection was cut.
+  // Serves until unmounted or told to stop (SIGTERM, SIGINT). The exit code: 0 unless the mount never came to
+  // be, or the kernel's connection was cut.
   int Run();
 
  private:
@@ -44,7 +45,8 @@ class MountDaemon {
   std::function<void(const Status&)> ready_;
 
   EventLoop loop_;
-  // Destroyed from the last to the first: the client's last completions still reply through session and file system.
+  // Destroyed from the last to the first: the client's last completions still reply through session and file
+  // system.
   std::unique_ptr<FileSystem> fs_;
   std::unique_ptr<Session> session_;
   std::unique_ptr<KfsClient> client_;

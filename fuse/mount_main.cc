@@ -11,7 +11,8 @@ namespace {
 constexpr const char* kUsage =
     "usage: mount.kfs HOST[:PORT][,HOST[:PORT]...]:/VOLUME DIR [-o OPTION,...] [-s] [-f] [-n] [-v]\n"
     "  Mounts a KFS volume; usually called as: mount -t kfs HOST:/VOLUME DIR\n"
-    "  -o  hard (default), soft, timeo=TENTHS, secretfile=PATH, log=FILE, loglevel=LEVEL, pidfile=FILE, trace,\n"
+    "  -o  hard (default), soft, timeo=TENTHS, secretfile=PATH, log=FILE, loglevel=LEVEL, pidfile=FILE, "
+    "trace,\n"
     "      allow_other, ro, nodev, nosuid, noexec, and what mount(8) itself understands\n"
     "  -f  check the arguments only   -s  ignore unknown options   -v  say what is done   -n  ignored\n";
 
@@ -45,10 +46,14 @@ int main(int argc, char** argv) {
     }
     for (size_t k = 1; k < arg.size(); ++k) {
       const char c = arg[k];
-      if (c == 'f') fake = true;
-      else if (c == 's') sloppy = true;
-      else if (c == 'v') verbose = true;
-      else if (c == 'n') continue;  // mtab is the kernel's business now
+      if (c == 'f')
+        fake = true;
+      else if (c == 's')
+        sloppy = true;
+      else if (c == 'v')
+        verbose = true;
+      else if (c == 'n')
+        continue;  // mtab is the kernel's business now
       else if (c == 'o' || c == 't' || c == 'N') {
         const std::string value = k + 1 < arg.size() ? arg.substr(k + 1) : i + 1 < argc ? argv[++i] : "";
         if (c == 'o') options += (options.empty() ? "" : ",") + value;

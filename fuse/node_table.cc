@@ -20,7 +20,8 @@ void NodeTable::Store(Node& node, const Attr& attr) {
   node.nlink = attr.nlink;
   node.uid = attr.uid;
   node.gid = attr.gid;
-  node.blocks = static_cast<uint32_t>(INT32_MAX) & static_cast<uint32_t>(std::min<uint64_t>(attr.allocated / 4096, INT32_MAX));
+  node.blocks = static_cast<uint32_t>(INT32_MAX) &
+                static_cast<uint32_t>(std::min<uint64_t>(attr.allocated / 4096, INT32_MAX));
 }
 
 void NodeTable::Looked(const Attr& attr) {

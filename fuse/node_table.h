@@ -1,7 +1,8 @@
-// The inodes that the kernel holds references to, counted exactly: each reply that gives it an entry counts one, FORGET
-// takes them back. For each the last known attributes are kept, so that a file or directory that the server has already
-// forgotten (a process still has it as its working directory, or behind an O_PATH descriptor) can be described as a local
-// file system would: as it was, with no links. The loop's thread only.
+// The inodes that the kernel holds references to, counted exactly: each reply that gives it an entry counts
+// one, FORGET takes them back. For each the last known attributes are kept, so that a file or directory that
+// the server has already forgotten (a process still has it as its working directory, or behind an O_PATH
+// descriptor) can be described as a local file system would: as it was, with no links. The loop's thread
+// only.
 #pragma once
 
 #include <cstdint>
@@ -27,8 +28,8 @@ class NodeTable {
   // The server no longer knows the inode: from here on it has no links and no entries.
   void Gone(Ino ino);
 
-  // The kernel reads the inode into its page cache: a mapping. From then on it may have pages that were changed and not yet
-  // written back.
+  // The kernel reads the inode into its page cache: a mapping. From then on it may have pages that were
+  // changed and not yet written back.
   void SetMapped(Ino ino);
   bool Mapped(Ino ino) const;
 

@@ -18,11 +18,13 @@ void Read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, fuse_file_info
   fuse_read_in in;
   std::memcpy(&in, FileSystem::Of(req).message().body(), sizeof in);
   if ((in.read_flags & FUSE_READ_LOCKOWNER) == 0) FileSystem::Of(req).nodes().SetMapped(Ino(ino));
-  const KfsClient::ReadFlags flags{.noatime = (fi->flags & O_NOATIME) != 0 || FileSystem::Of(req).options().noatime};
+  const KfsClient::ReadFlags flags{.noatime =
+                                       (fi->flags & O_NOATIME) != 0 || FileSystem::Of(req).options().noatime};
   Run<Result<Buffer>>(
       req,
       [ino, size, off, flags](KfsClient& c, const Caller& caller, auto done) {
-        return c.Read(caller, Ino(ino), static_cast<uint64_t>(off), static_cast<uint32_t>(size), flags, std::move(done));
+        return c.Read(caller, Ino(ino), static_cast<uint64_t>(off), static_cast<uint32_t>(size), flags,
+                      std::move(done));
       },
       [](fuse_req_t r, FileSystem&, Result<Buffer> data) {
         if (!data.ok()) return ReplyStatus(r, data.status());
@@ -43,8 +45,8 @@ Buffer TakePayload(Message& message, size_t size) {
 KfsClient::WriteFlags FlagsOf(const fuse_write_in& in) {
   KfsClient::WriteFlags flags;
   const bool from_page_cache = (in.write_flags & FUSE_WRITE_CACHE) != 0;
-  // fcntl(F_SETFL) changes O_APPEND without telling us: each write carries the flags of its moment. Pages written back from
-  // a shared mapping have their own offsets and a guessed descriptor.
+  // fcntl(F_SETFL) changes O_APPEND without telling us: each write carries the flags of its moment. Pages
+  // written back from a shared mapping have their own offsets and a guessed descriptor.
   flags.append = !from_page_cache && (in.flags & O_APPEND) != 0;
   flags.sync = !from_page_cache && (in.flags & O_DSYNC) != 0;  // O_SYNC contains O_DSYNC
   // The kernel knows whether the writer has CAP_FSETID; mapped writes keep privileges on a local disk too.
@@ -67,7 +69,8 @@ void Write(fuse_req_t req, fuse_ino_t ino, const char*, size_t size, off_t off, 
   Run<Result<uint32_t>>(
       req,
       [ino, off, flags, data](KfsClient& c, const Caller& caller, auto done) {
-        return c.Write(caller, Ino(ino), static_cast<uint64_t>(off), std::move(*data), flags, std::move(done));
+        return c.Write(caller, Ino(ino), static_cast<uint64_t>(off), std::move(*data), flags,
+                       std::move(done));
       },
       [](fuse_req_t r, FileSystem&, Result<uint32_t> written) {
         if (!written.ok()) return ReplyStatus(r, written.status());
@@ -96,13 +99,15 @@ void Lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, fuse_file_info
   FileSystem& fs = FileSystem::Of(req);
   Run<Result<uint64_t>>(
       req,
-      [&fs, unique = fs.message().header().unique, ino, off, whence](KfsClient& c, const Caller&, auto done) -> CallId {
+      [&fs, unique = fs.message().header().unique, ino, off, whence](KfsClient& c, const Caller&,
+                                                                     auto done) -> CallId {
         const auto seek = [&c, ino, off, whence](auto then) {
           return c.Seek(Ino(ino), static_cast<uint64_t>(off), whence, std::move(then));
         };
         if (!fs.nodes().Mapped(Ino(ino))) return seek(std::move(done));
         // Data that only the kernel's page cache has yet would be taken for a hole.
-        fs.WriteBack(Ino(ino), [&fs, unique, seek, done = std::move(done)] { fs.calls().SetId(unique, seek(done)); });
+        fs.WriteBack(Ino(ino),
+                     [&fs, unique, seek, done = std::move(done)] { fs.calls().SetId(unique, seek(done)); });
         return 0;
       },
       [](fuse_req_t r, FileSystem&, Result<uint64_t> at) {
@@ -114,18 +119,18 @@ void Lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, fuse_file_info
 // One request copies at most so much: short copies are allowed, and the caller can be killed between two.
 constexpr size_t kCopyRangeMax = 64u << 20;
 
-void CopyFileRange(fuse_req_t req, fuse_ino_t from, off_t from_off, fuse_file_info*, fuse_ino_t to, off_t to_off,
-                   fuse_file_info*, size_t length, int flags) {
+void CopyFileRange(fuse_req_t req, fuse_ino_t from, off_t from_off, fuse_file_info*, fuse_ino_t to,
+                   off_t to_off, fuse_file_info*, size_t length, int flags) {
   if (flags != 0) {
     fuse_reply_err(req, EINVAL);
     return;
   }
   Run<Result<uint64_t>>(
       req,
-      [from, from_off, to, to_off, length = std::min(length, kCopyRangeMax)](KfsClient& c, const Caller& caller,
-                                                                              auto done) {
-        return c.CopyRange(caller, Ino(from), static_cast<uint64_t>(from_off), Ino(to), static_cast<uint64_t>(to_off),
-                           length, std::move(done));
+      [from, from_off, to, to_off, length = std::min(length, kCopyRangeMax)](
+          KfsClient& c, const Caller& caller, auto done) {
+        return c.CopyRange(caller, Ino(from), static_cast<uint64_t>(from_off), Ino(to),
+                           static_cast<uint64_t>(to_off), length, std::move(done));
       },
       [](fuse_req_t r, FileSystem&, Result<uint64_t> copied) {
         if (!copied.ok()) return ReplyStatus(r, copied.status());

@@ -1,7 +1,8 @@
 // Directories: opendir, readdir, readdirplus, releasedir, fsyncdir.
 //
-// Offsets are the server's cookies: they belong to the entry for as long as its name exists, so seekdir works and no entry
-// that stays is lost or shown twice. What the kernel's buffer has no room for is kept for its next request.
+// Offsets are the server's cookies: they belong to the entry for as long as its name exists, so seekdir works
+// and no entry that stays is lost or shown twice. What the kernel's buffer has no room for is kept for its
+// next request.
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -30,10 +31,13 @@ void OpenDirectory(fuse_req_t req, fuse_ino_t ino, fuse_file_info*) {
   // Reading it needs only the permission to, checked once as open(2) does; the server need not hold it open.
   Run<Status>(
       req,
-      [ino](KfsClient& c, const Caller& caller, auto done) { return c.Access(caller, Ino(ino), 4, std::move(done)); },
+      [ino](KfsClient& c, const Caller& caller, auto done) {
+        return c.Access(caller, Ino(ino), 4, std::move(done));
+      },
       [ino](fuse_req_t r, FileSystem& fs, Status status) {
         // open(".") in a removed directory succeeds on a local disk; reading it gives ENOENT.
-        if (!status.ok() && !(status.err() == ESTALE && fs.nodes().Holds(Ino(ino)))) return ReplyStatus(r, status);
+        if (!status.ok() && !(status.err() == ESTALE && fs.nodes().Holds(Ino(ino))))
+          return ReplyStatus(r, status);
         auto dir = std::make_shared<OpenDir>();
         dir->ino = Ino(ino);
         auto* handle = new OpenDirPtr(std::move(dir));
@@ -51,7 +55,8 @@ size_t AddEntry(fuse_req_t req, char* out, size_t room, const DirEntry& entry, b
     FillStat(entry.attr, &param.attr);
     param.attr.st_ino = entry.ino.v;
     if (self) param.attr.st_mode = S_IFDIR;
-    return fuse_add_direntry_plus(req, out, room, entry.name.c_str(), &param, static_cast<off_t>(entry.cookie));
+    return fuse_add_direntry_plus(req, out, room, entry.name.c_str(), &param,
+                                  static_cast<off_t>(entry.cookie));
   }
   struct stat st = {};
   st.st_ino = entry.ino.v;
@@ -101,7 +106,8 @@ void ReadDirectory(fuse_req_t req, size_t size, off_t off, const fuse_file_info*
         dir->at = cookie;
         dir->plus = plus;
         dir->eof = page->eof && !page->entries.empty();
-        dir->ahead.assign(std::make_move_iterator(page->entries.begin()), std::make_move_iterator(page->entries.end()));
+        dir->ahead.assign(std::make_move_iterator(page->entries.begin()),
+                          std::make_move_iterator(page->entries.end()));
         ReplyEntries(r, f, *dir, size);
       });
 }
@@ -122,7 +128,9 @@ void ReleaseDir(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {
 void FsyncDir(fuse_req_t req, fuse_ino_t ino, int data_only, fuse_file_info*) {
   Run<Status>(
       req,
-      [ino, data_only](KfsClient& c, const Caller&, auto done) { return c.Fsync(Ino(ino), data_only != 0, std::move(done)); },
+      [ino, data_only](KfsClient& c, const Caller&, auto done) {
+        return c.Fsync(Ino(ino), data_only != 0, std::move(done));
+      },
       [ino](fuse_req_t r, FileSystem& fs, Status status) {
         // A removed directory that is still open has nothing left to sync.
         if (status.err() == ESTALE && fs.nodes().Holds(Ino(ino))) status = Status();

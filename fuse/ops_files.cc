@@ -9,8 +9,9 @@
 namespace kfs::fuse {
 namespace {
 
-// Until leases nothing may be read from the kernel's page cache that another mount may have changed: every read and write
-// comes here (DIRECT_IO). Writes to one file need not wait for each other: the servers order them.
+// Until leases nothing may be read from the kernel's page cache that another mount may have changed: every
+// read and write comes here (DIRECT_IO). Writes to one file need not wait for each other: the servers order
+// them.
 constexpr uint32_t kOpenFlags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES;
 
 // The kernel did not take the descriptor (its caller died): nothing else will release it.
@@ -49,8 +50,8 @@ void Create(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode, fu
       });
 }
 
-// Each close of a descriptor: record locks of that process on the inode end. Data is never behind, as every write was
-// answered by the servers, so without locks there is nothing to tell them.
+// Each close of a descriptor: record locks of that process on the inode end. Data is never behind, as every
+// write was answered by the servers, so without locks there is nothing to tell them.
 void Flush(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
   if (OpenFile* file = FileOf(fi)) std::erase(file->lock_owners, fi->lock_owner);
   if (!FileSystem::Of(req).record_lock_owners().Drop(Ino(ino), fi->lock_owner)) {

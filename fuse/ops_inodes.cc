@@ -25,7 +25,9 @@ bool AnswerGone(fuse_req_t req, FileSystem& fs, Ino ino, const Status& status) {
 void GetAttr(fuse_req_t req, fuse_ino_t ino, fuse_file_info*) {
   Run<Result<Attr>>(
       req,
-      [ino](KfsClient& c, const Caller& caller, auto done) { return c.GetAttr(caller, Ino(ino), std::move(done)); },
+      [ino](KfsClient& c, const Caller& caller, auto done) {
+        return c.GetAttr(caller, Ino(ino), std::move(done));
+      },
       [ino](fuse_req_t r, FileSystem& fs, Result<Attr> result) {
         if (result.ok()) {
           fs.nodes().Update(*result);
@@ -36,7 +38,8 @@ void GetAttr(fuse_req_t req, fuse_ino_t ino, fuse_file_info*) {
       });
 }
 
-// Times are 64-bit nanoseconds, 1677 to 2262; what lies beyond is cut off there, as every file system does at its own limits.
+// Times are 64-bit nanoseconds, 1677 to 2262; what lies beyond is cut off there, as every file system does at
+// its own limits.
 TimeNs FromTimespec(const timespec& t) {
   constexpr int64_t kSecondsMax = INT64_MAX / 1000000000 - 1;
   if (t.tv_sec > kSecondsMax) return kSecondsMax * 1000000000 + 999999999;
@@ -87,8 +90,10 @@ void SetAttr(fuse_req_t req, fuse_ino_t ino, struct stat* st, int to_set, fuse_f
 Status AccessGone(const Attr& attr, const fuse_ctx& ctx, uint32_t mask) {
   if (ctx.uid == 0) return {};
   uint32_t bits = attr.mode & 7;
-  if (ctx.uid == attr.uid) bits = attr.mode >> 6 & 7;
-  else if (ctx.gid == attr.gid) bits = attr.mode >> 3 & 7;
+  if (ctx.uid == attr.uid)
+    bits = attr.mode >> 6 & 7;
+  else if (ctx.gid == attr.gid)
+    bits = attr.mode >> 3 & 7;
   if ((mask & ~bits & 7) == 0) return {};
   return Status(EACCES, "removed inode");
 }
@@ -112,7 +117,9 @@ void Access(fuse_req_t req, fuse_ino_t ino, int mask) {
 void ReadLink(fuse_req_t req, fuse_ino_t ino) {
   Run<Result<std::string>>(
       req,
-      [ino](KfsClient& c, const Caller& caller, auto done) { return c.ReadLink(caller, Ino(ino), std::move(done)); },
+      [ino](KfsClient& c, const Caller& caller, auto done) {
+        return c.ReadLink(caller, Ino(ino), std::move(done));
+      },
       [](fuse_req_t r, FileSystem&, Result<std::string> target) {
         if (!target.ok()) return ReplyStatus(r, target.status());
         fuse_reply_readlink(r, target->c_str());
@@ -129,7 +136,8 @@ void StatFs(fuse_req_t req, fuse_ino_t) {
         st.f_blocks = stats->capacity / kBlockSize;
         st.f_bfree = stats->free / kBlockSize;
         st.f_bavail = stats->available / kBlockSize;
-        // Inodes have no limit of their own; programs that check for free ones see as many as a 32-bit df can show.
+        // Inodes have no limit of their own; programs that check for free ones see as many as a 32-bit df can
+        // show.
         st.f_ffree = st.f_favail = INT32_MAX;
         st.f_files = stats->files + INT32_MAX;
         st.f_namemax = kNameMax;
@@ -137,7 +145,8 @@ void StatFs(fuse_req_t req, fuse_ino_t) {
       });
 }
 
-void Ioctl(fuse_req_t req, fuse_ino_t, unsigned int, void*, fuse_file_info*, unsigned, const void*, size_t, size_t) {
+void Ioctl(fuse_req_t req, fuse_ino_t, unsigned int, void*, fuse_file_info*, unsigned, const void*, size_t,
+           size_t) {
   fuse_reply_err(req, ENOTTY);
 }
 

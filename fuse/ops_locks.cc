@@ -52,7 +52,8 @@ void SetLk(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi, struct flock* flo
     // Before the answer: a close may come while it is under way.
     FileSystem::Of(req).record_lock_owners().Add(Ino(ino), lock.owner);
     OpenFile* file = FileOf(fi);
-    if (file != nullptr && std::ranges::count(file->lock_owners, lock.owner) == 0) file->lock_owners.push_back(lock.owner);
+    if (file != nullptr && std::ranges::count(file->lock_owners, lock.owner) == 0)
+      file->lock_owners.push_back(lock.owner);
   }
   const bool wait = sleep != 0 && lock.type != FileLock::kUnlock;
   RunStatus(
@@ -69,10 +70,18 @@ void Flock(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi, int op) {
   lock.owner = fi->lock_owner;
   lock.pid = static_cast<uint32_t>(fuse_req_ctx(req)->pid);
   switch (op & ~LOCK_NB) {
-    case LOCK_SH: lock.type = FileLock::kRead; break;
-    case LOCK_EX: lock.type = FileLock::kWrite; break;
-    case LOCK_UN: lock.type = FileLock::kUnlock; break;
-    default: fuse_reply_err(req, EINVAL); return;
+    case LOCK_SH:
+      lock.type = FileLock::kRead;
+      break;
+    case LOCK_EX:
+      lock.type = FileLock::kWrite;
+      break;
+    case LOCK_UN:
+      lock.type = FileLock::kUnlock;
+      break;
+    default:
+      fuse_reply_err(req, EINVAL);
+      return;
   }
   const bool wait = (op & LOCK_NB) == 0 && lock.type != FileLock::kUnlock;
   RunStatus(

@@ -7,9 +7,10 @@ namespace kfs::fuse {
 namespace {
 
 void Lookup(fuse_req_t req, fuse_ino_t parent, const char* name) {
-  RunEntry(req, Ino(parent), [parent, name = std::string(name)](KfsClient& c, const Caller& caller, auto done) {
-    return c.Lookup(caller, Ino(parent), name, std::move(done));
-  });
+  RunEntry(req, Ino(parent),
+           [parent, name = std::string(name)](KfsClient& c, const Caller& caller, auto done) {
+             return c.Lookup(caller, Ino(parent), name, std::move(done));
+           });
 }
 
 void Mknod(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode, dev_t rdev) {
@@ -20,24 +21,26 @@ void Mknod(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode, dev
 }
 
 void Mkdir(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode) {
-  RunEntry(req, Ino(parent), [parent, name = std::string(name), mode](KfsClient& c, const Caller& caller, auto done) {
-    return c.Mkdir(caller, Ino(parent), name, mode, std::move(done));
-  });
+  RunEntry(req, Ino(parent),
+           [parent, name = std::string(name), mode](KfsClient& c, const Caller& caller, auto done) {
+             return c.Mkdir(caller, Ino(parent), name, mode, std::move(done));
+           });
 }
 
 void Symlink(fuse_req_t req, const char* target, fuse_ino_t parent, const char* name) {
   RunEntry(req, Ino(parent),
-           [parent, name = std::string(name), target = std::string(target)](KfsClient& c, const Caller& caller,
-                                                                            auto done) {
+           [parent, name = std::string(name), target = std::string(target)](KfsClient& c,
+                                                                            const Caller& caller, auto done) {
              return c.Symlink(caller, Ino(parent), name, target, std::move(done));
            });
 }
 
 void Link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char* name) {
   // Either of the two may be gone, so ESTALE stays: the kernel looks both up again.
-  RunEntry(req, Ino(), [ino, parent, name = std::string(name)](KfsClient& c, const Caller& caller, auto done) {
-    return c.Link(caller, Ino(ino), Ino(parent), name, std::move(done));
-  });
+  RunEntry(req, Ino(),
+           [ino, parent, name = std::string(name)](KfsClient& c, const Caller& caller, auto done) {
+             return c.Link(caller, Ino(ino), Ino(parent), name, std::move(done));
+           });
 }
 
 // What a removal or replacement took away is remembered: the kernel may go on holding it.

@@ -31,7 +31,9 @@ void GetXattr(fuse_req_t req, fuse_ino_t ino, const char* name, size_t size) {
 void ListXattr(fuse_req_t req, fuse_ino_t ino, size_t size) {
   Run<Result<std::vector<std::string>>>(
       req,
-      [ino](KfsClient& c, const Caller& caller, auto done) { return c.ListXattr(caller, Ino(ino), std::move(done)); },
+      [ino](KfsClient& c, const Caller& caller, auto done) {
+        return c.ListXattr(caller, Ino(ino), std::move(done));
+      },
       [size](fuse_req_t r, FileSystem&, Result<std::vector<std::string>> names) {
         if (!names.ok()) return ReplyStatus(r, names.status());
         std::string list;
@@ -41,10 +43,10 @@ void ListXattr(fuse_req_t req, fuse_ino_t ino, size_t size) {
 }
 
 void SetXattr(fuse_req_t req, fuse_ino_t ino, const char* name, const char* value, size_t size, int flags) {
-  RunStatus(req, [ino, name = std::string(name), value = std::string(value, size), flags](KfsClient& c, const Caller& caller,
-                                                                                     auto done) {
-              return c.SetXattr(caller, Ino(ino), name, value, static_cast<uint32_t>(flags), std::move(done));
-            });
+  RunStatus(req, [ino, name = std::string(name), value = std::string(value, size), flags](
+                     KfsClient& c, const Caller& caller, auto done) {
+    return c.SetXattr(caller, Ino(ino), name, value, static_cast<uint32_t>(flags), std::move(done));
+  });
 }
 
 void RemoveXattr(fuse_req_t req, fuse_ino_t ino, const char* name) {

@@ -1,5 +1,5 @@
-// Replies in the kernel's own structures: libfuse 3.14 has no words for some of the open flags, and `struct stat` none for
-// the inode's own block size.
+// Replies in the kernel's own structures: libfuse 3.14 has no words for some of the open flags, and `struct
+// stat` none for the inode's own block size.
 #include <linux/fuse.h>
 #include <sys/stat.h>
 
@@ -10,7 +10,8 @@
 namespace kfs::fuse {
 namespace {
 
-// What programs take as the best size of a read or write: without a page cache every small one is a round trip.
+// What programs take as the best size of a read or write: without a page cache every small one is a round
+// trip.
 constexpr uint32_t kPreferredIo = 128u << 10;
 constexpr int64_t kNsPerS = 1000000000;
 

@@ -61,7 +61,8 @@ Status Session::Mount(const std::string& mountpoint, const std::string& options,
   }
   const int fd = fuse_session_fd(session_);
   transport_ = std::make_unique<DevFuseTransport>(loop_, fd, *this);
-  // libfuse hands its user data to both hooks. Requests are read by the transport, so the read hook is never called.
+  // libfuse hands its user data to both hooks. Requests are read by the transport, so the read hook is never
+  // called.
   fuse_custom_io io = {};
   io.read = [](int, void*, size_t, void*) -> ssize_t {
     errno = EOPNOTSUPP;
@@ -75,7 +76,8 @@ Status Session::Mount(const std::string& mountpoint, const std::string& options,
   if (rc != 0) return Status(EIO, "libfuse does not take our transport");
   notifier_ = std::make_unique<KernelNotifier>(
       loop_, [this](Ino ino) { fuse_lowlevel_notify_inval_inode(session_, ino.v, 0, 0); });
-  fs_.OnWriteBack([this](Ino ino, std::function<void()> done) { notifier_->DropPages(ino, std::move(done)); });
+  fs_.OnWriteBack(
+      [this](Ino ino, std::function<void()> done) { notifier_->DropPages(ino, std::move(done)); });
   transport_->Start();
   return {};
 }
@@ -121,7 +123,8 @@ ssize_t Session::Reply(iovec* iov, int count) {
   for (int i = 0; i < count; ++i) flat.append(static_cast<const char*>(iov[i].iov_base), iov[i].iov_len);
   PatchInitReply(init_offered_, kInitWanted, flat.data(), flat.size());
   if ((init_offered_ & kDirectIoAllowMmap) == 0) {
-    KFS_LOG(warn, "fuse.no_shared_mmap the kernel is older than 6.6: shared writable mappings fail with ENODEV");
+    KFS_LOG(warn,
+            "fuse.no_shared_mmap the kernel is older than 6.6: shared writable mappings fail with ENODEV");
   }
   const iovec one = {flat.data(), flat.size()};
   const ssize_t n = transport_->Reply(&one, 1);

@@ -1,5 +1,6 @@
-// A mount's connection to the kernel: libfuse's dispatch with its transport replaced by ours. Requests come from the
-// Transport, are decoded by libfuse, served by FileSystem, and answered through the Transport. The loop's thread only.
+// A mount's connection to the kernel: libfuse's dispatch with its transport replaced by ours. Requests come
+// from the Transport, are decoded by libfuse, served by FileSystem, and answered through the Transport. The
+// loop's thread only.
 #pragma once
 
 #include <functional>
@@ -20,8 +21,8 @@ class Session : public RequestSink {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  // Mounts: `options` as libfuse takes them after -o (commas within a value escaped). `ready` runs once the kernel and we
-  // have greeted each other, `ended` once nothing more will come (OK: unmounted).
+  // Mounts: `options` as libfuse takes them after -o (commas within a value escaped). `ready` runs once the
+  // kernel and we have greeted each other, `ended` once nothing more will come (OK: unmounted).
   Status Mount(const std::string& mountpoint, const std::string& options, std::function<void()> ready,
                std::function<void(Status)> ended);
   // Runs `fn` once everything that the kernel has queued until now has been handed to the client.

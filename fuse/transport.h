@@ -1,6 +1,6 @@
-// What carries the kernel's requests. The classic transport reads /dev/fuse; another over io_uring fits behind the same
-// interface: a whole request message comes in, the reply goes out by the unique id in its header, from any thread.
-// FORGET and INTERRUPT need no reply and are not requests: they come apart.
+// What carries the kernel's requests. The classic transport reads /dev/fuse; another over io_uring fits
+// behind the same interface: a whole request message comes in, the reply goes out by the unique id in its
+// header, from any thread. FORGET and INTERRUPT need no reply and are not requests: they come apart.
 #pragma once
 
 #include <linux/fuse.h>
@@ -18,7 +18,8 @@ namespace kfs::fuse {
 struct Message {
   char* data = nullptr;  // fuse_in_header, then the operation's own arguments
   size_t size = 0;
-  // FUSE_WRITE only: the bytes to write, which do not follow the arguments in `data`. OnRequest may take them.
+  // FUSE_WRITE only: the bytes to write, which do not follow the arguments in `data`. OnRequest may take
+  // them.
   Buffer* payload = nullptr;
   size_t payload_size = 0;
 
@@ -47,8 +48,8 @@ class Transport {
   virtual void Start() = 0;
   // Looks for requests soon, although no wake-up came: OnQueueEmpty follows.
   virtual void Poke() = 0;
-  // iov[0] begins with a fuse_out_header. Any thread. As writev(2), errors as -1 and errno: ENOENT means that nobody waits
-  // for this reply any more.
+  // iov[0] begins with a fuse_out_header. Any thread. As writev(2), errors as -1 and errno: ENOENT means that
+  // nobody waits for this reply any more.
   virtual ssize_t Reply(const iovec* iov, int count) = 0;
 };
 

@@ -31,8 +31,10 @@ void PatchInitReply(uint64_t offered, uint64_t wanted, char* reply, size_t size)
   if (add == 0) return;
   if ((add >> 32) != 0) {
     // The upper word counts only together with INIT_EXT, which must have been offered too.
-    if ((offered & kInitExt) == 0) add &= UINT32_MAX;
-    else add |= kInitExt;
+    if ((offered & kInitExt) == 0)
+      add &= UINT32_MAX;
+    else
+      add |= kInitExt;
   }
   char* out = reply + sizeof header;
   const auto or_in = [out](size_t offset, uint32_t bits) {

@@ -20,12 +20,12 @@ constexpr uint64_t kInitWanted = kHandleKillprivV2 | kDirectIoAllowMmap;
 // The flags that an INIT request offers.
 uint64_t OfferedFlags(const Message& init);
 
-// Adds `wanted & offered` to an INIT reply: `reply` begins with the fuse_out_header. Errors and replies too short for
-// the flags are left alone.
+// Adds `wanted & offered` to an INIT reply: `reply` begins with the fuse_out_header. Errors and replies too
+// short for the flags are left alone.
 void PatchInitReply(uint64_t offered, uint64_t wanted, char* reply, size_t size);
 
-// FUSE_TMPFILE has the arguments of FUSE_CREATE and the name "/", which no real name contains: libfuse gets a CREATE, and
-// the handler tells the two apart by kTmpfileName.
+// FUSE_TMPFILE has the arguments of FUSE_CREATE and the name "/", which no real name contains: libfuse gets a
+// CREATE, and the handler tells the two apart by kTmpfileName.
 constexpr std::string_view kTmpfileName = "/";
 bool RewriteTmpfile(Message& message);
 

@@ -20,8 +20,10 @@ struct Script {
         Caller{.uid = 5},
         [this, keep_done](const Caller& caller, std::function<void(Status)> done) {
           asked.push_back(caller);
-          if (keep_done) later = [done = std::move(done), answer = answers[asked.size() - 1]] { done(answer); };
-          else done(answers[asked.size() - 1]);
+          if (keep_done)
+            later = [done = std::move(done), answer = answers[asked.size() - 1]] { done(answer); };
+          else
+            done(answers[asked.size() - 1]);
         },
         [this] {
           ++groups_read;

@@ -1,5 +1,5 @@
-// A KfsClient that is a small file system in memory: enough to mount it and try what lies between the kernel and the client.
-// Answers come at once, unless a call is held (Hold). One thread.
+// A KfsClient that is a small file system in memory: enough to mount it and try what lies between the kernel
+// and the client. Answers come at once, unless a call is held (Hold). One thread.
 #pragma once
 
 #include <sys/stat.h>
@@ -43,22 +43,28 @@ class MemoryClient : public KfsClient {
   CallId Access(const Caller& caller, Ino ino, uint32_t, DoneStatus done) override {
     Node* n = Find(ino);
     if (n == nullptr) done(Status(ESTALE, "gone"));
-    // A directory of mode 0705 stands for one that only members of group 4242 may read (the kernel lets everybody).
+    // A directory of mode 0705 stands for one that only members of group 4242 may read (the kernel lets
+    // everybody).
     else if ((n->attr.mode & 0777) == 0705 && caller.uid != 0 && !caller.groups_known)
       done(Status(EACCES, Code::kNeedGroups, "groups?"));
     else if ((n->attr.mode & 0777) == 0705 && caller.uid != 0)
       done(std::ranges::count(caller.groups, 4242u) != 0 ? Status() : Status(EACCES, "no"));
-    else done({});
+    else
+      done({});
     return 0;
   }
-  CallId ReadLink(const Caller&, Ino ino, Done<std::string> done) override { return Answer<std::string>(done, Find(ino)->data); }
-  CallId MkNod(const Caller&, Ino parent, std::string_view name, uint32_t mode, uint64_t, Done<Attr> done) override {
+  CallId ReadLink(const Caller&, Ino ino, Done<std::string> done) override {
+    return Answer<std::string>(done, Find(ino)->data);
+  }
+  CallId MkNod(const Caller&, Ino parent, std::string_view name, uint32_t mode, uint64_t,
+               Done<Attr> done) override {
     return MakeIn(parent, name, mode, done);
   }
   CallId Mkdir(const Caller& c, Ino parent, std::string_view name, uint32_t mode, Done<Attr> done) override {
     return MakeIn(parent, name, S_IFDIR | (mode & ~c.umask & 07777), done);
   }
-  CallId Symlink(const Caller&, Ino parent, std::string_view name, std::string_view target, Done<Attr> done) override {
+  CallId Symlink(const Caller&, Ino parent, std::string_view name, std::string_view target,
+                 Done<Attr> done) override {
     return MakeIn(parent, name, S_IFLNK | 0777, done, target);
   }
   CallId Link(const Caller&, Ino ino, Ino parent, std::string_view name, Done<Attr> done) override {
@@ -72,7 +78,8 @@ class MemoryClient : public KfsClient {
   CallId Rmdir(const Caller&, Ino parent, std::string_view name, Done<Removed> done) override {
     return Remove(parent, name, done);
   }
-  CallId Rename(const Caller&, Ino, std::string_view, Ino, std::string_view, uint32_t, Done<Removed> done) override {
+  CallId Rename(const Caller&, Ino, std::string_view, Ino, std::string_view, uint32_t,
+                Done<Removed> done) override {
     return Answer(done, Status(ENOSYS, "a server without this op"));
   }
   CallId ReadDir(const Caller&, Ino ino, uint64_t cookie, uint32_t, bool, Done<DirPage> done) override {
@@ -88,12 +95,16 @@ class MemoryClient : public KfsClient {
     page.eof = true;
     return Answer<DirPage>(done, std::move(page));
   }
-  CallId StatFs(const Caller&, Done<FsStats> done) override { return Answer<FsStats>(done, FsStats{1 << 30, 1 << 29, 1 << 28, 5}); }
+  CallId StatFs(const Caller&, Done<FsStats> done) override {
+    return Answer<FsStats>(done, FsStats{1 << 30, 1 << 29, 1 << 28, 5});
+  }
   CallId GetXattr(const Caller&, Ino, std::string_view name, Done<std::string> done) override {
     if (name == "user.size5") return Answer<std::string>(done, std::string("12345"));
     return Answer(done, Status(ENODATA, "none"));
   }
-  CallId SetXattr(const Caller&, Ino, std::string_view, std::string_view, uint32_t, DoneStatus d) override { return Nothing(d); }
+  CallId SetXattr(const Caller&, Ino, std::string_view, std::string_view, uint32_t, DoneStatus d) override {
+    return Nothing(d);
+  }
   CallId ListXattr(const Caller&, Ino, Done<std::vector<std::string>> done) override {
     return Answer(done, std::vector<std::string>{"user.a", "user.b"});
   }
@@ -106,7 +117,8 @@ class MemoryClient : public KfsClient {
     ++n->opens;
     return AnswerAttr(done, ino);
   }
-  CallId Create(const Caller& c, Ino parent, std::string_view name, uint32_t mode, uint32_t, Done<Attr> done) override {
+  CallId Create(const Caller& c, Ino parent, std::string_view name, uint32_t mode, uint32_t,
+                Done<Attr> done) override {
     return MakeIn(parent, name, S_IFREG | (mode & ~c.umask & 07777), done, "", true);
   }
   CallId TmpFile(const Caller&, Ino, uint32_t mode, uint32_t, Done<Attr> done) override {
@@ -128,7 +140,8 @@ class MemoryClient : public KfsClient {
     const std::string part = offset < n->data.size() ? n->data.substr(offset, size) : "";
     return Answer<Buffer>(done, Buffer::Copy(part.data(), part.size()));
   }
-  CallId Write(const Caller&, Ino ino, uint64_t offset, Buffer data, WriteFlags flags, Done<uint32_t> done) override {
+  CallId Write(const Caller&, Ino ino, uint64_t offset, Buffer data, WriteFlags flags,
+               Done<uint32_t> done) override {
     Node* n = Find(ino);
     if (flags.append) offset = n->data.size();
     if (n->data.size() < offset + data.size()) Resize(*n, offset + data.size());
@@ -138,20 +151,25 @@ class MemoryClient : public KfsClient {
     return Answer<uint32_t>(done, static_cast<uint32_t>(data.size()));
   }
   CallId Fsync(Ino, bool, DoneStatus d) override { return Nothing(d); }
-  CallId Fallocate(const Caller&, Ino, uint32_t, uint64_t, uint64_t, DoneStatus d) override { return Nothing(d); }
+  CallId Fallocate(const Caller&, Ino, uint32_t, uint64_t, uint64_t, DoneStatus d) override {
+    return Nothing(d);
+  }
   // First byte that is not zero.
   CallId Seek(Ino ino, uint64_t offset, int, Done<uint64_t> done) override {
     const size_t at = Find(ino)->data.find_first_not_of('\0', offset);
     if (at == std::string::npos) return Answer(done, Status(ENXIO, "nothing but holes"));
     return Answer<uint64_t>(done, at);
   }
-  CallId CopyRange(const Caller&, Ino from, uint64_t at, Ino to, uint64_t to_at, uint64_t length, Done<uint64_t> done) override {
+  CallId CopyRange(const Caller&, Ino from, uint64_t at, Ino to, uint64_t to_at, uint64_t length,
+                   Done<uint64_t> done) override {
     const std::string part = Find(from)->data.substr(at, length);
     Resize(*Find(to), to_at + part.size());
     Find(to)->data.replace(to_at, part.size(), part);
     return Answer<uint64_t>(done, part.size());
   }
-  CallId GetLock(Ino, const FileLock& lock, Done<FileLock> done) override { return Answer<FileLock>(done, lock); }
+  CallId GetLock(Ino, const FileLock& lock, Done<FileLock> done) override {
+    return Answer<FileLock>(done, lock);
+  }
   CallId SetLock(Ino, const FileLock&, bool wait, DoneStatus done) override {
     if (wait) return Hold([done] { done(Status(EINTR, "cancelled")); });
     return Nothing(done);
@@ -212,8 +230,8 @@ class MemoryClient : public KfsClient {
     n.attr.nlink = S_ISDIR(mode) ? 2 : 1;
     return n;
   }
-  CallId MakeIn(Ino parent, std::string_view name, uint32_t mode, const Done<Attr>& done, std::string_view data = "",
-                bool open = false) {
+  CallId MakeIn(Ino parent, std::string_view name, uint32_t mode, const Done<Attr>& done,
+                std::string_view data = "", bool open = false) {
     Node& n = Make(mode);
     Resize(n, data.size());
     n.data = data;

@@ -75,8 +75,9 @@ TEST(MountOptionsTest, Defaults) {
 }
 
 TEST(MountOptionsTest, OurOwn) {
-  auto r = ParseMountArgs("h:/v", "/m",
-                          "soft,timeo=25,secretfile=/s,log=/l,loglevel=debug,pidfile=/p,trace,allow_other,readdirplus,ro");
+  auto r = ParseMountArgs(
+      "h:/v", "/m",
+      "soft,timeo=25,secretfile=/s,log=/l,loglevel=debug,pidfile=/p,trace,allow_other,readdirplus,ro");
   ASSERT_TRUE(r.ok()) << r.status().ToString();
   EXPECT_TRUE(r->soft && r->trace && r->allow_other && r->readdirplus && r->read_only);
   EXPECT_EQ(r->timeout, std::chrono::milliseconds(2500));
@@ -93,18 +94,21 @@ TEST(MountOptionsTest, TheLastOfTwoThatContradictCounts) {
 }
 
 TEST(MountOptionsTest, TheKernelsArePassedOnAndOthersIgnored) {
-  auto r = ParseMountArgs("h:/v", "/m",
-                          "rw,nodev,nosuid,noexec,noatime,auto,noauto,user,_netdev,nofail,x-systemd.automount,"
-                          "x-gvfs-name=A,comment=hello,defaults,relatime,,");
+  auto r =
+      ParseMountArgs("h:/v", "/m",
+                     "rw,nodev,nosuid,noexec,noatime,auto,noauto,user,_netdev,nofail,x-systemd.automount,"
+                     "x-gvfs-name=A,comment=hello,defaults,relatime,,");
   ASSERT_TRUE(r.ok()) << r.status().ToString();
   EXPECT_THAT(r->kernel_options, ElementsAre("nodev", "nosuid", "noexec", "noatime"));
 }
 
 TEST(MountOptionsTest, UnknownAndMalformedAreRefusedWithWords) {
   const std::pair<const char*, const char*> table[] = {
-      {"sofft", "\"sofft\" is not known"}, {"timeo", "needs a value"},     {"timeo=0", "tenths of a second"},
-      {"timeo=x", "tenths of a second"},   {"timeo=", "tenths of a second"}, {"log", "needs a value"},
-      {"log=", "needs a value"},           {"soft=1", "takes no value"},   {"loglevel=loud", "one of"},
+      {"sofft", "\"sofft\" is not known"}, {"timeo", "needs a value"},
+      {"timeo=0", "tenths of a second"},   {"timeo=x", "tenths of a second"},
+      {"timeo=", "tenths of a second"},    {"log", "needs a value"},
+      {"log=", "needs a value"},           {"soft=1", "takes no value"},
+      {"loglevel=loud", "one of"},
   };
   for (const auto& [option, words] : table) {
     auto r = ParseMountArgs("h:/v", "/m", option);

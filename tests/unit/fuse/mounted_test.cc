@@ -1,8 +1,9 @@
-// Between the kernel and the client, for real: a mount served by a process of its own from memory. Needs /dev/fuse and root.
-#include <fcntl.h>
-#include <gtest/gtest.h>
-#include <grp.h>
+// Between the kernel and the client, for real: a mount served by a process of its own from memory. Needs
+// /dev/fuse and root.
 #include <dirent.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -35,7 +36,9 @@ int ServeUntilUnmounted(const std::string& dir, int tell) {
   loop.Post([&] {
     const Status s = session.Mount(
         dir, "subtype=kfs,fsname=memory,allow_other,dev,suid",
-        [tell] { if (write(tell, "+", 1) != 1) _exit(4); },
+        [tell] {
+          if (write(tell, "+", 1) != 1) _exit(4);
+        },
         [&](Status why) {
           code = why.ok() ? 0 : 5;
           loop.Stop();
@@ -307,7 +310,8 @@ class Blocked {
   int Wait(int ms) {
     for (int i = 0; i < ms; ++i, usleep(1000)) {
       int status;
-      if (waitpid(pid_, &status, WNOHANG) == pid_) return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+      if (waitpid(pid_, &status, WNOHANG) == pid_)
+        return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
     }
     return -1;
   }

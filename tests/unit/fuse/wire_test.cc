@@ -63,7 +63,8 @@ TEST(Init, OfferOfAnOldShortInitHasNoUpperWord) {
 
 TEST(Init, ReplyGetsWhatIsWantedAndOffered) {
   std::string reply = InitReply();
-  PatchInitReply(kInitExt | kDirectIoAllowMmap | kHandleKillprivV2 | (1ull << 41), kInitWanted, reply.data(), reply.size());
+  PatchInitReply(kInitExt | kDirectIoAllowMmap | kHandleKillprivV2 | (1ull << 41), kInitWanted, reply.data(),
+                 reply.size());
   EXPECT_EQ(InitOut(reply).flags, 1u | (1u << 30) | (1u << 28));
   EXPECT_EQ(InitOut(reply).flags2, 1u << 4);
 }
@@ -136,7 +137,8 @@ TEST(Forget, CountBeyondTheMessageIsIgnored) {
   fuse_batch_forget_in batch = {};
   batch.count = 1000000;
   fuse_forget_one a = {10, 1};
-  EXPECT_THAT(Forgets(Request(FUSE_BATCH_FORGET, Bytes(batch) + Bytes(a))), testing::ElementsAre(std::pair(10ul, 1ul)));
+  EXPECT_THAT(Forgets(Request(FUSE_BATCH_FORGET, Bytes(batch) + Bytes(a))),
+              testing::ElementsAre(std::pair(10ul, 1ul)));
 }
 
 TEST(Interrupt, NamesItsRequest) {
