@@ -99,6 +99,11 @@ Status MetaServer::Start() {
               loop_.Post(run);
             }
           },
+          .next_tick = [this, alive = alive_] {
+            loop_.Post([this, alive] {
+              if (*alive && !stopped_) executor_->NextTick();
+            });
+          },
           .drain = [this](Session& s, Ino ino, std::function<void()> done) { DrainReleases(s, ino, std::move(done)); },
           .close_connection =
               [](Session& s, const Status& why) {

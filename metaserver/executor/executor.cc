@@ -16,8 +16,9 @@ namespace {
 
 // A tick's batch beyond this is committed between two ops: memory stays bounded.
 constexpr size_t kBatchBytesMax = 4u << 20;
-// Background steps in one tick, so that clients are not kept waiting.
-constexpr int kReapStepsPerTick = 4;
+// Background work of one tick, so that clients are not kept waiting: steps, and their time.
+constexpr int kReapStepsPerTick = 32;
+constexpr auto kReapTimePerTick = std::chrono::milliseconds(1);
 
 }  // namespace
 
@@ -276,6 +277,8 @@ void Executor::Schedule() {
 void Executor::EndTick() {
   scheduled_ = true;  // what happens below needs no other tick
   size_t rounds = 0;
+  const MonoTime reap_until = clock_.MonoNow() + kReapTimePerTick;
+  int reap_steps = 0;
   do {
     // Calls that become ready while these run are taken in the next round; a bound keeps others from starving.
     for (size_t n = ready_.size(); n > 0; --n) {
@@ -288,7 +291,9 @@ void Executor::EndTick() {
       Execute(call);
     }
     for (auto& [id, volume] : volumes_) {
-      for (int i = 0; i < kReapStepsPerTick && volume->ReapStep(); ++i) {
+      while (reap_steps < kReapStepsPerTick && clock_.MonoNow() <= reap_until && volume->orphans_queued() > 0) {
+        volume->ReapStep();
+        ++reap_steps;
       }
       if (volume->store.dirty()) volume->store.Commit();
       // Ops that iterate commit in the middle of a tick.
@@ -333,7 +338,15 @@ void Executor::EndTick() {
   }
   bool more = !ready_.empty();
   for (auto& [id, volume] : volumes_) more = more || volume->orphans_queued() > 0;
-  if (more) Schedule();
+  // Not in this tick: its end would not come before the last of them.
+  if (!more || next_asked_ || !hooks_.next_tick) return;
+  next_asked_ = true;
+  hooks_.next_tick();
+}
+
+void Executor::NextTick() {
+  next_asked_ = false;
+  EndTick();
 }
 
 void Executor::OnTimer() {

@@ -33,6 +33,7 @@ class Executor {
   // How the executor reaches the outside. Tests leave them empty.
   struct Hooks {
     std::function<void()> schedule_tick;  // EndTick shall be called at the end of this tick
+    std::function<void()> next_tick;      // NextTick shall be called after what has arrived meanwhile
     // Asks a session's mount to send the releases that its kernel has queued; `done` on answer or loss.
     std::function<void(Session&, Ino, std::function<void()> done)> drain;
     std::function<void(Session&, const Status&)> close_connection;
@@ -78,6 +79,7 @@ class Executor {
   void Schedule();
 
   void EndTick();
+  void NextTick();
   // Every 100 ms or so: expiry of sessions and drains, retries, background work.
   void OnTimer();
   // Commits everything; nothing may be executed afterwards.
@@ -126,6 +128,7 @@ class Executor {
   std::map<VolumeId, std::vector<ParkedPtr>> sync_waits_;
   std::vector<std::shared_ptr<Drain>> drains_;
   bool scheduled_ = false;
+  bool next_asked_ = false;
   uint64_t replays_ = 0;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

@@ -205,6 +205,19 @@ class MetaTest : public testing::Test {
   }
   int err() const { return last_.err(); }
 
+  // Lets nameless inodes, which linger for a moment, go.
+  void Settle() {
+    clock_.Advance(Volume::kLinger + std::chrono::milliseconds(1));
+    executor_->OnTimer();
+    executor_->EndTick();
+  }
+  // The inode does not exist any more, once it has had its time.
+  bool Gone(uint64_t ino) {
+    Settle();
+    Stat(ino);
+    return err() == ESTALE;
+  }
+
   // ---- short forms
   uint64_t Lookup(uint64_t parent, const std::string& name) {
     pb::LookupRequest r;

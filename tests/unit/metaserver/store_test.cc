@@ -185,6 +185,8 @@ TEST_F(SmallCacheTest, WorksWithNextToNoMemory) {
   EXPECT_EQ(Names(d).size(), 500u);
   for (int i = 0; i < 500; ++i) EXPECT_EQ(Unlink(d, "f" + std::to_string(i)), 0);
   EXPECT_EQ(Rmdir(1, "d"), 0);
+  Settle();
+  for (int i = 0; i < 50; ++i) executor_->EndTick();
   EXPECT_EQ(volume().store.counters().inodes(), 1u);
 }
 
