@@ -133,11 +133,18 @@ Status Chunk::Truncate(uint64_t offset) {
 Status Chunk::Allocate(uint64_t offset, uint64_t length) {
   if (length == 0) return {};
   const uint64_t from = offset / kBlockSize * kBlockSize, bytes = RoundUpToBlock(offset + length) - from;
+  // The metaserver has refused what is more than all disks have, and its intent is durable: a disk that is full all the same
+  // must not hold the chunk up for ever. The reservation is then missing, and a later write says ENOSPC.
+  auto full = [&] {
+    KFS_LOG(warn, "chunk.not_reserved chunk={} bytes={} reason=\"the disk is full\"", key_.ToString(), bytes);
+    return Status();
+  };
   // The reserve is not for users' data. Part of the range may be there already: be generous by that much.
-  if (disk_->RefreshSpace().available + AllocatedBytes() < bytes) return Fail(ENOSPC, "allocate space for");
+  if (disk_->RefreshSpace().available + AllocatedBytes() < bytes) return full();
   int err = env_.ops->Fallocate(data_->get(), FALLOC_FL_KEEP_SIZE, from, bytes);
   disk_->NoteChanged();
   if (err == -EOPNOTSUPP) return {};
+  if (err == -ENOSPC) return full();
   if (err < 0) return Fail(-err, "allocate space for");
   return {};
 }
