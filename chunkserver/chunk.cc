@@ -1,4 +1,5 @@
-// Opening, closing, checking and making durable; chunk_io.cc reads and writes, chunk_mutate.cc truncates and zeroes.
+// Opening, closing, checking and making durable; chunk_io.cc reads and writes, chunk_mutate.cc truncates and
+// zeroes.
 #include "chunkserver/chunk.h"
 
 #include <fcntl.h>
@@ -18,8 +19,8 @@ Status Chunk::Fail(int err, std::string_view what) {
 
 Status Chunk::Corrupt(uint64_t block, std::string_view what) {
   env_.counters->corrupt++;
-  KFS_LOG(error, "chunk.corrupt chunk={} version={} block={} disk={} reason=\"{}\"", key_.ToString(), header_.version.v,
-          block, disk_->path(), what);
+  KFS_LOG(error, "chunk.corrupt chunk={} version={} block={} disk={} reason=\"{}\"", key_.ToString(),
+          header_.version.v, block, disk_->path(), what);
   return Status(EIO, Code::kCorrupt,
                 fmt::format("chunk {} block {} on {}: {}", key_.ToString(), block, disk_->path(), what));
 }
@@ -86,8 +87,9 @@ Status Chunk::OpenData(bool after_power_loss) {
   return {};
 }
 
-// The machine lost power while the chunk held writes that no fsync had covered. Blocks reach the disk in any order and
-// torn, and so does the table: what does not match was never promised. Take it as it lies, and say so.
+// The machine lost power while the chunk held writes that no fsync had covered. Blocks reach the disk in any
+// order and torn, and so does the table: what does not match was never promised. Take it as it lies, and say
+// so.
 Status Chunk::RecoverAfterPowerLoss() {
   const uint64_t blocks = std::max<uint64_t>(table_.size(), BlocksOf(data_size_));
   if (blocks > BlocksOf(kChunkSizeMax)) return Corrupt(0, "the data file is too long");
@@ -205,8 +207,8 @@ Status Chunk::Finalise() {
   return {};
 }
 
-// From clean to dirty, on the disk before the first byte changes: otherwise a power cut during the write would be taken
-// for corruption.
+// From clean to dirty, on the disk before the first byte changes: otherwise a power cut during the write
+// would be taken for corruption.
 Status Chunk::MarkDirty() {
   if (header_.dirty) return {};
   ChunkHeader clean = header_;
@@ -222,10 +224,14 @@ Status Chunk::MarkDirty() {
 }
 
 Result<Chunk::SyncHandle> Chunk::BeginSync() {
-  SyncHandle handle{.data = data_, .meta = meta_, .generation = generation_,
-                    .needed = generation_ != synced_generation_, .new_name = new_name_};
+  SyncHandle handle{.data = data_,
+                    .meta = meta_,
+                    .generation = generation_,
+                    .needed = generation_ != synced_generation_,
+                    .new_name = new_name_};
   if (!handle.needed) return handle;
-  // After a failed write-back the kernel forgets what it could not write: a later sync that "succeeds" proves nothing.
+  // After a failed write-back the kernel forgets what it could not write: a later sync that "succeeds" proves
+  // nothing.
   if (!disk_->healthy()) {
     return Status(EIO, fmt::format("{} is out of order ({}): chunk {} cannot be made durable", disk_->path(),
                                    disk_->error(), key_.ToString()));

@@ -1,11 +1,11 @@
-// One chunk on its disk: a data file, and beside it a header and a table of CRC32C per 4 KiB block. This class is where
-// "neither false nor unnoticed corruption" is kept; docs/chunk-format.md has the argument.
+// One chunk on its disk: a data file, and beside it a header and a table of CRC32C per 4 KiB block. This
+// class is where "neither false nor unnoticed corruption" is kept; docs/chunk-format.md has the argument.
 //
-// Order of a write:  table (crc=old, pending=new)  ->  data  ->  in memory crc=new, pending=0  ->  table, later
-// After kill -9 a block is old or new, and whichever of crc and pending matches says which.
+// Order of a write:  table (crc=old, pending=new)  ->  data  ->  in memory crc=new, pending=0  ->  table,
+// later After kill -9 a block is old or new, and whichever of crc and pending matches says which.
 //
-// Not thread-safe: everything but the constructor and `mutex` needs `mutex` held. Errors are Results; one that condemns the
-// disk is told to it.
+// Not thread-safe: everything but the constructor and `mutex` needs `mutex` held. Errors are Results; one
+// that condemns the disk is told to it.
 #pragma once
 
 #include <atomic>
@@ -26,9 +26,9 @@ namespace kfs {
 
 // What happened to blocks, of all chunks together.
 struct BlockCounters {
-  std::atomic<uint64_t> corrupt{0};           // reads refused
-  std::atomic<uint64_t> resolved{0};          // settled between crc and pending
-  std::atomic<uint64_t> power_loss{0};        // checksums recomputed after a power cut
+  std::atomic<uint64_t> corrupt{0};     // reads refused
+  std::atomic<uint64_t> resolved{0};    // settled between crc and pending
+  std::atomic<uint64_t> power_loss{0};  // checksums recomputed after a power cut
 };
 
 struct ChunkEnv {
@@ -38,7 +38,8 @@ struct ChunkEnv {
   bool durable_mutations = true;  // a mutation is on the disk before it is acknowledged
 };
 
-// May the call wait for the disk? kNever: EAGAIN/kTryAgain instead, nothing changed; call again with kAllowed.
+// May the call wait for the disk? kNever: EAGAIN/kTryAgain instead, nothing changed; call again with
+// kAllowed.
 enum class Wait { kNever, kAllowed };
 inline bool WouldWait(const Status& st) { return st.err() == EAGAIN && st.code() == Code::kTryAgain; }
 
@@ -48,7 +49,8 @@ class Chunk {
 
   std::mutex mutex;
 
-  // Opens it from `disk`. ENOENT when it is not there (a header of no bytes, left by a crash, counts as not there).
+  // Opens it from `disk`. ENOENT when it is not there (a header of no bytes, left by a crash, counts as not
+  // there).
   Status Open(Disk* disk);
   // REQUIRES: not there on any disk.
   Status Create(Disk* disk, ChunkVersion version);
@@ -75,12 +77,12 @@ class Chunk {
   Result<SeekResult> Seek(uint64_t offset, Wait wait);
   uint64_t AllocatedBytes();
 
-  // Making it durable, in three parts so that the mutex need not be held while the disk works: finalise, then sync the
-  // files, then (if the generation is still the same) mark clean.
+  // Making it durable, in three parts so that the mutex need not be held while the disk works: finalise, then
+  // sync the files, then (if the generation is still the same) mark clean.
   struct SyncHandle {
     FdPtr data, meta;
     uint64_t generation = 0;
-    bool needed = false;   // false: nothing was written since the last sync
+    bool needed = false;    // false: nothing was written since the last sync
     bool new_name = false;  // the folder must be synced too
   };
   Result<SyncHandle> BeginSync();
@@ -89,7 +91,7 @@ class Chunk {
   void MarkClean(uint64_t generation);
 
  private:
-  Status Fail(int err, std::string_view what);   // from -errno; tells the disk
+  Status Fail(int err, std::string_view what);  // from -errno; tells the disk
   Status Corrupt(uint64_t block, std::string_view what);
   Status LoadHeaderAndTable(uint64_t meta_size);
   Status OpenData(bool after_power_loss);

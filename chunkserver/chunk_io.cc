@@ -27,7 +27,8 @@ Status Chunk::ReadData(std::span<const iovec> iov, uint64_t offset, Wait wait) {
   size_t first = 0;
   while (expected > 0) {
     if (nowait && !disk_->nowait_works) return TryAgain();
-    ssize_t n = env_.ops->Preadv(data_->get(), rest.data() + first, static_cast<int>(rest.size() - first), offset, nowait);
+    ssize_t n = env_.ops->Preadv(data_->get(), rest.data() + first, static_cast<int>(rest.size() - first),
+                                 offset, nowait);
     if (nowait && n == -EOPNOTSUPP) disk_->nowait_works = false;
     if (nowait && (n == -EAGAIN || n == -EOPNOTSUPP)) return TryAgain();
     if (n < 0) return Fail(static_cast<int>(-n), "read data of");
@@ -142,9 +143,11 @@ Status Chunk::Write(uint64_t offset, std::string_view payload, std::span<const u
   return WriteBlocks(first, stored, iov, 3, wait);
 }
 
-Status Chunk::WriteBlocks(uint64_t first, std::span<const uint32_t> crcs, const iovec* iov, int count, Wait wait) {
+Status Chunk::WriteBlocks(uint64_t first, std::span<const uint32_t> crcs, const iovec* iov, int count,
+                          Wait wait) {
   const uint64_t end = first + crcs.size();
-  // A block with an unsettled write has two possible contents; a third may come only when it is known which of them.
+  // A block with an unsettled write has two possible contents; a third may come only when it is known which
+  // of them.
   KFS_RETURN_IF_ERROR(Resolve(first, end, wait));
   KFS_RETURN_IF_ERROR(EnsureSpace(first, end));
   KFS_RETURN_IF_ERROR(MarkDirty());
@@ -169,8 +172,8 @@ Status Chunk::WriteBlocks(uint64_t first, std::span<const uint32_t> crcs, const 
   return {};
 }
 
-// Near a full disk, space for new blocks is taken before anything changes, and the reserve is left alone. With plenty of
-// room this costs nothing.
+// Near a full disk, space for new blocks is taken before anything changes, and the reserve is left alone.
+// With plenty of room this costs nothing.
 Status Chunk::EnsureSpace(uint64_t first, uint64_t end) {
   uint64_t fresh = 0;
   auto is_new = [&](uint64_t b) { return Entry(b).crc == 0 && Entry(b).pending == 0; };

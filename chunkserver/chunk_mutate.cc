@@ -1,7 +1,8 @@
 // Changes that the metaserver orders: truncate, zero, allocate, and the version that goes with them.
 //
-// Every step may be applied again after a crash at version `from`; the version is written last, and nobody may access the
-// chunk at `to` before. Within a step each block passes only through states that match its table entry:
+// Every step may be applied again after a crash at version `from`; the version is written last, and nobody
+// may access the chunk at `to` before. Within a step each block passes only through states that match its
+// table entry:
 //   (crc=old, pending=zeros) -> hole punched -> (0, 0)
 #include <fcntl.h>
 
@@ -35,8 +36,8 @@ Status Chunk::Mutate(ChunkVersion to, const Steps& steps) {
     }
     touched = true;
   }
-  // The metaserver forgets its intent once we answer: by then neither a killed process nor lost power may bring old data
-  // back, or the old version.
+  // The metaserver forgets its intent once we answer: by then neither a killed process nor lost power may
+  // bring old data back, or the old version.
   auto sync = [&](const FdPtr& file) {
     int err = env_.durable_mutations ? env_.ops->Fdatasync(file->get()) : 0;
     return err < 0 ? Fail(-err, "sync") : Status();
@@ -53,8 +54,10 @@ Status Chunk::Mutate(ChunkVersion to, const Steps& steps) {
 
 Status Chunk::ZeroRange(uint64_t start, uint64_t end) {
   const uint64_t first_whole = BlocksOf(start), end_whole = end / kBlockSize;
-  if (first_whole > end_whole) return ZeroPart(start / kBlockSize, start % kBlockSize, end % kBlockSize);  // in one block
-  if (start % kBlockSize != 0) KFS_RETURN_IF_ERROR(ZeroPart(start / kBlockSize, start % kBlockSize, kBlockSize));
+  if (first_whole > end_whole)
+    return ZeroPart(start / kBlockSize, start % kBlockSize, end % kBlockSize);  // in one block
+  if (start % kBlockSize != 0)
+    KFS_RETURN_IF_ERROR(ZeroPart(start / kBlockSize, start % kBlockSize, kBlockSize));
   if (end % kBlockSize != 0) KFS_RETURN_IF_ERROR(ZeroPart(end_whole, 0, end % kBlockSize));
   if (first_whole == end_whole) return {};
   const uint64_t end_known = std::min<uint64_t>(end_whole, table_.size());
@@ -67,17 +70,19 @@ Status Chunk::ZeroRange(uint64_t start, uint64_t end) {
     KFS_RETURN_IF_ERROR(WriteTable(first_whole, end_known));
   }
   disk_->NoteChanged();
-  int err = env_.ops->Fallocate(data_->get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, first_whole * kBlockSize,
-                                (end_whole - first_whole) * kBlockSize);
+  int err = env_.ops->Fallocate(data_->get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                first_whole * kBlockSize, (end_whole - first_whole) * kBlockSize);
   if (err == -EOPNOTSUPP) {
     const std::vector<char> zeros(kBlockSize);
     err = 0;
     for (uint64_t b = first_whole; err == 0 && b < end_known; ++b) {
-      if (table_[b].crc != 0) err = env_.ops->PwriteAll(data_->get(), zeros.data(), kBlockSize, b * kBlockSize);
+      if (table_[b].crc != 0)
+        err = env_.ops->PwriteAll(data_->get(), zeros.data(), kBlockSize, b * kBlockSize);
     }
   }
   if (err < 0) return Fail(-err, "punch a hole into");
-  if (first_whole < end_known) std::fill(table_.begin() + first_whole, table_.begin() + end_known, BlockEntry{});
+  if (first_whole < end_known)
+    std::fill(table_.begin() + first_whole, table_.begin() + end_known, BlockEntry{});
   return {};
 }
 
@@ -86,7 +91,8 @@ Status Chunk::ZeroPart(uint64_t block, uint64_t from, uint64_t to) {
   if (from >= to || (e.crc == 0 && e.pending == 0)) return {};
   char data[kBlockSize];
   if (Status st = LoadBlock(block, data, Wait::kAllowed); !st.ok()) {
-    // A corrupt block cannot be mended here, and refusing would hold up the file for ever. Nobody can read it either.
+    // A corrupt block cannot be mended here, and refusing would hold up the file for ever. Nobody can read it
+    // either.
     return st.code() == Code::kCorrupt ? Status() : st;
   }
   if (Entry(block).crc == 0 || IsZero(data + from, to - from)) return {};
@@ -98,7 +104,8 @@ Status Chunk::ZeroPart(uint64_t block, uint64_t from, uint64_t to) {
 
 Status Chunk::Truncate(uint64_t offset) {
   const uint64_t keep = BlocksOf(offset);
-  if (offset % kBlockSize != 0) KFS_RETURN_IF_ERROR(ZeroPart(offset / kBlockSize, offset % kBlockSize, kBlockSize));
+  if (offset % kBlockSize != 0)
+    KFS_RETURN_IF_ERROR(ZeroPart(offset / kBlockSize, offset % kBlockSize, kBlockSize));
   if (keep < table_.size()) {
     Status st = Resolve(keep, table_.size(), Wait::kAllowed);
     if (!st.ok()) return st;
@@ -133,8 +140,9 @@ Status Chunk::Truncate(uint64_t offset) {
 Status Chunk::Allocate(uint64_t offset, uint64_t length) {
   if (length == 0) return {};
   const uint64_t from = offset / kBlockSize * kBlockSize, bytes = RoundUpToBlock(offset + length) - from;
-  // The metaserver has refused what is more than all disks have, and its intent is durable: a disk that is full all the same
-  // must not hold the chunk up for ever. The reservation is then missing, and a later write says ENOSPC.
+  // The metaserver has refused what is more than all disks have, and its intent is durable: a disk that is
+  // full all the same must not hold the chunk up for ever. The reservation is then missing, and a later write
+  // says ENOSPC.
   auto full = [&] {
     KFS_LOG(warn, "chunk.not_reserved chunk={} bytes={} reason=\"the disk is full\"", key_.ToString(), bytes);
     return Status();

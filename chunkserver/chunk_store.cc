@@ -58,14 +58,17 @@ Status ChunkStore::SettleIdentity() {
     if (!disk->healthy() || id.disk_uuid.empty()) continue;
     if (server_uuid_.empty()) server_uuid_ = id.server_uuid;
     if (server_uuid_ != id.server_uuid) {
-      return Status(EINVAL, fmt::format("{} belongs to chunkserver {}, the others to {}: a chunkserver's data directories "
-                                        "cannot be mixed",
-                                        disk->path(), id.server_uuid, server_uuid_));
+      return Status(
+          EINVAL,
+          fmt::format("{} belongs to chunkserver {}, the others to {}: a chunkserver's data directories "
+                      "cannot be mixed",
+                      disk->path(), id.server_uuid, server_uuid_));
     }
     if (cluster.empty()) cluster = id.cluster_id;
     if (!id.cluster_id.empty() && cluster != id.cluster_id) {
-      return Status(EINVAL, Code::kWrongCluster,
-                    fmt::format("{} belongs to cluster {}, the others to {}", disk->path(), id.cluster_id, cluster));
+      return Status(
+          EINVAL, Code::kWrongCluster,
+          fmt::format("{} belongs to cluster {}, the others to {}", disk->path(), id.cluster_id, cluster));
     }
   }
   if (server_uuid_.empty()) server_uuid_ = NewUuid();
@@ -99,9 +102,10 @@ Status ChunkStore::AdoptCluster(const std::string& cluster_id) {
     DiskIdentity id = disk->identity();
     if (id.cluster_id == cluster_id) continue;
     if (!id.cluster_id.empty()) {
-      return Status(EEXIST, Code::kWrongCluster,
-                    fmt::format("{} holds chunks of cluster {} and cannot serve cluster {}; use other data directories",
-                                disk->path(), id.cluster_id, cluster_id));
+      return Status(
+          EEXIST, Code::kWrongCluster,
+          fmt::format("{} holds chunks of cluster {} and cannot serve cluster {}; use other data directories",
+                      disk->path(), id.cluster_id, cluster_id));
     }
     id.cluster_id = cluster_id;
     KFS_RETURN_IF_ERROR(disk->SetIdentity(id));
@@ -145,8 +149,8 @@ Status ChunkStore::OpenForAccess(Pin* pin, ChunkVersion version, Wait wait, uint
   return chunk.version() == version ? Status() : Stale(chunk.key(), *detail, version);
 }
 
-Result<Buffer> ChunkStore::Read(ChunkKey key, ChunkVersion version, uint64_t offset, uint32_t length, Wait wait,
-                                uint64_t* detail) {
+Result<Buffer> ChunkStore::Read(ChunkKey key, ChunkVersion version, uint64_t offset, uint32_t length,
+                                Wait wait, uint64_t* detail) {
   *detail = 0;
   KFS_RETURN_IF_ERROR(CheckRange(offset, length, kFramePayloadMax));
   Pin pin(this, key);
@@ -154,13 +158,15 @@ Result<Buffer> ChunkStore::Read(ChunkKey key, ChunkVersion version, uint64_t off
   return pin->Read(offset, length, wait);
 }
 
-Result<uint64_t> ChunkStore::Write(ChunkKey key, ChunkVersion version, uint64_t offset, std::string_view payload,
-                                   std::span<const uint32_t> crcs, Wait wait, uint64_t* detail) {
+Result<uint64_t> ChunkStore::Write(ChunkKey key, ChunkVersion version, uint64_t offset,
+                                   std::string_view payload, std::span<const uint32_t> crcs, Wait wait,
+                                   uint64_t* detail) {
   *detail = 0;
   KFS_RETURN_IF_ERROR(CheckRange(offset, payload.size(), kFramePayloadMax));
   Pin pin(this, key);
   Status st = OpenForAccess(&pin, version, wait, detail);
-  if (st.code() == Code::kStaleChunk && *detail == 0 && version == kFirstChunkVersion && !RecentlyDeleted(key)) {
+  if (st.code() == Code::kStaleChunk && *detail == 0 && version == kFirstChunkVersion &&
+      !RecentlyDeleted(key)) {
     st = CreateChunk(pin.get(), version);
   }
   KFS_RETURN_IF_ERROR(st);
@@ -179,7 +185,8 @@ Result<Chunk::SeekResult> ChunkStore::Seek(ChunkKey key, ChunkVersion version, u
   return pin->Seek(offset, wait);
 }
 
-Result<uint64_t> ChunkStore::Mutate(ChunkKey key, ChunkVersion from, ChunkVersion to, const Chunk::Steps& steps) {
+Result<uint64_t> ChunkStore::Mutate(ChunkKey key, ChunkVersion from, ChunkVersion to,
+                                    const Chunk::Steps& steps) {
   if (to.v == 0 || to <= from) return Status(EINVAL, Code::kMalformed, "a mutation must raise the version");
   Pin pin(this, key);
   pin.Lock();
@@ -196,7 +203,8 @@ Result<uint64_t> ChunkStore::Mutate(ChunkKey key, ChunkVersion from, ChunkVersio
       pin.Wrote();
       if (!allocate.empty() || options_.durable_mutations) st = pin->Mutate(to, allocate);
       if (st.ok() || !allocate.empty()) {
-        if (Status dir = options_.durable_mutations ? pin->disk()->SyncChunkDir(key) : Status(); !dir.ok()) st = dir;
+        if (Status dir = options_.durable_mutations ? pin->disk()->SyncChunkDir(key) : Status(); !dir.ok())
+          st = dir;
       }
       // Without the space the chunk is there all the same: the next try finds it at `to`. Take it away again.
       if (!st.ok() && st.err() != ENOENT) static_cast<void>(pin->Remove());
@@ -207,8 +215,8 @@ Result<uint64_t> ChunkStore::Mutate(ChunkKey key, ChunkVersion from, ChunkVersio
   }
   if (pin->version() >= to) return pin->AllocatedBytes();
   if (pin->version() < from) {
-    KFS_LOG(warn, "chunk.mutation_skipped_versions chunk={} ours={} from={} to={}", key.ToString(), pin->version().v,
-            from.v, to.v);
+    KFS_LOG(warn, "chunk.mutation_skipped_versions chunk={} ours={} from={} to={}", key.ToString(),
+            pin->version().v, from.v, to.v);
   }
   pin.Wrote();
   KFS_RETURN_IF_ERROR(pin->Mutate(to, steps));

@@ -1,8 +1,8 @@
 // All chunks of this chunkserver, on all its disks. Thread-safe; a chunk is touched by one thread at a time.
 //
-// Chunks are found by looking on each disk, so nothing grows with their number: open ones are kept in an LRU cache bounded
-// by descriptors and bytes. Calls with Wait::kNever never wait for a disk or for another thread; they answer
-// EAGAIN/kTryAgain (WouldWait) and have then changed nothing.
+// Chunks are found by looking on each disk, so nothing grows with their number: open ones are kept in an LRU
+// cache bounded by descriptors and bytes. Calls with Wait::kNever never wait for a disk or for another
+// thread; they answer EAGAIN/kTryAgain (WouldWait) and have then changed nothing.
 #pragma once
 
 #include <deque>
@@ -25,13 +25,13 @@ class ChunkStore {
  public:
   struct Options {
     std::vector<std::string> data_dirs;
-    uint64_t reserve_bytes = 0;                 // of each disk; 0: 1 % of it, at least 512 KiB, at most 64 MiB
-    size_t open_chunks_max = 2048;              // two descriptors each
-    uint64_t cache_bytes_max = 64ull << 20;     // block tables
+    uint64_t reserve_bytes = 0;              // of each disk; 0: 1 % of it, at least 512 KiB, at most 64 MiB
+    size_t open_chunks_max = 2048;           // two descriptors each
+    uint64_t cache_bytes_max = 64ull << 20;  // block tables
     Duration clean_after = std::chrono::seconds(5);  // of rest, before a chunk is marked clean
     bool durable_mutations = true;
     BootId boot = ReadBootId();
-    FileOps* ops = nullptr;      // outlives the store; null: the real ones
+    FileOps* ops = nullptr;        // outlives the store; null: the real ones
     const Clock* clock = nullptr;  // likewise
   };
 
@@ -46,17 +46,20 @@ class ChunkStore {
   const std::vector<std::unique_ptr<Disk>>& disks() const { return disks_; }
 
   // The data path. On ESTALE/kStaleChunk *detail is our version, 0 when there is no such chunk.
-  Result<Buffer> Read(ChunkKey key, ChunkVersion version, uint64_t offset, uint32_t length, Wait wait, uint64_t* detail);
+  Result<Buffer> Read(ChunkKey key, ChunkVersion version, uint64_t offset, uint32_t length, Wait wait,
+                      uint64_t* detail);
   // Answers with the bytes that the chunk takes on the disk.
   Result<uint64_t> Write(ChunkKey key, ChunkVersion version, uint64_t offset, std::string_view payload,
                          std::span<const uint32_t> crcs, Wait wait, uint64_t* detail);
-  Result<Chunk::SeekResult> Seek(ChunkKey key, ChunkVersion version, uint64_t offset, Wait wait, uint64_t* detail);
+  Result<Chunk::SeekResult> Seek(ChunkKey key, ChunkVersion version, uint64_t offset, Wait wait,
+                                 uint64_t* detail);
   Status Sync(VolumeId volume, std::span<const uint64_t> chunks);
   Result<uint64_t> Mutate(ChunkKey key, ChunkVersion from, ChunkVersion to, const Chunk::Steps& steps);
   // Unknown ones count as deleted. All are tried; the first error is returned.
   Status Delete(VolumeId volume, std::span<const uint64_t> chunks);
 
-  // Makes what was written since the last call durable (one syncfs a disk), and marks chunks clean that have rested.
+  // Makes what was written since the last call durable (one syncfs a disk), and marks chunks clean that have
+  // rested.
   void SyncChangedDisks();
 
   // Inventory, a folder at a time: the caller starts with {} and goes on until `done`.

@@ -104,8 +104,8 @@ std::vector<ChunkStore::Due> ChunkStore::TakeDue(size_t max) {
   return due;
 }
 
-// Tables finalised, one sync for all of them, then the headers say clean. Nobody is held up: the chunks are pinned, not
-// locked, while the disks work.
+// Tables finalised, one sync for all of them, then the headers say clean. Nobody is held up: the chunks are
+// pinned, not locked, while the disks work.
 void ChunkStore::CleanBatch(const std::vector<Due>& due) {
   struct Item {
     std::unique_ptr<Pin> pin;
@@ -159,7 +159,8 @@ ChunkStore::Held ChunkStore::ScanStep(Cursor* cursor) {
     cursor->done = cursor->disk >= disks_.size();
     return held;
   }
-  if (*volume != cursor->volume) *cursor = {.disk = cursor->disk, .volume = *volume, .counted = cursor->counted};
+  if (*volume != cursor->volume)
+    *cursor = {.disk = cursor->disk, .volume = *volume, .counted = cursor->counted};
   held.volume = VolumeId(*volume);
   std::set<uint64_t> metas, datas;
   const std::string folder = disk->ChunkDir(held.volume, static_cast<uint8_t>(cursor->folder));
@@ -189,8 +190,8 @@ ChunkStore::Held ChunkStore::ScanStep(Cursor* cursor) {
   return held;
 }
 
-// What a chunk that cannot be read has for a version is not known; UINT64_MAX keeps it from being taken for an old one, and
-// its id is enough to tell garbage. 0: not a chunk.
+// What a chunk that cannot be read has for a version is not known; UINT64_MAX keeps it from being taken for
+// an old one, and its id is enough to tell garbage. 0: not a chunk.
 uint64_t ChunkStore::HeldVersion(ChunkKey key, Disk* disk) {
   Fd fd(ops_->Open(disk->MetaPath(key), O_RDONLY));
   if (fd.get() < 0) return 0;
@@ -210,7 +211,8 @@ uint64_t ChunkStore::HeldVersion(ChunkKey key, Disk* disk) {
   return header->version.v;
 }
 
-// Files of a creation or deletion that a crash cut short. Under the chunk's mutex, because a creation under way looks alike.
+// Files of a creation or deletion that a crash cut short. Under the chunk's mutex, because a creation under
+// way looks alike.
 void ChunkStore::RemoveDebris(ChunkKey key, Disk* disk) {
   Pin pin(this, key);
   pin.Lock();

@@ -1,7 +1,7 @@
 #include "chunkserver/daemon.h"
 
-#include <fmt/format.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -43,7 +43,8 @@ Status WriteAddressFile(const std::string& path, const std::string& address) {
 // Makes written data durable about once a second.
 class SyncThread {
  public:
-  SyncThread(ChunkStore* store, Duration interval) : store_(store), interval_(interval), thread_([this] { Run(); }) {
+  SyncThread(ChunkStore* store, Duration interval)
+      : store_(store), interval_(interval), thread_([this] { Run(); }) {
     pthread_setname_np(thread_.native_handle(), "kfs-sync");
   }
   ~SyncThread() {
@@ -130,7 +131,8 @@ Status ChunkserverDaemon::Start() {
         d.loop.RunEvery(std::chrono::seconds(1), [&d] { d.metrics.Update(*d.store, d.pool->waiting()); });
   });
   if (!o.address_file().empty()) KFS_RETURN_IF_ERROR(WriteAddressFile(o.address_file(), d.server->address()));
-  KFS_LOG(info, "ready address={} uuid={} disks={}", d.server->address(), d.store->server_uuid(), d.store->disks().size());
+  KFS_LOG(info, "ready address={} uuid={} disks={}", d.server->address(), d.store->server_uuid(),
+          d.store->disks().size());
   return {};
 }
 
@@ -145,7 +147,8 @@ Status ChunkserverDaemon::Impl::StartLinks() {
     link.labels = *labels;
     link.inventory_interval = std::chrono::seconds(options.inventory_interval_s());
     link.inventory_rate = options.inventory_rate();
-    links.push_back(std::make_unique<MetaserverLink>(loop, store.get(), pool.get(), service.get(), std::move(link)));
+    links.push_back(
+        std::make_unique<MetaserverLink>(loop, store.get(), pool.get(), service.get(), std::move(link)));
     links.back()->OnCluster([this](const std::string& cluster) { server->SetClusterId(cluster); });
     loop.Post([l = links.back().get()] { l->Start(); });
   }

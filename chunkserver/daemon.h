@@ -1,4 +1,5 @@
-// The chunkserver put together: store, pool, server, links. Built and run on one thread, which becomes the loop's.
+// The chunkserver put together: store, pool, server, links. Built and run on one thread, which becomes the
+// loop's.
 #pragma once
 
 #include <memory>

@@ -47,7 +47,8 @@ Status Disk::Start() {
   if (fd < 0) return ErrnoStatus(-fd, "open " + path_ + "/kfs-disk.lock");
   lock_ = std::make_unique<Fd>(fd);
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-    return Status(EBUSY, path_ + " is in use by another kfs-chunkserver; stop that one or name another data directory");
+    return Status(
+        EBUSY, path_ + " is in use by another kfs-chunkserver; stop that one or name another data directory");
   }
   KFS_RETURN_IF_ERROR(ReadIdentity());
   RefreshSpace();
@@ -94,7 +95,8 @@ Status Disk::SetIdentity(const DiskIdentity& identity) {
 }
 
 void Disk::NoteError(int err, const std::string& what) {
-  if (err != EIO && err != EROFS && err != ENODEV && err != ENXIO && err != ESHUTDOWN && err != EUCLEAN) return;
+  if (err != EIO && err != EROFS && err != ENODEV && err != ENXIO && err != ESHUTDOWN && err != EUCLEAN)
+    return;
   std::lock_guard lock(mutex_);
   if (!healthy_.exchange(false)) return;
   error_ = what + ": " + ErrnoText(err);
@@ -114,9 +116,11 @@ Disk::Space Disk::RefreshSpace() {
     return space();
   }
   uint64_t total = st.f_blocks * st.f_frsize, free = st.f_bavail * st.f_frsize;
-  // Room for the reserve's own purpose: cleaning, block tables and partial zeroing must go on when users' data is refused.
-  reserve_ = configured_reserve_ != 0 ? configured_reserve_
-                                      : std::min<uint64_t>(std::max<uint64_t>(total / 100, 512u << 10), 64u << 20);
+  // Room for the reserve's own purpose: cleaning, block tables and partial zeroing must go on when users'
+  // data is refused.
+  reserve_ = configured_reserve_ != 0
+                 ? configured_reserve_
+                 : std::min<uint64_t>(std::max<uint64_t>(total / 100, 512u << 10), 64u << 20);
   capacity_ = total;
   available_ = free > reserve_ ? free - reserve_ : 0;
   return space();
@@ -125,7 +129,8 @@ Disk::Space Disk::RefreshSpace() {
 bool Disk::PlentyOfSpace(uint64_t bytes) {
   uint64_t now = available_.load(std::memory_order_relaxed);
   if (now < kPlenty + bytes) return false;
-  available_.fetch_sub(bytes, std::memory_order_relaxed);  // an estimate; RefreshSpace sets it right every second
+  available_.fetch_sub(bytes,
+                       std::memory_order_relaxed);  // an estimate; RefreshSpace sets it right every second
   return true;
 }
 

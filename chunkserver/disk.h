@@ -1,10 +1,11 @@
-// One data directory: who it belongs to, where its chunks lie, how much room it has, whether it is well. Any thread.
+// One data directory: who it belongs to, where its chunks lie, how much room it has, whether it is well. Any
+// thread.
 //
 //   <dir>/kfs-disk                                   identity, flock()ed while in use
 //   <dir>/v<volume>/<low byte of id>/<id>.data,.meta   chunks
 //
-// A directory that cannot be used is "sick": it stays in the list with its error, so that it is reported, and its chunks
-// answer with that error instead of seeming never to have existed.
+// A directory that cannot be used is "sick": it stays in the list with its error, so that it is reported, and
+// its chunks answer with that error instead of seeming never to have existed.
 #pragma once
 
 #include <atomic>
@@ -77,7 +78,8 @@ class Disk {
   static bool ParseName(std::string_view name, ChunkId* chunk, std::string_view* suffix);
 
  private:
-  Disk(std::string path, FileOps* ops, uint64_t reserve) : path_(std::move(path)), ops_(ops), configured_reserve_(reserve) {}
+  Disk(std::string path, FileOps* ops, uint64_t reserve)
+      : path_(std::move(path)), ops_(ops), configured_reserve_(reserve) {}
   Status Start();
   Status ReadIdentity();
   void CountChunks();

@@ -37,8 +37,8 @@ std::string NewUuid() {
 
 std::string EncodeDiskIdentity(const DiskIdentity& identity) {
   std::string text = fmt::format(
-      "{}\nformat={}\ncompat=0\nro-compat=0\nincompat=0\ndisk-uuid={}\nserver-uuid={}\ncluster-id={}\n", kTitle, kFormat,
-      identity.disk_uuid, identity.server_uuid, identity.cluster_id);
+      "{}\nformat={}\ncompat=0\nro-compat=0\nincompat=0\ndisk-uuid={}\nserver-uuid={}\ncluster-id={}\n",
+      kTitle, kFormat, identity.disk_uuid, identity.server_uuid, identity.cluster_id);
   return text + fmt::format("crc={:08x}\n", Crc32c(text.data(), text.size()));
 }
 
@@ -46,14 +46,16 @@ Result<DiskIdentity> DecodeDiskIdentity(const std::string& text, const std::stri
   std::map<std::string, std::string> fields;
   size_t crc_at = text.rfind("crc=");
   if (!text.starts_with(kTitle) || crc_at == std::string::npos) {
-    return Status(EIO, Code::kCorrupt, path + " is not a KFS disk identity; restore it, or use an empty directory");
+    return Status(EIO, Code::kCorrupt,
+                  path + " is not a KFS disk identity; restore it, or use an empty directory");
   }
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
     if (size_t eq = line.find('='); eq != std::string::npos) fields[line.substr(0, eq)] = line.substr(eq + 1);
   }
   if (Number(fields, "crc") != Crc32c(text.data(), crc_at)) {
-    return Status(EIO, Code::kCorrupt, path + " is damaged (checksum); restore it, or use an empty directory");
+    return Status(EIO, Code::kCorrupt,
+                  path + " is damaged (checksum); restore it, or use an empty directory");
   }
   if (fields["format"] != std::to_string(kFormat) || (Number(fields, "incompat") & ~kIncompatKnown) ||
       (Number(fields, "ro-compat") & ~kRoCompatKnown)) {

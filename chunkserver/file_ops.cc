@@ -26,7 +26,8 @@ int FileOps::Open(const std::string& path, int flags, mode_t mode) {
   return Retry([&] { return ::open(path.c_str(), flags | O_CLOEXEC, mode); });
 }
 ssize_t FileOps::Preadv(int fd, const iovec* iov, int count, uint64_t offset, bool nowait) {
-  return Retry([&] { return ::preadv2(fd, iov, count, static_cast<off_t>(offset), nowait ? RWF_NOWAIT : 0); });
+  return Retry(
+      [&] { return ::preadv2(fd, iov, count, static_cast<off_t>(offset), nowait ? RWF_NOWAIT : 0); });
 }
 ssize_t FileOps::Pwritev(int fd, const iovec* iov, int count, uint64_t offset) {
   return Retry([&] { return ::pwritev(fd, iov, count, static_cast<off_t>(offset)); });

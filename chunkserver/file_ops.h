@@ -1,5 +1,6 @@
-// The system calls that touch a chunkserver's disks, in one place, so that tests can stop, tear or fail any of them.
-// Any thread. Results are as the kernel's: >= 0, or a negative errno. Interrupted calls are repeated.
+// The system calls that touch a chunkserver's disks, in one place, so that tests can stop, tear or fail any
+// of them. Any thread. Results are as the kernel's: >= 0, or a negative errno. Interrupted calls are
+// repeated.
 #pragma once
 
 #include <sys/stat.h>

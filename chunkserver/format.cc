@@ -82,10 +82,12 @@ Result<ChunkHeader> DecodeChunkHeader(const char* in, ChunkKey expected) {
   if (raw.magic != kMetaMagic || raw.crc != Crc32c(&raw, offsetof(RawHeader, crc))) {
     return Status(EIO, Code::kCorrupt, fmt::format("chunk {}: the header is damaged", expected.ToString()));
   }
-  if (raw.format != kMetaFormat || (raw.incompat & ~kMetaIncompatKnown) || (raw.ro_compat & ~kMetaRoCompatKnown)) {
-    return Status(EPROTONOSUPPORT, fmt::format("chunk {}: format {} (features {:x}/{:x}) was written by a newer "
-                                               "kfs-chunkserver; upgrade this one",
-                                               expected.ToString(), raw.format, raw.ro_compat, raw.incompat));
+  if (raw.format != kMetaFormat || (raw.incompat & ~kMetaIncompatKnown) ||
+      (raw.ro_compat & ~kMetaRoCompatKnown)) {
+    return Status(EPROTONOSUPPORT,
+                  fmt::format("chunk {}: format {} (features {:x}/{:x}) was written by a newer "
+                              "kfs-chunkserver; upgrade this one",
+                              expected.ToString(), raw.format, raw.ro_compat, raw.incompat));
   }
   ChunkHeader header;
   header.key = {VolumeId(raw.volume), ChunkId(raw.chunk)};
@@ -93,8 +95,9 @@ Result<ChunkHeader> DecodeChunkHeader(const char* in, ChunkKey expected) {
   header.dirty = raw.flags & kFlagDirty;
   std::memcpy(header.boot.data(), raw.boot, header.boot.size());
   if (header.key != expected) {
-    return Status(EIO, Code::kCorrupt, fmt::format("chunk {}: the header is that of chunk {}", expected.ToString(),
-                                                   header.key.ToString()));
+    return Status(
+        EIO, Code::kCorrupt,
+        fmt::format("chunk {}: the header is that of chunk {}", expected.ToString(), header.key.ToString()));
   }
   return header;
 }

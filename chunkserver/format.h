@@ -1,5 +1,5 @@
-// What lies on a chunkserver's disks: the header and the block table of a chunk's .meta file. docs/chunk-format.md draws
-// them and says why they survive a crash. Pure functions, any thread.
+// What lies on a chunkserver's disks: the header and the block table of a chunk's .meta file.
+// docs/chunk-format.md draws them and says why they survive a crash. Pure functions, any thread.
 #pragma once
 
 #include <array>
@@ -28,9 +28,9 @@ BootId ReadBootId();
 // From "fb712eaa-a76c-46c7-9d36-3939761302f0"; all zeros when malformed.
 BootId ParseBootId(std::string_view text);
 
-constexpr size_t kMetaHeaderSize = 4096;        // the table begins here
-constexpr size_t kMetaHeaderUsed = 512;         // one sector: a header is written whole or not at all
-constexpr uint32_t kMetaMagic = 0x4353464b;     // "KFSC" as it lies in memory
+constexpr size_t kMetaHeaderSize = 4096;     // the table begins here
+constexpr size_t kMetaHeaderUsed = 512;      // one sector: a header is written whole or not at all
+constexpr uint32_t kMetaMagic = 0x4353464b;  // "KFSC" as it lies in memory
 constexpr uint16_t kMetaFormat = 1;
 constexpr uint32_t kMetaIncompatKnown = 0;
 constexpr uint32_t kMetaRoCompatKnown = 0;
@@ -50,7 +50,8 @@ struct BlockEntry {
 static_assert(sizeof(BlockEntry) == 8);
 
 void EncodeChunkHeader(const ChunkHeader& header, char* out);  // writes kMetaHeaderUsed bytes
-// EIO/kCorrupt when the bytes are not a header or belong to another chunk; EPROTONOSUPPORT for a newer format.
+// EIO/kCorrupt when the bytes are not a header or belong to another chunk; EPROTONOSUPPORT for a newer
+// format.
 Result<ChunkHeader> DecodeChunkHeader(const char* in, ChunkKey expected);
 
 // CRC as the table has it: 0 means "hole", so a true 0 is stored as 1.

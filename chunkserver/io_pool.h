@@ -1,5 +1,6 @@
-// Threads for calls that may wait for a disk. Submit from the loop's thread only: functions that share a key run one after
-// the other, in order, so that a slow chunk occupies one thread at most. Results come back with EventLoop::Post.
+// Threads for calls that may wait for a disk. Submit from the loop's thread only: functions that share a key
+// run one after the other, in order, so that a slow chunk occupies one thread at most. Results come back with
+// EventLoop::Post.
 #pragma once
 
 #include <condition_variable>

@@ -19,7 +19,8 @@ namespace {
 constexpr char kVersion[] = "kfs-chunkserver 0.1.0";
 constexpr char kHelp[] =
     "Usage: kfs-chunkserver [--config FILE] [--set NAME=VALUE]...\n"
-    "Keeps the chunks of a KFS cluster on local disks and serves them. Runs in the foreground until SIGTERM.\n\n"
+    "Keeps the chunks of a KFS cluster on local disks and serves them. Runs in the foreground until "
+    "SIGTERM.\n\n"
     "  --config FILE       read options from FILE (TOML)\n"
     "  --set NAME=VALUE    set an option; after the file, may be repeated\n"
     "  --sample-config     print a configuration file with every option explained\n"
@@ -91,7 +92,8 @@ void PrepareProcess(const ChunkserverOptions& options) {
     setrlimit(RLIMIT_NOFILE, &limit);
     const auto needed = static_cast<rlim_t>(options.open_chunks_max()) * 2 + 512;
     if (limit.rlim_cur < needed) {
-      KFS_LOG(warn, "limits.descriptors allowed={} wanted={} advice=\"raise LimitNOFILE or lower open-chunks-max\"",
+      KFS_LOG(warn,
+              "limits.descriptors allowed={} wanted={} advice=\"raise LimitNOFILE or lower open-chunks-max\"",
               limit.rlim_cur, needed);
     }
   }

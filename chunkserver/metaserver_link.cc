@@ -11,7 +11,8 @@ constexpr auto kAnswerTimeout = std::chrono::seconds(60);
 
 }  // namespace
 
-MetaserverLink::MetaserverLink(EventLoop& loop, ChunkStore* store, IoPool* pool, ChunkService* service, Options options)
+MetaserverLink::MetaserverLink(EventLoop& loop, ChunkStore* store, IoPool* pool, ChunkService* service,
+                               Options options)
     : loop_(loop), store_(store), pool_(pool), service_(service), options_(std::move(options)) {
   NetClient::Options net;
   net.name = "metaserver " + options_.metaserver;
@@ -36,7 +37,8 @@ void MetaserverLink::Start() {
     const std::string& cluster = client_->server_cluster_id();
     if (!cluster.empty()) st = store_->AdoptCluster(cluster);
     if (!st.ok()) {
-      KFS_LOG(error, "metaserver.wrong_cluster metaserver={} reason=\"{}\"", options_.metaserver, st.ToString());
+      KFS_LOG(error, "metaserver.wrong_cluster metaserver={} reason=\"{}\"", options_.metaserver,
+              st.ToString());
       return ready(st, st.code() == Code::kWrongCluster);
     }
     if (on_cluster_ && !cluster.empty()) on_cluster_(cluster);
@@ -51,15 +53,16 @@ void MetaserverLink::Start() {
                        pb::RegisterChunkserverReply reply;
                        Status status = ParseAnswer(answer, &reply);
                        if (!status.ok()) {
-                         KFS_LOG(warn, "metaserver.register_failed metaserver={} reason=\"{}\"", options_.metaserver,
-                                 status.ToString());
+                         KFS_LOG(warn, "metaserver.register_failed metaserver={} reason=\"{}\"",
+                                 options_.metaserver, status.ToString());
                          return ready(status, status.code() == Code::kWrongCluster);
                        }
                        KFS_LOG(info, "metaserver.registered metaserver={} server_id={} heartbeat_ms={}",
                                options_.metaserver, reply.server_id(), reply.heartbeat_ms());
                        registered_ = true;
                        ready({}, false);
-                       auto period = std::chrono::milliseconds(std::clamp<uint32_t>(reply.heartbeat_ms(), 100, 60000));
+                       auto period =
+                           std::chrono::milliseconds(std::clamp<uint32_t>(reply.heartbeat_ms(), 100, 60000));
                        heartbeat_ = loop_.RunEvery(period, [this] { SendHeartbeat(); });
                        if (!scanning_) {
                          cursor_ = {};
@@ -111,7 +114,8 @@ void MetaserverLink::SendHeartbeat() {
       kAnswerTimeout);
 }
 
-// One folder: read on the pool, reported, its garbage deleted; the next one after a pause that keeps to the rate.
+// One folder: read on the pool, reported, its garbage deleted; the next one after a pause that keeps to the
+// rate.
 void MetaserverLink::ScanNext() {
   scanning_ = true;
   auto batch = std::make_shared<Batch>();
@@ -139,7 +143,8 @@ void MetaserverLink::Report(std::shared_ptr<Batch> batch, size_t from) {
       if (!*alive) return;
       pb::ReportChunksReply reply;
       if (Status st = ParseAnswer(answer, &reply); !st.ok()) {
-        KFS_LOG(warn, "inventory.report_failed metaserver={} reason=\"{}\"", options_.metaserver, st.ToString());
+        KFS_LOG(warn, "inventory.report_failed metaserver={} reason=\"{}\"", options_.metaserver,
+                st.ToString());
         reply.Clear();
       }
       DeleteGarbage(batch->held.volume, {reply.garbage().begin(), reply.garbage().end()},
@@ -162,9 +167,11 @@ void MetaserverLink::Report(std::shared_ptr<Batch> batch, size_t from) {
   inventory_ = loop_.RunAfter(pause, [this] { ScanNext(); });
 }
 
-void MetaserverLink::DeleteGarbage(VolumeId volume, std::vector<uint64_t> garbage, std::function<void()> then) {
+void MetaserverLink::DeleteGarbage(VolumeId volume, std::vector<uint64_t> garbage,
+                                   std::function<void()> then) {
   if (garbage.empty()) return then();
-  KFS_LOG(info, "inventory.garbage metaserver={} volume={} chunks={}", options_.metaserver, volume.v, garbage.size());
+  KFS_LOG(info, "inventory.garbage metaserver={} volume={} chunks={}", options_.metaserver, volume.v,
+          garbage.size());
   auto ids = std::make_shared<std::vector<uint64_t>>(std::move(garbage));
   bool taken = pool_->Submit(
       {},

@@ -1,8 +1,9 @@
-// The lasting connection to one metaserver: registers, sends heartbeats, serves what the metaserver asks, and reports the
-// inventory. Loop's thread.
+// The lasting connection to one metaserver: registers, sends heartbeats, serves what the metaserver asks, and
+// reports the inventory. Loop's thread.
 //
 //   connected -> [cluster adopted or refused] -> RegisterChunkserver -> Heartbeat every heartbeat_ms
-//                                                                    -> ReportChunks folder by folder, then hourly
+//                                                                    -> ReportChunks folder by folder, then
+//                                                                    hourly
 #pragma once
 
 #include <functional>
@@ -21,7 +22,7 @@ class MetaserverLink {
   struct Options {
     std::string metaserver;  // host:port
     std::string secret;
-    std::string address;     // ours, as clients reach it
+    std::string address;  // ours, as clients reach it
     std::vector<std::pair<std::string, std::string>> labels;
     Duration inventory_interval = std::chrono::hours(1);
     int64_t inventory_rate = 5000;  // chunks in a second

@@ -15,7 +15,7 @@
 namespace kfs {
 namespace {
 
-constexpr std::array kOps = {Op::kChunkRead, Op::kChunkWrite, Op::kChunkSync,
+constexpr std::array kOps = {Op::kChunkRead, Op::kChunkWrite,  Op::kChunkSync,
                              Op::kChunkSeek, Op::kMutateChunk, Op::kDeleteChunks};
 
 }  // namespace
@@ -44,13 +44,20 @@ struct ChunkMetrics::Impl {
 };
 
 ChunkMetrics::ChunkMetrics() : impl_(std::make_unique<Impl>()) {
-  auto& seconds = prometheus::BuildHistogram().Name("kfs_chunk_op_seconds").Help("Time to serve an op").Register(
-      *impl_->registry);
-  auto& errors = prometheus::BuildCounter().Name("kfs_chunk_op_errors_total").Help("Ops that failed").Register(
-      *impl_->registry);
-  auto& bytes = prometheus::BuildCounter().Name("kfs_chunk_op_bytes_total").Help("Bytes read or written").Register(
-      *impl_->registry);
-  const prometheus::Histogram::BucketBoundaries buckets{1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1, 3, 10};
+  auto& seconds = prometheus::BuildHistogram()
+                      .Name("kfs_chunk_op_seconds")
+                      .Help("Time to serve an op")
+                      .Register(*impl_->registry);
+  auto& errors = prometheus::BuildCounter()
+                     .Name("kfs_chunk_op_errors_total")
+                     .Help("Ops that failed")
+                     .Register(*impl_->registry);
+  auto& bytes = prometheus::BuildCounter()
+                    .Name("kfs_chunk_op_bytes_total")
+                    .Help("Bytes read or written")
+                    .Register(*impl_->registry);
+  const prometheus::Histogram::BucketBoundaries buckets{1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2,
+                                                        3e-2, 1e-1, 3e-1, 1,    3,    10};
   for (size_t i = 0; i < kOps.size(); ++i) {
     const prometheus::Labels labels{{"op", std::string(OpName(kOps[i]))}};
     impl_->ops[i] = {&seconds.Add(labels, buckets), &errors.Add(labels), &bytes.Add(labels)};
@@ -79,7 +86,8 @@ void ChunkMetrics::Count(Op op, const Status& status, Duration took, uint64_t by
 }
 
 void ChunkMetrics::Update(const ChunkStore& store, size_t waiting) {
-  auto set = [this](const char* name, const char* help, uint64_t value, const prometheus::Labels& labels = {}) {
+  auto set = [this](const char* name, const char* help, uint64_t value,
+                    const prometheus::Labels& labels = {}) {
     impl_->Gauge(name, help, labels).Set(static_cast<double>(value));
   };
   for (const auto& disk : store.disks()) {

@@ -1,5 +1,5 @@
-// What the chunkserver counts, and the page that shows it (Prometheus, pull). Counting is for any thread and cheap; the
-// gauges are set by Update, on the loop's thread.
+// What the chunkserver counts, and the page that shows it (Prometheus, pull). Counting is for any thread and
+// cheap; the gauges are set by Update, on the loop's thread.
 #pragma once
 
 #include <memory>

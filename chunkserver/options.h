@@ -6,49 +6,74 @@
 namespace kfs {
 
 struct ChunkserverOptions : OptionSet {
-  Option<std::vector<std::string>> data_dirs{
-      this, "data-dirs", {},
-      "Directories that hold the chunks, one for each disk. They are created when their parent exists. The first one's "
-      "identity is the chunkserver's. Required."};
+  Option<std::vector<std::string>> data_dirs{this,
+                                             "data-dirs",
+                                             {},
+                                             "Directories that hold the chunks, one for each disk. They are "
+                                             "created when their parent exists. The first one's "
+                                             "identity is the chunkserver's. Required."};
   Option<std::string> listen{this, "listen", "127.0.0.1:0",
                              "Address and port on which clients are served; port 0 takes a free one."};
-  Option<std::string> advertise{this, "advertise", "",
-                                "Address told to clients (host:port); empty: the one listened on. Set it when listening on "
-                                "0.0.0.0 or behind address translation."};
+  Option<std::string> advertise{
+      this, "advertise", "",
+      "Address told to clients (host:port); empty: the one listened on. Set it when listening on "
+      "0.0.0.0 or behind address translation."};
   Option<std::vector<std::string>> metaservers{
       this, "metaservers", {"127.0.0.1:7400"}, "Metaservers (host:port) to register with."};
   Option<std::string> secret_file{this, "secret-file", "/etc/kfs/secret",
                                   "File with the cluster's secret, readable by its owner only."};
-  Option<std::string> metrics_listen{this, "metrics-listen", "",
-                                     "Address and port of the Prometheus metrics (http, /metrics); empty: none."};
-  Option<std::string> log_file{this, "log-file", "", "File to log to; empty: standard error. SIGHUP opens it anew."};
+  Option<std::string> metrics_listen{
+      this, "metrics-listen", "",
+      "Address and port of the Prometheus metrics (http, /metrics); empty: none."};
+  Option<std::string> log_file{this, "log-file", "",
+                               "File to log to; empty: standard error. SIGHUP opens it anew."};
   Option<std::string> log_level{this, "log-level", "info", "trace, debug, info, warn, error or off."};
   Option<std::string> address_file{this, "address-file", "",
                                    "File that gets the address listened on, once serving; empty: none."};
   Option<std::vector<std::string>> labels{
-      this, "labels", {}, "Where this chunkserver stands, for placement: name=value pairs such as rack=r1,host=h7."};
-  Option<int64_t> reserve_bytes{this, "reserve-bytes", 0, 0, int64_t{1} << 50,
-                                "Free space left alone on each disk (bytes, suffixes K, M, G); 0: 1 % of the disk, at least "
-                                "512K, at most 64M."};
-  Option<int64_t> open_chunks_max{this, "open-chunks-max", 2048, 16, 1 << 20,
-                                  "Chunks kept open; each takes two file descriptors."};
-  Option<int64_t> cache_bytes_max{this, "cache-bytes-max", 64 << 20, 1 << 20, int64_t{1} << 40,
-                                  "Memory for the checksum tables of open chunks (bytes); 128K for a full chunk of 64M."};
-  Option<int64_t> io_threads{this, "io-threads", 4, 1, 256,
-                             "Threads for what may wait for a disk; requests served from memory need none."};
-  Option<int64_t> inline_write_max{this, "inline-write-max", 256 << 10, 0, 4 << 20,
-                                   "Largest write to an open chunk done without another thread (bytes)."};
-  Option<int64_t> sync_interval_ms{this, "sync-interval-ms", 500, 50, 10000,
-                                   "How often written data is made durable without fsync (ms)."};
-  Option<int64_t> clean_after_ms{this, "clean-after-ms", 5000, 100, 3600000,
-                                 "Rest after which a chunk is marked clean on the disk (ms). The next write pays a sync."};
-  Option<bool> durable_mutations{this, "durable-mutations", true,
-                                 "Truncation and zeroing are on the disk before they are acknowledged; without, a power "
-                                 "cut within a second may bring old data back."};
-  Option<int64_t> inventory_interval_s{this, "inventory-interval", 3600, 1, 86400 * 30,
-                                       "How often all chunks are compared with the metaserver's records (s)."};
-  Option<int64_t> inventory_rate{this, "inventory-rate", 5000, 1, 1 << 20,
-                                 "Chunks looked at in a second while comparing (1/s)."};
+      this,
+      "labels",
+      {},
+      "Where this chunkserver stands, for placement: name=value pairs such as rack=r1,host=h7."};
+  Option<int64_t> reserve_bytes{
+      this,
+      "reserve-bytes",
+      0,
+      0,
+      int64_t{1} << 50,
+      "Free space left alone on each disk (bytes, suffixes K, M, G); 0: 1 % of the disk, at least "
+      "512K, at most 64M."};
+  Option<int64_t> open_chunks_max{
+      this, "open-chunks-max", 2048, 16, 1 << 20, "Chunks kept open; each takes two file descriptors."};
+  Option<int64_t> cache_bytes_max{
+      this,
+      "cache-bytes-max",
+      64 << 20,
+      1 << 20,
+      int64_t{1} << 40,
+      "Memory for the checksum tables of open chunks (bytes); 128K for a full chunk of 64M."};
+  Option<int64_t> io_threads{
+      this, "io-threads", 4,
+      1,    256,          "Threads for what may wait for a disk; requests served from memory need none."};
+  Option<int64_t> inline_write_max{
+      this,      "inline-write-max",
+      256 << 10, 0,
+      4 << 20,   "Largest write to an open chunk done without another thread (bytes)."};
+  Option<int64_t> sync_interval_ms{
+      this, "sync-interval-ms", 500, 50, 10000, "How often written data is made durable without fsync (ms)."};
+  Option<int64_t> clean_after_ms{
+      this,    "clean-after-ms",
+      5000,    100,
+      3600000, "Rest after which a chunk is marked clean on the disk (ms). The next write pays a sync."};
+  Option<bool> durable_mutations{
+      this, "durable-mutations", true,
+      "Truncation and zeroing are on the disk before they are acknowledged; without, a power "
+      "cut within a second may bring old data back."};
+  Option<int64_t> inventory_interval_s{
+      this, "inventory-interval", 3600,
+      1,    86400 * 30,           "How often all chunks are compared with the metaserver's records (s)."};
+  Option<int64_t> inventory_rate{
+      this, "inventory-rate", 5000, 1, 1 << 20, "Chunks looked at in a second while comparing (1/s)."};
 };
 
 }  // namespace kfs

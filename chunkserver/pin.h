@@ -5,15 +5,16 @@
 
 namespace kfs {
 
-// Keeps a chunk in memory, and its mutex locked, for one operation. On release its place in the cache is set right.
+// Keeps a chunk in memory, and its mutex locked, for one operation. On release its place in the cache is set
+// right.
 class ChunkStore::Pin {
  public:
   Pin(ChunkStore* store, ChunkKey key) : store_(store), key_(key) {
     std::lock_guard lock(store->mutex_);
     auto& slot = store->entries_[key];
     if (slot == nullptr) {
-      slot = std::make_unique<Entry>(
-          key, ChunkEnv{store->ops_, &store->counters_, store->options_.boot, store->options_.durable_mutations});
+      slot = std::make_unique<Entry>(key, ChunkEnv{store->ops_, &store->counters_, store->options_.boot,
+                                                   store->options_.durable_mutations});
     }
     entry_ = slot.get();
     if (entry_->pins++ == 0 && entry_->cached) {
@@ -41,7 +42,8 @@ class ChunkStore::Pin {
         store_->cache_bytes_ -= entry_->bytes;
         entry_->bytes = bytes;
         if (wrote_ || (dirty && !store_->dirty_.contains(key_))) {
-          if (store_->dirty_.size() < kDirtyMax) store_->dirty_.insert_or_assign(key_, store_->clock_->MonoNow());
+          if (store_->dirty_.size() < kDirtyMax)
+            store_->dirty_.insert_or_assign(key_, store_->clock_->MonoNow());
         }
       }
       if (--entry_->pins == 0) {

@@ -41,7 +41,8 @@ void ChunkService::OnMetaserverRequest(IncomingCallPtr call) {
 }
 
 void ChunkService::Execute(IncomingCallPtr call, ChunkKey key, bool may_inline, Attempt attempt) {
-  if (!key.volume || !key.chunk) return call->Fail(Status(EINVAL, Code::kMalformed, "ids of volumes and chunks begin at 1"));
+  if (!key.volume || !key.chunk)
+    return call->Fail(Status(EINVAL, Code::kMalformed, "ids of volumes and chunks begin at 1"));
   if (may_inline && !pool_->Busy(key)) {
     const MonoTime begun = std::chrono::steady_clock::now();
     Outcome outcome = attempt(Wait::kNever);
@@ -90,12 +91,14 @@ void ChunkService::Read(IncomingCallPtr call, const pb::ChunkReadRequest& reques
 void ChunkService::Write(IncomingCallPtr call, const pb::ChunkWriteRequest& request) {
   const ChunkKey key = KeyOf(request.ref());
   const bool may_inline = call->payload().size() <= options_.inline_write_max;
-  auto crcs = std::make_shared<const std::vector<uint32_t>>(request.block_crc().begin(), request.block_crc().end());
+  auto crcs =
+      std::make_shared<const std::vector<uint32_t>>(request.block_crc().begin(), request.block_crc().end());
   Execute(call, key, may_inline,
-          [store = store_, key, version = ChunkVersion(request.ref().version()), offset = request.offset(), crcs,
-           call](Wait wait) {
+          [store = store_, key, version = ChunkVersion(request.ref().version()), offset = request.offset(),
+           crcs, call](Wait wait) {
             Outcome out;
-            auto allocated = store->Write(key, version, offset, call->payload().view(), *crcs, wait, &out.detail);
+            auto allocated =
+                store->Write(key, version, offset, call->payload().view(), *crcs, wait, &out.detail);
             out.status = allocated.status();
             if (!allocated.ok()) return out;
             auto reply = std::make_unique<pb::ChunkWriteReply>();
@@ -109,7 +112,8 @@ void ChunkService::Write(IncomingCallPtr call, const pb::ChunkWriteRequest& requ
 void ChunkService::Seek(IncomingCallPtr call, const pb::ChunkSeekRequest& request) {
   const ChunkKey key = KeyOf(request.ref());
   Execute(std::move(call), key, true,
-          [store = store_, key, version = ChunkVersion(request.ref().version()), offset = request.offset()](Wait wait) {
+          [store = store_, key, version = ChunkVersion(request.ref().version()),
+           offset = request.offset()](Wait wait) {
             Outcome out;
             auto found = store->Seek(key, version, offset, wait, &out.detail);
             out.status = found.status();
@@ -126,7 +130,8 @@ void ChunkService::Sync(IncomingCallPtr call, const pb::ChunkSyncRequest& reques
   // No lane: acknowledged writes are done, and those under way are not this sync's business.
   OnPool(std::move(call), {}, [store = store_, request](Wait) {
     Outcome out;
-    out.status = store->Sync(VolumeId(request.volume()), {request.chunk().data(), static_cast<size_t>(request.chunk_size())});
+    out.status = store->Sync(VolumeId(request.volume()),
+                             {request.chunk().data(), static_cast<size_t>(request.chunk_size())});
     out.reply = std::make_unique<pb::ChunkSyncReply>();
     return out;
   });
@@ -136,7 +141,8 @@ void ChunkService::Mutate(IncomingCallPtr call, const pb::MutateChunkRequest& re
   const ChunkKey key{VolumeId(request.volume()), ChunkId(request.chunk())};
   OnPool(std::move(call), key, [store = store_, key, request](Wait) {
     Outcome out;
-    auto allocated = store->Mutate(key, ChunkVersion(request.from()), ChunkVersion(request.to()), request.step());
+    auto allocated =
+        store->Mutate(key, ChunkVersion(request.from()), ChunkVersion(request.to()), request.step());
     out.status = allocated.status();
     if (!allocated.ok()) return out;
     auto reply = std::make_unique<pb::MutateChunkReply>();
@@ -148,12 +154,13 @@ void ChunkService::Mutate(IncomingCallPtr call, const pb::MutateChunkRequest& re
 
 void ChunkService::Delete(IncomingCallPtr call, const pb::DeleteChunksRequest& request) {
   if (request.chunk_size() > static_cast<int>(kInventoryBatch)) {
-    return call->Fail(Status(EINVAL, Code::kMalformed, fmt::format("more than {} chunks in one request", kInventoryBatch)));
+    return call->Fail(
+        Status(EINVAL, Code::kMalformed, fmt::format("more than {} chunks in one request", kInventoryBatch)));
   }
   OnPool(std::move(call), {}, [store = store_, request](Wait) {
     Outcome out;
-    out.status =
-        store->Delete(VolumeId(request.volume()), {request.chunk().data(), static_cast<size_t>(request.chunk_size())});
+    out.status = store->Delete(VolumeId(request.volume()),
+                               {request.chunk().data(), static_cast<size_t>(request.chunk_size())});
     out.reply = std::make_unique<pb::DeleteChunksReply>();
     return out;
   });

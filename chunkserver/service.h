@@ -1,6 +1,8 @@
-// Answers requests about chunks: those of clients and, on the connections that we open, those of metaservers. Loop's thread.
+// Answers requests about chunks: those of clients and, on the connections that we open, those of metaservers.
+// Loop's thread.
 //
-// What memory can answer is answered at once, on the loop; what may wait for a disk goes to the pool and comes back.
+// What memory can answer is answered at once, on the loop; what may wait for a disk goes to the pool and
+// comes back.
 #pragma once
 
 #include <functional>

@@ -29,12 +29,14 @@ void ChunkRetry::NoteStale() {
 }
 
 Result<Duration> ChunkRetry::Next() {
-  constexpr Duration kStalePauseMin = std::chrono::milliseconds(1), kStalePauseMax = std::chrono::milliseconds(50);
+  constexpr Duration kStalePauseMin = std::chrono::milliseconds(1),
+                     kStalePauseMax = std::chrono::milliseconds(50);
   constexpr Duration kAwayPauseMin = std::chrono::milliseconds(20), kAwayPauseMax = std::chrono::seconds(1);
   Duration pause{};
   if (stale_) {
     if (++stales_ > kStaleMax) {
-      return Status(EIO, Code::kStaleChunk, "the chunk's layout and the chunkserver do not agree: " + last_.message());
+      return Status(EIO, Code::kStaleChunk,
+                    "the chunk's layout and the chunkserver do not agree: " + last_.message());
     }
     pause = stale_pause_;
     stale_pause_ = std::clamp(2 * stale_pause_, kStalePauseMin, kStalePauseMax);
@@ -78,7 +80,8 @@ void SetLockOp::Succeeded(ProtocolWorker& worker) {
   if (lock.type != FileLock::kUnlock) worker.session().held().ApplyLock(Ino(request.lock().ino()), lock);
 }
 
-// The answer to a waiting lock is the metaserver's to give: the lock may just have been granted. It is given a moment for it.
+// The answer to a waiting lock is the metaserver's to give: the lock may just have been granted. It is given
+// a moment for it.
 void SetLockOp::OnCancel(ProtocolWorker& worker) {
   constexpr Duration kPatience = std::chrono::seconds(1);
   if (request.wait() && op_id != 0) {

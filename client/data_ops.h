@@ -1,6 +1,6 @@
-// Ops of several steps: file data. What they carry is here; what they do is in FileReader, FileWriter and file_sync.
-// A step that meets a chunk at another version, or a chunkserver that is away, is begun again from the layout (Retry).
-// Worker's thread only, once executed.
+// Ops of several steps: file data. What they carry is here; what they do is in FileReader, FileWriter and
+// file_sync. A step that meets a chunk at another version, or a chunkserver that is away, is begun again from
+// the layout (Retry). Worker's thread only, once executed.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,8 @@ namespace kfs {
 // What went wrong with a chunk, and when to look at its layout again.
 class ChunkRetry {
  public:
-  // The chunk changes under us (truncates by others): a while of this is EIO. Retries come at 0, 1, 2, 4 ... 50 ms.
+  // The chunk changes under us (truncates by others): a while of this is EIO. Retries come at 0, 1, 2, 4 ...
+  // 50 ms.
   static constexpr int kStaleMax = 40;
 
   // Notes the error of an access to `place`. False: it is not one that a new layout mends.
@@ -50,7 +51,7 @@ struct Piece {
   uint64_t chunk_offset = 0;  // within the chunk
   uint64_t data_offset = 0;   // within the request's data
   uint32_t length = 0;
-  uint64_t allocated = 0;     // writes: as the chunkserver says
+  uint64_t allocated = 0;  // writes: as the chunkserver says
 };
 
 class DataOp : public KfsOp {
@@ -88,8 +89,10 @@ class ReadOp final : public DataOp {
 class WriteOp final : public DataOp {
  public:
   WriteOp(Caller caller, Ino ino, uint64_t offset, Buffer data, KfsClient::WriteFlags flags)
-      : DataOp(std::move(caller), ino), offset(offset),
-        data(std::make_shared<const Buffer>(std::move(data))), flags(flags) {}
+      : DataOp(std::move(caller), ino),
+        offset(offset),
+        data(std::make_shared<const Buffer>(std::move(data))),
+        flags(flags) {}
   std::string_view name() const override { return flags.append ? "Append" : "Write"; }
   void Start(ProtocolWorker& worker) override;
 
@@ -156,7 +159,11 @@ class SeekOp final : public DataOp {
 class CopyOp final : public DataOp {
  public:
   CopyOp(Caller caller, Ino from, uint64_t from_offset, Ino to, uint64_t to_offset, uint64_t length)
-      : DataOp(std::move(caller), from), from_offset(from_offset), to(to), to_offset(to_offset), length(length) {}
+      : DataOp(std::move(caller), from),
+        from_offset(from_offset),
+        to(to),
+        to_offset(to_offset),
+        length(length) {}
   std::string_view name() const override { return "CopyRange"; }
   void Start(ProtocolWorker& worker) override;
 
@@ -176,7 +183,8 @@ class CopyOp final : public DataOp {
   KfsOpPtr step_;
 };
 
-// Makes the chunks' data durable on their servers: done(Status()) once all have answered. Notes in `retry` what may be mended.
+// Makes the chunks' data durable on their servers: done(Status()) once all have answered. Notes in `retry`
+// what may be mended.
 void SyncChunks(ProtocolWorker& worker, const KfsOpPtr& op, const ChunksByServer& chunks, ChunkRetry* retry,
                 std::function<void(Status)> done);
 

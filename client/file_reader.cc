@@ -23,15 +23,17 @@ void FileReader::Start(ProtocolWorker& worker, const std::shared_ptr<ReadOp>& op
   request.set_length(op->size);
   request.set_atime(!op->atime_told_);
   op->retry_.AddTo(request);
-  RemoteCall::Meta<rpc::ReadLayout>(worker, op, std::move(request), [&worker, op](Status status, pb::LayoutReply& layout) {
-    if (op->finished()) return;
-    if (!status.ok()) return op->Finish(std::move(status));
-    op->atime_told_ = true;
-    OnLayout(worker, op, layout);
-  });
+  RemoteCall::Meta<rpc::ReadLayout>(worker, op, std::move(request),
+                                    [&worker, op](Status status, pb::LayoutReply& layout) {
+                                      if (op->finished()) return;
+                                      if (!status.ok()) return op->Finish(std::move(status));
+                                      op->atime_told_ = true;
+                                      OnLayout(worker, op, layout);
+                                    });
 }
 
-void FileReader::OnLayout(ProtocolWorker& worker, const std::shared_ptr<ReadOp>& op, const pb::LayoutReply& layout) {
+void FileReader::OnLayout(ProtocolWorker& worker, const std::shared_ptr<ReadOp>& op,
+                          const pb::LayoutReply& layout) {
   if (op->offset >= layout.size()) return op->Finish(Status());
   const uint64_t end = std::min<uint64_t>(op->offset + op->size, layout.size());
   const uint64_t length = end - op->offset;
@@ -43,8 +45,11 @@ void FileReader::OnLayout(ProtocolWorker& worker, const std::shared_ptr<ReadOp>&
     const uint64_t from = std::max(base, op->offset);
     const uint64_t to = std::min(base + chunk_size, end);
     if (!chunk.written() || from >= to) continue;
-    op->pieces_.push_back({.place = PlaceFromPb(chunk), .chunk_offset = from - base, .data_offset = from - op->offset,
-                           .length = static_cast<uint32_t>(to - from), .allocated = 0});
+    op->pieces_.push_back({.place = PlaceFromPb(chunk),
+                           .chunk_offset = from - base,
+                           .data_offset = from - op->offset,
+                           .length = static_cast<uint32_t>(to - from),
+                           .allocated = 0});
     covered += to - from;
   }
   // One chunk has it all: its answer is the result, without another copy.
@@ -66,7 +71,9 @@ void FileReader::ReadPiece(ProtocolWorker& worker, const std::shared_ptr<ReadOp>
     if (op->finished()) return;
     const Piece& p = op->pieces_[i];
     if (answer.status.ok() && answer.payload.size() != p.length) {
-      answer.status = Status(EIO, Code::kMalformed, "chunkserver " + p.place.address + " gave another amount of data than asked for");
+      answer.status =
+          Status(EIO, Code::kMalformed,
+                 "chunkserver " + p.place.address + " gave another amount of data than asked for");
     }
     if (!answer.status.ok()) {
       op->failed_ = true;
@@ -79,7 +86,9 @@ void FileReader::ReadPiece(ProtocolWorker& worker, const std::shared_ptr<ReadOp>
     if (--op->outstanding_ == 0) PiecesDone(worker, op);
   };
   if (piece.place.address.empty()) {
-    Answer nobody{.status = Status(EIO, Code::kConnectionLost, "no chunkserver has this chunk"), .detail = 0, .body = {},
+    Answer nobody{.status = Status(EIO, Code::kConnectionLost, "no chunkserver has this chunk"),
+                  .detail = 0,
+                  .body = {},
                   .payload = {}};
     pb::ChunkReadReply reply;
     return done(nobody, reply);
@@ -90,7 +99,8 @@ void FileReader::ReadPiece(ProtocolWorker& worker, const std::shared_ptr<ReadOp>
   request.mutable_ref()->set_version(piece.place.version);
   request.set_offset(piece.chunk_offset);
   request.set_length(piece.length);
-  RemoteCall::Chunk<rpc::ChunkRead>(worker, op, piece.place.address, std::move(request), nullptr, std::move(done));
+  RemoteCall::Chunk<rpc::ChunkRead>(worker, op, piece.place.address, std::move(request), nullptr,
+                                    std::move(done));
 }
 
 void FileReader::PiecesDone(ProtocolWorker& worker, const std::shared_ptr<ReadOp>& op) {

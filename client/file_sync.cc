@@ -36,7 +36,8 @@ void SyncChunks(ProtocolWorker& worker, const KfsOpPtr& op, const ChunksByServer
       const size_t to = std::min(ids.size(), from + kInventoryBatch);
       for (size_t i = from; i < to; ++i) request.add_chunk(ids[i]);
       ++gather->outstanding;
-      const ChunkPlace place{.index = 0, .chunk = ids[from], .version = 0, .written = true, .address = address};
+      const ChunkPlace place{
+          .index = 0, .chunk = ids[from], .version = 0, .written = true, .address = address};
       RemoteCall::Chunk<rpc::ChunkSync>(worker, op, address, std::move(request), nullptr,
                                         [gather, retry, place, op](Answer& answer, pb::ChunkSyncReply&) {
                                           if (op->finished()) return;
@@ -68,15 +69,18 @@ void FsyncOp::Collect(ProtocolWorker& worker, uint64_t offset) {
   retry_.AddTo(request);
   auto self = std::static_pointer_cast<FsyncOp>(shared_from_this());
   RemoteCall::Meta<rpc::ReadLayout>(
-      worker, self, std::move(request), [self, this, offset, window, &worker](Status status, pb::LayoutReply& layout) {
+      worker, self, std::move(request),
+      [self, this, offset, window, &worker](Status status, pb::LayoutReply& layout) {
         if (finished()) return;
         // Directories and special files have no chunks.
         if (status.err() == EISDIR || status.err() == EINVAL) return Sync(worker);
         if (!status.ok()) return Finish(std::move(status));
         for (const pb::ChunkLayout& chunk : layout.chunk()) {
-          if (chunk.written() && chunk.server_size() > 0) chunks_[chunk.server(0).address()].push_back(chunk.chunk());
+          if (chunk.written() && chunk.server_size() > 0)
+            chunks_[chunk.server(0).address()].push_back(chunk.chunk());
         }
-        if (layout.size() > offset && layout.size() - offset > window) return Collect(worker, offset + window);
+        if (layout.size() > offset && layout.size() - offset > window)
+          return Collect(worker, offset + window);
         Sync(worker);
       });
 }
@@ -85,11 +89,13 @@ void FsyncOp::Sync(ProtocolWorker& worker) {
   auto self = std::static_pointer_cast<FsyncOp>(shared_from_this());
   SyncChunks(worker, self, chunks_, &retry_, [self, this, &worker](Status status) {
     if (finished()) return;
-    if (status.code() == Code::kConnectionLost) return Again(retry_, [self, this, &worker] { Start(worker); });
+    if (status.code() == Code::kConnectionLost)
+      return Again(retry_, [self, this, &worker] { Start(worker); });
     if (!status.ok()) return Finish(std::move(status));
     pb::FsyncRequest request;
     request.set_ino(ino.v);
-    RemoteCall::Meta<rpc::Fsync>(worker, self, std::move(request), [self](Status s, pb::Empty&) { self->Finish(std::move(s)); });
+    RemoteCall::Meta<rpc::Fsync>(worker, self, std::move(request),
+                                 [self](Status s, pb::Empty&) { self->Finish(std::move(s)); });
   });
 }
 
@@ -97,7 +103,8 @@ void FsyncOp::Sync(ProtocolWorker& worker) {
 
 void SeekOp::Start(ProtocolWorker& worker) {
   if (FailIfLost(worker)) return;
-  if (whence != SEEK_DATA && whence != SEEK_HOLE) return Finish(Status(EINVAL, "only SEEK_DATA and SEEK_HOLE are for the server"));
+  if (whence != SEEK_DATA && whence != SEEK_HOLE)
+    return Finish(Status(EINVAL, "only SEEK_DATA and SEEK_HOLE are for the server"));
   at_ = offset;
   window_ = kLayoutChunksMax * worker.chunk_size();
   Layout(worker);
@@ -110,20 +117,21 @@ void SeekOp::Layout(ProtocolWorker& worker) {
   request.set_length(std::min(window_, kFileSizeMax - std::min(at_, kFileSizeMax)));
   retry_.AddTo(request);
   auto self = std::static_pointer_cast<SeekOp>(shared_from_this());
-  RemoteCall::Meta<rpc::ReadLayout>(worker, self, std::move(request), [self, this, &worker](Status status, pb::LayoutReply& layout) {
-    if (finished()) return;
-    if (!status.ok()) return Finish(std::move(status));
-    size_ = layout.size();
-    if (offset >= size_) return Finish(Status(ENXIO, "the offset is at or past the end of the file"));
-    known_end_ = std::min(size_, window_ > UINT64_MAX - at_ ? UINT64_MAX : at_ + window_);
-    chunks_.clear();
-    for (const pb::ChunkLayout& chunk : layout.chunk()) {
-      if (chunk.written()) chunks_[chunk.index()] = PlaceFromPb(chunk);
-    }
-    // A long hole: look further each time.
-    if (layout.chunk_size() == 0 && window_ < kFileSizeMax / 16) window_ *= 16;
-    Step(worker);
-  });
+  RemoteCall::Meta<rpc::ReadLayout>(
+      worker, self, std::move(request), [self, this, &worker](Status status, pb::LayoutReply& layout) {
+        if (finished()) return;
+        if (!status.ok()) return Finish(std::move(status));
+        size_ = layout.size();
+        if (offset >= size_) return Finish(Status(ENXIO, "the offset is at or past the end of the file"));
+        known_end_ = std::min(size_, window_ > UINT64_MAX - at_ ? UINT64_MAX : at_ + window_);
+        chunks_.clear();
+        for (const pb::ChunkLayout& chunk : layout.chunk()) {
+          if (chunk.written()) chunks_[chunk.index()] = PlaceFromPb(chunk);
+        }
+        // A long hole: look further each time.
+        if (layout.chunk_size() == 0 && window_ < kFileSizeMax / 16) window_ *= 16;
+        Step(worker);
+      });
 }
 
 void SeekOp::Step(ProtocolWorker& worker) {
@@ -156,7 +164,9 @@ void SeekOp::AskChunk(ProtocolWorker& worker, const ChunkPlace& place) {
     Step(worker);
   };
   if (place.address.empty()) {
-    Answer nobody{.status = Status(EIO, Code::kConnectionLost, "no chunkserver has this chunk"), .detail = 0, .body = {},
+    Answer nobody{.status = Status(EIO, Code::kConnectionLost, "no chunkserver has this chunk"),
+                  .detail = 0,
+                  .body = {},
                   .payload = {}};
     pb::ChunkSeekReply reply;
     return done(nobody, reply);
@@ -166,7 +176,8 @@ void SeekOp::AskChunk(ProtocolWorker& worker, const ChunkPlace& place) {
   request.mutable_ref()->set_chunk(place.chunk);
   request.mutable_ref()->set_version(place.version);
   request.set_offset(at_ - base);
-  RemoteCall::Chunk<rpc::ChunkSeek>(worker, self, place.address, std::move(request), nullptr, std::move(done));
+  RemoteCall::Chunk<rpc::ChunkSeek>(worker, self, place.address, std::move(request), nullptr,
+                                    std::move(done));
 }
 
 void SeekOp::Found(uint64_t at) {
@@ -181,7 +192,8 @@ void CopyOp::Start(ProtocolWorker& worker) {
   if (FailIfLost(worker)) return;
   const uint64_t apart = from_offset > to_offset ? from_offset - to_offset : to_offset - from_offset;
   if (ino == to && apart < length) return Finish(Status(EINVAL, "the ranges overlap"));
-  if (from_offset > kFileSizeMax || to_offset > kFileSizeMax) return Finish(Status(EFBIG, "past the largest file size"));
+  if (from_offset > kFileSizeMax || to_offset > kFileSizeMax)
+    return Finish(Status(EFBIG, "past the largest file size"));
   Next(worker);
 }
 
@@ -197,7 +209,8 @@ void CopyOp::Next(ProtocolWorker& worker) {
     Buffer data = std::move(static_cast<ReadOp&>(done).result);
     if (data.empty()) return EndWith(Status());
     const uint64_t size = data.size();
-    auto write = std::make_shared<WriteOp>(caller, to, to_offset + copied, std::move(data), KfsClient::WriteFlags{});
+    auto write =
+        std::make_shared<WriteOp>(caller, to, to_offset + copied, std::move(data), KfsClient::WriteFlags{});
     step_ = write;
     worker.RunChild(*this, write, [this, self, &worker, size](KfsOp& w) {
       if (!w.status().ok()) return EndWith(w.status());

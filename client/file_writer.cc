@@ -44,8 +44,11 @@ bool FileWriter::PlacePieces(const OpPtr& op) {
     const uint64_t stop = std::min(end, (index + 1) * chunk_size);
     const ChunkPlace* place = worker_.layouts().Find(op->ino, static_cast<uint32_t>(index));
     if (place == nullptr) return false;
-    op->pieces_.push_back({.place = *place, .chunk_offset = at % chunk_size, .data_offset = at - op->offset,
-                           .length = static_cast<uint32_t>(stop - at), .allocated = 0});
+    op->pieces_.push_back({.place = *place,
+                           .chunk_offset = at % chunk_size,
+                           .data_offset = at - op->offset,
+                           .length = static_cast<uint32_t>(stop - at),
+                           .allocated = 0});
     at = stop;
   }
   return true;
@@ -93,7 +96,9 @@ void FileWriter::WritePiece(const OpPtr& op, size_t i) {
     if (--op->outstanding_ == 0) PiecesDone(op);
   };
   if (piece.place.address.empty()) {
-    Answer nobody{.status = Status(EIO, Code::kConnectionLost, "no chunkserver has this chunk"), .detail = 0, .body = {},
+    Answer nobody{.status = Status(EIO, Code::kConnectionLost, "no chunkserver has this chunk"),
+                  .detail = 0,
+                  .body = {},
                   .payload = {}};
     pb::ChunkWriteReply reply;
     return done(nobody, reply);
@@ -112,7 +117,8 @@ void FileWriter::WritePiece(const OpPtr& op, size_t i) {
   }
   SharedBuffer payload = op->data;
   if (op->pieces_.size() > 1) payload = std::make_shared<const Buffer>(Buffer::Copy(data, piece.length));
-  RemoteCall::Chunk<rpc::ChunkWrite>(worker_, op, piece.place.address, std::move(request), std::move(payload), std::move(done));
+  RemoteCall::Chunk<rpc::ChunkWrite>(worker_, op, piece.place.address, std::move(request), std::move(payload),
+                                     std::move(done));
 }
 
 void FileWriter::PiecesDone(const OpPtr& op) {
@@ -154,18 +160,31 @@ void FileWriter::Commit(const OpPtr& op) {
     written->set_version(piece.place.version);
     written->set_allocated(piece.allocated);
   }
+  const uint64_t token = op->append_token_;
   op->append_token_ = 0;  // used up by the commit, whatever it answers
-  RemoteCall::Meta<rpc::CommitWrite>(worker_, op, std::move(request), [this, op](Status status, pb::CommitWriteReply&) {
-    if (op->finished()) return;
-    if (status.ok()) return op->flags.sync ? SyncWritten(op) : op->Finish(Status());
-    worker_.layouts().Drop(op->ino);
-    if (status.code() != Code::kStaleChunk) return op->Finish(std::move(status));
-    // Refused without effect: the whole write is done again, and committed under a new id.
-    op->retry_.NoteStale();
-    op->data_done_ = false;
-    if (!op->flags.append) order_[op->ino].push_back(op);
-    Again(op);
-  });
+  RemoteCall::Meta<rpc::CommitWrite>(worker_, op, std::move(request),
+                                     [this, op, token](Status status, pb::CommitWriteReply&) {
+                                       if (op->finished()) {
+                                         // Cancelled before the commit was executed: other appenders wait for
+                                         // the token.
+                                         if (!status.ok() && token != 0) {
+                                           op->append_token_ = token;
+                                           AbortAppend(*op);
+                                         }
+                                         return;
+                                       }
+                                       if (status.ok())
+                                         return op->flags.sync ? SyncWritten(op) : op->Finish(Status());
+                                       worker_.layouts().Drop(op->ino);
+                                       if (status.code() != Code::kStaleChunk)
+                                         return op->Finish(std::move(status));
+                                       // Refused without effect: the whole write is done again, and committed
+                                       // under a new id.
+                                       op->retry_.NoteStale();
+                                       op->data_done_ = false;
+                                       if (!op->flags.append) order_[op->ino].push_back(op);
+                                       Again(op);
+                                     });
 }
 
 // O_SYNC: what was written, then the metadata that leads to it.
@@ -180,7 +199,8 @@ void FileWriter::SyncWritten(const OpPtr& op) {
     }
     pb::FsyncRequest request;
     request.set_ino(op->ino.v);
-    RemoteCall::Meta<rpc::Fsync>(worker_, op, std::move(request), [op](Status s, pb::Empty&) { op->Finish(std::move(s)); });
+    RemoteCall::Meta<rpc::Fsync>(worker_, op, std::move(request),
+                                 [op](Status s, pb::Empty&) { op->Finish(std::move(s)); });
   });
 }
 

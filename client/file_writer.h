@@ -4,9 +4,9 @@
 //        ^                                       |                                      |
 //        +------------- kStaleChunk: drop the layout, begin again, commit under a new id +
 //
-// Several writes of one inode may be in flight; their commits leave in the order in which the writes were issued.
-// Appends get their offset and a token from PrepareWrite; a token that is not committed is given back.
-// Worker's thread only.
+// Several writes of one inode may be in flight; their commits leave in the order in which the writes were
+// issued. Appends get their offset and a token from PrepareWrite; a token that is not committed is given
+// back. Worker's thread only.
 #pragma once
 
 #include <deque>

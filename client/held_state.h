@@ -1,8 +1,9 @@
-// What the session holds at the metaserver: opens and locks. A restarted metaserver is told of them (Reclaim).
+// What the session holds at the metaserver: opens and locks. A restarted metaserver is told of them
+// (Reclaim).
 //
-// Rules: an open or lock counts from its answer on; a release or unlock counts from its sending on. So what is pending is
-// never reclaimed, and the resent op itself says what becomes of it.
-// Worker's thread only. Never fails.
+// Rules: an open or lock counts from its answer on; a release or unlock counts from its sending on. So what
+// is pending is never reclaimed, and the resent op itself says what becomes of it. Worker's thread only.
+// Never fails.
 #pragma once
 
 #include <cstddef>
@@ -30,7 +31,8 @@ class HeldState {
   std::vector<FileLock> LocksIn(Ino ino, const FileLock& range) const;
   size_t lock_count() const;
 
-  // The session ended: everything held is lost. Handles on these inodes are dead until they have been released.
+  // The session ended: everything held is lost. Handles on these inodes are dead until they have been
+  // released.
   void SessionLost();
   bool IsLost(Ino ino) const { return !lost_.empty() && lost_.contains(ino); }
   void Vanished(Ino ino);

@@ -1,14 +1,16 @@
 // The public C++ API of KFS, usable without FUSE and from any thread.
 //
 //   KfsClient::Options options;
-//   options.metaservers = {"127.0.0.1:7400"}; options.volume = "data"; options.secret_file = "/etc/kfs/secret";
-//   auto client = KfsClient::Connect(options);           // Result<std::unique_ptr<KfsClient>>
+//   options.metaservers = {"127.0.0.1:7400"}; options.volume = "data"; options.secret_file =
+//   "/etc/kfs/secret"; auto client = KfsClient::Connect(options);           //
+//   Result<std::unique_ptr<KfsClient>>
 //   (*client)->Mkdir({}, "/dir", 0755);                    // blocking, by path
-//   (*client)->Mkdir({}, kRootIno, "dir", 0755, [](Result<Attr> r) { ... });  // completion, runs on the worker's thread
+//   (*client)->Mkdir({}, kRootIno, "dir", 0755, [](Result<Attr> r) { ... });  // completion, runs on the
+//   worker's thread
 //
 // Inode-level calls mirror the kernel's operations; Path-level helpers at the end walk for the caller.
-// Blocking forms must not be called on the worker's own thread (asserted). Every mutating call is executed exactly once,
-// whatever connections are lost meanwhile. Errors are Status with an errno.
+// Blocking forms must not be called on the worker's own thread (asserted). Every mutating call is executed
+// exactly once, whatever connections are lost meanwhile. Errors are Status with an errno.
 #pragma once
 
 #include <cstdint>
@@ -37,8 +39,8 @@ struct Attr {
   uint64_t change = 0;
 };
 
-// On whose behalf. `groups` are supplementary; when `groups_known` is false and the answer depends on them the call
-// fails with EACCES/kNeedGroups (the FUSE layer then asks /proc and repeats it).
+// On whose behalf. `groups` are supplementary; when `groups_known` is false and the answer depends on them
+// the call fails with EACCES/kNeedGroups (the FUSE layer then asks /proc and repeats it).
 struct Caller {
   uint32_t uid = 0, gid = 0;
   std::vector<uint32_t> groups;
@@ -92,19 +94,21 @@ class KfsClient {
   struct Options {
     std::vector<std::string> metaservers;  // host:port
     std::string volume;
-    std::string secret;      // the cluster's secret itself, or
-    std::string secret_file; // where to read it
-    std::string cluster_id;  // empty: any
-    std::string mountpoint;  // told to the metaserver, for a person
-    // Soft: a call that gets no answer for `timeout` ends with ETIMEDOUT. Hard (default): it waits, and can be cancelled.
+    std::string secret;       // the cluster's secret itself, or
+    std::string secret_file;  // where to read it
+    std::string cluster_id;   // empty: any
+    std::string mountpoint;   // told to the metaserver, for a person
+    // Soft: a call that gets no answer for `timeout` ends with ETIMEDOUT. Hard (default): it waits, and can
+    // be cancelled.
     bool soft = false;
     Duration timeout = std::chrono::seconds(60);
     Duration connect_timeout = std::chrono::seconds(10);  // of Connect() itself, hard or soft
     bool trace = false;  // log each request's way through the stages with time stamps
-    // Calls accepted and not yet done. Beyond it blocking forms wait for room, completion forms end with EAGAIN.
+    // Calls accepted and not yet done. Beyond it blocking forms wait for room, completion forms end with
+    // EAGAIN.
     size_t ops_in_flight_max = 16384;
-    // Runs the worker on this loop instead of a thread of its own (a mount shares one loop with the kernel's requests).
-    // Connect() must then be the form with a completion, and the loop must outlive the client.
+    // Runs the worker on this loop instead of a thread of its own (a mount shares one loop with the kernel's
+    // requests). Connect() must then be the form with a completion, and the loop must outlive the client.
     EventLoop* loop = nullptr;
   };
 
@@ -114,28 +118,30 @@ class KfsClient {
 
   virtual ~KfsClient() = default;
 
-  // Ends the session (locks and opens go) and the connections. Calls under way end with ECANCELED. Blocking; the form
-  // with a completion is for a shared loop.
+  // Ends the session (locks and opens go) and the connections. Calls under way end with ECANCELED. Blocking;
+  // the form with a completion is for a shared loop.
   virtual Status Shutdown() = 0;
   virtual void Shutdown(DoneStatus done) = 0;
 
   virtual uint64_t chunk_size() const = 0;
   virtual uint32_t volume_id() const = 0;
 
-  // Called (on the worker's thread) when the metaserver asks that queued releases be sent: see Release. `answered` must
-  // be called once they have been.
+  // Called (on the worker's thread) when the metaserver asks that queued releases be sent: see Release.
+  // `answered` must be called once they have been.
   virtual void OnDrainReleases(std::function<void(std::function<void()> answered)> fn) = 0;
 
-  // ---- completion forms: `done` runs once, on the worker's thread. Any thread may call; on the worker's own thread
-  // nothing is queued and no one is woken.
+  // ---- completion forms: `done` runs once, on the worker's thread. Any thread may call; on the worker's own
+  // thread nothing is queued and no one is woken.
   virtual CallId Lookup(const Caller&, Ino parent, std::string_view name, Done<Attr> done) = 0;
   virtual CallId GetAttr(const Caller&, Ino, Done<Attr> done) = 0;
   virtual CallId SetAttr(const Caller&, Ino, const kfs::SetAttr&, Done<Attr> done) = 0;
   virtual CallId Access(const Caller&, Ino, uint32_t mask, DoneStatus done) = 0;
   virtual CallId ReadLink(const Caller&, Ino, Done<std::string> done) = 0;
-  virtual CallId MkNod(const Caller&, Ino parent, std::string_view name, uint32_t mode, uint64_t rdev, Done<Attr> done) = 0;
+  virtual CallId MkNod(const Caller&, Ino parent, std::string_view name, uint32_t mode, uint64_t rdev,
+                       Done<Attr> done) = 0;
   virtual CallId Mkdir(const Caller&, Ino parent, std::string_view name, uint32_t mode, Done<Attr> done) = 0;
-  virtual CallId Symlink(const Caller&, Ino parent, std::string_view name, std::string_view target, Done<Attr> done) = 0;
+  virtual CallId Symlink(const Caller&, Ino parent, std::string_view name, std::string_view target,
+                         Done<Attr> done) = 0;
   virtual CallId Link(const Caller&, Ino, Ino parent, std::string_view name, Done<Attr> done) = 0;
   struct Removed {
     Ino ino;  // 0: nothing was replaced (Rename)
@@ -143,18 +149,21 @@ class KfsClient {
   };
   virtual CallId Unlink(const Caller&, Ino parent, std::string_view name, Done<Removed> done) = 0;
   virtual CallId Rmdir(const Caller&, Ino parent, std::string_view name, Done<Removed> done) = 0;
-  virtual CallId Rename(const Caller&, Ino parent, std::string_view name, Ino new_parent, std::string_view new_name,
-                        uint32_t flags, Done<Removed> done) = 0;
-  virtual CallId ReadDir(const Caller&, Ino, uint64_t cookie, uint32_t max_bytes, bool plus, Done<DirPage> done) = 0;
+  virtual CallId Rename(const Caller&, Ino parent, std::string_view name, Ino new_parent,
+                        std::string_view new_name, uint32_t flags, Done<Removed> done) = 0;
+  virtual CallId ReadDir(const Caller&, Ino, uint64_t cookie, uint32_t max_bytes, bool plus,
+                         Done<DirPage> done) = 0;
   virtual CallId StatFs(const Caller&, Done<FsStats> done) = 0;
   virtual CallId GetXattr(const Caller&, Ino, std::string_view name, Done<std::string> done) = 0;
-  virtual CallId SetXattr(const Caller&, Ino, std::string_view name, std::string_view value, uint32_t flags, DoneStatus done) = 0;
+  virtual CallId SetXattr(const Caller&, Ino, std::string_view name, std::string_view value, uint32_t flags,
+                          DoneStatus done) = 0;
   virtual CallId ListXattr(const Caller&, Ino, Done<std::vector<std::string>> done) = 0;
   virtual CallId RemoveXattr(const Caller&, Ino, std::string_view name, DoneStatus done) = 0;
 
   // Open holds the inode until as many Releases have been made. flags as open(2).
   virtual CallId Open(const Caller&, Ino, uint32_t flags, Done<Attr> done) = 0;
-  virtual CallId Create(const Caller&, Ino parent, std::string_view name, uint32_t mode, uint32_t flags, Done<Attr> done) = 0;
+  virtual CallId Create(const Caller&, Ino parent, std::string_view name, uint32_t mode, uint32_t flags,
+                        Done<Attr> done) = 0;
   virtual CallId TmpFile(const Caller&, Ino parent, uint32_t mode, uint32_t flags, Done<Attr> done) = 0;
   virtual CallId Release(Ino, bool unlock_flock, uint64_t flock_owner, DoneStatus done) = 0;
 
@@ -162,32 +171,37 @@ class KfsClient {
   struct ReadFlags {
     bool noatime = false;  // O_NOATIME, or a mount that keeps no access times
   };
-  virtual CallId Read(const Caller&, Ino, uint64_t offset, uint32_t size, ReadFlags flags, Done<Buffer> done) = 0;
+  virtual CallId Read(const Caller&, Ino, uint64_t offset, uint32_t size, ReadFlags flags,
+                      Done<Buffer> done) = 0;
   CallId Read(const Caller& caller, Ino ino, uint64_t offset, uint32_t size, Done<Buffer> done) {
     return Read(caller, ino, offset, size, ReadFlags(), std::move(done));
   }
-  // Gives the number of bytes written (all of them). With `append` the offset is ignored: the data goes to the end, atomically.
-  // The data is copied nowhere: the call owns it. When done, every other client reads it.
+  // Gives the number of bytes written (all of them). With `append` the offset is ignored: the data goes to
+  // the end, atomically. The data is copied nowhere: the call owns it. When done, every other client reads
+  // it.
   struct WriteFlags {
     bool append = false;
     bool keep_priv = false;  // the caller may keep setuid and setgid bits (CAP_FSETID)
     bool sync = false;       // O_SYNC, O_DSYNC: as if followed by Fsync
   };
-  virtual CallId Write(const Caller&, Ino, uint64_t offset, Buffer data, WriteFlags flags, Done<uint32_t> done) = 0;
+  virtual CallId Write(const Caller&, Ino, uint64_t offset, Buffer data, WriteFlags flags,
+                       Done<uint32_t> done) = 0;
   virtual CallId Fsync(Ino, bool data_only, DoneStatus done) = 0;
-  virtual CallId Fallocate(const Caller&, Ino, uint32_t mode, uint64_t offset, uint64_t length, DoneStatus done) = 0;
+  virtual CallId Fallocate(const Caller&, Ino, uint32_t mode, uint64_t offset, uint64_t length,
+                           DoneStatus done) = 0;
   // whence SEEK_DATA or SEEK_HOLE; ENXIO as lseek(2).
   virtual CallId Seek(Ino, uint64_t offset, int whence, Done<uint64_t> done) = 0;
   // Server-side where it can be; else read and written by the client. Gives the number of bytes copied.
-  virtual CallId CopyRange(const Caller&, Ino from, uint64_t from_offset, Ino to, uint64_t to_offset, uint64_t length,
-                           Done<uint64_t> done) = 0;
+  virtual CallId CopyRange(const Caller&, Ino from, uint64_t from_offset, Ino to, uint64_t to_offset,
+                           uint64_t length, Done<uint64_t> done) = 0;
 
   virtual CallId GetLock(Ino, const FileLock&, Done<FileLock> done) = 0;
   virtual CallId SetLock(Ino, const FileLock&, bool wait, DoneStatus done) = 0;
   virtual CallId Flush(Ino, uint64_t lock_owner, DoneStatus done) = 0;
 
-  // Asks that the call end early: a waiting lock ends with EINTR, a call that waits for a server ends with EINTR or
-  // with its result if that is under way. A mutation that was sent completes under its id whatever is answered here.
+  // Asks that the call end early: a waiting lock ends with EINTR, a call that waits for a server ends with
+  // EINTR or with its result if that is under way. A mutation that was sent completes under its id whatever
+  // is answered here.
   virtual void Cancel(CallId) = 0;
 
   // ---- blocking forms of all the above: client->Wait<Attr>([&](auto done) { client->Mkdir(..., done); })
@@ -196,7 +210,8 @@ class KfsClient {
   template <typename Fn>
   Status WaitStatus(Fn start);
 
-  // ---- path level, blocking; paths are from the volume's root, "/a/b". Symlinks are followed as the kernel would.
+  // ---- path level, blocking; paths are from the volume's root, "/a/b". Symlinks are followed as the kernel
+  // would.
   virtual Result<kfs::Attr> Stat(const Caller&, std::string_view path) = 0;
   virtual Result<kfs::Attr> Mkdir(const Caller&, std::string_view path, uint32_t mode) = 0;
   virtual Status Remove(const Caller&, std::string_view path) = 0;  // file or empty directory

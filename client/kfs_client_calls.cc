@@ -57,8 +57,8 @@ CallId KfsClientImpl::ReadLink(const Caller& caller, Ino ino, Done<std::string> 
                              [](ReadlinkOp& op) { return std::move(*op.reply.mutable_target()); });
 }
 
-CallId KfsClientImpl::MkNod(const Caller& caller, Ino parent, std::string_view name, uint32_t mode, uint64_t rdev,
-                            Done<Attr> done) {
+CallId KfsClientImpl::MkNod(const Caller& caller, Ino parent, std::string_view name, uint32_t mode,
+                            uint64_t rdev, Done<Attr> done) {
   pb::MknodRequest request;
   SetName(request, parent, name);
   request.set_mode(mode);
@@ -66,22 +66,24 @@ CallId KfsClientImpl::MkNod(const Caller& caller, Ino parent, std::string_view n
   return Submit<Attr>(std::make_shared<MknodOp>(caller, std::move(request)), std::move(done), kAttrOfReply);
 }
 
-CallId KfsClientImpl::Mkdir(const Caller& caller, Ino parent, std::string_view name, uint32_t mode, Done<Attr> done) {
+CallId KfsClientImpl::Mkdir(const Caller& caller, Ino parent, std::string_view name, uint32_t mode,
+                            Done<Attr> done) {
   pb::MkdirRequest request;
   SetName(request, parent, name);
   request.set_mode(mode);
   return Submit<Attr>(std::make_shared<MkdirOp>(caller, std::move(request)), std::move(done), kAttrOfReply);
 }
 
-CallId KfsClientImpl::Symlink(const Caller& caller, Ino parent, std::string_view name, std::string_view target,
-                              Done<Attr> done) {
+CallId KfsClientImpl::Symlink(const Caller& caller, Ino parent, std::string_view name,
+                              std::string_view target, Done<Attr> done) {
   pb::SymlinkRequest request;
   SetName(request, parent, name);
   request.set_target(target.data(), target.size());
   return Submit<Attr>(std::make_shared<SymlinkOp>(caller, std::move(request)), std::move(done), kAttrOfReply);
 }
 
-CallId KfsClientImpl::Link(const Caller& caller, Ino ino, Ino parent, std::string_view name, Done<Attr> done) {
+CallId KfsClientImpl::Link(const Caller& caller, Ino ino, Ino parent, std::string_view name,
+                           Done<Attr> done) {
   pb::LinkRequest request;
   request.set_ino(ino.v);
   SetName(request, parent, name);
@@ -92,14 +94,18 @@ CallId KfsClientImpl::Unlink(const Caller& caller, Ino parent, std::string_view 
   pb::UnlinkRequest request;
   SetName(request, parent, name);
   return Submit<Removed>(std::make_shared<UnlinkOp>(caller, std::move(request)), std::move(done),
-                         [](UnlinkOp& op) { return Removed{Ino(op.reply.ino()), op.reply.nlink()}; });
+                         [](UnlinkOp& op) {
+                           return Removed{Ino(op.reply.ino()), op.reply.nlink()};
+                         });
 }
 
 CallId KfsClientImpl::Rmdir(const Caller& caller, Ino parent, std::string_view name, Done<Removed> done) {
   pb::RmdirRequest request;
   SetName(request, parent, name);
   return Submit<Removed>(std::make_shared<RmdirOp>(caller, std::move(request)), std::move(done),
-                         [](RmdirOp& op) { return Removed{Ino(op.reply.ino()), op.reply.nlink()}; });
+                         [](RmdirOp& op) {
+                           return Removed{Ino(op.reply.ino()), op.reply.nlink()};
+                         });
 }
 
 CallId KfsClientImpl::Rename(const Caller& caller, Ino parent, std::string_view name, Ino new_parent,
@@ -109,9 +115,10 @@ CallId KfsClientImpl::Rename(const Caller& caller, Ino parent, std::string_view 
   request.set_new_parent(new_parent.v);
   request.set_new_name(new_name.data(), new_name.size());
   request.set_flags(flags);
-  return Submit<Removed>(std::make_shared<RenameOp>(caller, std::move(request)), std::move(done), [](RenameOp& op) {
-    return Removed{Ino(op.reply.replaced_ino()), op.reply.replaced_nlink()};
-  });
+  return Submit<Removed>(std::make_shared<RenameOp>(caller, std::move(request)), std::move(done),
+                         [](RenameOp& op) {
+                           return Removed{Ino(op.reply.replaced_ino()), op.reply.replaced_nlink()};
+                         });
 }
 
 CallId KfsClientImpl::ReadDir(const Caller& caller, Ino ino, uint64_t cookie, uint32_t max_bytes, bool plus,
@@ -126,9 +133,10 @@ CallId KfsClientImpl::ReadDir(const Caller& caller, Ino ino, uint64_t cookie, ui
 }
 
 CallId KfsClientImpl::StatFs(const Caller& caller, Done<FsStats> done) {
-  return Submit<FsStats>(std::make_shared<StatfsOp>(caller, pb::StatfsRequest()), std::move(done), [](StatfsOp& op) {
-    return FsStats{op.reply.capacity(), op.reply.free(), op.reply.available(), op.reply.files()};
-  });
+  return Submit<FsStats>(
+      std::make_shared<StatfsOp>(caller, pb::StatfsRequest()), std::move(done), [](StatfsOp& op) {
+        return FsStats{op.reply.capacity(), op.reply.free(), op.reply.available(), op.reply.files()};
+      });
 }
 
 CallId KfsClientImpl::GetXattr(const Caller& caller, Ino ino, std::string_view name, Done<std::string> done) {
@@ -153,8 +161,9 @@ CallId KfsClientImpl::ListXattr(const Caller& caller, Ino ino, Done<std::vector<
   pb::ListxattrRequest request;
   request.set_ino(ino.v);
   return Submit<std::vector<std::string>>(
-      std::make_shared<ListxattrOp>(caller, std::move(request)), std::move(done),
-      [](ListxattrOp& op) { return std::vector<std::string>(op.reply.name().begin(), op.reply.name().end()); });
+      std::make_shared<ListxattrOp>(caller, std::move(request)), std::move(done), [](ListxattrOp& op) {
+        return std::vector<std::string>(op.reply.name().begin(), op.reply.name().end());
+      });
 }
 
 CallId KfsClientImpl::RemoveXattr(const Caller& caller, Ino ino, std::string_view name, DoneStatus done) {
@@ -171,8 +180,8 @@ CallId KfsClientImpl::Open(const Caller& caller, Ino ino, uint32_t flags, Done<A
   return Submit<Attr>(std::make_shared<OpenOp>(caller, std::move(request)), std::move(done), kAttrOfReply);
 }
 
-CallId KfsClientImpl::Create(const Caller& caller, Ino parent, std::string_view name, uint32_t mode, uint32_t flags,
-                             Done<Attr> done) {
+CallId KfsClientImpl::Create(const Caller& caller, Ino parent, std::string_view name, uint32_t mode,
+                             uint32_t flags, Done<Attr> done) {
   pb::CreateRequest request;
   SetName(request, parent, name);
   request.set_mode(mode);
@@ -180,7 +189,8 @@ CallId KfsClientImpl::Create(const Caller& caller, Ino parent, std::string_view 
   return Submit<Attr>(std::make_shared<CreateOp>(caller, std::move(request)), std::move(done), kAttrOfReply);
 }
 
-CallId KfsClientImpl::TmpFile(const Caller& caller, Ino parent, uint32_t mode, uint32_t flags, Done<Attr> done) {
+CallId KfsClientImpl::TmpFile(const Caller& caller, Ino parent, uint32_t mode, uint32_t flags,
+                              Done<Attr> done) {
   pb::TmpfileRequest request;
   request.set_parent(parent.v);
   request.set_mode(mode);
@@ -204,7 +214,8 @@ CallId KfsClientImpl::Read(const Caller& caller, Ino ino, uint64_t offset, uint3
 
 CallId KfsClientImpl::Write(const Caller& caller, Ino ino, uint64_t offset, Buffer data, WriteFlags flags,
                             Done<uint32_t> done) {
-  return Submit<uint32_t>(std::make_shared<WriteOp>(caller, ino, offset, std::move(data), flags), std::move(done),
+  return Submit<uint32_t>(std::make_shared<WriteOp>(caller, ino, offset, std::move(data), flags),
+                          std::move(done),
                           [](WriteOp& op) { return static_cast<uint32_t>(op.data->size()); });
 }
 
@@ -213,8 +224,8 @@ CallId KfsClientImpl::Fsync(Ino ino, bool, DoneStatus done) {
   return SubmitStatus(std::make_shared<FsyncOp>(Caller{}, ino), std::move(done));
 }
 
-CallId KfsClientImpl::Fallocate(const Caller& caller, Ino ino, uint32_t mode, uint64_t offset, uint64_t length,
-                                DoneStatus done) {
+CallId KfsClientImpl::Fallocate(const Caller& caller, Ino ino, uint32_t mode, uint64_t offset,
+                                uint64_t length, DoneStatus done) {
   pb::FallocateRequest request;
   request.set_ino(ino.v);
   request.set_mode(mode);
@@ -228,10 +239,10 @@ CallId KfsClientImpl::Seek(Ino ino, uint64_t offset, int whence, Done<uint64_t> 
                           [](SeekOp& op) { return op.result; });
 }
 
-CallId KfsClientImpl::CopyRange(const Caller& caller, Ino from, uint64_t from_offset, Ino to, uint64_t to_offset,
-                                uint64_t length, Done<uint64_t> done) {
-  return Submit<uint64_t>(std::make_shared<CopyOp>(caller, from, from_offset, to, to_offset, length), std::move(done),
-                          [](CopyOp& op) { return op.copied; });
+CallId KfsClientImpl::CopyRange(const Caller& caller, Ino from, uint64_t from_offset, Ino to,
+                                uint64_t to_offset, uint64_t length, Done<uint64_t> done) {
+  return Submit<uint64_t>(std::make_shared<CopyOp>(caller, from, from_offset, to, to_offset, length),
+                          std::move(done), [](CopyOp& op) { return op.copied; });
 }
 
 CallId KfsClientImpl::GetLock(Ino ino, const FileLock& lock, Done<FileLock> done) {

@@ -36,19 +36,22 @@ void StartWorker(const std::shared_ptr<ProtocolWorker>& worker,
 }  // namespace
 
 Result<std::unique_ptr<KfsClient>> KfsClient::Connect(Options options) {
-  if (options.loop != nullptr) return Status(EINVAL, "a shared loop needs the form of Connect with a completion");
+  if (options.loop != nullptr)
+    return Status(EINVAL, "a shared loop needs the form of Connect with a completion");
   auto worker = MakeWorker(std::move(options));
   if (!worker.ok()) return worker.status();
   std::promise<Result<std::unique_ptr<KfsClient>>> promise;
   auto future = promise.get_future();
-  (*worker)->loop().Post([&] { StartWorker(*worker, [&promise](auto result) { promise.set_value(std::move(result)); }); });
+  (*worker)->loop().Post(
+      [&] { StartWorker(*worker, [&promise](auto result) { promise.set_value(std::move(result)); }); });
   return future.get();
 }
 
 void KfsClient::Connect(Options options, std::function<void(Result<std::unique_ptr<KfsClient>>)> done) {
   auto worker = MakeWorker(std::move(options));
   if (!worker.ok()) return done(worker.status());
-  (*worker)->loop().Post([w = *worker, done = std::move(done)]() mutable { StartWorker(w, std::move(done)); });
+  (*worker)->loop().Post(
+      [w = *worker, done = std::move(done)]() mutable { StartWorker(w, std::move(done)); });
 }
 
 KfsClientImpl::KfsClientImpl(std::shared_ptr<ProtocolWorker> worker)

@@ -1,4 +1,5 @@
-// KfsClient over a ProtocolWorker: each call becomes one KfsOp and one Request. Any thread, as the interface says.
+// KfsClient over a ProtocolWorker: each call becomes one KfsOp and one Request. Any thread, as the interface
+// says.
 #pragma once
 
 #include <atomic>
@@ -28,29 +29,37 @@ class KfsClientImpl final : public KfsClient {
   CallId SetAttr(const Caller&, Ino, const kfs::SetAttr&, Done<Attr> done) override;
   CallId Access(const Caller&, Ino, uint32_t mask, DoneStatus done) override;
   CallId ReadLink(const Caller&, Ino, Done<std::string> done) override;
-  CallId MkNod(const Caller&, Ino parent, std::string_view name, uint32_t mode, uint64_t rdev, Done<Attr> done) override;
+  CallId MkNod(const Caller&, Ino parent, std::string_view name, uint32_t mode, uint64_t rdev,
+               Done<Attr> done) override;
   CallId Mkdir(const Caller&, Ino parent, std::string_view name, uint32_t mode, Done<Attr> done) override;
-  CallId Symlink(const Caller&, Ino parent, std::string_view name, std::string_view target, Done<Attr> done) override;
+  CallId Symlink(const Caller&, Ino parent, std::string_view name, std::string_view target,
+                 Done<Attr> done) override;
   CallId Link(const Caller&, Ino, Ino parent, std::string_view name, Done<Attr> done) override;
   CallId Unlink(const Caller&, Ino parent, std::string_view name, Done<Removed> done) override;
   CallId Rmdir(const Caller&, Ino parent, std::string_view name, Done<Removed> done) override;
   CallId Rename(const Caller&, Ino parent, std::string_view name, Ino new_parent, std::string_view new_name,
                 uint32_t flags, Done<Removed> done) override;
-  CallId ReadDir(const Caller&, Ino, uint64_t cookie, uint32_t max_bytes, bool plus, Done<DirPage> done) override;
+  CallId ReadDir(const Caller&, Ino, uint64_t cookie, uint32_t max_bytes, bool plus,
+                 Done<DirPage> done) override;
   CallId StatFs(const Caller&, Done<FsStats> done) override;
   CallId GetXattr(const Caller&, Ino, std::string_view name, Done<std::string> done) override;
-  CallId SetXattr(const Caller&, Ino, std::string_view name, std::string_view value, uint32_t flags, DoneStatus done) override;
+  CallId SetXattr(const Caller&, Ino, std::string_view name, std::string_view value, uint32_t flags,
+                  DoneStatus done) override;
   CallId ListXattr(const Caller&, Ino, Done<std::vector<std::string>> done) override;
   CallId RemoveXattr(const Caller&, Ino, std::string_view name, DoneStatus done) override;
   CallId Open(const Caller&, Ino, uint32_t flags, Done<Attr> done) override;
-  CallId Create(const Caller&, Ino parent, std::string_view name, uint32_t mode, uint32_t flags, Done<Attr> done) override;
+  CallId Create(const Caller&, Ino parent, std::string_view name, uint32_t mode, uint32_t flags,
+                Done<Attr> done) override;
   CallId TmpFile(const Caller&, Ino parent, uint32_t mode, uint32_t flags, Done<Attr> done) override;
   CallId Release(Ino, bool unlock_flock, uint64_t flock_owner, DoneStatus done) override;
   using KfsClient::Read;
-  CallId Read(const Caller&, Ino, uint64_t offset, uint32_t size, ReadFlags flags, Done<Buffer> done) override;
-  CallId Write(const Caller&, Ino, uint64_t offset, Buffer data, WriteFlags flags, Done<uint32_t> done) override;
+  CallId Read(const Caller&, Ino, uint64_t offset, uint32_t size, ReadFlags flags,
+              Done<Buffer> done) override;
+  CallId Write(const Caller&, Ino, uint64_t offset, Buffer data, WriteFlags flags,
+               Done<uint32_t> done) override;
   CallId Fsync(Ino, bool data_only, DoneStatus done) override;
-  CallId Fallocate(const Caller&, Ino, uint32_t mode, uint64_t offset, uint64_t length, DoneStatus done) override;
+  CallId Fallocate(const Caller&, Ino, uint32_t mode, uint64_t offset, uint64_t length,
+                   DoneStatus done) override;
   CallId Seek(Ino, uint64_t offset, int whence, Done<uint64_t> done) override;
   CallId CopyRange(const Caller&, Ino from, uint64_t from_offset, Ino to, uint64_t to_offset, uint64_t length,
                    Done<uint64_t> done) override;
@@ -109,8 +118,8 @@ CallId KfsClientImpl::Submit(std::shared_ptr<Op> op, Done<T> done, Convert conve
 
 template <typename Op>
 CallId KfsClientImpl::SubmitStatus(std::shared_ptr<Op> op, DoneStatus done) {
-  return worker_->Execute(
-      std::make_shared<AsyncRequest>(std::move(op), [done = std::move(done)](KfsOp& finished) { done(finished.status()); }));
+  return worker_->Execute(std::make_shared<AsyncRequest>(
+      std::move(op), [done = std::move(done)](KfsOp& finished) { done(finished.status()); }));
 }
 
 template <typename Op>

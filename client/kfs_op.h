@@ -1,8 +1,10 @@
-// One POSIX-shaped call on its way: parameters, caller, status and time stamps; a subclass has the reply and knows the steps.
+// One POSIX-shaped call on its way: parameters, caller, status and time stamps; a subclass has the reply and
+// knows the steps.
 //
-// Made on the caller's thread; from ProtocolWorker::Execute on it belongs to the worker's thread. Start begins the steps (remote
-// calls, see remote_call.h), and Finish ends the op exactly once: with the answer, on Cancel (EINTR), at the deadline of a soft mount
-// (ETIMEDOUT) or at shutdown (ECANCELED). An op that ended early leaves its mutations to complete under their ids.
+// Made on the caller's thread; from ProtocolWorker::Execute on it belongs to the worker's thread. Start
+// begins the steps (remote calls, see remote_call.h), and Finish ends the op exactly once: with the answer,
+// on Cancel (EINTR), at the deadline of a soft mount (ETIMEDOUT) or at shutdown (ECANCELED). An op that ended
+// early leaves its mutations to complete under their ids.
 #pragma once
 
 #include <chrono>
@@ -34,9 +36,11 @@ class KfsOp : public std::enable_shared_from_this<KfsOp> {
   virtual void Start(ProtocolWorker& worker) = 0;
   // Somebody wants the op to end early.
   virtual void OnCancel(ProtocolWorker& worker);
-  // Waits for other processes rather than for us (a lock): slow is no news, and soft's deadline counts only while the
-  // metaserver is away.
+  // Waits for other processes rather than for us (a lock): slow is no news, and soft's deadline counts only
+  // while the metaserver is away.
   virtual bool waits_for_others() const { return false; }
+  // Gives something back (an open, a lock): never refused for want of room.
+  virtual bool must_run() const { return false; }
 
   void Finish(Status status);
   bool finished() const { return finished_; }

@@ -3,8 +3,11 @@
 namespace kfs {
 
 ChunkPlace PlaceFromPb(const pb::ChunkLayout& layout) {
-  ChunkPlace place{.index = layout.index(), .chunk = layout.chunk(), .version = layout.version(),
-                   .written = layout.written(), .address = {}};
+  ChunkPlace place{.index = layout.index(),
+                   .chunk = layout.chunk(),
+                   .version = layout.version(),
+                   .written = layout.written(),
+                   .address = {}};
   if (layout.server_size() > 0) place.address = layout.server(0).address();
   return place;
 }

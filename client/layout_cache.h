@@ -1,6 +1,7 @@
-// Where the chunks of recently written inodes are, so that a write into a known chunk needs no PrepareWrite. An entry may be out of date:
-// chunkserver and metaserver refuse its version then, and whoever is refused drops it.
-// Worker's thread only. Bounded: least recently used inodes go first; of one inode at most kChunksPerInodeMax chunks.
+// Where the chunks of recently written inodes are, so that a write into a known chunk needs no PrepareWrite.
+// An entry may be out of date: chunkserver and metaserver refuse its version then, and whoever is refused
+// drops it. Worker's thread only. Bounded: least recently used inodes go first; of one inode at most
+// kChunksPerInodeMax chunks.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Ops that are one request to the metaserver: a template for all of them, and a name for each. Those that leave
-// something behind on either side (opens, locks, layouts) say here what.
+// Ops that are one request to the metaserver: a template for all of them, and a name for each. Those that
+// leave something behind on either side (opens, locks, layouts) say here what.
 #pragma once
 
 #include <fcntl.h>
@@ -67,7 +67,8 @@ using ListxattrOp = MetaOp<rpc::Listxattr>;
 using RemovexattrOp = MetaOp<rpc::Removexattr>;
 
 inline Status LostHandle() {
-  return Status(EIO, Code::kUnknownSession, "the file was open when the mount's session was lost: close and open it again");
+  return Status(EIO, Code::kUnknownSession,
+                "the file was open when the mount's session was lost: close and open it again");
 }
 
 // Size changes: what the client knows of the inode's chunks is out of date.
@@ -111,6 +112,7 @@ using TmpfileOp = OpeningOp<rpc::Tmpfile>;
 class ReleaseOp final : public MetaOp<rpc::Release> {
  public:
   using MetaOp::MetaOp;
+  bool must_run() const override { return true; }
 
  protected:
   bool Begin(ProtocolWorker& worker) override {
@@ -129,6 +131,7 @@ class ReleaseOp final : public MetaOp<rpc::Release> {
 class FlushOp final : public MetaOp<rpc::Flush> {
  public:
   using MetaOp::MetaOp;
+  bool must_run() const override { return true; }
 
  protected:
   bool Begin(ProtocolWorker& worker) override {
@@ -153,6 +156,7 @@ class SetLockOp final : public MetaOp<rpc::SetLock> {
  public:
   using MetaOp::MetaOp;
   bool waits_for_others() const override { return request.wait(); }
+  bool must_run() const override { return request.lock().type() == pb::LockRange::UNLOCK; }
   void OnCancel(ProtocolWorker& worker) override;
 
  protected:

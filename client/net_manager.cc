@@ -22,7 +22,8 @@ std::string NewUuid() {
 
 }  // namespace
 
-NetManager::NetManager(EventLoop* loop, Options options) : options_(std::move(options)), id_(NewUuid()), loop_(loop) {
+NetManager::NetManager(EventLoop* loop, Options options)
+    : options_(std::move(options)), id_(NewUuid()), loop_(loop) {
   if (loop_ == nullptr) {
     thread_ = std::make_unique<LoopThread>("kfs-worker");
     loop_ = &thread_->loop();
@@ -69,8 +70,8 @@ void NetManager::Sweep() {
     const bool unreachable = down && now - *link.down_since >= kUnreachableMax;
     const bool idle = !pending && now - *link.idle_since >= kIdleMax;
     if (unreachable) {
-      KFS_LOG(warn, "net.chunkserver_unreachable address={} pending={} reason=\"{}\"", it->first, link.net->pending(),
-              link.net->last_error().ToString());
+      KFS_LOG(warn, "net.chunkserver_unreachable address={} pending={} reason=\"{}\"", it->first,
+              link.net->pending(), link.net->last_error().ToString());
     }
     if (unreachable || idle) {
       given_up.push_back(std::move(link.net));

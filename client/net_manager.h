@@ -1,9 +1,10 @@
-// The worker's connections: one NetClient to the metaserver, one to each chunkserver, made when first asked for.
-// Runs on the worker's EventLoop, which is either a thread of its own or one that the caller shares with it.
+// The worker's connections: one NetClient to the metaserver, one to each chunkserver, made when first asked
+// for. Runs on the worker's EventLoop, which is either a thread of its own or one that the caller shares with
+// it.
 //
-// A chunkserver that cannot be reached for kUnreachableMax is given up: its calls end with kConnectionLost, so that those
-// who wait look for the chunk's place again (it may have moved) instead of waiting at an old address. Links idle for kIdleMax are closed.
-// Worker's thread only, but for the constructor.
+// A chunkserver that cannot be reached for kUnreachableMax is given up: its calls end with kConnectionLost,
+// so that those who wait look for the chunk's place again (it may have moved) instead of waiting at an old
+// address. Links idle for kIdleMax are closed. Worker's thread only, but for the constructor.
 #pragma once
 
 #include <memory>

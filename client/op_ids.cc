@@ -20,4 +20,13 @@ void OpIds::Answered(uint64_t id) {
   }
 }
 
+std::vector<uint64_t> OpIds::Unanswered() const {
+  std::vector<uint64_t> ids;
+  ids.reserve(unanswered_);
+  for (size_t i = 0; i < answered_.size(); ++i) {
+    if (!answered_[i]) ids.push_back(acked_ + 1 + i);
+  }
+  return ids;
+}
+
 }  // namespace kfs

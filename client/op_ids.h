@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <vector>
 
 namespace kfs {
 
@@ -18,6 +19,8 @@ class OpIds {
   // The last id handed out, 0 before the first.
   uint64_t last() const { return next_ - 1; }
   uint64_t unanswered() const { return unanswered_; }
+  // The ids after the watermark whose answers are still to come, in order.
+  std::vector<uint64_t> Unanswered() const;
 
  private:
   uint64_t next_ = 1;

@@ -1,4 +1,5 @@
-// The path-level calls: walk, then one or a few ops, each a SyncRequest. The caller's thread does the walking.
+// The path-level calls: walk, then one or a few ops, each a SyncRequest. The caller's thread does the
+// walking.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -41,7 +42,8 @@ Request Named(Ino parent, const std::string& name) {
 
 }  // namespace
 
-Result<KfsClientImpl::Place> KfsClientImpl::Walk(const Caller& caller, std::string_view path, bool follow_last) {
+Result<KfsClientImpl::Place> KfsClientImpl::Walk(const Caller& caller, std::string_view path,
+                                                 bool follow_last) {
   std::string rest(path);
   Place at;
   auto root = std::make_shared<GetattrOp>(caller, [] {
@@ -57,7 +59,8 @@ Result<KfsClientImpl::Place> KfsClientImpl::Walk(const Caller& caller, std::stri
     const std::string name = TakeComponent(rest);
     if (name.empty()) return at;
     if (!at.attr.ino) return Status(ENOENT, fmt::format("{}: \"{}\" does not exist", path, at.name));
-    if (!S_ISDIR(at.attr.mode)) return Status(ENOTDIR, fmt::format("{}: \"{}\" is not a directory", path, at.name));
+    if (!S_ISDIR(at.attr.mode))
+      return Status(ENOTDIR, fmt::format("{}: \"{}\" is not a directory", path, at.name));
     auto lookup = std::make_shared<LookupOp>(caller, Named<pb::LookupRequest>(at.attr.ino, name));
     const Status found = Run(lookup);
     const bool last = OnlySlashes(rest);
@@ -79,9 +82,11 @@ Result<KfsClientImpl::Place> KfsClientImpl::Walk(const Caller& caller, std::stri
   }
 }
 
-Result<KfsClientImpl::Place> KfsClientImpl::WalkToExisting(const Caller& caller, std::string_view path, bool follow_last) {
+Result<KfsClientImpl::Place> KfsClientImpl::WalkToExisting(const Caller& caller, std::string_view path,
+                                                           bool follow_last) {
   Result<Place> place = Walk(caller, path, follow_last);
-  if (place.ok() && !place->attr.ino) return Status(ENOENT, fmt::format("{}: no such file or directory", path));
+  if (place.ok() && !place->attr.ino)
+    return Status(ENOENT, fmt::format("{}: no such file or directory", path));
   return place;
 }
 
@@ -118,7 +123,8 @@ Status KfsClientImpl::Rename(const Caller& caller, std::string_view from, std::s
   if (!source.ok()) return source.status();
   Result<Place> target = Walk(caller, to, false);
   if (!target.ok()) return target.status();
-  if (source->name.empty() || target->name.empty()) return Status(EBUSY, "the root cannot be renamed or replaced");
+  if (source->name.empty() || target->name.empty())
+    return Status(EBUSY, "the root cannot be renamed or replaced");
   auto request = Named<pb::RenameRequest>(source->parent, source->name);
   request.set_new_parent(target->parent.v);
   request.set_new_name(target->name);
@@ -174,13 +180,14 @@ Result<std::string> KfsClientImpl::ReadFile(const Caller& caller, std::string_vi
 Status KfsClientImpl::WriteAll(const Caller& caller, Ino ino, std::string_view data) {
   for (size_t at = 0; at < data.size(); at += kIoSizeMax) {
     const std::string_view part = data.substr(at, kIoSizeMax);
-    KFS_RETURN_IF_ERROR(
-        Run(std::make_shared<WriteOp>(caller, ino, at, Buffer::Copy(part.data(), part.size()), WriteFlags{})));
+    KFS_RETURN_IF_ERROR(Run(
+        std::make_shared<WriteOp>(caller, ino, at, Buffer::Copy(part.data(), part.size()), WriteFlags{})));
   }
   return {};
 }
 
-Status KfsClientImpl::WriteFile(const Caller& caller, std::string_view path, std::string_view data, uint32_t mode) {
+Status KfsClientImpl::WriteFile(const Caller& caller, std::string_view path, std::string_view data,
+                                uint32_t mode) {
   Result<Place> place = Walk(caller, path, true);
   if (!place.ok()) return place.status();
   if (place->name.empty()) return Status(EISDIR, fmt::format("{}: is the root", path));

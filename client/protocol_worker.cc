@@ -52,7 +52,7 @@ CallId ProtocolWorker::Execute(RequestPtr request) {
   const CallId id = op.call_id;
   if (request->blocks()) {
     WaitForRoom();
-  } else if (in_flight_.load(std::memory_order_relaxed) >= options_.ops_in_flight_max) {
+  } else if (!op.must_run() && in_flight_.load(std::memory_order_relaxed) >= options_.ops_in_flight_max) {
     request->refused = true;
   }
   in_flight_.fetch_add(1, std::memory_order_relaxed);
@@ -94,7 +94,8 @@ void ProtocolWorker::WaitForRoom() {
 }
 
 KfsClient::Stats ProtocolWorker::stats() const {
-  return {.ops = ops_, .errors = errors_, .retries = retries_, .reconnects = reconnects_, .pending = in_flight_};
+  return {
+      .ops = ops_, .errors = errors_, .retries = retries_, .reconnects = reconnects_, .pending = in_flight_};
 }
 
 // ---- worker's thread ----
@@ -186,9 +187,10 @@ void ProtocolWorker::LogStages(const KfsOp& op) const {
     return fmt::format("{}us", Micros(op.stamp(stage) - op.stamp(KfsOp::kQueued)));
   };
   const std::string line =
-      fmt::format("op={} call={} op_id={} queued=0us dequeued={} sent={} answered={} done={} err={}{}", op.name(), op.call_id,
-                  op.op_id, since(KfsOp::kDequeued), since(KfsOp::kSent), since(KfsOp::kAnswered), since(KfsOp::kDone),
-                  op.status().err(), op.status().ok() ? "" : " reason=\"" + op.status().message() + "\"");
+      fmt::format("op={} call={} op_id={} queued=0us dequeued={} sent={} answered={} done={} err={}{}",
+                  op.name(), op.call_id, op.op_id, since(KfsOp::kDequeued), since(KfsOp::kSent),
+                  since(KfsOp::kAnswered), since(KfsOp::kDone), op.status().err(),
+                  op.status().ok() ? "" : " reason=\"" + op.status().message() + "\"");
   if (options_.trace) {
     KFS_LOG(info, "client.trace {}", line);
   } else {
@@ -212,8 +214,9 @@ void ProtocolWorker::CheckDeadlines() {
       continue;
     }
     const Status why = net_.metaserver()->last_error();
-    op.Finish(Status(ETIMEDOUT, fmt::format("{}: no answer within {} ms{}{}", op.name(), Micros(options_.timeout) / 1000,
-                                            why.ok() ? "" : ": ", why.message())));
+    op.Finish(
+        Status(ETIMEDOUT, fmt::format("{}: no answer within {} ms{}{}", op.name(),
+                                      Micros(options_.timeout) / 1000, why.ok() ? "" : ": ", why.message())));
   }
   for (const auto& entry : again) {
     deadlines_.insert(std::upper_bound(deadlines_.begin(), deadlines_.end(), entry), entry);
@@ -244,7 +247,8 @@ void ProtocolWorker::Connect(DoneStatus done) {
   meta->KeepConnected();
   connect_timer_ = loop().RunEvery(std::chrono::milliseconds(20), [this] { CheckConnecting(); });
   if (options_.soft) {
-    const Duration period = std::clamp<Duration>(options_.timeout / 10, std::chrono::milliseconds(10), std::chrono::seconds(1));
+    const Duration period =
+        std::clamp<Duration>(options_.timeout / 10, std::chrono::milliseconds(10), std::chrono::seconds(1));
     deadline_timer_ = loop().RunEvery(period, [this] { CheckDeadlines(); });
   }
 }
@@ -258,8 +262,9 @@ void ProtocolWorker::CheckConnecting() {
   std::string servers;
   for (const auto& s : options_.metaservers) servers += (servers.empty() ? "" : ", ") + s;
   const int err = why.ok() ? ETIMEDOUT : why.err();
-  Connected(Status(err, fmt::format("no metaserver answers at {}{}{}; is it running, and is the address right?", servers,
-                                    why.ok() ? "" : ": ", why.message())));
+  Connected(
+      Status(err, fmt::format("no metaserver answers at {}{}{}; is it running, and is the address right?",
+                              servers, why.ok() ? "" : ": ", why.message())));
 }
 
 void ProtocolWorker::Connected(const Status& status) {
@@ -286,7 +291,8 @@ void ProtocolWorker::Shutdown(DoneStatus done) {
   Drain();
   stopping_ = true;
   const auto requests = requests_;
-  for (const auto& [id, request] : requests) request->op().Finish(Status(ECANCELED, "the client is shutting down"));
+  for (const auto& [id, request] : requests)
+    request->op().Finish(Status(ECANCELED, "the client is shutting down"));
   auto stop = [self = shared_from_this(), done = std::move(done)](Answer) {
     self->loop().Post([self, done] {
       self->Stop();
@@ -294,14 +300,19 @@ void ProtocolWorker::Shutdown(DoneStatus done) {
     });
   };
   if (net_.metaserver() == nullptr || !net_.metaserver()->connected()) return stop({});
-  net_.metaserver()->Enqueue({.op = Op::kCloseSession, .request = &pb::CloseSessionRequest::default_instance(),
-                              .payload = {}, .timeout = kShutdownMax, .resend = false, .done = stop});
+  net_.metaserver()->Enqueue({.op = Op::kCloseSession,
+                              .request = &pb::CloseSessionRequest::default_instance(),
+                              .payload = {},
+                              .timeout = kShutdownMax,
+                              .resend = false,
+                              .done = stop});
 }
 
 void ProtocolWorker::Stop() {
   stopping_ = true;
   const auto requests = requests_;
-  for (const auto& [id, request] : requests) request->op().Finish(Status(ECANCELED, "the client is shutting down"));
+  for (const auto& [id, request] : requests)
+    request->op().Finish(Status(ECANCELED, "the client is shutting down"));
   deadline_timer_.Cancel();
   connect_timer_.Cancel();
   connect_done_ = nullptr;

@@ -1,9 +1,10 @@
 // Carries requests from any thread to one worker thread, runs their ops there, and tells when they are done.
 //
-//   Execute -> work queue -> (one wake-up for a burst) -> Drain -> KfsOp::Start -> RemoteCalls -> KfsOp::Finish -> Request::Done
+//   Execute -> work queue -> (one wake-up for a burst) -> Drain -> KfsOp::Start -> RemoteCalls ->
+//   KfsOp::Finish -> Request::Done
 //
-// Called on the worker's own thread, Execute skips the queue. Everything but Execute, Cancel, WaitForRoom and stats() is for the worker's
-// thread. Held by shared_ptr: calls under way keep it alive.
+// Called on the worker's own thread, Execute skips the queue. Everything but Execute, Cancel, WaitForRoom and
+// stats() is for the worker's thread. Held by shared_ptr: calls under way keep it alive.
 #pragma once
 
 #include <atomic>
@@ -44,7 +45,8 @@ class ProtocolWorker : public std::enable_shared_from_this<ProtocolWorker> {
   // ---- worker's thread ----
   // Connects and opens the session; fails after connect_timeout, or at once when there is no hope.
   void Connect(DoneStatus done);
-  // Ends all ops with ECANCELED, then the session and the connections. Then nothing of it is left on the loop.
+  // Ends all ops with ECANCELED, then the session and the connections. Then nothing of it is left on the
+  // loop.
   void Shutdown(DoneStatus done);
   // At once, without a goodbye.
   void Stop();
@@ -92,9 +94,9 @@ class ProtocolWorker : public std::enable_shared_from_this<ProtocolWorker> {
   std::atomic<uint64_t> ops_{0}, errors_{0}, retries_{0}, reconnects_{0};
 
   std::mutex mutex_;
-  std::deque<RequestPtr> queue_;     // guarded by mutex_
-  bool woken_ = false;               // guarded by mutex_: a Drain is on its way
-  size_t waiting_for_room_ = 0;      // guarded by mutex_
+  std::deque<RequestPtr> queue_;  // guarded by mutex_
+  bool woken_ = false;            // guarded by mutex_: a Drain is on its way
+  size_t waiting_for_room_ = 0;   // guarded by mutex_
   std::condition_variable room_;
 
   // Worker's thread.

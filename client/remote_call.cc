@@ -18,7 +18,8 @@ void RemoteCall::Start(ProtocolWorker& worker, Spec spec) {
   auto call = std::make_shared<RemoteCall>(worker, std::move(spec));
   if (KfsOp* op = call->spec_.op.get(); op != nullptr) {
     if (op->finished()) {  // nothing new for it; only calls without an op clean up after it
-      Answer answer{.status = Status(ECANCELED, "the call has ended"), .detail = 0, .body = {}, .payload = {}};
+      Answer answer{
+          .status = Status(ECANCELED, "the call has ended"), .detail = 0, .body = {}, .payload = {}};
       return call->Complete(answer);
     }
     op->calls_.push_back(call.get());
@@ -38,13 +39,15 @@ RemoteCall::RemoteCall(ProtocolWorker& worker, Spec spec)
     spec_.context->set_op_id(op_id_);
     if (spec_.op != nullptr) spec_.op->op_id = op_id_;
     worker_->AddMutation(this);
+    worker_->session().IdGiven(op_id_);
   }
 }
 
 void RemoteCall::Send() {
   auto net = spec_.address.empty() ? worker_->net().metaserver() : worker_->net().Chunkserver(spec_.address);
   if (net == nullptr) {
-    Answer answer{.status = Status(ECANCELED, "the client is shutting down"), .detail = 0, .body = {}, .payload = {}};
+    Answer answer{
+        .status = Status(ECANCELED, "the client is shutting down"), .detail = 0, .body = {}, .payload = {}};
     return Complete(answer);
   }
   if (spec_.context != nullptr) spec_.context->set_acked(worker_->session().ids().acked());
@@ -53,16 +56,21 @@ void RemoteCall::Send() {
   in_net_ = true;
   sent_attached_ = net->connected();
   attaches_at_enqueue_ = worker_->session().attaches();
-  net_id_ = net->Enqueue({.op = spec_.code, .request = spec_.request.get(), .payload = spec_.payload, .timeout = {},
-                          .resend = true, .done = [self = shared_from_this()](Answer a) { self->Answered(std::move(a)); }});
+  net_id_ = net->Enqueue({.op = spec_.code,
+                          .request = spec_.request.get(),
+                          .payload = spec_.payload,
+                          .timeout = {},
+                          .resend = true,
+                          .done = [self = shared_from_this()](Answer a) { self->Answered(std::move(a)); }});
 }
 
 void RemoteCall::Answered(Answer answer) {
   in_net_ = false;
   const bool unwanted = spec_.op != nullptr && spec_.op->finished();
   if (session_lost_) {
-    answer.status = Status(EIO, Code::kUnknownSession,
-                           "the session ended before the answer came: whether the change was made is unknown");
+    answer.status =
+        Status(EIO, Code::kUnknownSession,
+               "the session ended before the answer came: whether the change was made is unknown");
     return Complete(answer);
   }
   const Code code = answer.status.code();
@@ -70,17 +78,20 @@ void RemoteCall::Answered(Answer answer) {
     worker_->SessionRefused(answer.status);
     if (spec_.mutates) {
       session_lost_ = true;
-      answer.status = Status(EIO, Code::kUnknownSession, "the session ended: whether the change was made is unknown");
+      answer.status =
+          Status(EIO, Code::kUnknownSession, "the session ended: whether the change was made is unknown");
       return Complete(answer);
     }
   } else if (code != Code::kTryAgain && code != Code::kNotAttached) {
     if (!spec_.address.empty() && answer.status.err() == ECANCELED) {
       // The link was given up because the chunkserver does not answer: whoever asked looks for it anew.
-      answer.status = Status(EIO, Code::kConnectionLost, "chunkserver " + spec_.address + " cannot be reached");
+      answer.status =
+          Status(EIO, Code::kConnectionLost, "chunkserver " + spec_.address + " cannot be reached");
     }
     return Complete(answer);
   }
-  // Refused for now: nothing was executed. Nobody waits for it any more: then it is not repeated, unless it cleans up.
+  // Refused for now: nothing was executed. Nobody waits for it any more: then it is not repeated, unless it
+  // cleans up.
   if (unwanted || worker_->stopping()) return Complete(answer);
   Repeat();
 }
@@ -101,7 +112,8 @@ void RemoteCall::Abandon() {
   const auto self = shared_from_this();
   if (completed_) return;
   if (in_net_) {
-    if ((spec_.mutates || spec_.keep) && MayHaveBeenSent() && !worker_->stopping()) return;  // it completes under its id
+    if ((spec_.mutates || spec_.keep) && MayHaveBeenSent() && !worker_->stopping())
+      return;                                          // it completes under its id
     if (auto net = net_.lock()) net->Cancel(net_id_);  // Answered runs
     return;
   }

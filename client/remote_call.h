@@ -1,13 +1,17 @@
 // One request to one server on behalf of an op, with everything that "exactly once" (P3) asks of the client:
 //
-//   - a mutation gets its idempotency id here, once, and keeps it through resends (NetClient) and repeats (kTryAgain);
+//   - a mutation gets its idempotency id here, once, and keeps it through resends (NetClient) and repeats
+//   (kTryAgain);
 //   - kTryAgain is repeated after a pause (20 ms, doubling to 1 s) for as long as the op lives;
-//   - kUnknownSession: a mutation ends with EIO (whether it happened is unknown; never repeated under another session), other
+//   - kUnknownSession: a mutation ends with EIO (whether it happened is unknown; never repeated under another
+//   session), other
 //     requests are repeated under the next session;
-//   - when its op ends early, a mutation (or a call with `keep`) goes on until it is answered, so that its effects can be
+//   - when its op ends early, a mutation (or a call with `keep`) goes on until it is answered, so that its
+//   effects can be
 //     accounted for; other calls are withdrawn.
 //
-// `done` runs exactly once, on the worker's thread; the op may be finished by then. Keeps itself alive until then.
+// `done` runs exactly once, on the worker's thread; the op may be finished by then. Keeps itself alive until
+// then.
 #pragma once
 
 #include <functional>
@@ -34,12 +38,14 @@ class RemoteCall : public std::enable_shared_from_this<RemoteCall> {
   };
   static void Start(ProtocolWorker& worker, Spec spec);
 
-  // Typed calls: fn(Status, Reply&) for the metaserver; fn(Answer&, Reply&) for chunkservers, who give more than a Status.
+  // Typed calls: fn(Status, Reply&) for the metaserver; fn(Answer&, Reply&) for chunkservers, who give more
+  // than a Status.
   template <typename Rpc, typename Fn>
-  static void Meta(ProtocolWorker& worker, KfsOpPtr op, typename Rpc::Request request, Fn fn, bool keep = false);
+  static void Meta(ProtocolWorker& worker, KfsOpPtr op, typename Rpc::Request request, Fn fn,
+                   bool keep = false);
   template <typename Rpc, typename Fn>
-  static void Chunk(ProtocolWorker& worker, KfsOpPtr op, const std::string& address, typename Rpc::Request request,
-                    SharedBuffer payload, Fn fn);
+  static void Chunk(ProtocolWorker& worker, KfsOpPtr op, const std::string& address,
+                    typename Rpc::Request request, SharedBuffer payload, Fn fn);
 
   RemoteCall(ProtocolWorker& worker, Spec spec);
 
@@ -59,12 +65,12 @@ class RemoteCall : public std::enable_shared_from_this<RemoteCall> {
   const std::shared_ptr<ProtocolWorker> worker_;
   Spec spec_;
   uint64_t op_id_ = 0;
-  bool in_net_ = false;      // the NetClient has it, as net_id_
+  bool in_net_ = false;  // the NetClient has it, as net_id_
   uint64_t net_id_ = 0;
   std::weak_ptr<NetClient> net_;
   bool session_lost_ = false;
   bool completed_ = false;
-  bool sent_attached_ = false;       // at Enqueue the session was attached, so it left at once
+  bool sent_attached_ = false;  // at Enqueue the session was attached, so it left at once
   uint64_t attaches_at_enqueue_ = 0;
   Duration pause_{};
   EventLoop::Timer pause_timer_;
@@ -75,8 +81,14 @@ void RemoteCall::Meta(ProtocolWorker& worker, KfsOpPtr op, typename Rpc::Request
   auto owned = std::make_unique<typename Rpc::Request>(std::move(request));
   pb::Context* context = nullptr;
   if constexpr (requires { owned->mutable_ctx(); }) context = owned->mutable_ctx();
-  Start(worker, {.op = std::move(op), .code = Rpc::kOp, .request = std::move(owned), .context = context,
-                 .mutates = Rpc::kMutates, .keep = keep, .payload = {}, .address = {},
+  Start(worker, {.op = std::move(op),
+                 .code = Rpc::kOp,
+                 .request = std::move(owned),
+                 .context = context,
+                 .mutates = Rpc::kMutates,
+                 .keep = keep,
+                 .payload = {},
+                 .address = {},
                  .done = [fn = std::move(fn)](Answer& answer) mutable {
                    typename Rpc::Reply reply;
                    Status status = ParseAnswer(answer, &reply);
@@ -85,11 +97,16 @@ void RemoteCall::Meta(ProtocolWorker& worker, KfsOpPtr op, typename Rpc::Request
 }
 
 template <typename Rpc, typename Fn>
-void RemoteCall::Chunk(ProtocolWorker& worker, KfsOpPtr op, const std::string& address, typename Rpc::Request request,
-                       SharedBuffer payload, Fn fn) {
-  Start(worker, {.op = std::move(op), .code = Rpc::kOp,
-                 .request = std::make_unique<typename Rpc::Request>(std::move(request)), .context = nullptr,
-                 .mutates = false, .keep = false, .payload = std::move(payload), .address = address,
+void RemoteCall::Chunk(ProtocolWorker& worker, KfsOpPtr op, const std::string& address,
+                       typename Rpc::Request request, SharedBuffer payload, Fn fn) {
+  Start(worker, {.op = std::move(op),
+                 .code = Rpc::kOp,
+                 .request = std::make_unique<typename Rpc::Request>(std::move(request)),
+                 .context = nullptr,
+                 .mutates = false,
+                 .keep = false,
+                 .payload = std::move(payload),
+                 .address = address,
                  .done = [fn = std::move(fn)](Answer& answer) mutable {
                    typename Rpc::Reply reply;
                    if (answer.status.ok()) answer.status = ParseAnswer(answer, &reply);

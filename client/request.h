@@ -59,7 +59,8 @@ class SyncRequest final : public Request {
 class AsyncRequest final : public Request {
  public:
   using Completion = std::function<void(KfsOp&)>;
-  AsyncRequest(KfsOpPtr op, Completion completion) : Request(std::move(op)), completion_(std::move(completion)) {}
+  AsyncRequest(KfsOpPtr op, Completion completion)
+      : Request(std::move(op)), completion_(std::move(completion)) {}
   void Done() override {
     auto completion = std::move(completion_);
     completion(op());

@@ -82,7 +82,8 @@ void Session::Reclaim(const std::shared_ptr<Attaching>& a) {
     pb::ReclaimReply reply;
     if (Status status = ParseAnswer(answer, &reply); !status.ok()) return a->ready(status, false);
     for (uint64_t ino : reply.lost()) {
-      KFS_LOG(error, "session.open_lost session={} ino={} reason=\"the inode no longer exists\"", self->session_, ino);
+      KFS_LOG(error, "session.open_lost session={} ino={} reason=\"the inode no longer exists\"",
+              self->session_, ino);
       self->held_.Vanished(Ino(ino));
     }
     self->Reclaim(a);
@@ -102,7 +103,8 @@ void Session::Ready(const std::shared_ptr<Attaching>& a) {
 
 void Session::Lost(const Status& why) {
   KFS_LOG(error,
-          "session.lost session={} volume={} locks={} reason=\"{}\" effect=\"all open files and locks of this mount are lost; "
+          "session.lost session={} volume={} locks={} reason=\"{}\" effect=\"all open files and locks of "
+          "this mount are lost; "
           "calls on them fail with EIO until they are closed; a new session is opened\"",
           session_, options_.volume, held_.lock_count(), why.ToString());
   session_ = 0;
@@ -118,13 +120,31 @@ void Session::Stop() {
   hooks_ = {};
 }
 
+// So often the metaserver is told which answers it may forget, when an old op is still waiting for its own
+// (it keeps kRepliesKeptMax at most), and of so many waiting ops at once.
+constexpr uint64_t kTellEvery = 8192;
+constexpr uint64_t kPendingToldMax = 16384;
+
+void Session::IdGiven(uint64_t id) {
+  // A waiting op holds the watermark down; the metaserver must not run out of room for answers meanwhile.
+  if (id % kTellEvery == 0 && ids_.last() - ids_.acked() > kTellEvery) SendKeepAlive();
+}
+
 void Session::SendKeepAlive() {
   auto net = net_.lock();
   if (net == nullptr || keep_alive_pending_ || !net->connected()) return;
   keep_alive_pending_ = true;
   pb::KeepAliveRequest request;
   request.set_acked(ids_.acked());
-  net->Enqueue({.op = Op::kKeepAlive, .request = &request, .payload = {}, .timeout = {}, .resend = false,
+  if (ids_.last() > ids_.acked() && ids_.unanswered() <= kPendingToldMax) {
+    request.set_last(ids_.last());
+    for (uint64_t id : ids_.Unanswered()) request.add_pending(id);
+  }
+  net->Enqueue({.op = Op::kKeepAlive,
+                .request = &request,
+                .payload = {},
+                .timeout = {},
+                .resend = false,
                 .done = [weak = weak_from_this()](Answer answer) {
                   auto self = weak.lock();
                   if (self == nullptr) return;

@@ -1,7 +1,9 @@
-// The mount's session at the metaserver: opened on the first connection, attached again on later ones, told to a restarted
-// metaserver (Reclaim), kept alive at a third of its time to live, and replaced, loudly, when the metaserver no longer knows it.
+// The mount's session at the metaserver: opened on the first connection, attached again on later ones, told
+// to a restarted metaserver (Reclaim), kept alive at a third of its time to live, and replaced, loudly, when
+// the metaserver no longer knows it.
 //
-//   connected -> OpenSession(id, key) -+- same incarnation ------------------------> ready: pending calls are sent
+//   connected -> OpenSession(id, key) -+- same incarnation ------------------------> ready: pending calls are
+//   sent
 //                                      +- another incarnation -> Reclaim... -------> ready
 //                                      +- kUnknownSession -> on_lost -> OpenSession() -> ready
 //
@@ -26,8 +28,8 @@ class Session : public std::enable_shared_from_this<Session> {
     std::string mountpoint;
   };
   struct Hooks {
-    std::function<void()> on_attached;  // each time, before `ready`
-    std::function<void()> on_lost;      // pending mutations must end now
+    std::function<void()> on_attached;              // each time, before `ready`
+    std::function<void()> on_lost;                  // pending mutations must end now
     std::function<void(const Status&)> on_refused;  // no session at the first try: Connect fails
   };
 
@@ -40,6 +42,8 @@ class Session : public std::enable_shared_from_this<Session> {
   void Stop();
 
   OpIds& ids() { return ids_; }
+  // Called for each op id given out.
+  void IdGiven(uint64_t id);
   HeldState& held() { return held_; }
   uint64_t id() const { return session_; }
   uint64_t incarnation() const { return incarnation_; }

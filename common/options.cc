@@ -8,8 +8,9 @@
 #include <cmath>
 #include <stdexcept>
 
-// Two holes of the parser that a malformed file falls through: assertions that fail (and are undefined behaviour with
-// NDEBUG) become errors; "unreachable" places that some letters reach (U+00E4, for one) become "not of this class".
+// Two holes of the parser that a malformed file falls through: assertions that fail (and are undefined
+// behaviour with NDEBUG) become errors; "unreachable" places that some letters reach (U+00E4, for one) become
+// "not of this class".
 constexpr void TomlAssert(bool holds) {
   if (!holds) throw std::runtime_error("malformed TOML");
 }
@@ -37,11 +38,20 @@ bool ParseInt(std::string text, int64_t* out) {
   int shift = 0;
   if (!text.empty()) {
     switch (text.back()) {
-      case 'K': shift = 10; break;
-      case 'M': shift = 20; break;
-      case 'G': shift = 30; break;
-      case 'T': shift = 40; break;
-      default: break;
+      case 'K':
+        shift = 10;
+        break;
+      case 'M':
+        shift = 20;
+        break;
+      case 'G':
+        shift = 30;
+        break;
+      case 'T':
+        shift = 40;
+        break;
+      default:
+        break;
     }
     if (shift != 0) text.pop_back();
   }
@@ -104,14 +114,16 @@ Status Option<T>::Parse(const std::string& text) {
   } else {
     T v{};
     if constexpr (std::is_same_v<T, int64_t>) {
-      if (!ParseInt(text, &v)) return BadValue(*this, text, "wants a whole number (suffix K, M, G or T allowed)");
+      if (!ParseInt(text, &v))
+        return BadValue(*this, text, "wants a whole number (suffix K, M, G or T allowed)");
     } else {
       auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), v);
       if (ec != std::errc() || end != text.data() + text.size() || !std::isfinite(v)) {
         return BadValue(*this, text, "wants a number");
       }
     }
-    if (bounded_ && (v < min_ || v > max_)) return BadValue(*this, text, "out of bounds, must be " + Bounds());
+    if (bounded_ && (v < min_ || v > max_))
+      return BadValue(*this, text, "out of bounds, must be " + Bounds());
     value_ = v;
   }
   return {};
@@ -187,7 +199,8 @@ std::string OptionSet::Sample(const std::string& program) const {
     if (o->Quoted()) def = '"' + def + '"';
     if (dynamic_cast<const Option<std::vector<std::string>>*>(o) != nullptr) {
       def = def.empty() ? "[]" : "[\"" + def + "\"]";
-      for (size_t at = 0; (at = def.find(',', at)) != std::string::npos; at += 4) def.replace(at, 1, "\", \"");
+      for (size_t at = 0; (at = def.find(',', at)) != std::string::npos; at += 4)
+        def.replace(at, 1, "\", \"");
     }
     out += "\n#" + o->name() + " = " + def + "\n";
   }

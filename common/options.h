@@ -68,9 +68,13 @@ class Option : public OptionBase {
       : OptionBase(std::move(name), std::move(help)), value_(def), default_(std::move(def)) {
     set->Register(this);
   }
-  Option(OptionSet* set, std::string name, T def, T min, T max, std::string help)
-    requires std::is_arithmetic_v<T>
-      : OptionBase(std::move(name), std::move(help)), value_(def), default_(def), bounded_(true), min_(min), max_(max) {
+  Option(OptionSet* set, std::string name, T def, T min, T max,
+         std::string help) requires std::is_arithmetic_v<T> : OptionBase(std::move(name), std::move(help)),
+                                                              value_(def),
+                                                              default_(def),
+                                                              bounded_(true),
+                                                              min_(min),
+                                                              max_(max) {
     set->Register(this);
   }
 

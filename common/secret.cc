@@ -46,7 +46,8 @@ Result<std::string> ReadSecretFile(const std::string& path) {
   close(fd);
   if (n < 0) return ErrnoStatus(err, "cannot read secret file " + path);
   std::string secret(bytes, static_cast<size_t>(n));
-  while (!secret.empty() && (secret.back() == '\n' || secret.back() == ' ' || secret.back() == '\r')) secret.pop_back();
+  while (!secret.empty() && (secret.back() == '\n' || secret.back() == ' ' || secret.back() == '\r'))
+    secret.pop_back();
   if (secret.size() < 16) return Status(EINVAL, "secret file " + path + " holds fewer than 16 characters");
   return secret;
 }

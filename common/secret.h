@@ -14,7 +14,8 @@ std::string GenerateSecret();
 // `size` bytes from the system's random source.
 std::string RandomBytes(size_t size);
 
-// Reads a secret file; fails if others than its owner may read it, if it is missing, or if it is shorter than 16 bytes.
+// Reads a secret file; fails if others than its owner may read it, if it is missing, or if it is shorter than
+// 16 bytes.
 Result<std::string> ReadSecretFile(const std::string& path);
 
 // Writes it with mode 0600; fails with EEXIST when the file is there.

@@ -1,5 +1,5 @@
-// Errors are values: a Status is OK, or an errno for the program that asked, a Code where some code reacts to the
-// difference, and words for a person. Result<T> is a Status or a T.
+// Errors are values: a Status is OK, or an errno for the program that asked, a Code where some code reacts to
+// the difference, and words for a person. Result<T> is a Status or a T.
 #pragma once
 
 #include <cassert>
@@ -61,7 +61,7 @@ Status ErrnoStatus(int err, std::string_view what);
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : v_(std::move(value)) {}                                          // NOLINT: implicit by design
+  Result(T value) : v_(std::move(value)) {}  // NOLINT: implicit by design
   Result(Status status) : v_(std::move(status)) { assert(!std::get<1>(v_).ok()); }  // NOLINT
 
   bool ok() const { return v_.index() == 0; }
@@ -82,7 +82,7 @@ class [[nodiscard]] Result {
 }  // namespace kfs
 
 // Leave the function with the error, if it is one.
-#define KFS_RETURN_IF_ERROR(expr)                        \
-  do {                                                   \
+#define KFS_RETURN_IF_ERROR(expr)                                                  \
+  do {                                                                             \
     if (::kfs::Status kfs_status_ = (expr); !kfs_status_.ok()) return kfs_status_; \
   } while (0)

@@ -17,12 +17,13 @@ struct Id {
   constexpr explicit operator bool() const { return v != 0; }
 };
 
-using Ino = Id<struct InoTag>;                     // inode number, never used again within a volume; 1 is the root
-using VolumeId = Id<struct VolumeTag, uint32_t>;   // never used again within a cluster
-using ChunkId = Id<struct ChunkTag>;               // never used again within a volume
-using ChunkVersion = Id<struct ChunkVersionTag>;   // 1 at allocation; rises with every change that is not a write
-using SessionId = Id<struct SessionTag>;           // one mount; never used again
-using ServerId = Id<struct ServerTag>;             // a chunkserver, as the metaserver numbers it
+using Ino = Id<struct InoTag>;  // inode number, never used again within a volume; 1 is the root
+using VolumeId = Id<struct VolumeTag, uint32_t>;  // never used again within a cluster
+using ChunkId = Id<struct ChunkTag>;              // never used again within a volume
+using ChunkVersion =
+    Id<struct ChunkVersionTag>;           // 1 at allocation; rises with every change that is not a write
+using SessionId = Id<struct SessionTag>;  // one mount; never used again
+using ServerId = Id<struct ServerTag>;    // a chunkserver, as the metaserver numbers it
 
 constexpr Ino kRootIno{1};
 constexpr ChunkVersion kFirstChunkVersion{1};

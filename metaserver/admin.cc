@@ -12,9 +12,11 @@ namespace {
 
 Status CheckVolumeName(const std::string& name) {
   bool good = !name.empty() && name.size() <= kVolumeNameMax && name.front() != '-' && name.back() != '-';
-  for (char c : name) good = good && (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.');
+  for (char c : name)
+    good = good && (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.');
   if (good && name != "." && name != "..") return {};
-  return Status(EINVAL, fmt::format("a volume's name is 1 to {} letters, digits, '-', '_' or '.'", kVolumeNameMax));
+  return Status(EINVAL,
+                fmt::format("a volume's name is 1 to {} letters, digits, '-', '_' or '.'", kVolumeNameMax));
 }
 
 }  // namespace
@@ -34,19 +36,23 @@ Result<rec::Volume> MetaServer::CreateVolume(const pb::VolumeCreateRequest& requ
   }
   rec::Volume info;
   info.set_name(request.name());
-  info.set_chunk_size(request.chunk_size() != 0 ? request.chunk_size() : static_cast<uint64_t>(options_.default_chunk_size()));
-  info.set_replicas(request.replicas() != 0 ? request.replicas() : static_cast<uint32_t>(options_.default_replicas()));
+  info.set_chunk_size(request.chunk_size() != 0 ? request.chunk_size()
+                                                : static_cast<uint64_t>(options_.default_chunk_size()));
+  info.set_replicas(request.replicas() != 0 ? request.replicas()
+                                            : static_cast<uint32_t>(options_.default_replicas()));
   const uint64_t cs = info.chunk_size();
   if (cs < kChunkSizeMin || cs > kChunkSizeMax || (cs & (cs - 1)) != 0) {
     return Status(EINVAL, "the chunk size is a power of two from 64 KiB to 1 GiB");
   }
-  if (info.replicas() != 1) return Status(EINVAL, "this version keeps one copy of each chunk: replicas must be 1");
+  if (info.replicas() != 1)
+    return Status(EINVAL, "this version keeps one copy of each chunk: replicas must be 1");
   info.set_created(clock_.WallNow());
   info.set_request_id(request.request_id());
   Result<rec::Volume> added = cluster_->AddVolume(info);
   if (!added.ok()) return added;
   if (Status s = OpenVolume(*added); !s.ok()) return s;
-  KFS_LOG(info, "volume.created name={} id={} chunk_size={} replicas={}", info.name(), added->id(), cs, info.replicas());
+  KFS_LOG(info, "volume.created name={} id={} chunk_size={} replicas={}", info.name(), added->id(), cs,
+          info.replicas());
   return added;
 }
 
@@ -56,8 +62,8 @@ Status MetaServer::DeleteVolume(const pb::VolumeDeleteRequest& request) {
   VolumeId id(info->id());
   Volume* volume = executor_->FindVolume(id);
   if (volume != nullptr && !volume->sessions.empty() && !request.force()) {
-    return Status(EBUSY, fmt::format("volume \"{}\" is mounted {} times: unmount it first, or force", request.name(),
-                                     volume->sessions.size()));
+    return Status(EBUSY, fmt::format("volume \"{}\" is mounted {} times: unmount it first, or force",
+                                     request.name(), volume->sessions.size()));
   }
   rec::Volume deleting = *info;
   deleting.set_deleting(true);

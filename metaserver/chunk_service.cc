@@ -7,7 +7,8 @@
 namespace kfs::meta {
 
 // What of this may go? Only what certainly nothing references: when in doubt, a chunk stays.
-void MetaServer::Inventory(ServerId server, const pb::ReportChunksRequest& request, pb::ReportChunksReply* reply) {
+void MetaServer::Inventory(ServerId server, const pb::ReportChunksRequest& request,
+                           pb::ReportChunksReply* reply) {
   VolumeId id(request.volume());
   Volume* volume = executor_->FindVolume(id);
   if (volume == nullptr) {
@@ -16,10 +17,12 @@ void MetaServer::Inventory(ServerId server, const pb::ReportChunksRequest& reque
     for (const auto& held : request.held()) reply->add_garbage(held.chunk());
     return;
   }
+  volume->store.Commit();  // nothing is garbage that might not be after a crash
   const uint64_t next = volume->store.counters().next_chunk();
   for (const auto& held : request.held()) {
     if (held.chunk() >= next) {
-      KFS_LOG(warn, "inventory.unknown_chunk volume={} chunk={} server={} next={}", id.v, held.chunk(), server.v, next);
+      KFS_LOG(warn, "inventory.unknown_chunk volume={} chunk={} server={} next={}", id.v, held.chunk(),
+              server.v, next);
       continue;
     }
     std::optional<std::string> owner_value = volume->store.db().Get(OwnerKey(ChunkId(held.chunk())));

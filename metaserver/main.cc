@@ -18,7 +18,8 @@ namespace {
 constexpr char kVersion[] = "kfs-metaserver 0.1.0";
 constexpr char kHelp[] =
     "Usage: kfs-metaserver [--config FILE] [--set NAME=VALUE]...\n"
-    "Keeps the names and attributes of KFS volumes and tells clients where the data is. Runs in the foreground until\n"
+    "Keeps the names and attributes of KFS volumes and tells clients where the data is. Runs in the "
+    "foreground until\n"
     "SIGTERM.\n\n"
     "  --config FILE       read options from FILE (TOML)\n"
     "  --set NAME=VALUE    set an option; after the file, may be repeated\n"
@@ -75,7 +76,8 @@ int ParseArguments(int argc, char** argv, MetaOptions* options) {
 int Main(int argc, char** argv) {
   MetaOptions options;
   if (int code = ParseArguments(argc, argv, &options); code >= 0) return code;
-  if (Status s = InitLog("kfs-metaserver", options.log_file(), options.log_level()); !s.ok()) return Usage(s.ToString());
+  if (Status s = InitLog("kfs-metaserver", options.log_file(), options.log_level()); !s.ok())
+    return Usage(s.ToString());
   signal(SIGPIPE, SIG_IGN);
   // Few threads allocate; many arenas would only hold freed memory back.
   mallopt(M_ARENA_MAX, 2);

@@ -23,12 +23,15 @@ class NetCall : public Call {
   std::string_view body() const override { return incoming_->body(); }
   void Reply(std::string_view body) override { incoming_->ReplySerialized(body); }
   void Fail(const Status& status, uint64_t detail) override { incoming_->Fail(status, detail); }
+  void Parked() override { incoming_->Parked(); }
 
  private:
   IncomingCallPtr incoming_;
 };
 
-SessionPtr SessionOf(const ConnectionPtr& connection) { return std::static_pointer_cast<Session>(connection->context); }
+SessionPtr SessionOf(const ConnectionPtr& connection) {
+  return std::static_pointer_cast<Session>(connection->context);
+}
 
 // The call with its connection's session; null (and answered) without one.
 CallPtr SessionCall(IncomingCallPtr incoming) {
@@ -54,7 +57,9 @@ MetaServer::MetaServer(EventLoop& loop, const MetaOptions& options) : loop_(loop
 
 MetaServer::~MetaServer() { Stop(); }
 
-std::string MetaServer::VolumePath(VolumeId id) const { return fmt::format("{}/volumes/{}", options_.data_dir(), id.v); }
+std::string MetaServer::VolumePath(VolumeId id) const {
+  return fmt::format("{}/volumes/{}", options_.data_dir(), id.v);
+}
 
 Status MetaServer::ReadSecret(std::string* secret) {
   const std::string& path = options_.secret_file();
@@ -87,32 +92,34 @@ Status MetaServer::Start() {
   sync_ = std::make_unique<WalSync>([this](std::function<void()> fn) { loop_.Post(std::move(fn)); });
   executor_ = std::make_unique<Executor>(
       clock_, eo, sync_.get(),
-      Executor::Hooks{
-          .schedule_tick = [this, alive = alive_] {
-            // Asked for outside a tick (from Start) it runs with the first one.
-            auto run = [this, alive] {
-              if (*alive && !stopped_) executor_->EndTick();
-            };
-            if (loop_.InLoopThread()) {
-              loop_.AtTickEnd(run);
-            } else {
-              loop_.Post(run);
-            }
-          },
-          .next_tick = [this, alive = alive_] {
-            loop_.Post([this, alive] {
-              if (*alive && !stopped_) executor_->NextTick();
-            });
-          },
-          .drain = [this](Session& s, Ino ino, std::function<void()> done) { DrainReleases(s, ino, std::move(done)); },
-          .close_connection =
-              [](Session& s, const Status& why) {
-                ConnectionPtr connection = std::move(s.connection);
-                s.connection.reset();
-                if (connection == nullptr) return;
-                connection->context.reset();
-                connection->CloseAfterFlush(why);
-              }});
+      Executor::Hooks{.schedule_tick =
+                          [this, alive = alive_] {
+                            // Asked for outside a tick (from Start) it runs with the first one.
+                            auto run = [this, alive] {
+                              if (*alive && !stopped_) executor_->EndTick();
+                            };
+                            if (loop_.InLoopThread()) {
+                              loop_.AtTickEnd(run);
+                            } else {
+                              loop_.Post(run);
+                            }
+                          },
+                      .next_tick =
+                          [this, alive = alive_] {
+                            loop_.Post([this, alive] {
+                              if (*alive && !stopped_) executor_->NextTick();
+                            });
+                          },
+                      .drain = [this](Session& s, Ino ino,
+                                      std::function<void()> done) { DrainReleases(s, ino, std::move(done)); },
+                      .close_connection =
+                          [](Session& s, const Status& why) {
+                            ConnectionPtr connection = std::move(s.connection);
+                            s.connection.reset();
+                            if (connection == nullptr) return;
+                            connection->context.reset();
+                            connection->CloseAfterFlush(why);
+                          }});
   chunkservers_->OnUp([this](ServerId) {
     for (const auto& [id, volume] : executor_->volumes()) volume->mutations.Kick();
   });
@@ -121,8 +128,9 @@ Status MetaServer::Start() {
   }
   KFS_RETURN_IF_ERROR(CreateDefaultVolume());
 
-  server_ = std::make_unique<Server>(
-      loop_, ServerIdentity{.role = pb::HelloRequest::METASERVER, .cluster_id = cluster_->cluster_id(), .secret = secret});
+  server_ = std::make_unique<Server>(loop_, ServerIdentity{.role = pb::HelloRequest::METASERVER,
+                                                           .cluster_id = cluster_->cluster_id(),
+                                                           .secret = secret});
   RegisterHandlers();
   RegisterAdmin();
   RegisterChunkService();
@@ -141,11 +149,12 @@ Status MetaServer::Start() {
       }
       executor_->OnTimer();
     });
-    if (metrics_ != nullptr) metrics_timer_ = loop_.RunEvery(std::chrono::seconds(1), [this] { UpdateMetrics(); });
+    if (metrics_ != nullptr)
+      metrics_timer_ = loop_.RunEvery(std::chrono::seconds(1), [this] { UpdateMetrics(); });
   });
   KFS_RETURN_IF_ERROR(WriteAddressFile());
-  KFS_LOG(info, "ready address={} cluster={} incarnation={} volumes={}", address(), cluster_id(), cluster_->incarnation(),
-          executor_->volumes().size());
+  KFS_LOG(info, "ready address={} cluster={} incarnation={} volumes={}", address(), cluster_id(),
+          cluster_->incarnation(), executor_->volumes().size());
   return {};
 }
 
@@ -210,9 +219,11 @@ void MetaServer::RegisterHandlers() {
     ConnectionPtr connection = incoming->connection();
     auto call = std::make_shared<NetCall>(incoming);
     if (SessionOf(connection) != nullptr) {
-      return executor_->Refuse(call, Status(EINVAL, Code::kMalformed, "the connection has a session already"));
+      return executor_->Refuse(call,
+                               Status(EINVAL, Code::kMalformed, "the connection has a session already"));
     }
-    SessionPtr session = executor_->OpenSession(call, request, connection->hello.host(), connection->hello.id());
+    SessionPtr session =
+        executor_->OpenSession(call, request, connection->hello.host(), connection->hello.id());
     if (session == nullptr) return;
     session->connection = connection;
     connection->context = session;
@@ -244,34 +255,51 @@ void MetaServer::OnDisconnect(const ConnectionPtr& connection) {
 void MetaServer::DrainReleases(Session& session, Ino ino, std::function<void()> done) {
   pb::DrainReleasesRequest request;
   request.set_ino(ino.v);
-  session.connection->Call(Op::kDrainReleases, request, nullptr, [done = std::move(done)](Answer) { done(); });
+  session.connection->Call(Op::kDrainReleases, request, nullptr,
+                           [done = std::move(done)](Answer) { done(); });
 }
 
 void MetaServer::UpdateMetrics() {
   std::vector<Sample> out;
   for (const auto& [number, stats] : server_->stats()) {
     std::string op(OpName(static_cast<Op>(number)));
-    out.push_back({"kfs_meta_ops_total", "Ops answered.", true, {{"op", op}}, static_cast<double>(stats->count)});
-    out.push_back({"kfs_meta_op_errors_total", "Ops answered with an error.", true, {{"op", op}}, static_cast<double>(stats->errors)});
-    out.push_back({"kfs_meta_op_seconds_total", "Time from arrival to answer.", true, {{"op", op}},
+    out.push_back(
+        {"kfs_meta_ops_total", "Ops answered.", true, {{"op", op}}, static_cast<double>(stats->count)});
+    out.push_back({"kfs_meta_op_errors_total",
+                   "Ops answered with an error.",
+                   true,
+                   {{"op", op}},
+                   static_cast<double>(stats->errors)});
+    out.push_back({"kfs_meta_op_seconds_total",
+                   "Time from arrival to answer.",
+                   true,
+                   {{"op", op}},
                    static_cast<double>(stats->micros) / 1e6});
   }
-  auto gauge = [&](const char* name, const char* help, double value) { out.push_back({name, help, false, {}, value}); };
-  auto counter = [&](const char* name, const char* help, double value) { out.push_back({name, help, true, {}, value}); };
-  counter("kfs_meta_bad_frames_total", "Connections ended for malformed input.", static_cast<double>(server_->bad_frames()));
+  auto gauge = [&](const char* name, const char* help, double value) {
+    out.push_back({name, help, false, {}, value});
+  };
+  auto counter = [&](const char* name, const char* help, double value) {
+    out.push_back({name, help, true, {}, value});
+  };
+  counter("kfs_meta_bad_frames_total", "Connections ended for malformed input.",
+          static_cast<double>(server_->bad_frames()));
   counter("kfs_meta_replays_total", "Stored answers sent again.", static_cast<double>(executor_->replays()));
   gauge("kfs_meta_rss_bytes", "Resident memory.", static_cast<double>(ResidentBytes()));
   gauge("kfs_meta_db_memory_bytes", "Block cache and write buffers.", static_cast<double>(memory_->used()));
   gauge("kfs_meta_connections", "Connections.", static_cast<double>(server_->connections().size()));
-  gauge("kfs_meta_waiting_ops", "Ops that wait for a lock, a mutation or their turn.", static_cast<double>(executor_->parked_now()));
+  gauge("kfs_meta_waiting_ops", "Ops that wait for a lock, a mutation or their turn.",
+        static_cast<double>(executor_->parked_now()));
   for (const auto& [id, v] : executor_->volumes()) {
     auto of = [&](const char* name, const char* help, double value) {
       out.push_back({name, help, false, {{"volume", v->info.name()}}, value});
     };
     of("kfs_meta_sessions", "Mounts.", static_cast<double>(v->sessions.size()));
     of("kfs_meta_inodes", "Inodes in use.", static_cast<double>(v->store.counters().inodes()));
-    of("kfs_meta_cache_bytes", "Decoded inodes and names in memory.", static_cast<double>(v->store.cache_bytes()));
-    of("kfs_meta_pending_mutations", "Chunk changes not yet acknowledged.", static_cast<double>(v->mutations.size()));
+    of("kfs_meta_cache_bytes", "Decoded inodes and names in memory.",
+       static_cast<double>(v->store.cache_bytes()));
+    of("kfs_meta_pending_mutations", "Chunk changes not yet acknowledged.",
+       static_cast<double>(v->mutations.size()));
     of("kfs_meta_garbage_chunks", "Chunks to be deleted.", static_cast<double>(v->garbage.size()));
     of("kfs_meta_orphans_queued", "Nameless inodes being freed.", static_cast<double>(v->orphans_queued()));
   }

@@ -1,6 +1,6 @@
-// The metaserver: opens the stores, listens, and ties connections to the executor. Everything on one EventLoop but the
-// WAL sync thread and the metrics page. Start, Stop and the destructor are for the thread that runs the loop (or before
-// it runs).
+// The metaserver: opens the stores, listens, and ties connections to the executor. Everything on one
+// EventLoop but the WAL sync thread and the metrics page. Start, Stop and the destructor are for the thread
+// that runs the loop (or before it runs).
 #pragma once
 
 #include <memory>

@@ -1,5 +1,5 @@
-// The metrics page (Prometheus, pull). The loop's thread hands over a snapshot now and then; the page's thread shows the
-// last one.
+// The metrics page (Prometheus, pull). The loop's thread hands over a snapshot now and then; the page's
+// thread shows the last one.
 #pragma once
 
 #include <memory>

@@ -37,7 +37,8 @@ Result<std::vector<SocketAddress>> Lookup(const std::string& host, uint16_t port
   hints.ai_flags = flags | AI_NUMERICSERV;
   addrinfo* found = nullptr;
   int rc = getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found);
-  if (rc != 0) return Status(EHOSTUNREACH, fmt::format("cannot resolve host '{}': {}", host, gai_strerror(rc)));
+  if (rc != 0)
+    return Status(EHOSTUNREACH, fmt::format("cannot resolve host '{}': {}", host, gai_strerror(rc)));
   std::vector<SocketAddress> out;
   for (addrinfo* i = found; i != nullptr; i = i->ai_next) {
     SocketAddress a;
@@ -118,8 +119,8 @@ Result<SocketAddress> ParseNumericAddress(const std::string& text, uint16_t defa
   return found->front();
 }
 
-void ResolveAddress(EventLoop& loop, const std::string& text, uint16_t default_port, std::weak_ptr<void> alive,
-                    std::function<void(Result<std::vector<SocketAddress>>)> done) {
+void ResolveAddress(EventLoop& loop, const std::string& text, uint16_t default_port,
+                    std::weak_ptr<void> alive, std::function<void(Result<std::vector<SocketAddress>>)> done) {
   std::string host;
   uint16_t port = 0;
   Result<std::vector<SocketAddress>> at_once = std::vector<SocketAddress>{};
@@ -128,8 +129,8 @@ void ResolveAddress(EventLoop& loop, const std::string& text, uint16_t default_p
   } else if (Status s = SplitAddress(text, default_port, &host, &port); !s.ok()) {
     at_once = s;
   } else {
-    // getaddrinfo blocks, for many seconds if a name server is away. The thread may outlive its asker: it holds the
-    // loop's address only behind `alive`.
+    // getaddrinfo blocks, for many seconds if a name server is away. The thread may outlive its asker: it
+    // holds the loop's address only behind `alive`.
     std::thread([&loop, host, port, alive, done] {
       auto result = Lookup(host, port, 0);
       if (auto keep = alive.lock()) {
@@ -152,7 +153,8 @@ Result<int> StartConnect(const SocketAddress& address) {
     int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   }
-  if (connect(fd, reinterpret_cast<const sockaddr*>(&address.storage), address.size) != 0 && errno != EINPROGRESS) {
+  if (connect(fd, reinterpret_cast<const sockaddr*>(&address.storage), address.size) != 0 &&
+      errno != EINPROGRESS) {
     int err = errno;
     close(fd);
     return ErrnoStatus(err, "connect to " + address.ToString());
@@ -172,8 +174,10 @@ Result<int> ListenOn(const SocketAddress& address) {
   if (fd < 0) return ErrnoStatus(errno, "socket");
   int on = 1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-  if (address.storage.ss_family == AF_UNIX) unlink(reinterpret_cast<const sockaddr_un*>(&address.storage)->sun_path);
-  if (bind(fd, reinterpret_cast<const sockaddr*>(&address.storage), address.size) != 0 || listen(fd, 1024) != 0) {
+  if (address.storage.ss_family == AF_UNIX)
+    unlink(reinterpret_cast<const sockaddr_un*>(&address.storage)->sun_path);
+  if (bind(fd, reinterpret_cast<const sockaddr*>(&address.storage), address.size) != 0 ||
+      listen(fd, 1024) != 0) {
     int err = errno;
     close(fd);
     std::string hint = err == EADDRINUSE ? " (another program listens there)" : "";

@@ -1,4 +1,5 @@
-// "host:port", "[::1]:port" or "unix:/path": resolving, connecting, listening. Sockets are raw, non-blocking descriptors.
+// "host:port", "[::1]:port" or "unix:/path": resolving, connecting, listening. Sockets are raw, non-blocking
+// descriptors.
 #pragma once
 
 #include <sys/socket.h>
@@ -27,8 +28,8 @@ Status SplitAddress(const std::string& text, uint16_t default_port, std::string*
 Result<SocketAddress> ParseNumericAddress(const std::string& text, uint16_t default_port);
 
 // Looks names up on a helper thread; `done` runs on the loop's thread, unless `alive` has gone by then.
-void ResolveAddress(EventLoop& loop, const std::string& text, uint16_t default_port, std::weak_ptr<void> alive,
-                    std::function<void(Result<std::vector<SocketAddress>>)> done);
+void ResolveAddress(EventLoop& loop, const std::string& text, uint16_t default_port,
+                    std::weak_ptr<void> alive, std::function<void(Result<std::vector<SocketAddress>>)> done);
 
 // Starts a non-blocking connect; the descriptor becomes writable when it is done. Errors of the start only.
 Result<int> StartConnect(const SocketAddress& address);

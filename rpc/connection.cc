@@ -68,7 +68,8 @@ struct Connection::Impl {
   const std::string peer;
   Connection* self = nullptr;
 
-  // Input: [in_begin, in_end) of `input` is unparsed; a frame whose payload is larger is read straight into `partial`.
+  // Input: [in_begin, in_end) of `input` is unparsed; a frame whose payload is larger is read straight into
+  // `partial`.
   std::unique_ptr<char[]> input = std::make_unique<char[]>(kInputBuffer);
   size_t in_begin = 0, in_end = 0;
   bool have_header = false, have_body = false;
@@ -121,17 +122,18 @@ void Connection::Impl::StartRead() {
   }
   into[1] = asio::mutable_buffer(input.get() + in_end, kInputBuffer - in_end);
   reading = true;
-  descriptor.async_read_some(into, [c = self->shared_from_this(), direct](const boost::system::error_code& error, size_t n) {
-    Impl& impl = *c->impl_;
-    impl.reading = false;
-    if (impl.closed) return;
-    if (!error) {
-      size_t into_partial = std::min(n, direct);
-      impl.partial_got += into_partial;
-      impl.in_end += n - into_partial;
-    }
-    impl.OnRead(error, n);
-  });
+  descriptor.async_read_some(
+      into, [c = self->shared_from_this(), direct](const boost::system::error_code& error, size_t n) {
+        Impl& impl = *c->impl_;
+        impl.reading = false;
+        if (impl.closed) return;
+        if (!error) {
+          size_t into_partial = std::min(n, direct);
+          impl.partial_got += into_partial;
+          impl.in_end += n - into_partial;
+        }
+        impl.OnRead(error, n);
+      });
 }
 
 void Connection::Impl::OnRead(const boost::system::error_code& error, size_t n) {
@@ -146,7 +148,8 @@ void Connection::Impl::OnRead(const boost::system::error_code& error, size_t n) 
   if (ParseInput()) StartRead();
 }
 
-// Delivers the complete frames that lie in the buffer. False when the connection was closed or reading is paused.
+// Delivers the complete frames that lie in the buffer. False when the connection was closed or reading is
+// paused.
 bool Connection::Impl::ParseInput() {
   auto keep = self->shared_from_this();
   while (!closed) {
@@ -164,7 +167,8 @@ bool Connection::Impl::ParseInput() {
         return true;
       }
       auto header = DecodeHeader(input.get() + in_begin);
-      if (header.ok() && !self->greeted && (header->body_size > kUngreetedBodyMax || header->payload_size != 0)) {
+      if (header.ok() && !self->greeted &&
+          (header->body_size > kUngreetedBodyMax || header->payload_size != 0)) {
         header = Malformed("a large frame before the greeting");
       }
       if (!header.ok()) {
@@ -236,7 +240,7 @@ void Connection::Impl::Deliver(Message message) {
 }
 
 void Connection::Impl::Send(Outgoing out) {
-  if (closed) return;
+  if (closed || close_after_flush) return;
   queued_bytes += out.size();
   output.push_back(std::move(out));
   ScheduleFlush();
@@ -315,16 +319,18 @@ void Connection::Impl::Close(Status why) {
   auto calls = std::move(pending);
   pending.clear();
   for (auto& [seq, done] : calls) {
-    done(Answer{.status = Status(EIO, Code::kConnectionLost, why.message()), .detail = 0, .body = {}, .payload = {}});
+    done(Answer{
+        .status = Status(EIO, Code::kConnectionLost, why.message()), .detail = 0, .body = {}, .payload = {}});
   }
   if (handlers.on_close) handlers.on_close(why);
   handlers = {};
 }
 
-uint64_t Connection::Call(Op op, const google::protobuf::MessageLite& request, SharedBuffer payload, AnswerFn done) {
+uint64_t Connection::Call(Op op, const google::protobuf::MessageLite& request, SharedBuffer payload,
+                          AnswerFn done) {
   size_t payload_size = payload != nullptr ? payload->size() : 0;
-  return CallEncoded(std::make_shared<std::string>(EncodeFrame(op, 0, 1, request, payload_size)), std::move(payload),
-                     std::move(done));
+  return CallEncoded(std::make_shared<std::string>(EncodeFrame(op, 0, 1, request, payload_size)),
+                     std::move(payload), std::move(done));
 }
 
 uint64_t Connection::CallEncoded(std::shared_ptr<std::string> frame, SharedBuffer payload, AnswerFn done) {
@@ -367,22 +373,33 @@ IncomingCall::IncomingCall(ConnectionPtr connection, Message message)
     : connection_(std::move(connection)), message_(std::move(message)) {}
 
 IncomingCall::~IncomingCall() {
-  if (!answered_) Fail(Status(EIO, std::string(OpName(op())) + " was dropped by the server"));
+  // A server that stops drops what it has not begun: the caller shall ask again, here or elsewhere.
+  if (!answered_)
+    Fail(Status(EAGAIN, Code::kTryAgain, std::string(OpName(op())) + " was dropped by the server"));
 }
 
 void IncomingCall::Answered(bool ok) {
   answered_ = true;
-  --connection_->impl_->in_service;
+  if (!parked_) --connection_->impl_->in_service;
   if (stats_ == nullptr) return;
   ++stats_->count;
   if (!ok) ++stats_->errors;
   auto taken = std::chrono::steady_clock::now() - arrived_;
-  stats_->micros += static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(taken).count());
+  stats_->micros +=
+      static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(taken).count());
+}
+
+void IncomingCall::Parked() {
+  if (parked_ || answered_) return;
+  parked_ = true;
+  --connection_->impl_->in_service;
+  connection_->impl_->ResumeReading();
 }
 
 bool IncomingCall::Parse(google::protobuf::MessageLite* request) {
   if (request->ParseFromString(message_.body)) return true;
-  KFS_LOG(warn, "connection.bad_request peer={} op={} bytes={}", connection_->impl_->peer, OpName(op()), message_.body.size());
+  KFS_LOG(warn, "connection.bad_request peer={} op={} bytes={}", connection_->impl_->peer, OpName(op()),
+          message_.body.size());
   if (stats_ != nullptr) ++stats_->malformed;
   Fail(Status(EINVAL, Code::kMalformed, std::string(OpName(op())) + ": the request cannot be understood"));
   return false;
@@ -392,7 +409,8 @@ void IncomingCall::Reply(const google::protobuf::MessageLite& reply, Buffer payl
   if (answered_) return;
   Answered(true);
   auto& c = *connection_->impl_;
-  auto frame = std::make_shared<std::string>(EncodeFrame(op(), kFlagReply, message_.header.seq, reply, payload.size()));
+  auto frame = std::make_shared<std::string>(
+      EncodeFrame(op(), kFlagReply, message_.header.seq, reply, payload.size()));
   SharedBuffer shared = payload.empty() ? nullptr : std::make_shared<const Buffer>(std::move(payload));
   c.Send({std::move(frame), std::move(shared)});
   c.ResumeReading();
@@ -424,7 +442,9 @@ void IncomingCall::Fail(const Status& status, uint64_t detail) {
   error.set_code(static_cast<uint32_t>(status.code()));
   error.set_message(status.message());
   error.set_detail(detail);
-  c.Send({std::make_shared<std::string>(EncodeFrame(op(), kFlagReply | kFlagError, message_.header.seq, error, 0)), nullptr});
+  c.Send({std::make_shared<std::string>(
+              EncodeFrame(op(), kFlagReply | kFlagError, message_.header.seq, error, 0)),
+          nullptr});
   c.ResumeReading();
 }
 

@@ -1,8 +1,8 @@
-// One TCP (or Unix) connection that speaks frames. Either end may send requests; answers are matched by sequence number.
-// Owned by shared_ptr; lives on one EventLoop and is used on that loop's thread only.
+// One TCP (or Unix) connection that speaks frames. Either end may send requests; answers are matched by
+// sequence number. Owned by shared_ptr; lives on one EventLoop and is used on that loop's thread only.
 //
-// Writes queued during a tick leave together at its end in one system call. When more than kOpsInFlightMax requests are
-// being served, reading pauses, so that a sender cannot fill the memory.
+// Writes queued during a tick leave together at its end in one system call. When more than kOpsInFlightMax
+// requests are being served, reading pauses, so that a sender cannot fill the memory.
 #pragma once
 
 #include <deque>
@@ -38,8 +38,8 @@ struct OpStats {
   uint64_t count = 0, errors = 0, micros = 0, malformed = 0;
 };
 
-// A request that arrived and waits for its one answer. Dropped without an answer it answers EIO by itself.
-// May outlive the connection: answers then go nowhere. Loop's thread only.
+// A request that arrived and waits for its one answer. Dropped without an answer it answers EAGAIN/kTryAgain
+// by itself. May outlive the connection: answers then go nowhere. Loop's thread only.
 class IncomingCall {
  public:
   IncomingCall(ConnectionPtr connection, Message message);
@@ -60,6 +60,9 @@ class IncomingCall {
   void ReplySerialized(std::string_view body);  // an answer stored earlier
   void Fail(const Status& status, uint64_t detail = 0);
   bool answered() const { return answered_; }
+  // The answer waits for others (a lock, a chunkserver): it no longer counts against kOpsInFlightMax, or the
+  // very request that would end the wait could not be read.
+  void Parked();
   // Counts the answer and the time since the call arrived.
   void CountIn(std::shared_ptr<OpStats> stats) { stats_ = std::move(stats); }
 
@@ -69,6 +72,7 @@ class IncomingCall {
   ConnectionPtr connection_;
   Message message_;
   bool answered_ = false;
+  bool parked_ = false;
   const MonoTime arrived_ = std::chrono::steady_clock::now();
   std::shared_ptr<OpStats> stats_;
 };
@@ -87,7 +91,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
  public:
   struct Handlers {
     std::function<void(IncomingCallPtr)> on_request;  // every request frame
-    std::function<void(Status why)> on_close;         // once; pending requests have been answered with kConnectionLost
+    std::function<void(Status why)>
+        on_close;  // once; pending requests have been answered with kConnectionLost
   };
 
   // Takes over a connected, non-blocking socket.

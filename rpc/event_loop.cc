@@ -125,7 +125,8 @@ class FdWatch : public EventLoop::Watch {
 
  private:
   struct State : std::enable_shared_from_this<State> {
-    State(asio::io_context& context, int fd, std::function<void()> f) : descriptor(context, fd), fn(std::move(f)) {}
+    State(asio::io_context& context, int fd, std::function<void()> f)
+        : descriptor(context, fd), fn(std::move(f)) {}
     void Arm() {
       descriptor.async_wait(asio::posix::stream_descriptor::wait_read,
                             [self = shared_from_this()](const boost::system::error_code& error) {

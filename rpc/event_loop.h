@@ -1,9 +1,9 @@
-// A thread's event loop. Everything that belongs to a loop runs on the thread that calls Run(): sockets, timers, posted
-// functions. Asio's io_context does the work and stays out of this header.
+// A thread's event loop. Everything that belongs to a loop runs on the thread that calls Run(): sockets,
+// timers, posted functions. Asio's io_context does the work and stays out of this header.
 //
-// Wake-ups are what costs, so work is done by the tick: all handlers that are ready run first, then the functions given to
-// AtTickEnd() run once; that is where answers leave and batches commit. A function run at the tick's end may ask for
-// another round of the same tick's end.
+// Wake-ups are what costs, so work is done by the tick: all handlers that are ready run first, then the
+// functions given to AtTickEnd() run once; that is where answers leave and batches commit. A function run at
+// the tick's end may ask for another round of the same tick's end.
 #pragma once
 
 #include <chrono>
@@ -50,7 +50,8 @@ class EventLoop {
   [[nodiscard]] Timer RunAfter(Duration delay, std::function<void()> fn);
   [[nodiscard]] Timer RunEvery(Duration period, std::function<void()> fn);
 
-  // Calls `fn` whenever `fd` (non-blocking, stays the caller's) is readable; again and again until the watch is destroyed.
+  // Calls `fn` whenever `fd` (non-blocking, stays the caller's) is readable; again and again until the watch
+  // is destroyed.
   class Watch {
    public:
     virtual ~Watch() = default;

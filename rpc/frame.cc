@@ -11,7 +11,8 @@
 namespace kfs {
 namespace {
 
-// Header, 32 bytes: magic 4, op 2, flags 2, seq 8, body size 4, payload size 4, body crc 4, reserved 4 (zero).
+// Header, 32 bytes: magic 4, op 2, flags 2, seq 8, body size 4, payload size 4, body crc 4, reserved 4
+// (zero).
 constexpr size_t kSeqOffset = 8;
 
 template <typename T>
@@ -52,10 +53,12 @@ Result<FrameHeader> DecodeHeader(const char* in) {
   h.payload_size = le32toh(Get<uint32_t>(in + 20));
   h.body_crc = le32toh(Get<uint32_t>(in + 24));
   if ((h.flags & ~kFlagsKnown) != 0) return Malformed(fmt::format("unknown frame flags {:04x}", h.flags));
-  if ((h.flags & kFlagError) != 0 && (h.flags & kFlagReply) == 0) return Malformed("an error that answers nothing");
+  if ((h.flags & kFlagError) != 0 && (h.flags & kFlagReply) == 0)
+    return Malformed("an error that answers nothing");
   if (h.seq == 0) return Malformed("sequence number 0");
   if (h.body_size > kFrameBodyMax) return Malformed(fmt::format("frame body of {} bytes", h.body_size));
-  if (h.payload_size > kFramePayloadMax) return Malformed(fmt::format("frame payload of {} bytes", h.payload_size));
+  if (h.payload_size > kFramePayloadMax)
+    return Malformed(fmt::format("frame payload of {} bytes", h.payload_size));
   if (Get<uint32_t>(in + 28) != 0) return Malformed("reserved header bytes are set");
   return h;
 }

@@ -33,8 +33,8 @@ struct FrameHeader {
 // Writes kFrameHeaderSize bytes.
 void EncodeHeader(const FrameHeader& header, char* out);
 
-// Reads and checks: magic, known flags, sequence number, limits (not the op). An error means that nothing after it on the connection can be
-// understood. REQUIRES: `in` has kFrameHeaderSize bytes.
+// Reads and checks: magic, known flags, sequence number, limits (not the op). An error means that nothing
+// after it on the connection can be understood. REQUIRES: `in` has kFrameHeaderSize bytes.
 Result<FrameHeader> DecodeHeader(const char* in);
 
 // Header and serialized message, ready to be sent before `payload_size` bytes of payload.

@@ -7,12 +7,13 @@
 
 namespace kfs {
 
-std::string ServerProof(const std::string& secret, const std::string& client_nonce, const std::string& server_nonce) {
+std::string ServerProof(const std::string& secret, const std::string& client_nonce,
+                        const std::string& server_nonce) {
   return HmacSha256(secret, "kfs-server" + client_nonce + server_nonce);
 }
 
-std::string ClientProof(const std::string& secret, const std::string& client_nonce, const std::string& server_nonce,
-                        int role) {
+std::string ClientProof(const std::string& secret, const std::string& client_nonce,
+                        const std::string& server_nonce, int role) {
   return HmacSha256(secret, "kfs-client" + client_nonce + server_nonce + static_cast<char>(role));
 }
 
@@ -42,8 +43,9 @@ void Greet(const ConnectionPtr& connection, const GreetOptions& options,
     if (reply.nonce().size() != kNonceSize ||
         !EqualConstantTime(reply.proof(), ServerProof(options.secret, hello.nonce(), reply.nonce()))) {
       return done(Status(EACCES, Code::kBadProof,
-                         connection->peer_address() + " does not know our cluster's secret (another cluster, or the "
-                                                      "secret file is not the one made with the cluster)"));
+                         connection->peer_address() +
+                             " does not know our cluster's secret (another cluster, or the "
+                             "secret file is not the one made with the cluster)"));
     }
     pb::HelloProofRequest proof;
     proof.set_proof(ClientProof(options.secret, hello.nonce(), reply.nonce(), options.role));

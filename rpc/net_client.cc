@@ -81,11 +81,14 @@ struct NetClient::Impl : std::enable_shared_from_this<NetClient::Impl> {
 
 namespace {
 
-Answer ErrorAnswer(Status status) { return Answer{.status = std::move(status), .detail = 0, .body = {}, .payload = {}}; }
+Answer ErrorAnswer(Status status) {
+  return Answer{.status = std::move(status), .detail = 0, .body = {}, .payload = {}};
+}
 
 }  // namespace
 
-NetClient::NetClient(EventLoop& loop, Options options) : impl_(std::make_shared<Impl>(loop, std::move(options))) {}
+NetClient::NetClient(EventLoop& loop, Options options)
+    : impl_(std::make_shared<Impl>(loop, std::move(options))) {}
 NetClient::~NetClient() { Close(); }
 
 uint64_t NetClient::Enqueue(Call call) {
@@ -126,12 +129,17 @@ bool NetClient::Cancel(uint64_t id) {
   return true;
 }
 
-void NetClient::OnConnected(std::function<void(const ConnectionPtr&, ReadyFn)> fn) { impl_->on_connected = std::move(fn); }
+void NetClient::OnConnected(std::function<void(const ConnectionPtr&, ReadyFn)> fn) {
+  impl_->on_connected = std::move(fn);
+}
 void NetClient::OnRequest(std::function<void(IncomingCallPtr)> fn) { impl_->on_request = std::move(fn); }
-void NetClient::OnDisconnected(std::function<void(const Status&)> fn) { impl_->on_disconnected = std::move(fn); }
+void NetClient::OnDisconnected(std::function<void(const Status&)> fn) {
+  impl_->on_disconnected = std::move(fn);
+}
 
 void NetClient::Reconnect(const Status& why) {
-  if (impl_->state != Impl::kClosed && impl_->state != Impl::kFailed && impl_->connection != nullptr) impl_->Lost(why);
+  if (impl_->state != Impl::kClosed && impl_->state != Impl::kFailed && impl_->connection != nullptr)
+    impl_->Lost(why);
 }
 
 void NetClient::KeepConnected() {
@@ -169,7 +177,8 @@ void NetClient::Close() {
 void NetClient::Impl::Connect() {
   state = kConnecting;
   uint64_t mine = ++attempt;
-  if (options.addresses.empty()) return Trouble(Status(EDESTADDRREQ, options.name + ": no address is configured"), true);
+  if (options.addresses.empty())
+    return Trouble(Status(EDESTADDRREQ, options.name + ": no address is configured"), true);
   std::string address = options.addresses[next_address++ % options.addresses.size()];
   connect_timer = loop.RunAfter(options.connect_timeout, [this, mine, address] {
     if (mine == attempt) {
@@ -189,7 +198,8 @@ void NetClient::Impl::TryAddress(std::vector<SocketAddress> found, size_t index)
   auto fd = StartConnect(found[index]);
   if (!fd.ok()) {
     if (index + 1 < found.size()) return TryAddress(std::move(found), index + 1);
-    return Trouble(Status(fd.status().err(), fmt::format("cannot connect to {} at {}", options.name, found[index].ToString())),
+    return Trouble(Status(fd.status().err(),
+                          fmt::format("cannot connect to {} at {}", options.name, found[index].ToString())),
                    false);
   }
   connecting = std::make_unique<asio::posix::stream_descriptor>(loop.impl().context, *fd);
@@ -203,8 +213,9 @@ void NetClient::Impl::TryAddress(std::vector<SocketAddress> found, size_t index)
         if (int err = ConnectResult(socket); err != 0) {
           close(socket);
           if (index + 1 < found.size()) return self->TryAddress(std::move(found), index + 1);
-          return self->Trouble(
-              Status(err, fmt::format("cannot connect to {} at {}", self->options.name, found[index].ToString())), false);
+          return self->Trouble(Status(err, fmt::format("cannot connect to {} at {}", self->options.name,
+                                                       found[index].ToString())),
+                               false);
         }
         self->OnSocket(socket);
       });
@@ -214,28 +225,31 @@ void NetClient::Impl::OnSocket(int fd) {
   state = kGreeting;
   uint64_t mine = attempt;
   auto weak = weak_from_this();
-  connection = Connection::Adopt(loop, fd,
-                                 {.on_request =
-                                      [weak](IncomingCallPtr call) {
-                                        auto self = weak.lock();
-                                        if (self != nullptr && self->on_request && call->connection()->greeted) {
-                                          self->on_request(std::move(call));
-                                        } else {
-                                          call->Fail(Status(EOPNOTSUPP, "this client serves no requests"));
-                                        }
-                                      },
-                                  .on_close =
-                                      [weak, mine](Status why) {
-                                        auto self = weak.lock();
-                                        if (self != nullptr && mine == self->attempt) self->Lost(why);
-                                      }});
-  Greet(connection, {.role = options.role, .id = options.id, .cluster_id = options.cluster_id, .secret = options.secret},
+  connection =
+      Connection::Adopt(loop, fd,
+                        {.on_request =
+                             [weak](IncomingCallPtr call) {
+                               auto self = weak.lock();
+                               if (self != nullptr && self->on_request && call->connection()->greeted) {
+                                 self->on_request(std::move(call));
+                               } else {
+                                 call->Fail(Status(EOPNOTSUPP, "this client serves no requests"));
+                               }
+                             },
+                         .on_close =
+                             [weak, mine](Status why) {
+                               auto self = weak.lock();
+                               if (self != nullptr && mine == self->attempt) self->Lost(why);
+                             }});
+  Greet(connection,
+        {.role = options.role, .id = options.id, .cluster_id = options.cluster_id, .secret = options.secret},
         [weak, mine](Result<pb::HelloReply> reply) {
           auto self = weak.lock();
           if (self == nullptr || mine != self->attempt) return;
           if (!reply.ok()) {
             Code code = reply.status().code();
-            bool fatal = code == Code::kWrongCluster || code == Code::kBadProof || code == Code::kWrongVersion;
+            bool fatal =
+                code == Code::kWrongCluster || code == Code::kBadProof || code == Code::kWrongVersion;
             return self->Trouble(reply.status(), fatal && !self->ever_ready);
           }
           self->OnGreeted(*reply);
@@ -263,7 +277,8 @@ void NetClient::Impl::OnReady() {
   last_error = Status();
   if (ever_ready) {
     ++reconnects;
-    KFS_LOG(info, "net.reconnected server=\"{}\" address={} pending={}", options.name, connection->peer_address(), pending.size());
+    KFS_LOG(info, "net.reconnected server=\"{}\" address={} pending={}", options.name,
+            connection->peer_address(), pending.size());
   }
   ever_ready = true;
   for (auto& [id, p] : pending) {
@@ -306,8 +321,11 @@ void NetClient::Impl::FinishAll(const Status& status) {
 void NetClient::Impl::Lost(const Status& why) {
   if (state == kClosed || state == kFailed || state == kBackoff) return;
   bool was_ready = state == kReady;
-  if (was_ready) KFS_LOG(info, "net.connection_lost server=\"{}\" reason=\"{}\" pending={}", options.name, why.message(), pending.size());
-  // A server that answers a greeting with an error closes after it; that error, not the close, is the reason to tell.
+  if (was_ready)
+    KFS_LOG(info, "net.connection_lost server=\"{}\" reason=\"{}\" pending={}", options.name, why.message(),
+            pending.size());
+  // A server that answers a greeting with an error closes after it; that error, not the close, is the reason
+  // to tell.
   Trouble(why, false);
   if (was_ready && on_disconnected) on_disconnected(why);
 }

@@ -1,5 +1,5 @@
-// A lasting link to one server (one of several addresses): connects when needed, greets, reconnects with back-off and
-// jitter, and sends what is pending again under the same idempotency ids. Loop's thread only.
+// A lasting link to one server (one of several addresses): connects when needed, greets, reconnects with
+// back-off and jitter, and sends what is pending again under the same idempotency ids. Loop's thread only.
 //
 //   Enqueue -> pending map -> [connected and attached] -> Connection::CallEncoded -> answer -> done
 //                    ^                                            |
@@ -47,15 +47,21 @@ class NetClient {
 
   uint64_t Enqueue(Call call);
   template <typename Rpc>
-  uint64_t Enqueue(const typename Rpc::Request& request, AnswerFn done, std::optional<Duration> timeout = {}) {
-    return Enqueue({.op = Rpc::kOp, .request = &request, .payload = {}, .timeout = timeout, .resend = true, .done = std::move(done)});
+  uint64_t Enqueue(const typename Rpc::Request& request, AnswerFn done,
+                   std::optional<Duration> timeout = {}) {
+    return Enqueue({.op = Rpc::kOp,
+                    .request = &request,
+                    .payload = {},
+                    .timeout = timeout,
+                    .resend = true,
+                    .done = std::move(done)});
   }
   // Ends the call with ECANCELED (its effect may happen all the same). False when it is not pending.
   bool Cancel(uint64_t id);
 
-  // Runs after each successful greeting, before pending calls are sent: attach a session, register. It calls `ready`
-  // with OK to go on; an error closes the connection and tries again later, unless the error is fatal (`fatal` true):
-  // then all pending and later calls end with it.
+  // Runs after each successful greeting, before pending calls are sent: attach a session, register. It calls
+  // `ready` with OK to go on; an error closes the connection and tries again later, unless the error is fatal
+  // (`fatal` true): then all pending and later calls end with it.
   using ReadyFn = std::function<void(Status status, bool fatal)>;
   void OnConnected(std::function<void(const ConnectionPtr&, ReadyFn ready)> fn);
   // Requests that the server sends us.
@@ -66,8 +72,8 @@ class NetClient {
   void Reconnect(const Status& why);
   // Connects now even if nothing is pending, and stays connected.
   void KeepConnected();
-  bool connected() const;               // greeted and attached
-  Status last_error() const;            // why it is not, for a person
+  bool connected() const;     // greeted and attached
+  Status last_error() const;  // why it is not, for a person
   const std::string& server_cluster_id() const;
   size_t pending() const;
   uint64_t reconnects() const;

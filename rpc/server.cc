@@ -2,11 +2,10 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <google/protobuf/stubs/logging.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include <google/protobuf/stubs/logging.h>
 
 #include "common/log.h"
 #include "common/secret.h"
@@ -50,8 +49,10 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   uint64_t bad_frames = 0;
 };
 
-Server::Server(EventLoop& loop, ServerIdentity identity) : impl_(std::make_shared<Impl>(loop, std::move(identity))) {
-  // What peers send must not fill our log through the library's own words; IncomingCall::Parse says what was wrong.
+Server::Server(EventLoop& loop, ServerIdentity identity)
+    : impl_(std::make_shared<Impl>(loop, std::move(identity))) {
+  // What peers send must not fill our log through the library's own words; IncomingCall::Parse says what was
+  // wrong.
   google::protobuf::SetLogHandler(nullptr);
 }
 
@@ -59,7 +60,8 @@ Server::~Server() { Stop(); }
 
 Status Server::Listen(const std::string& address) {
   auto parsed = ParseNumericAddress(address, 0);
-  if (!parsed.ok()) return Status(EINVAL, "cannot listen on '" + address + "': want a numeric address and a port");
+  if (!parsed.ok())
+    return Status(EINVAL, "cannot listen on '" + address + "': want a numeric address and a port");
   auto fd = ListenOn(*parsed);
   if (!fd.ok()) return fd.status();
   impl_->listen_fd = *fd;
@@ -79,8 +81,12 @@ Status Server::Listen(const std::string& address) {
 
 std::string Server::address() const { return impl_->address; }
 void Server::SetClusterId(std::string cluster_id) { impl_->identity.cluster_id = std::move(cluster_id); }
-void Server::Handle(Op op, Handler handler) { impl_->handlers[static_cast<uint16_t>(op)] = std::move(handler); }
-void Server::OnDisconnect(std::function<void(const ConnectionPtr&)> fn) { impl_->on_disconnect = std::move(fn); }
+void Server::Handle(Op op, Handler handler) {
+  impl_->handlers[static_cast<uint16_t>(op)] = std::move(handler);
+}
+void Server::OnDisconnect(std::function<void(const ConnectionPtr&)> fn) {
+  impl_->on_disconnect = std::move(fn);
+}
 void Server::Dispatch(IncomingCallPtr call) { impl_->Dispatch(std::move(call)); }
 const std::unordered_set<ConnectionPtr>& Server::connections() const { return impl_->connections; }
 const std::unordered_map<uint16_t, std::shared_ptr<OpStats>>& Server::stats() const { return impl_->stats; }
@@ -139,7 +145,8 @@ void Server::Impl::Accept() {
                                     [impl, slot](Status why) {
                                       auto self = impl.lock();
                                       auto connection = slot->lock();
-                                      if (self != nullptr && connection != nullptr) self->OnClose(connection, why);
+                                      if (self != nullptr && connection != nullptr)
+                                        self->OnClose(connection, why);
                                     }});
     *slot = c;
     connections.insert(c);
@@ -171,8 +178,10 @@ void Server::Impl::OnRequest(IncomingCallPtr call) {
   const ConnectionPtr c = call->connection();
   if (c->greeted) return Dispatch(std::move(call));
   switch (call->op()) {
-    case Op::kHello: return OnHello(std::move(call));
-    case Op::kHelloProof: return OnHelloProof(std::move(call));
+    case Op::kHello:
+      return OnHello(std::move(call));
+    case Op::kHelloProof:
+      return OnHelloProof(std::move(call));
     default:
       call->Fail(Status(EPROTO, Code::kMalformed, "greet first (Hello, HelloProof)"));
       ++bad_frames;
@@ -185,23 +194,28 @@ void Server::Impl::OnHello(IncomingCallPtr call) {
   if (!call->Parse(&hello)) return;
   const ConnectionPtr c = call->connection();
   auto refuse = [&](Code code, const std::string& why) {
-    KFS_LOG(warn, "server.greeting_refused peer={} host={} reason=\"{}\"", c->peer_address(), hello.host(), why);
+    KFS_LOG(warn, "server.greeting_refused peer={} host={} reason=\"{}\"", c->peer_address(), hello.host(),
+            why);
     call->Fail(Status(code == Code::kMalformed ? EPROTO : EACCES, code, why));
     c->CloseAfterFlush(Status(EACCES, why));
   };
-  if (hello.nonce().size() != kNonceSize) return refuse(Code::kMalformed, "Hello: the nonce has the wrong size");
+  if (hello.nonce().size() != kNonceSize)
+    return refuse(Code::kMalformed, "Hello: the nonce has the wrong size");
   if (hello.host().size() > 255 || hello.id().size() > 64 || hello.software().size() > 64 ||
       !pb::HelloRequest::Role_IsValid(hello.role()) || hello.role() == pb::HelloRequest::UNKNOWN) {
     return refuse(Code::kMalformed, "Hello: a field is out of bounds");
   }
   if (hello.version_min() > kProtocolVersion || hello.version_max() < kProtocolVersion) {
-    return refuse(Code::kWrongVersion,
-                  fmt::format("{} speaks protocol versions {} to {}, this server speaks {} ({}): upgrade the older one",
-                              hello.software(), hello.version_min(), hello.version_max(), kProtocolVersion, kSoftware));
+    return refuse(
+        Code::kWrongVersion,
+        fmt::format("{} speaks protocol versions {} to {}, this server speaks {} ({}): upgrade the older one",
+                    hello.software(), hello.version_min(), hello.version_max(), kProtocolVersion, kSoftware));
   }
-  if (!hello.cluster_id().empty() && !identity.cluster_id.empty() && hello.cluster_id() != identity.cluster_id) {
-    return refuse(Code::kWrongCluster, fmt::format("this server belongs to cluster {}, you asked for cluster {}",
-                                                   identity.cluster_id, hello.cluster_id()));
+  if (!hello.cluster_id().empty() && !identity.cluster_id.empty() &&
+      hello.cluster_id() != identity.cluster_id) {
+    return refuse(Code::kWrongCluster,
+                  fmt::format("this server belongs to cluster {}, you asked for cluster {}",
+                              identity.cluster_id, hello.cluster_id()));
   }
   auto& greeting = greetings[c.get()];
   greeting.server_nonce = RandomBytes(kNonceSize);
@@ -221,8 +235,8 @@ void Server::Impl::OnHelloProof(IncomingCallPtr call) {
   const ConnectionPtr c = call->connection();
   auto g = greetings.find(c.get());
   if (g == greetings.end() || g->second.server_nonce.empty() ||
-      !EqualConstantTime(request.proof(),
-                         ClientProof(identity.secret, c->hello.nonce(), g->second.server_nonce, c->hello.role()))) {
+      !EqualConstantTime(request.proof(), ClientProof(identity.secret, c->hello.nonce(),
+                                                      g->second.server_nonce, c->hello.role()))) {
     KFS_LOG(warn, "server.bad_proof peer={} host={}", c->peer_address(), c->hello.host());
     call->Fail(Status(EACCES, Code::kBadProof,
                       "wrong cluster secret: copy the secret file from a machine of the cluster"));
@@ -231,6 +245,15 @@ void Server::Impl::OnHelloProof(IncomingCallPtr call) {
   }
   c->greeted = true;
   greetings.erase(g);
+  // A peer that connects anew sends again what it had under way. What still lies unread on its old connection
+  // must not be executed after that: it could land on top of later writes.
+  const auto all = connections;  // Close changes the set
+  for (const ConnectionPtr& old : all) {
+    if (old != c && old->greeted && !c->hello.id().empty() && old->hello.role() == c->hello.role() &&
+        old->hello.id() == c->hello.id()) {
+      old->Close(Status(EPIPE, Code::kConnectionLost, "superseded by a newer connection"));
+    }
+  }
   call->Reply(pb::HelloProofReply());
 }
 
@@ -243,8 +266,9 @@ void Server::Impl::Dispatch(IncomingCallPtr call) {
   uint32_t role = 1u << call->connection()->hello.role();
   if ((info->senders & role) == 0) {
     ++bad_frames;
-    return call->Fail(Status(EPERM, fmt::format("{} may not be sent by a {}", info->name,
-                                                pb::HelloRequest::Role_Name(call->connection()->hello.role()))));
+    return call->Fail(
+        Status(EPERM, fmt::format("{} may not be sent by a {}", info->name,
+                                  pb::HelloRequest::Role_Name(call->connection()->hello.role()))));
   }
   if (info->op == Op::kPing) return call->Reply(pb::PingReply());
   auto handler = handlers.find(static_cast<uint16_t>(info->op));

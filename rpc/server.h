@@ -1,5 +1,5 @@
-// The server side: listens, greets (Hello with proof of the cluster's secret), checks that the op exists and that the peer's
-// role may send it, and hands requests to the handlers by op. Everything on one loop.
+// The server side: listens, greets (Hello with proof of the cluster's secret), checks that the op exists and
+// that the peer's role may send it, and hands requests to the handlers by op. Everything on one loop.
 #pragma once
 
 #include <functional>
@@ -34,7 +34,8 @@ class Server {
 
   // One handler an op. A request for an op without one is answered with EOPNOTSUPP.
   void Handle(Op op, Handler handler);
-  // Typed: parses first. fn(IncomingCallPtr, const Request&). REQUIRES: the request is not needed after fn returns.
+  // Typed: parses first. fn(IncomingCallPtr, const Request&). REQUIRES: the request is not needed after fn
+  // returns.
   template <typename Rpc, typename Fn>
   void Handle(Fn fn) {
     Handle(Rpc::kOp, [fn](IncomingCallPtr call) {
@@ -44,7 +45,8 @@ class Server {
   }
   // Called after a connection ended.
   void OnDisconnect(std::function<void(const ConnectionPtr&)> fn);
-  // The same greeting and dispatch for a connection that we opened ourselves (chunkserver -> metaserver): see NetClient.
+  // The same greeting and dispatch for a connection that we opened ourselves (chunkserver -> metaserver): see
+  // NetClient.
   void Dispatch(IncomingCallPtr call);
 
   // Stops listening and closes all connections after what is queued has been sent.

@@ -39,18 +39,24 @@ struct Progress {
   std::string first_error;
 };
 
-// Runs one phase on all drivers at once: keeps `in_flight` ops going on each until `limit` ops or the deadline.
+// Runs one phase on all drivers at once: keeps `in_flight` ops going on each until `limit` ops or the
+// deadline.
 class PhaseRun {
  public:
   PhaseRun(std::vector<Driver>& drivers, int in_flight, SteadyClock::time_point deadline, StartOp start)
-      : drivers_(drivers), progress_(drivers.size()), in_flight_(in_flight), deadline_(deadline), start_(std::move(start)) {}
+      : drivers_(drivers),
+        progress_(drivers.size()),
+        in_flight_(in_flight),
+        deadline_(deadline),
+        start_(std::move(start)) {}
 
   BenchPhase Run(std::string name, const std::function<uint64_t(const Driver&)>& limit) {
     const auto begin = SteadyClock::now();
     running_ = drivers_.size();
     for (size_t d = 0; d < drivers_.size(); ++d) {
       progress_[d].limit = limit(drivers_[d]);
-      // Begun on the worker's thread, so that from then on each answer starts the next op without a hand-over.
+      // Begun on the worker's thread, so that from then on each answer starts the next op without a
+      // hand-over.
       drivers_[d].client->GetAttr({}, drivers_[d].dir, [this, d](Result<Attr>) { Fill(d); });
     }
     std::unique_lock lock(mutex_);
@@ -61,7 +67,9 @@ class PhaseRun {
  private:
   void Fill(size_t d) {
     Progress& p = progress_[d];
-    while (p.outstanding < static_cast<uint64_t>(in_flight_) && p.next < p.limit && SteadyClock::now() < deadline_) One(d);
+    while (p.outstanding < static_cast<uint64_t>(in_flight_) && p.next < p.limit &&
+           SteadyClock::now() < deadline_)
+      One(d);
     if (p.outstanding != 0) return;
     std::lock_guard lock(mutex_);
     if (--running_ == 0) done_.notify_one();
@@ -73,7 +81,8 @@ class PhaseRun {
     start_(drivers_[d], p.next++, [this, d, begin = SteadyClock::now()](const Status& status) {
       Progress& progress = progress_[d];
       --progress.outstanding;
-      const auto took = std::chrono::duration_cast<std::chrono::microseconds>(SteadyClock::now() - begin).count();
+      const auto took =
+          std::chrono::duration_cast<std::chrono::microseconds>(SteadyClock::now() - begin).count();
       progress.micros.push_back(static_cast<uint32_t>(std::min<int64_t>(took, UINT32_MAX)));
       if (!status.ok() && progress.errors++ == 0) progress.first_error = status.ToString();
       Fill(d);
@@ -94,7 +103,9 @@ class PhaseRun {
     if (all.empty()) return phase;
     phase.ops_per_second = static_cast<double>(all.size()) / seconds;
     std::sort(all.begin(), all.end());
-    auto at = [&](double q) { return static_cast<double>(all[static_cast<size_t>(q * static_cast<double>(all.size() - 1))]); };
+    auto at = [&](double q) {
+      return static_cast<double>(all[static_cast<size_t>(q * static_cast<double>(all.size() - 1))]);
+    };
     phase.p50_us = at(0.50);
     phase.p95_us = at(0.95);
     phase.p99_us = at(0.99);
@@ -161,25 +172,41 @@ Result<BenchResult> RunMetaBench(const BenchOptions& options) {
 
   BenchResult result;
   auto made = [](const Driver& d) { return static_cast<uint64_t>(d.files.size()); };
-  const auto limit = std::chrono::duration_cast<SteadyClock::duration>(std::chrono::duration<double>(options.seconds));
-  auto phase = [&](const char* name, bool timed, StartOp start, const std::function<uint64_t(const Driver&)>& count) {
+  const auto limit =
+      std::chrono::duration_cast<SteadyClock::duration>(std::chrono::duration<double>(options.seconds));
+  auto phase = [&](const char* name, bool timed, StartOp start,
+                   const std::function<uint64_t(const Driver&)>& count) {
     const auto deadline = timed ? SteadyClock::now() + limit : SteadyClock::time_point::max();
-    result.phases.push_back(PhaseRun(drivers, options.in_flight, deadline, std::move(start)).Run(name, count));
+    result.phases.push_back(
+        PhaseRun(drivers, options.in_flight, deadline, std::move(start)).Run(name, count));
   };
   phase("create", true, CreateOne, [&](const Driver&) { return options.files_max; });
-  phase("lookup", true, [](Driver& d, uint64_t i, Finished f) {
-    d.client->Lookup({}, d.dir, FileName(i), Ignoring<Attr>(std::move(f)));
-  }, made);
-  phase("stat", true, [](Driver& d, uint64_t i, Finished f) {
-    d.client->GetAttr({}, d.files[i], Ignoring<Attr>(std::move(f)));
-  }, made);
+  phase(
+      "lookup", true,
+      [](Driver& d, uint64_t i, Finished f) {
+        d.client->Lookup({}, d.dir, FileName(i), Ignoring<Attr>(std::move(f)));
+      },
+      made);
+  phase(
+      "stat", true,
+      [](Driver& d, uint64_t i, Finished f) {
+        d.client->GetAttr({}, d.files[i], Ignoring<Attr>(std::move(f)));
+      },
+      made);
   // To the end, whatever the time: what was created goes again.
-  phase("rename", false, [](Driver& d, uint64_t i, Finished f) {
-    d.client->Rename({}, d.dir, FileName(i), d.dir, RenamedName(i), 0, Ignoring<KfsClient::Removed>(std::move(f)));
-  }, made);
-  phase("unlink", false, [](Driver& d, uint64_t i, Finished f) {
-    d.client->Unlink({}, d.dir, RenamedName(i), Ignoring<KfsClient::Removed>(std::move(f)));
-  }, made);
+  phase(
+      "rename", false,
+      [](Driver& d, uint64_t i, Finished f) {
+        d.client->Rename({}, d.dir, FileName(i), d.dir, RenamedName(i), 0,
+                         Ignoring<KfsClient::Removed>(std::move(f)));
+      },
+      made);
+  phase(
+      "unlink", false,
+      [](Driver& d, uint64_t i, Finished f) {
+        d.client->Unlink({}, d.dir, RenamedName(i), Ignoring<KfsClient::Removed>(std::move(f)));
+      },
+      made);
   for (Driver& d : drivers) {
     (void)d.client->Remove({}, "/" + d.dir_name);
     (void)d.client->Shutdown();
@@ -188,11 +215,11 @@ Result<BenchResult> RunMetaBench(const BenchOptions& options) {
 }
 
 std::string BenchResult::ToText() const {
-  std::string out = fmt::format("{:<8} {:>10} {:>12} {:>10} {:>10} {:>10} {:>10} {:>8}\n", "op", "ops", "ops/s", "p50 us",
-                                "p95 us", "p99 us", "max us", "errors");
+  std::string out = fmt::format("{:<8} {:>10} {:>12} {:>10} {:>10} {:>10} {:>10} {:>8}\n", "op", "ops",
+                                "ops/s", "p50 us", "p95 us", "p99 us", "max us", "errors");
   for (const BenchPhase& p : phases) {
-    out += fmt::format("{:<8} {:>10} {:>12.0f} {:>10.0f} {:>10.0f} {:>10.0f} {:>10.0f} {:>8}{}\n", p.name, p.ops,
-                       p.ops_per_second, p.p50_us, p.p95_us, p.p99_us, p.max_us, p.errors,
+    out += fmt::format("{:<8} {:>10} {:>12.0f} {:>10.0f} {:>10.0f} {:>10.0f} {:>10.0f} {:>8}{}\n", p.name,
+                       p.ops, p.ops_per_second, p.p50_us, p.p95_us, p.p99_us, p.max_us, p.errors,
                        p.first_error.empty() ? "" : "  first: " + p.first_error);
   }
   return out;
@@ -202,10 +229,11 @@ std::string BenchResult::ToJson() const {
   std::string out = "[";
   for (const BenchPhase& p : phases) {
     out += fmt::format(
-        "{}{{\"op\":\"{}\",\"ops\":{},\"seconds\":{:.3f},\"ops_per_second\":{:.0f},\"p50_us\":{:.0f},\"p95_us\":{:.0f},"
+        "{}{{\"op\":\"{}\",\"ops\":{},\"seconds\":{:.3f},\"ops_per_second\":{:.0f},\"p50_us\":{:.0f},\"p95_"
+        "us\":{:.0f},"
         "\"p99_us\":{:.0f},\"max_us\":{:.0f},\"errors\":{},\"first_error\":\"{}\"}}",
-        out.size() == 1 ? "" : ",", p.name, p.ops, p.seconds, p.ops_per_second, p.p50_us, p.p95_us, p.p99_us, p.max_us, p.errors,
-        JsonText(p.first_error));
+        out.size() == 1 ? "" : ",", p.name, p.ops, p.seconds, p.ops_per_second, p.p50_us, p.p95_us, p.p99_us,
+        p.max_us, p.errors, JsonText(p.first_error));
   }
   return out + "]";
 }

@@ -1,6 +1,6 @@
-// What `kfs bench meta` does: drives metadata ops through the client library, many in flight, without FUSE, and
-// measures rates and latencies. Each client has its own connection, session and worker thread, and a directory of its own, which is
-// removed again at the end.
+// What `kfs bench meta` does: drives metadata ops through the client library, many in flight, without FUSE,
+// and measures rates and latencies. Each client has its own connection, session and worker thread, and a
+// directory of its own, which is removed again at the end.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@ namespace kfs {
 struct BenchOptions {
   KfsClient::Options client;
   int clients = 1;
-  int in_flight = 64;    // calls of each client
-  double seconds = 3;    // of the create phase; the later phases visit what was created, at most as long
+  int in_flight = 64;  // calls of each client
+  double seconds = 3;  // of the create phase; the later phases visit what was created, at most as long
   uint64_t files_max = 1'000'000;  // of each client
 };
 

@@ -1,5 +1,5 @@
-// How a program uses KFS without a mount: connects, makes directories, writes, reads, renames, lists, and cleans up.
-// Exits 0 when everything was as expected.
+// How a program uses KFS without a mount: connects, makes directories, writes, reads, renames, lists, and
+// cleans up. Exits 0 when everything was as expected.
 #include <unistd.h>
 
 #include <cstdio>
@@ -94,9 +94,8 @@ int main(int argc, char** argv) {
   if (text != "hello, world\n") return 1;
 
   // By inode number, blocking: Wait turns a completion into a result.
-  const kfs::Attr file = Check(client->Wait<kfs::Attr>([&](auto done) {
-    client->Lookup(me, dir.ino, "greeting", done);
-  }), "lookup");
+  const kfs::Attr file = Check(
+      client->Wait<kfs::Attr>([&](auto done) { client->Lookup(me, dir.ino, "greeting", done); }), "lookup");
   std::printf("inode %llu has %llu bytes\n", static_cast<unsigned long long>(file.ino.v),
               static_cast<unsigned long long>(file.size));
 

@@ -38,7 +38,8 @@ AclEntry* GroupClass(Acl& acl) {
 }  // namespace
 
 Result<Acl> ParseAclXattr(std::string_view value) {
-  if (value.size() < kHeaderSize || (value.size() - kHeaderSize) % kEntrySize != 0) return Invalid("bad length");
+  if (value.size() < kHeaderSize || (value.size() - kHeaderSize) % kEntrySize != 0)
+    return Invalid("bad length");
   if (LoadLe(value.data(), 4) != kXattrVersion) return Status(EOPNOTSUPP, "ACL: unknown version");
   Acl acl;
   acl.reserve((value.size() - kHeaderSize) / kEntrySize);
@@ -66,7 +67,8 @@ std::string FormatAclXattr(const Acl& acl) {
   return out;
 }
 
-// As posix_acl_valid of the kernel, so that what a local file system takes is taken here: it does not mind repeated ids.
+// As posix_acl_valid of the kernel, so that what a local file system takes is taken here: it does not mind
+// repeated ids.
 Status ValidateAcl(const Acl& acl) {
   enum { kWantOwner, kWantUsers, kWantGroups, kWantOther, kDone } state = kWantOwner;
   bool named = false;

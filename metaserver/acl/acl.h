@@ -30,12 +30,13 @@ struct AclEntry {
 // In order: owner, users, owning group, groups, mask, other. An empty list means "no ACL".
 using Acl = std::vector<AclEntry>;
 
-// The value of system.posix_acl_access or system.posix_acl_default. A value with the header alone gives an empty list
-// (removes the ACL). EINVAL when malformed or not valid, EOPNOTSUPP when its version is not 2.
+// The value of system.posix_acl_access or system.posix_acl_default. A value with the header alone gives an
+// empty list (removes the ACL). EINVAL when malformed or not valid, EOPNOTSUPP when its version is not 2.
 Result<Acl> ParseAclXattr(std::string_view value);
 std::string FormatAclXattr(const Acl& acl);
 
-// Exactly one owner, owning group and other entry, a mask where named entries are, in that order; else EINVAL.
+// Exactly one owner, owning group and other entry, a mask where named entries are, in that order; else
+// EINVAL.
 Status ValidateAcl(const Acl& acl);
 
 // The nine permission bits when the list says no more than a mode does (no named entries, no mask).

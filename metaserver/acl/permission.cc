@@ -29,14 +29,18 @@ Access ByGroupOrOther(const Subject& who, const Object& what, uint32_t want) {
   const bool group = Allows(what.mode >> 3, want), other = Allows(what.mode, want);
   if (group == other) return YesIf(group);
   switch (InGroup(who, what.gid)) {
-    case Access::kYes: return YesIf(group);
-    case Access::kNo: return YesIf(other);
-    default: return Access::kNeedGroups;
+    case Access::kYes:
+      return YesIf(group);
+    case Access::kNo:
+      return YesIf(other);
+    default:
+      return Access::kNeedGroups;
   }
 }
 
-// REQUIRES: the caller is not the owner. The first group entry that grants everything decides (under the mask); when
-// groups match but none grants, the answer is no; only without a matching group does "other" count.
+// REQUIRES: the caller is not the owner. The first group entry that grants everything decides (under the
+// mask); when groups match but none grants, the answer is no; only without a matching group does "other"
+// count.
 Access ByAcl(const Subject& who, const Object& what, uint32_t want) {
   uint32_t mask = kRwx, other = 0;
   for (const AclEntry& e : *what.acl) {
@@ -84,11 +88,15 @@ Access CheckAccess(const Subject& who, const Object& what, uint32_t mask) {
 
 Status ToStatus(Access access, int err, std::string_view what) {
   switch (access) {
-    case Access::kYes: return {};
-    case Access::kNo: return Status(err, std::string(what));
-    case Access::kNeedGroups: break;
+    case Access::kYes:
+      return {};
+    case Access::kNo:
+      return Status(err, std::string(what));
+    case Access::kNeedGroups:
+      break;
   }
-  return Status(EACCES, Code::kNeedGroups, std::string(what) + ": depends on the caller's supplementary groups");
+  return Status(EACCES, Code::kNeedGroups,
+                std::string(what) + ": depends on the caller's supplementary groups");
 }
 
 namespace {

@@ -56,13 +56,15 @@ Status Chunkservers::Load() {
 
 Result<ServerId> Chunkservers::Register(const pb::RegisterChunkserverRequest& request,
                                         std::shared_ptr<Connection> connection) {
-  if (request.uuid().empty() || request.uuid().size() > 64 || request.address().empty() || request.address().size() > 300) {
+  if (request.uuid().empty() || request.uuid().size() > 64 || request.address().empty() ||
+      request.address().size() > 300) {
     return Status(EINVAL, Code::kMalformed, "a chunkserver registers with its uuid and address");
   }
   // It is stored and handed to every client.
   std::string host;
   uint16_t port = 0;
-  if (!request.address().starts_with("unix:")) KFS_RETURN_IF_ERROR(SplitAddress(request.address(), 0, &host, &port));
+  if (!request.address().starts_with("unix:"))
+    KFS_RETURN_IF_ERROR(SplitAddress(request.address(), 0, &host, &port));
   Chunkserver* server = nullptr;
   for (auto& [id, s] : servers_) {
     if (s.uuid == request.uuid()) server = &s;
@@ -98,8 +100,8 @@ Result<ServerId> Chunkservers::Register(const pb::RegisterChunkserverRequest& re
   if (old != nullptr && old != server->connection) {
     old->Close(Status(EPIPE, Code::kConnectionLost, "the chunkserver has connected anew"));
   }
-  KFS_LOG(info, "chunkserver.up id={} uuid={} address={} capacity={} available={}", server->id.v, server->uuid,
-          server->address, server->capacity(), server->available());
+  KFS_LOG(info, "chunkserver.up id={} uuid={} address={} capacity={} available={}", server->id.v,
+          server->uuid, server->address, server->capacity(), server->available());
   ServerId id = server->id;
   if (on_up_) on_up_(id);
   return id;
@@ -135,7 +137,8 @@ void Chunkservers::CheckSilence() {
   for (auto& [id, s] : servers_) {
     if (s.up && clock_.MonoNow() - s.last_heard > limit) {
       s.up = false;
-      KFS_LOG(warn, "chunkserver.down id={} address={} reason=\"{} heartbeats missed\"", s.id.v, s.address, kHeartbeatsMissed);
+      KFS_LOG(warn, "chunkserver.down id={} address={} reason=\"{} heartbeats missed\"", s.id.v, s.address,
+              kHeartbeatsMissed);
     }
   }
 }

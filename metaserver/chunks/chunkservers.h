@@ -1,5 +1,5 @@
-// The chunkservers of the cluster: who they are (durable, by uuid), where they are, how full they are, and the
-// connection on which the metaserver asks things of them. Loop's thread only.
+// The chunkservers of the cluster: who they are (durable, by uuid), where they are, how full they are, and
+// the connection on which the metaserver asks things of them. Loop's thread only.
 #pragma once
 
 #include <functional>
@@ -40,8 +40,9 @@ struct Chunkserver {
 };
 
 // How requests reach a chunkserver; tests put their own in its place.
-using ChunkRequestFn = std::function<void(ServerId server, Op op, const google::protobuf::MessageLite& request,
-                                          std::function<void(Status, std::string body)> done)>;
+using ChunkRequestFn =
+    std::function<void(ServerId server, Op op, const google::protobuf::MessageLite& request,
+                       std::function<void(Status, std::string body)> done)>;
 
 class Chunkservers {
  public:
@@ -49,8 +50,10 @@ class Chunkservers {
   Chunkservers(Db& cluster, Clock& clock);
   Status Load();
 
-  // A chunkserver (re)connected. Numbers new ones durably. An older connection of the same server is superseded.
-  Result<ServerId> Register(const pb::RegisterChunkserverRequest& request, std::shared_ptr<Connection> connection);
+  // A chunkserver (re)connected. Numbers new ones durably. An older connection of the same server is
+  // superseded.
+  Result<ServerId> Register(const pb::RegisterChunkserverRequest& request,
+                            std::shared_ptr<Connection> connection);
   Status Heartbeat(ServerId server, const pb::HeartbeatRequest& request);
   void Disconnected(const Connection* connection);
   // Marks those down that have been silent for too long.

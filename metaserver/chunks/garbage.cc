@@ -7,8 +7,13 @@
 
 namespace kfs::meta {
 
-Garbage::Garbage(VolumeId volume, VolumeStore& store, Chunkservers& servers, std::function<void()> changed)
-    : volume_(volume), store_(store), servers_(servers), changed_(std::move(changed)) {}
+Garbage::Garbage(VolumeId volume, VolumeStore& store, Chunkservers& servers, std::function<void()> changed,
+                 std::function<void(Db&, std::function<void()>)> after_sync)
+    : volume_(volume),
+      store_(store),
+      servers_(servers),
+      changed_(std::move(changed)),
+      after_sync_(std::move(after_sync)) {}
 
 Garbage::~Garbage() { *alive_ = false; }
 
@@ -24,12 +29,8 @@ void Garbage::Run() {
   for (auto& [server, work] : servers_with_) {
     if (work.sent || work.count == 0 || !servers_.IsUp(server)) continue;
     auto chunks = std::make_shared<std::vector<ChunkId>>();
-    pb::DeleteChunksRequest request;
-    request.set_volume(volume_.v);
     store_.Scan(GarbagePrefix(server), "", [&](std::string_view key, std::string_view) {
-      ChunkId chunk(KeyU64(key, 9));
-      chunks->push_back(chunk);
-      request.add_chunk(chunk.v);
+      chunks->push_back(ChunkId(KeyU64(key, 9)));
       return chunks->size() < kBatch;
     });
     if (chunks->empty()) {
@@ -37,21 +38,36 @@ void Garbage::Run() {
       continue;
     }
     work.sent = true;
-    servers_.Request(server, Op::kDeleteChunks, request,
-                     [this, alive = alive_, server = server, chunks](const Status& status, const std::string&) {
-                       if (!*alive) return;
-                       Work& w = servers_with_[server];
-                       w.sent = false;
-                       if (!status.ok()) {
-                         KFS_LOG(warn, "garbage.delete_failed volume={} server={} error=\"{}\" next=retry", volume_.v, server.v,
-                                 status.ToString());
-                         return;
-                       }
-                       for (ChunkId chunk : *chunks) store_.db().Delete(GarbageKey(server, chunk));
-                       w.count -= std::min(w.count, chunks->size());
-                       changed_();
-                     });
+    // Were the power to fail before the log is synced, files would come back whose chunks are gone.
+    auto send = [this, alive = alive_, server = server, chunks] {
+      if (*alive) Send(server, chunks);
+    };
+    if (after_sync_) {
+      after_sync_(store_.db(), std::move(send));
+    } else {
+      send();
+    }
   }
+}
+
+void Garbage::Send(ServerId server, const std::shared_ptr<std::vector<ChunkId>>& chunks) {
+  pb::DeleteChunksRequest request;
+  request.set_volume(volume_.v);
+  for (ChunkId chunk : *chunks) request.add_chunk(chunk.v);
+  servers_.Request(server, Op::kDeleteChunks, request,
+                   [this, alive = alive_, server, chunks](const Status& status, const std::string&) {
+                     if (!*alive) return;
+                     Work& w = servers_with_[server];
+                     w.sent = false;
+                     if (!status.ok()) {
+                       KFS_LOG(warn, "garbage.delete_failed volume={} server={} error=\"{}\" next=retry",
+                               volume_.v, server.v, status.ToString());
+                       return;
+                     }
+                     for (ChunkId chunk : *chunks) store_.db().Delete(GarbageKey(server, chunk));
+                     w.count -= std::min(w.count, chunks->size());
+                     changed_();
+                   });
 }
 
 size_t Garbage::CountOf(ServerId server) const {

@@ -1,5 +1,5 @@
-// Chunks that nothing references any more: their records (server, chunk) are in the database; this job asks the
-// chunkservers to delete them, some at a time, and drops the records once they have. Loop's thread only.
+// Chunks that nothing references any more: their records (server, chunk) are in the database; this job asks
+// the chunkservers to delete them, some at a time, and drops the records once they have. Loop's thread only.
 #pragma once
 
 #include <functional>
@@ -13,14 +13,15 @@ namespace kfs::meta {
 
 class Garbage {
  public:
-  Garbage(VolumeId volume, VolumeStore& store, Chunkservers& servers, std::function<void()> changed);
+  Garbage(VolumeId volume, VolumeStore& store, Chunkservers& servers, std::function<void()> changed,
+          std::function<void(Db&, std::function<void()>)> after_sync);
   ~Garbage();
   Status Load();
 
   // Its record has been put into the batch.
   void Added(ServerId server) { ++servers_with_[server].count; }
-  // Every now and then: one message to each server that has something to delete and nothing under way. That, and the
-  // batch's size, is the limit of its rate.
+  // Every now and then: one message to each server that has something to delete and nothing under way. That,
+  // and the batch's size, is the limit of its rate.
   void Run();
 
   size_t CountOf(ServerId server) const;
@@ -33,10 +34,13 @@ class Garbage {
     size_t count = 0;
     bool sent = false;
   };
+  void Send(ServerId server, const std::shared_ptr<std::vector<ChunkId>>& chunks);
+
   const VolumeId volume_;
   VolumeStore& store_;
   Chunkservers& servers_;
   std::function<void()> changed_;
+  std::function<void(Db&, std::function<void()>)> after_sync_;
   std::map<ServerId, Work> servers_with_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

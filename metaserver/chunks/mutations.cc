@@ -72,7 +72,8 @@ void Mutations::Kick() {
   for (auto& [chunk, queue] : chunks_) {
     if (!queue.sent) fresh_.push_back(chunk);
   }
-  Flush();
+  // Sent at the tick's end, after the commit: an intent must be in the log before anyone acts on it.
+  if (!fresh_.empty()) hooks_.changed();
 }
 
 void Mutations::SendFirst(ChunkId chunk, Queue& queue) {
@@ -93,20 +94,22 @@ void Mutations::SendFirst(ChunkId chunk, Queue& queue) {
   }
   queue.sent = true;
   // One replica after the other: a mutation is short, and replicas are few.
-  servers_.Request(server, Op::kMutateChunk, request,
-                   [this, alive = alive_, chunk, to = m.to(), server](const Status& status, const std::string& body) {
-                     if (*alive) Answered(chunk, to, server, status, body);
-                   });
+  servers_.Request(
+      server, Op::kMutateChunk, request,
+      [this, alive = alive_, chunk, to = m.to(), server](const Status& status, const std::string& body) {
+        if (*alive) Answered(chunk, to, server, status, body);
+      });
 }
 
-void Mutations::Answered(ChunkId chunk, uint64_t to, ServerId server, const Status& status, const std::string& body) {
+void Mutations::Answered(ChunkId chunk, uint64_t to, ServerId server, const Status& status,
+                         const std::string& body) {
   auto it = chunks_.find(chunk);
   if (it == chunks_.end() || it->second.todo.empty() || it->second.todo.front().to() != to) return;
   Queue& queue = it->second;
   queue.sent = false;
   if (!status.ok()) {
-    KFS_LOG(warn, "mutation.failed volume={} chunk={} to={} server={} error=\"{}\" next=retry", volume_.v, chunk.v, to,
-            server.v, status.ToString());
+    KFS_LOG(warn, "mutation.failed volume={} chunk={} to={} server={} error=\"{}\" next=retry", volume_.v,
+            chunk.v, to, server.v, status.ToString());
     return;  // Kick tries again
   }
   pb::MutateChunkReply reply;
@@ -122,7 +125,10 @@ void Mutations::Answered(ChunkId chunk, uint64_t to, ServerId server, const Stat
   queue.todo.pop_front();
   --count_;
   hooks_.changed();
-  if (!queue.todo.empty()) return SendFirst(chunk, queue);
+  if (!queue.todo.empty()) {
+    fresh_.push_back(chunk);  // it may have been queued in this very tick: after the commit
+    return;
+  }
   std::vector<ParkedPtr> waiters = std::move(queue.waiters);
   waiting_ -= waiters.size();
   chunks_.erase(it);
@@ -136,7 +142,8 @@ void Mutations::NoteAllocated(ChunkId chunk, uint64_t version, uint64_t allocate
   Key key = ChunkKey(Ino(owner.ino()), owner.index());
   std::optional<std::string> value = store_.db().Get(key);
   rec::Chunk record;
-  if (!value || !record.ParseFromString(*value) || record.chunk() != chunk.v || record.version() != version) return;
+  if (!value || !record.ParseFromString(*value) || record.chunk() != chunk.v || record.version() != version)
+    return;
   record.set_allocated_version(version);
   if (record.allocated() == allocated) return;
   Txn txn(store_);

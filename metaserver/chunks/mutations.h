@@ -1,6 +1,6 @@
-// Changes of chunks that chunkservers have not yet acknowledged: sent in order per chunk, again and again until they are,
-// also after a restart. The records are durable with the metadata change that caused them; this is their memory.
-// Loop's thread only.
+// Changes of chunks that chunkservers have not yet acknowledged: sent in order per chunk, again and again
+// until they are, also after a restart. The records are durable with the metadata change that caused them;
+// this is their memory. Loop's thread only.
 #pragma once
 
 #include <deque>

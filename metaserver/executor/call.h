@@ -1,5 +1,5 @@
-// A client's request under way, from its arrival to its one answer. The executor does not know where answers go: a
-// connection, or a test. Loop's thread only.
+// A client's request under way, from its arrival to its one answer. The executor does not know where answers
+// go: a connection, or a test. Loop's thread only.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +23,8 @@ class Call {
   // Exactly one of these, once, after the tick's commit.
   virtual void Reply(std::string_view body) = 0;
   virtual void Fail(const Status& status, uint64_t detail) = 0;
+  // It waits for others from here on.
+  virtual void Parked() {}
 
   std::shared_ptr<Session> session;
   uint64_t op_id = 0;       // 0: changes nothing
@@ -33,8 +35,8 @@ class Call {
 };
 using CallPtr = std::shared_ptr<Call>;
 
-// A call that waits: for a lock, a mutation, its turn to append. The same op sent again after a reconnect takes the
-// place of the first arrival, so that it is executed once and answered where somebody listens.
+// A call that waits: for a lock, a mutation, its turn to append. The same op sent again after a reconnect
+// takes the place of the first arrival, so that it is executed once and answered where somebody listens.
 struct Parked {
   CallPtr call;           // null: cancelled
   std::string waits_for;  // for a person

@@ -17,6 +17,8 @@ namespace {
 // A tick's batch beyond this is committed between two ops: memory stays bounded.
 constexpr size_t kBatchBytesMax = 4u << 20;
 // Background work of one tick, so that clients are not kept waiting: steps, and their time.
+// Calls of one session that wait for locks, chunkservers or syncs.
+constexpr size_t kParkedMax = 65536;
 constexpr int kReapStepsPerTick = 32;
 constexpr auto kReapTimePerTick = std::chrono::milliseconds(1);
 
@@ -33,7 +35,13 @@ Executor::Executor(Clock& clock, ExecutorOptions options, WalSync* sync, Hooks h
 Executor::~Executor() { *alive_ = false; }
 
 VolumeHooks Executor::HooksForVolume() {
-  return {.rerun = [this](ParkedPtr parked) { Rerun(std::move(parked)); }, .changed = [this] { Schedule(); }};
+  return {.rerun = [this](ParkedPtr parked) { Rerun(std::move(parked)); },
+          .changed = [this] { Schedule(); },
+          .after_sync =
+              [this](Db& db, std::function<void()> fn) {
+                if (sync_ == nullptr) return fn();
+                sync_->SyncNow(&db, std::move(fn));
+              }};
 }
 
 void Executor::AddVolume(std::unique_ptr<Volume> volume) {
@@ -76,13 +84,15 @@ void Executor::Execute(const CallPtr& call) {
     call->connection = session.connection_number;
   }
   switch (call->op()) {
-#define KFS_CASE(name)                 \
-  case Op::k##name:                    \
-    RunTyped<rpc::name>(call);         \
+#define KFS_CASE(name)         \
+  case Op::k##name:            \
+    RunTyped<rpc::name>(call); \
     break;
     KFS_META_OPS(KFS_CASE)
 #undef KFS_CASE
-    default: Refuse(call, Status(EOPNOTSUPP, "not an op of a session")); break;
+    default:
+      Refuse(call, Status(EOPNOTSUPP, "not an op of a session"));
+      break;
   }
 }
 
@@ -139,11 +149,15 @@ bool Executor::Admit(const CallPtr& call, const pb::Context& ctx) {
     return false;
   }
   if (ctx.acked() > session.acked) TrimReplies(session, ctx.acked());
+  if (session.parked.size() >= kParkedMax && (call->op() == Op::kSetLock || call->op() == Op::kReadLayout ||
+                                              call->op() == Op::kPrepareWrite || call->op() == Op::kFsync)) {
+    Refuse(call, Status(EAGAIN, Code::kTryAgain, "too many calls of this session wait"));
+    return false;
+  }
   const uint64_t op_id = call->op_id;
   if (op_id == 0) return true;
   if (session.replies.contains(op_id)) {
-    Replay(call);
-    return false;
+    if (Replay(call)) return false;
   }
   if (op_id <= session.acked) {
     Refuse(call, Status(EINVAL, Code::kMalformed, "an op that was acknowledged cannot come again"));
@@ -161,8 +175,8 @@ bool Executor::Admit(const CallPtr& call, const pb::Context& ctx) {
   return true;
 }
 
-void Executor::StoreReply(Volume& volume, Session& session, uint64_t op_id, Op op, const std::string& body, Ino opened,
-                          const pb::LockRange* lock) {
+void Executor::StoreReply(Volume& volume, Session& session, uint64_t op_id, Op op, const std::string& body,
+                          Ino opened, const pb::LockRange* lock) {
   rec::Reply record;
   record.set_op(static_cast<uint32_t>(op));
   record.set_body(body);
@@ -183,7 +197,7 @@ void Executor::TrimReplies(Session& session, uint64_t acked) {
   Schedule();
 }
 
-void Executor::Replay(const CallPtr& call) {
+bool Executor::Replay(const CallPtr& call) {
   ++replays_;
   Session& session = *call->session;
   Volume& volume = *session.volume;
@@ -192,29 +206,41 @@ void Executor::Replay(const CallPtr& call) {
   rec::Reply record;
   if (!stored || !record.ParseFromString(*stored)) {
     (void)volume.store.db().TakeReadError();
-    return Refuse(call, Status(EIO, "the stored answer cannot be read"));
+    Refuse(call, Status(EIO, "the stored answer cannot be read"));
+    return true;
   }
   if (record.op() != static_cast<uint32_t>(call->op())) {
-    return Refuse(call, Status(EINVAL, Code::kMalformed, "the op id belongs to another op"));
+    Refuse(call, Status(EINVAL, Code::kMalformed, "the op id belongs to another op"));
+    return true;
   }
   if (session.old_replies.erase(call->op_id) > 0) {
-    // Its memory effects died with the last incarnation; the client has not reclaimed what it did not know of.
+    // Its memory effects died with the last incarnation; the client has not reclaimed what it did not know
+    // of.
     if (record.opened() != 0 && volume.store.GetInode(Ino(record.opened())) != nullptr) {
       volume.AddOpen(session, Ino(record.opened()));
     }
     pb::LockRange lock;
-    if (!record.lock().empty() && lock.ParseFromString(record.lock())) {
-      (void)volume.locks.Set(Ino(lock.ino()), {session.id, lock.owner()},
-                             {.type = static_cast<LockType>(lock.type()), .flock = lock.flock(), .start = lock.start(),
-                              .end = lock.end(), .pid = lock.pid()});
+    if (!record.lock().empty() && lock.ParseFromString(record.lock()) &&
+        volume.locks.Set(Ino(lock.ino()), {session.id, lock.owner()},
+                         {.type = static_cast<LockType>(lock.type()),
+                          .flock = lock.flock(),
+                          .start = lock.start(),
+                          .end = lock.end(),
+                          .pid = lock.pid()}) != LockTable::Outcome::kGranted) {
+      // Nobody was told of that grant, and another holds the lock by now: the op is run anew.
+      session.replies.erase(call->op_id);
+      volume.store.db().DeleteBlind(ReplyKey(session.id, call->op_id));
+      return false;
     }
   }
   KFS_LOG(debug, "op.replayed op={} session={} op_id={}", OpName(call->op()), session.id.v, call->op_id);
   Answer(call, record.body());
+  return true;
 }
 
 ParkedPtr Executor::Park(const CallPtr& call, const char* waits_for) {
   auto parked = std::make_shared<Parked>(Parked{call, waits_for});
+  call->Parked();
   call->session->parked.insert(parked);
   if (call->op_id != 0) call->session->waiting[call->op_id] = parked;
   return parked;
@@ -280,7 +306,8 @@ void Executor::EndTick() {
   const MonoTime reap_until = clock_.MonoNow() + kReapTimePerTick;
   int reap_steps = 0;
   do {
-    // Calls that become ready while these run are taken in the next round; a bound keeps others from starving.
+    // Calls that become ready while these run are taken in the next round; a bound keeps others from
+    // starving.
     for (size_t n = ready_.size(); n > 0; --n) {
       ParkedPtr parked = std::move(ready_.front());
       ready_.pop_front();
@@ -291,7 +318,8 @@ void Executor::EndTick() {
       Execute(call);
     }
     for (auto& [id, volume] : volumes_) {
-      while (reap_steps < kReapStepsPerTick && clock_.MonoNow() <= reap_until && volume->orphans_queued() > 0) {
+      while (reap_steps < kReapStepsPerTick && clock_.MonoNow() <= reap_until &&
+             volume->orphans_queued() > 0) {
         volume->ReapStep();
         ++reap_steps;
       }
@@ -305,10 +333,12 @@ void Executor::EndTick() {
   outgoing.swap(outgoing_);
   const MonoTime now = clock_.MonoNow();
   for (Outgoing& o : outgoing) {
-    if (o.call->arrived != MonoTime{} && now - o.call->arrived > options_.slow_op && o.call->op() != Op::kSetLock) {
+    if (o.call->arrived != MonoTime{} && now - o.call->arrived > options_.slow_op &&
+        o.call->op() != Op::kSetLock) {
       KFS_LOG(warn, "op.slow op={} session={} op_id={} ms={} status=\"{}\"", OpName(o.call->op()),
               o.call->session == nullptr ? 0 : o.call->session->id.v, o.call->op_id,
-              std::chrono::duration_cast<std::chrono::milliseconds>(now - o.call->arrived).count(), o.status.ToString());
+              std::chrono::duration_cast<std::chrono::milliseconds>(now - o.call->arrived).count(),
+              o.status.ToString());
     }
     if (o.call->trace_id != 0) {
       KFS_LOG(info, "op.trace id={:#x} op={} stage=metaserver us={}", o.call->trace_id, OpName(o.call->op()),
@@ -389,7 +419,8 @@ void Executor::DrainFlockHolders(Ino ino, Volume& volume, ParkedPtr parked) {
   std::vector<SessionPtr> holders;
   for (SessionId id : volume.locks.FlockHolders(ino)) {
     auto it = volume.sessions.find(id);
-    if (it != volume.sessions.end() && it->second->connection != nullptr && hooks_.drain) holders.push_back(it->second);
+    if (it != volume.sessions.end() && it->second->connection != nullptr && hooks_.drain)
+      holders.push_back(it->second);
   }
   drain->left = holders.size() + 1;
   auto one_less = [this, alive = alive_, drain] {

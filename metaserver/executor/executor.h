@@ -1,8 +1,9 @@
-// Runs ops on volumes, by the tick: everything that has arrived is executed, each op in a Txn of its own; at the tick's
-// end each volume commits once, and only then the answers leave. What all ops share is here and nowhere else: session,
-// exactly-once (P3), parking and running again, commit, slow-op log.
+// Runs ops on volumes, by the tick: everything that has arrived is executed, each op in a Txn of its own; at
+// the tick's end each volume commits once, and only then the answers leave. What all ops share is here and
+// nowhere else: session, exactly-once (P3), parking and running again, commit, slow-op log.
 //
-//   call -> Execute -> [stored reply? send it] -> handler -> Txn applied with its reply -> EndTick: commit -> answers
+//   call -> Execute -> [stored reply? send it] -> handler -> Txn applied with its reply -> EndTick: commit ->
+//   answers
 //                                                    `-> parked -> Rerun / Finish later
 //
 // Loop's thread only.
@@ -111,10 +112,11 @@ class Executor {
   void RunTyped(const CallPtr& call);
   // False when the op has been dealt with (replayed, refused, joined to its first arrival).
   bool Admit(const CallPtr& call, const pb::Context& ctx);
-  void Replay(const CallPtr& call);
+  // False: the stored answer no longer holds, the op is to be executed.
+  bool Replay(const CallPtr& call);
   void TrimReplies(Session& session, uint64_t acked);
-  void StoreReply(Volume& volume, Session& session, uint64_t op_id, Op op, const std::string& body, Ino opened,
-                  const pb::LockRange* lock);
+  void StoreReply(Volume& volume, Session& session, uint64_t op_id, Op op, const std::string& body,
+                  Ino opened, const pb::LockRange* lock);
   void EndSession(const SessionPtr& session, const std::string& why);
   void FinishDrain(const std::shared_ptr<Drain>& drain);
 

@@ -23,8 +23,8 @@ struct OpEnv {
   int64_t now;
   const CallPtr& call;
 
-  // The answer comes later: either the whole op is run again (Executor::Rerun) or Executor::Finish is called. What the
-  // txn holds so far is applied, without a stored reply. The handler returns OK at once after this.
+  // The answer comes later: either the whole op is run again (Executor::Rerun) or Executor::Finish is called.
+  // What the txn holds so far is applied, without a stored reply. The handler returns OK at once after this.
   ParkedPtr Park(const char* waits_for);
   bool parked = false;
 

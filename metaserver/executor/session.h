@@ -1,5 +1,5 @@
-// One mount, as the metaserver knows it. id, key and who it is are durable; everything else is memory, told again by the
-// client (Reclaim) after a restart of the metaserver. Loop's thread only.
+// One mount, as the metaserver knows it. id, key and who it is are durable; everything else is memory, told
+// again by the client (Reclaim) after a restart of the metaserver. Loop's thread only.
 #pragma once
 
 #include <cstdint>

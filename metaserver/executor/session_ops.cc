@@ -23,12 +23,13 @@ std::string Printable(std::string text) {
 
 }  // namespace
 
-SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionRequest& request, const std::string& host,
-                                 const std::string& client_id) {
+SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionRequest& request,
+                                 const std::string& host, const std::string& client_id) {
   Volume* volume = FindVolume(request.volume());
   SessionPtr session;
   if (volume == nullptr) {
-    Refuse(call, Status(ENOENT, "there is no volume \"" + Printable(request.volume()) + "\" (see: kfs volume list)"));
+    Refuse(call, Status(ENOENT,
+                        "there is no volume \"" + Printable(request.volume()) + "\" (see: kfs volume list)"));
     return nullptr;
   }
   if (request.session() != 0) {
@@ -41,17 +42,20 @@ SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionReque
     // What is still on the way over the old connection must not be executed after what comes over this one.
     Disconnected(*session, session->connection_number);
     if (hooks_.close_connection) {
-      hooks_.close_connection(*session, Status(EPIPE, Code::kConnectionLost, "the session has attached another connection"));
+      hooks_.close_connection(
+          *session, Status(EPIPE, Code::kConnectionLost, "the session has attached another connection"));
     }
-    KFS_LOG(info, "session.attached volume={} session={} host={}", volume->info.name(), session->id.v, session->host);
+    KFS_LOG(info, "session.attached volume={} session={} host={}", volume->info.name(), session->id.v,
+            session->host);
   } else {
     if (volume->sessions.size() >= kSessionsMax) {
       Refuse(call, Status(EAGAIN, Code::kTryAgain, "too many sessions on this volume"));
       return nullptr;
     }
-    session = volume->NewSession(RandomBytes(16), Printable(host), Printable(request.mountpoint()), Printable(client_id));
-    KFS_LOG(info, "session.opened volume={} session={} host={} mountpoint=\"{}\"", volume->info.name(), session->id.v,
-            session->host, session->mountpoint);
+    session = volume->NewSession(RandomBytes(16), Printable(host), Printable(request.mountpoint()),
+                                 Printable(client_id));
+    KFS_LOG(info, "session.opened volume={} session={} host={} mountpoint=\"{}\"", volume->info.name(),
+            session->id.v, session->host, session->mountpoint);
   }
   ++session->connection_number;
   session->last_heard = clock_.MonoNow();
@@ -60,7 +64,8 @@ SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionReque
   reply.set_key(session->key);
   reply.set_volume(volume->id().v);
   reply.set_chunk_size(volume->chunk_size());
-  reply.set_ttl_ms(static_cast<uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(options_.session_ttl).count()));
+  reply.set_ttl_ms(static_cast<uint32_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(options_.session_ttl).count()));
   reply.set_incarnation(options_.incarnation);
   Answer(call, reply.SerializeAsString());
   return session;
@@ -68,7 +73,8 @@ SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionReque
 
 void Executor::Reclaim(const CallPtr& call, const pb::ReclaimRequest& request) {
   Session& session = *call->session;
-  if (session.volume == nullptr) return Refuse(call, Status(EACCES, Code::kUnknownSession, "the session has ended"));
+  if (session.volume == nullptr)
+    return Refuse(call, Status(EACCES, Code::kUnknownSession, "the session has ended"));
   session.last_heard = clock_.MonoNow();
   Volume& volume = *session.volume;
   // A client whose connection broke in the middle begins again.
@@ -88,26 +94,45 @@ void Executor::Reclaim(const CallPtr& call, const pb::ReclaimRequest& request) {
   for (const pb::LockRange& lock : request.lock()) {
     if (lock.type() != pb::LockRange::READ && lock.type() != pb::LockRange::WRITE) continue;
     if (!lock.flock() && lock.start() > lock.end()) continue;
-    LockRequest r{.type = static_cast<LockType>(lock.type()), .flock = lock.flock(), .start = lock.start(),
-                  .end = lock.end(), .pid = lock.pid()};
+    LockRequest r{.type = static_cast<LockType>(lock.type()),
+                  .flock = lock.flock(),
+                  .start = lock.start(),
+                  .end = lock.end(),
+                  .pid = lock.pid()};
     if (volume.locks.Set(Ino(lock.ino()), {session.id, lock.owner()}, r) != LockTable::Outcome::kGranted) {
-      KFS_LOG(error, "session.lock_lost session={} ino={} start={} end={}", session.id.v, lock.ino(), lock.start(), lock.end());
+      KFS_LOG(error, "session.lock_lost session={} ino={} start={} end={}", session.id.v, lock.ino(),
+              lock.start(), lock.end());
       reply.add_lost(lock.ino());
     }
   }
   if (request.last()) {
     volume.Reclaimed(session);
-    KFS_LOG(info, "session.reclaimed volume={} session={} opens={} locks={} waiting_for={}", volume.info.name(),
-            session.id.v, session.opens.size(), volume.locks.CountOf(session.id), volume.unreclaimed());
+    KFS_LOG(info, "session.reclaimed volume={} session={} opens={} locks={} waiting_for={}",
+            volume.info.name(), session.id.v, session.opens.size(), volume.locks.CountOf(session.id),
+            volume.unreclaimed());
   }
   Answer(call, reply.SerializeAsString());
 }
 
 void Executor::KeepAlive(const CallPtr& call, const pb::KeepAliveRequest& request) {
   Session& session = *call->session;
-  if (session.volume == nullptr) return Refuse(call, Status(EACCES, Code::kUnknownSession, "the session has ended"));
+  if (session.volume == nullptr)
+    return Refuse(call, Status(EACCES, Code::kUnknownSession, "the session has ended"));
   session.last_heard = clock_.MonoNow();
   if (request.acked() > session.acked) TrimReplies(session, request.acked());
+  if (request.last() != 0) {
+    const std::set<uint64_t> pending(request.pending().begin(), request.pending().end());
+    for (auto it = session.replies.begin(); it != session.replies.end() && *it <= request.last();) {
+      if (pending.contains(*it)) {
+        ++it;
+        continue;
+      }
+      session.volume->store.db().DeleteBlind(ReplyKey(session.id, *it));
+      session.old_replies.erase(*it);
+      it = session.replies.erase(it);
+    }
+    Schedule();
+  }
   Answer(call, "");
 }
 
@@ -121,7 +146,8 @@ void Executor::CloseSession(const CallPtr& call) {
 
 void Executor::CancelOp(const CallPtr& call, const pb::CancelOpRequest& request) {
   Session& session = *call->session;
-  if (session.volume == nullptr) return Refuse(call, Status(EACCES, Code::kUnknownSession, "the session has ended"));
+  if (session.volume == nullptr)
+    return Refuse(call, Status(EACCES, Code::kUnknownSession, "the session has ended"));
   auto it = session.waiting.find(request.op_id());
   if (it != session.waiting.end() && !session.volume->locks.CancelWaiter(session.id, request.op_id())) {
     Finish(ParkedPtr(it->second), Status(EINTR, "cancelled"));
@@ -153,7 +179,8 @@ void Executor::EndSession(const SessionPtr& session, const std::string& why) {
     parked->call = nullptr;
     Refuse(call, status);
   });
-  if (hooks_.close_connection) hooks_.close_connection(*session, Status(EPIPE, "the session has ended: " + why));
+  if (hooks_.close_connection)
+    hooks_.close_connection(*session, Status(EPIPE, "the session has ended: " + why));
 }
 
 }  // namespace kfs::meta

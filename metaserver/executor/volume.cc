@@ -10,14 +10,14 @@
 
 namespace kfs::meta {
 
-Volume::Volume(const rec::Volume& i, std::unique_ptr<Db> db, size_t cache_bytes, Chunkservers& chunkservers, Clock& clock,
-               VolumeHooks hooks)
+Volume::Volume(const rec::Volume& i, std::unique_ptr<Db> db, size_t cache_bytes, Chunkservers& chunkservers,
+               Clock& clock, VolumeHooks hooks)
     : info(i),
       store(std::move(db), cache_bytes),
       txn(store),
       servers(chunkservers),
       mutations(VolumeId(i.id()), store, chunkservers, {hooks.rerun, hooks.changed}),
-      garbage(VolumeId(i.id()), store, chunkservers, hooks.changed),
+      garbage(VolumeId(i.id()), store, chunkservers, hooks.changed, hooks.after_sync),
       random(std::random_device{}()),
       clock_(clock),
       hooks_(std::move(hooks)) {
@@ -25,9 +25,11 @@ Volume::Volume(const rec::Volume& i, std::unique_ptr<Db> db, size_t cache_bytes,
   next_token_ = (random() >> 1) | 1;
 }
 
-Result<std::unique_ptr<Volume>> Volume::Open(const rec::Volume& info, std::unique_ptr<Db> db, size_t cache_bytes,
-                                             Chunkservers& servers, Clock& clock, VolumeHooks hooks) {
-  std::unique_ptr<Volume> volume(new Volume(info, std::move(db), cache_bytes, servers, clock, std::move(hooks)));
+Result<std::unique_ptr<Volume>> Volume::Open(const rec::Volume& info, std::unique_ptr<Db> db,
+                                             size_t cache_bytes, Chunkservers& servers, Clock& clock,
+                                             VolumeHooks hooks) {
+  std::unique_ptr<Volume> volume(
+      new Volume(info, std::move(db), cache_bytes, servers, clock, std::move(hooks)));
   if (Status s = volume->Load(); !s.ok()) return s;
   return volume;
 }
@@ -99,8 +101,8 @@ SessionPtr Volume::NewSession(const std::string& key, const std::string& host, c
 
 void Volume::EndSession(const SessionPtr& session, const std::string& why,
                         const std::function<void(const ParkedPtr&, Status)>& fail) {
-  KFS_LOG(info, "session.ended volume={} session={} host={} mountpoint={} reason=\"{}\"", info.name(), session->id.v,
-          session->host, session->mountpoint, why);
+  KFS_LOG(info, "session.ended volume={} session={} host={} mountpoint={} reason=\"{}\"", info.name(),
+          session->id.v, session->host, session->mountpoint, why);
   Status gone(EACCES, Code::kUnknownSession, "the session has ended: " + why);
   std::set<ParkedPtr> parked;
   parked.swap(session->parked);

@@ -1,5 +1,5 @@
-// A volume that is being served: its store, and what is known of it in memory only (sessions, open files, locks,
-// appenders, pending work). Loop's thread only.
+// A volume that is being served: its store, and what is known of it in memory only (sessions, open files,
+// locks, appenders, pending work). Loop's thread only.
 #pragma once
 
 #include <deque>
@@ -25,13 +25,16 @@ namespace kfs::meta {
 struct VolumeHooks {
   std::function<void(ParkedPtr)> rerun;
   std::function<void()> changed;
+  // Runs `fn` once everything committed so far survives loss of power. Empty: at once.
+  std::function<void(Db&, std::function<void()> fn)> after_sync;
 };
 
 class Volume {
  public:
   // Sessions known from before wait for their clients until `ttl` has passed from `now`.
-  static Result<std::unique_ptr<Volume>> Open(const rec::Volume& info, std::unique_ptr<Db> db, size_t cache_bytes,
-                                              Chunkservers& servers, Clock& clock, VolumeHooks hooks);
+  static Result<std::unique_ptr<Volume>> Open(const rec::Volume& info, std::unique_ptr<Db> db,
+                                              size_t cache_bytes, Chunkservers& servers, Clock& clock,
+                                              VolumeHooks hooks);
 
   VolumeId id() const { return VolumeId(info.id()); }
   uint64_t chunk_size() const { return info.chunk_size(); }
@@ -56,9 +59,10 @@ class Volume {
 
   // ---- orphans: inodes without a name, kept while open. Collected in bounded steps.
   void MaybeReap(Ino ino);
-  // The inode has lost its last name, a moment ago. On a local disk a path that was looked up before can still be opened
-  // after; here lookup and open are two messages, so the inode stays for as long as they may lie apart (kLinger). Without
-  // this, open() of a file that others keep replacing by rename would fail with ESTALE.
+  // The inode has lost its last name, a moment ago. On a local disk a path that was looked up before can
+  // still be opened after; here lookup and open are two messages, so the inode stays for as long as they may
+  // lie apart (kLinger). Without this, open() of a file that others keep replacing by rename would fail with
+  // ESTALE.
   void Linger(Ino ino);
   bool Lingers(Ino ino) const { return lingering_.contains(ino); }
   // Sends those whose time is over on their way.
@@ -92,15 +96,15 @@ class Volume {
   Garbage garbage;
   std::mt19937_64 random;
 
-  static constexpr uint64_t kReapStep = 128;     // chunks freed in one step
+  static constexpr uint64_t kReapStep = 128;  // chunks freed in one step
   static constexpr auto kLinger = std::chrono::seconds(1);
-  static constexpr size_t kLingerMax = 100000;  // inodes; beyond it the oldest go early
+  static constexpr size_t kLingerMax = 100000;       // inodes; beyond it the oldest go early
   static constexpr size_t kAppendWaitersMax = 4096;  // of one inode
   static constexpr size_t kAppendSafeMax = 100000;
 
  private:
-  Volume(const rec::Volume& info, std::unique_ptr<Db> db, size_t cache_bytes, Chunkservers& servers, Clock& clock,
-         VolumeHooks hooks);
+  Volume(const rec::Volume& info, std::unique_ptr<Db> db, size_t cache_bytes, Chunkservers& servers,
+         Clock& clock, VolumeHooks hooks);
   Status Load();
   void QueueAllOrphans();
 

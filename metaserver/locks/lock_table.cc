@@ -8,8 +8,8 @@
 namespace kfs::meta {
 namespace {
 
-// Owners looked at for one EDEADLK answer. Beyond it the request waits: a circle of so many can still be broken by a
-// signal, while an endless search would hold up everyone.
+// Owners looked at for one EDEADLK answer. Beyond it the request waits: a circle of so many can still be
+// broken by a signal, while an endless search would hold up everyone.
 constexpr size_t kDeadlockSearchMax = 1024;
 
 bool Conflict(LockType a, LockType b) { return a == LockType::kWrite || b == LockType::kWrite; }
@@ -42,7 +42,8 @@ void LockTable::ForEachBlocker(const InodeLocks& locks, LockOwner owner, const L
   }
   for (const auto& [holder, ranges] : locks.records) {
     if (holder == owner) continue;
-    for (auto it = FirstTouching(ranges, request.start); it != ranges.end() && it->first <= request.end; ++it) {
+    for (auto it = FirstTouching(ranges, request.start); it != ranges.end() && it->first <= request.end;
+         ++it) {
       if (Conflict(it->second.type, request.type) && !fn(holder, it->first, it->second)) return;
     }
   }
@@ -57,8 +58,8 @@ bool LockTable::Blocked(const InodeLocks& locks, LockOwner owner, const LockRequ
   return blocked;
 }
 
-// Follows "waits for a lock held by" from the owners in the way of the request. An owner whose threads wait for several
-// locks counts as waiting for each, as in Linux.
+// Follows "waits for a lock held by" from the owners in the way of the request. An owner whose threads wait
+// for several locks counts as waiting for each, as in Linux.
 bool LockTable::WouldDeadlock(const InodeLocks& locks, LockOwner owner, const LockRequest& request) const {
   std::set<LockOwner> seen;
   std::vector<LockOwner> todo;
@@ -177,7 +178,8 @@ void LockTable::DropIfEmpty(SessionId session) {
 
 // ---- waiting ----
 
-void LockTable::AddWaiter(Ino ino, LockOwner owner, const LockRequest& request, GrantedFn granted, uint64_t id) {
+void LockTable::AddWaiter(Ino ino, LockOwner owner, const LockRequest& request, GrantedFn granted,
+                          uint64_t id) {
   const Ticket ticket = next_ticket_++;
   waiters_.emplace(ticket, Waiter{ino, owner, request, std::move(granted), id});
   inodes_[ino].waiting.insert(ticket);
@@ -203,8 +205,8 @@ LockTable::Waiter LockTable::TakeWaiter(Ticket ticket) {
   return waiter;
 }
 
-// Grants, in the order of arrival, what no longer conflicts. A grant may itself set something free (a write lock turned
-// into a read lock), so it goes on until a whole round grants nothing.
+// Grants, in the order of arrival, what no longer conflicts. A grant may itself set something free (a write
+// lock turned into a read lock), so it goes on until a whole round grants nothing.
 void LockTable::GrantWaiters(Ino ino, Calls* calls) {
   for (bool again = true; again;) {
     again = false;
@@ -243,7 +245,8 @@ LockTable::Outcome LockTable::Set(Ino ino, LockOwner owner, const LockRequest& r
       auto waiting = session->second.waiting.find(waiter_id);
       if (waiting != session->second.waiting.end()) {
         Waiter& waiter = waiters_.at(waiting->second);
-        if (waiter.ino != ino || waiter.owner != owner || !Same(waiter.request, request)) return Outcome::kConflict;
+        if (waiter.ino != ino || waiter.owner != owner || !Same(waiter.request, request))
+          return Outcome::kConflict;
         waiter.granted = std::move(granted);
         return Outcome::kWaiting;
       }
@@ -251,7 +254,8 @@ LockTable::Outcome LockTable::Set(Ino ino, LockOwner owner, const LockRequest& r
   }
   Outcome outcome = Outcome::kGranted;
   InodeLocks& locks = inodes_[ino];
-  bool freed = request.type != LockType::kWrite;  // an unlock, or perhaps a write lock turned into a read lock
+  bool freed =
+      request.type != LockType::kWrite;  // an unlock, or perhaps a write lock turned into a read lock
   if (request.flock && request.type != LockType::kUnlock) {
     auto own = locks.flocks.find(owner);
     if (own != locks.flocks.end() && own->second.type != request.type) {
@@ -365,10 +369,12 @@ std::vector<HeldLock> LockTable::Held(Ino ino, bool flock) const {
   auto it = inodes_.find(ino);
   if (it == inodes_.end()) return held;
   if (flock) {
-    for (const auto& [owner, range] : it->second.flocks) held.push_back({owner, range.type, 0, range.end, range.pid});
+    for (const auto& [owner, range] : it->second.flocks)
+      held.push_back({owner, range.type, 0, range.end, range.pid});
   } else {
     for (const auto& [owner, ranges] : it->second.records) {
-      for (const auto& [start, range] : ranges) held.push_back({owner, range.type, start, range.end, range.pid});
+      for (const auto& [start, range] : ranges)
+        held.push_back({owner, range.type, start, range.end, range.pid});
     }
   }
   return held;

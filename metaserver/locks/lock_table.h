@@ -1,16 +1,16 @@
 // The advisory locks of one volume: fcntl record locks and flock locks, which do not see each other.
 // In memory only: a restarted metaserver learns them again from its sessions (Reclaim).
 //
-// Record locks follow POSIX: an owner's new range replaces, splits or merges its old ones in one step; a request that
-// would close a circle of waiting owners is refused, across inodes. flock locks cover the whole file; changing the type
-// drops the old lock first, as Linux does, also when the new one is then refused.
+// Record locks follow POSIX: an owner's new range replaces, splits or merges its old ones in one step; a
+// request that would close a circle of waiting owners is refused, across inodes. flock locks cover the whole
+// file; changing the type drops the old lock first, as Linux does, also when the new one is then refused.
 //
-// A request is granted when no *held* lock of another owner conflicts; those that must wait are tried in the order in
-// which they came whenever something was released. (A request never waits behind a mere waiter: that would make circles
-// that POSIX does not know.)
+// A request is granted when no *held* lock of another owner conflicts; those that must wait are tried in the
+// order in which they came whenever something was released. (A request never waits behind a mere waiter: that
+// would make circles that POSIX does not know.)
 //
-// Lives on the volume's loop thread. `granted` functions run at the end of the call that caused them, when the table is
-// consistent: they may call the table again, but not destroy it.
+// Lives on the volume's loop thread. `granted` functions run at the end of the call that caused them, when
+// the table is consistent: they may call the table again, but not destroy it.
 #pragma once
 
 #include <cstddef>
@@ -39,9 +39,9 @@ enum class LockType : uint8_t { kUnlock = 0, kRead = 1, kWrite = 2 };  // as pb:
 struct LockRequest {
   LockType type = LockType::kUnlock;
   bool flock = false;
-  uint64_t start = 0;          // ignored for flock
-  uint64_t end = UINT64_MAX;   // inclusive; ignored for flock
-  uint32_t pid = 0;            // for F_GETLK's answer
+  uint64_t start = 0;         // ignored for flock
+  uint64_t end = UINT64_MAX;  // inclusive; ignored for flock
+  uint32_t pid = 0;           // for F_GETLK's answer
 };
 
 struct HeldLock {
@@ -71,18 +71,18 @@ class LockTable {
   LockTable(const LockTable&) = delete;
   LockTable& operator=(const LockTable&) = delete;
 
-  // Takes, changes or releases a lock. `wait`: on conflict, keeps the request until it can be granted or is cancelled by
-  // (session, waiter_id). A waiting request sent again under the same waiter_id takes its own place, with the new
-  // `granted`; the old one is dropped uncalled. An unlock fails only with kNoLocks (it would split a range at the limit).
-  // REQUIRES: request.start <= request.end
+  // Takes, changes or releases a lock. `wait`: on conflict, keeps the request until it can be granted or is
+  // cancelled by (session, waiter_id). A waiting request sent again under the same waiter_id takes its own
+  // place, with the new `granted`; the old one is dropped uncalled. An unlock fails only with kNoLocks (it
+  // would split a range at the limit). REQUIRES: request.start <= request.end
   Outcome Set(Ino ino, LockOwner owner, const LockRequest& request, bool wait = false, GrantedFn granted = {},
               uint64_t waiter_id = 0);
 
   // F_GETLK: the conflicting lock with the lowest start; none when the request would be granted.
   std::optional<HeldLock> Test(Ino ino, LockOwner owner, const LockRequest& request) const;
 
-  // Close: drops the owner's locks of the kind on the inode. Requests of a flock owner that still wait end with EINTR
-  // (its file description is gone); those of record locks go on, as another thread may be waiting.
+  // Close: drops the owner's locks of the kind on the inode. Requests of a flock owner that still wait end
+  // with EINTR (its file description is gone); those of record locks go on, as another thread may be waiting.
   void ReleaseOwner(Ino ino, LockOwner owner, bool flock);
 
   // Drops everything of the session; its waiting requests end with EIO.

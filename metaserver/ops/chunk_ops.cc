@@ -27,7 +27,8 @@ bool GetChunk(Txn& txn, Ino ino, uint32_t index, rec::Chunk* chunk) {
 
 }  // namespace
 
-std::vector<ChunkRow> ListChunks(Volume&, Txn& txn, const rec::Inode& inode, uint64_t first, uint64_t last, size_t max) {
+std::vector<ChunkRow> ListChunks(Volume&, Txn& txn, const rec::Inode& inode, uint64_t first, uint64_t last,
+                                 size_t max) {
   std::vector<ChunkRow> rows;
   Ino ino(inode.ino());
   if (inode.chunk_count() == 0 || first > UINT32_MAX) return rows;
@@ -38,7 +39,8 @@ std::vector<ChunkRow> ListChunks(Volume&, Txn& txn, const rec::Inode& inode, uin
     if (GetChunk(txn, ino, row.index, &row.chunk)) rows.push_back(row);
   }
   if (last - first < kPointReads || rows.size() >= max || rows.size() == inode.chunk_count()) return rows;
-  std::string end = last == UINT32_MAX ? ChunkPrefix(Ino(ino.v + 1)).str() : ChunkKey(ino, static_cast<uint32_t>(last + 1)).str();
+  std::string end = last == UINT32_MAX ? ChunkPrefix(Ino(ino.v + 1)).str()
+                                       : ChunkKey(ino, static_cast<uint32_t>(last + 1)).str();
   Key from = ChunkKey(ino, static_cast<uint32_t>(first + kPointReads));
   for (const auto& [key, value] : txn.List(ChunkPrefix(ino), from, end, max - rows.size())) {
     row.index = KeyU32(key, 9);
@@ -47,7 +49,9 @@ std::vector<ChunkRow> ListChunks(Volume&, Txn& txn, const rec::Inode& inode, uin
   return rows;
 }
 
-void PutChunk(Txn& txn, Ino ino, const ChunkRow& row) { txn.Put(ChunkKey(ino, row.index), row.chunk.SerializeAsString()); }
+void PutChunk(Txn& txn, Ino ino, const ChunkRow& row) {
+  txn.Put(ChunkKey(ino, row.index), row.chunk.SerializeAsString());
+}
 
 Result<ChunkRow> NewChunk(Volume& volume, Txn& txn, rec::Inode* inode, uint32_t index) {
   std::vector<Candidate> candidates = volume.servers.Candidates();
@@ -88,7 +92,8 @@ void FreeChunk(Volume& volume, Txn& txn, rec::Inode* inode, const ChunkRow& row)
   txn.CountBytes(-static_cast<int64_t>(row.chunk.allocated()));
 }
 
-void Mutate(Volume& volume, Txn& txn, Ino ino, ChunkRow* row, const std::vector<rec::Step>& steps, uint64_t to) {
+void Mutate(Volume& volume, Txn& txn, Ino ino, ChunkRow* row, const std::vector<rec::Step>& steps,
+            uint64_t to) {
   rec::Mutation m;
   m.set_chunk(row->chunk.chunk());
   m.set_from(row->chunk.version());
@@ -140,7 +145,8 @@ bool FreeStep(Volume& volume, Txn& txn, Ino ino, uint64_t max) {
   }
   if (inode->xattr_count() > 0) {
     std::string end = XattrPrefix(Ino(ino.v + 1)).str();
-    for (const auto& [key, value] : txn.List(XattrPrefix(ino), XattrPrefix(ino), end, SIZE_MAX)) txn.Delete(key);
+    for (const auto& [key, value] : txn.List(XattrPrefix(ino), XattrPrefix(ino), end, SIZE_MAX))
+      txn.Delete(key);
   }
   txn.Delete(OrphanKey(ino));
   txn.Remove(ino);

@@ -1,4 +1,5 @@
-// What the data ops share: a file's chunk records, durable intents (mutations) on chunks, and changes of size.
+// What the data ops share: a file's chunk records, durable intents (mutations) on chunks, and changes of
+// size.
 #pragma once
 
 #include <vector>
@@ -13,8 +14,8 @@ struct ChunkRow {
 };
 
 // Chunks with indexes in [first, last], in order.
-std::vector<ChunkRow> ListChunks(Volume& volume, Txn& txn, const rec::Inode& inode, uint64_t first, uint64_t last,
-                                 size_t max = SIZE_MAX);
+std::vector<ChunkRow> ListChunks(Volume& volume, Txn& txn, const rec::Inode& inode, uint64_t first,
+                                 uint64_t last, size_t max = SIZE_MAX);
 void PutChunk(Txn& txn, Ino ino, const ChunkRow& row);
 
 // Allocates a chunk on servers chosen now. ENOSPC, or EAGAIN/kTryAgain when no chunkserver is there.
@@ -23,16 +24,18 @@ Result<ChunkRow> NewChunk(Volume& volume, Txn& txn, rec::Inode* inode, uint32_t 
 void FreeChunk(Volume& volume, Txn& txn, rec::Inode* inode, const ChunkRow& row);
 
 // Raises the chunk's version and leaves a mutation for its servers, in this txn.
-void Mutate(Volume& volume, Txn& txn, Ino ino, ChunkRow* row, const std::vector<rec::Step>& steps, uint64_t to = 0);
+void Mutate(Volume& volume, Txn& txn, Ino ino, ChunkRow* row, const std::vector<rec::Step>& steps,
+            uint64_t to = 0);
 
 // Makes [start, end) of existing chunks read as zeros: holes where whole blocks are.
 void ZeroRange(Volume& volume, Txn& txn, const rec::Inode& inode, uint64_t start, uint64_t end);
 
-// Sets the size: drops what lies behind it, or zeroes whatever lies in the gap that it opens. Times are the caller's.
+// Sets the size: drops what lies behind it, or zeroes whatever lies in the gap that it opens. Times are the
+// caller's.
 void SetSize(Volume& volume, Txn& txn, rec::Inode* inode, uint64_t size);
 
-// Frees at most `max` chunks of a nameless inode; with the last ones the inode itself, its xattrs and its orphan record.
-// True when it is gone.
+// Frees at most `max` chunks of a nameless inode; with the last ones the inode itself, its xattrs and its
+// orphan record. True when it is gone.
 bool FreeStep(Volume& volume, Txn& txn, Ino ino, uint64_t max);
 
 }  // namespace kfs::meta

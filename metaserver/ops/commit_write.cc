@@ -14,7 +14,8 @@ namespace {
 Status Stale(const char* why) { return Status(ESTALE, Code::kStaleChunk, why); }
 
 // The chunks that were written, all of them current.
-Result<std::vector<ChunkRow>> CheckWritten(OpEnv& env, const rec::Inode& inode, const pb::CommitWriteRequest& request) {
+Result<std::vector<ChunkRow>> CheckWritten(OpEnv& env, const rec::Inode& inode,
+                                           const pb::CommitWriteRequest& request) {
   const uint64_t cs = env.volume.chunk_size();
   const uint64_t first = request.offset() / cs, last = (request.offset() + request.length() - 1) / cs;
   if (static_cast<uint64_t>(request.written_size()) != last - first + 1) {
@@ -24,8 +25,10 @@ Result<std::vector<ChunkRow>> CheckWritten(OpEnv& env, const rec::Inode& inode, 
   if (rows.size() != static_cast<size_t>(request.written_size())) return Stale("a chunk is gone");
   for (size_t i = 0; i < rows.size(); ++i) {
     const pb::CommitWriteRequest::Written& w = request.written(static_cast<int>(i));
-    if (w.index() != first + i) return Status(EINVAL, Code::kMalformed, "the chunks written are out of order");
-    if (w.chunk() != rows[i].chunk.chunk() || w.version() != rows[i].chunk.version()) return Stale("a chunk has changed");
+    if (w.index() != first + i)
+      return Status(EINVAL, Code::kMalformed, "the chunks written are out of order");
+    if (w.chunk() != rows[i].chunk.chunk() || w.version() != rows[i].chunk.version())
+      return Stale("a chunk has changed");
   }
   return rows;
 }
@@ -49,12 +52,14 @@ Status Commit(OpEnv& env, const pb::CommitWriteRequest& request, pb::CommitWrite
   const rec::Inode* found = env.txn.Find(ino);
   if (found == nullptr) return Status(ESTALE, "the file has been removed");
   if (!S_ISREG(found->mode())) return Status(EINVAL, "not a regular file");
-  if (request.length() == 0 || request.length() > 16 * kIoSizeMax) return Status(EINVAL, "absurd length of a write");
-  if (request.offset() > kFileSizeMax || request.length() > kFileSizeMax - request.offset()) return Status(EFBIG, "file too large");
+  if (request.length() == 0 || request.length() > 16 * kIoSizeMax)
+    return Status(EINVAL, "absurd length of a write");
+  if (request.offset() > kFileSizeMax || request.length() > kFileSizeMax - request.offset())
+    return Status(EFBIG, "file too large");
   if (request.append_token() != 0) {
     Volume::Appender* appender = env.volume.FindAppender(ino);
-    if (appender == nullptr || appender->token != request.append_token() || appender->session != env.session.id ||
-        request.offset() != found->size()) {
+    if (appender == nullptr || appender->token != request.append_token() ||
+        appender->session != env.session.id || request.offset() != found->size()) {
       return Stale("the append is no longer valid");
     }
   }
@@ -66,7 +71,8 @@ Status Commit(OpEnv& env, const pb::CommitWriteRequest& request, pb::CommitWrite
   }
   const uint64_t end = request.offset() + request.length();
   // The gap between the old end and this write must read as zeros.
-  if (request.offset() > inode->size()) ZeroRange(env.volume, env.txn, *inode, inode->size(), request.offset());
+  if (request.offset() > inode->size())
+    ZeroRange(env.volume, env.txn, *inode, inode->size(), request.offset());
   if (end > inode->size()) inode->set_size(end);
   if (!request.keep_priv() && HasPrivileges(*inode)) DropPrivileges(env, inode);
   TouchContent(env, inode);
@@ -83,7 +89,8 @@ Status Handle(OpEnv& env, const pb::CommitWriteRequest& request, pb::CommitWrite
   // Done or refused: the turn is over. The next in line runs after this op's changes are applied.
   Ino ino(request.ino());
   Volume::Appender* appender = env.volume.FindAppender(ino);
-  if (appender != nullptr && appender->token == request.append_token() && appender->session == env.session.id) {
+  if (appender != nullptr && appender->token == request.append_token() &&
+      appender->session == env.session.id) {
     env.volume.EndAppend(ino, &env.session, /*clean=*/status.ok());
   }
   return status;

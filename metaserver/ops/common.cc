@@ -14,12 +14,15 @@ Subject SubjectOf(const OpEnv& env) {
   return {env.ctx.uid(), env.ctx.gid(), &env.ctx.groups(), env.ctx.groups_known()};
 }
 bool IsRoot(const OpEnv& env) { return env.ctx.uid() == 0; }
-bool IsOwner(const OpEnv& env, const rec::Inode& inode) { return IsRoot(env) || env.ctx.uid() == inode.uid(); }
+bool IsOwner(const OpEnv& env, const rec::Inode& inode) {
+  return IsRoot(env) || env.ctx.uid() == inode.uid();
+}
 
 Status Permit(const OpEnv& env, const rec::Inode& inode, uint32_t mask) {
   Subject who = SubjectOf(env);
   Object what{inode.mode(), inode.uid(), inode.gid(), nullptr};
-  if (inode.acl_access().empty() || IsRoot(env)) return ToStatus(CheckAccess(who, what, mask), EACCES, "permission");
+  if (inode.acl_access().empty() || IsRoot(env))
+    return ToStatus(CheckAccess(who, what, mask), EACCES, "permission");
   Result<Acl> acl = ParseAclXattr(inode.acl_access());
   if (!acl.ok()) return Status(EIO, "damaged ACL");
   what.acl = &*acl;
@@ -29,16 +32,21 @@ Status Permit(const OpEnv& env, const rec::Inode& inode, uint32_t mask) {
 Result<bool> GroupMember(const OpEnv& env, uint32_t gid) {
   if (IsRoot(env)) return true;
   switch (InGroup(SubjectOf(env), gid)) {
-    case Access::kYes: return true;
-    case Access::kNo: return false;
-    case Access::kNeedGroups: break;
+    case Access::kYes:
+      return true;
+    case Access::kNo:
+      return false;
+    case Access::kNeedGroups:
+      break;
   }
   return Status(EACCES, Code::kNeedGroups, "depends on supplementary groups");
 }
 
 Status PermitDelete(const OpEnv& env, const rec::Inode& dir, const rec::Inode& victim) {
   KFS_RETURN_IF_ERROR(Permit(env, dir, kWrite | kExec));
-  if ((dir.mode() & S_ISVTX) == 0 || IsRoot(env) || env.ctx.uid() == victim.uid() || env.ctx.uid() == dir.uid()) return {};
+  if ((dir.mode() & S_ISVTX) == 0 || IsRoot(env) || env.ctx.uid() == victim.uid() ||
+      env.ctx.uid() == dir.uid())
+    return {};
   return Status(EPERM, "the directory is sticky and the entry another's");
 }
 
@@ -94,7 +102,8 @@ void TouchContent(const OpEnv& env, rec::Inode* inode) {
 
 void Accessed(OpEnv& env, const rec::Inode& inode) {
   constexpr int64_t kDay = 86400ll * 1000000000;
-  if (inode.atime() > inode.mtime() && inode.atime() > inode.ctime() && env.now - inode.atime() < kDay) return;
+  if (inode.atime() > inode.mtime() && inode.atime() > inode.ctime() && env.now - inode.atime() < kDay)
+    return;
   if (inode.atime() >= env.now) return;
   env.txn.Edit(Ino(inode.ino()))->set_atime(env.now);
 }

@@ -26,7 +26,8 @@ Result<const rec::Inode*> GetInode(OpEnv& env, uint64_t ino);
 // A directory, or ESTALE or ENOTDIR.
 Result<const rec::Inode*> GetDir(OpEnv& env, uint64_t ino);
 
-// Names that may be made or removed: not empty, no '/', no NUL, not too long. "." and ".." are the caller's business.
+// Names that may be made or removed: not empty, no '/', no NUL, not too long. "." and ".." are the caller's
+// business.
 Status CheckName(std::string_view name);
 bool IsDots(std::string_view name);
 
@@ -43,8 +44,8 @@ void Accessed(OpEnv& env, const rec::Inode& inode);
 bool HasPrivileges(const rec::Inode& inode);
 void DropPrivileges(OpEnv& env, rec::Inode* inode);
 
-// A new inode in `dir`: mode after umask or the default ACL, group and setgid as inherited, times. nlink is 1, or 2 for
-// a directory. `mode` has its type. Not yet named.
+// A new inode in `dir`: mode after umask or the default ACL, group and setgid as inherited, times. nlink is
+// 1, or 2 for a directory. `mode` has its type. Not yet named.
 Result<rec::Inode*> NewInode(OpEnv& env, const rec::Inode& dir, uint32_t mode);
 // Names it: dentry, cookie, the directory's times and counts. REQUIRES: the name is free.
 void AddEntry(OpEnv& env, Ino dir, std::string_view name, const rec::Inode& inode);

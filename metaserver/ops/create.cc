@@ -53,14 +53,18 @@ Status Handle(OpEnv& env, const pb::MknodRequest& request, pb::EntryReply* reply
   switch (mode & S_IFMT) {
     case S_IFREG:
     case S_IFIFO:
-    case S_IFSOCK: break;
+    case S_IFSOCK:
+      break;
     case S_IFCHR:
     case S_IFBLK:
       // 0:0 is an overlay's whiteout, which anyone may make.
-      if (!IsRoot(env) && !(S_ISCHR(mode) && request.rdev() == 0)) return Status(EPERM, "only root makes device nodes");
+      if (!IsRoot(env) && !(S_ISCHR(mode) && request.rdev() == 0))
+        return Status(EPERM, "only root makes device nodes");
       break;
-    case S_IFDIR: return Status(EPERM, "directories are made by mkdir");
-    default: return Status(EINVAL, "unknown file type");
+    case S_IFDIR:
+      return Status(EPERM, "directories are made by mkdir");
+    default:
+      return Status(EINVAL, "unknown file type");
   }
   Result<rec::Inode*> inode = MakeNamed(env, request.parent(), request.name(), mode);
   if (!inode.ok()) return inode.status();

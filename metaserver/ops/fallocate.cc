@@ -57,11 +57,14 @@ Status Handle(OpEnv& env, const pb::FallocateRequest& request, pb::AttrReply* re
   const bool keep = (mode & FALLOC_FL_KEEP_SIZE) != 0;
   const bool punch = mode == (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE);
   const bool zero = (mode & ~uint32_t{FALLOC_FL_KEEP_SIZE}) == FALLOC_FL_ZERO_RANGE;
-  if (mode != 0 && mode != FALLOC_FL_KEEP_SIZE && !punch && !zero) return Status(EOPNOTSUPP, "unknown fallocate mode");
+  if (mode != 0 && mode != FALLOC_FL_KEEP_SIZE && !punch && !zero)
+    return Status(EOPNOTSUPP, "unknown fallocate mode");
   if (request.length() == 0) return Status(EINVAL, "length 0");
-  if (request.offset() > kFileSizeMax || request.length() > kFileSizeMax - request.offset()) return Status(EFBIG, "file too large");
+  if (request.offset() > kFileSizeMax || request.length() > kFileSizeMax - request.offset())
+    return Status(EFBIG, "file too large");
   const uint64_t end = request.offset() + request.length();
-  if ((end - 1) / env.volume.chunk_size() >= UINT32_MAX) return Status(EFBIG, "file too large for the volume's chunk size");
+  if ((end - 1) / env.volume.chunk_size() >= UINT32_MAX)
+    return Status(EFBIG, "file too large for the volume's chunk size");
 
   rec::Inode* inode = env.txn.Edit(Ino(request.ino()));
   if (!punch && !keep && end > inode->size()) SetSize(env.volume, env.txn, inode, end);

@@ -16,6 +16,9 @@ namespace {
 // One answer stays below kFrameBodyMax; a client asks again from where the answer ended for more.
 constexpr size_t kLayoutChunksMax = 8192;
 
+// One write, in pieces or whole.
+constexpr uint64_t kWriteMax = 16 * kIoSizeMax;
+
 Result<const rec::Inode*> GetFile(OpEnv& env, uint64_t ino) {
   Result<const rec::Inode*> inode = GetInode(env, ino);
   if (!inode.ok()) return inode;
@@ -86,9 +89,11 @@ bool MakeAppendSafe(OpEnv& env, const rec::Inode& inode) {
   if (env.volume.AppendSafe(ino)) return false;
   Volume* volume = &env.volume;
   env.txn.OnApply([volume, ino] { volume->SetAppendSafe(ino); });
-  uint64_t index = inode.size() / env.volume.chunk_size();
+  // All chunks that the longest append may have touched.
+  const uint64_t cs = env.volume.chunk_size();
   bool mutated = false;
-  for (ChunkRow& row : ListChunks(env.volume, env.txn, inode, index, index)) {
+  for (ChunkRow& row :
+       ListChunks(env.volume, env.txn, inode, inode.size() / cs, (inode.size() + kWriteMax - 1) / cs)) {
     Mutate(env.volume, env.txn, ino, &row, {});
     mutated = true;
   }
@@ -110,8 +115,11 @@ Status Handle(OpEnv& env, const pb::ReadLayoutRequest& request, pb::LayoutReply*
   reply->set_change(inode->change());
   if (request.length() > 0 && inode->chunk_count() > 0) {
     const uint64_t cs = env.volume.chunk_size();
-    uint64_t last = request.length() - 1 > UINT64_MAX - request.offset() ? UINT64_MAX : request.offset() + request.length() - 1;
-    std::vector<ChunkRow> rows = ListChunks(env.volume, env.txn, *inode, request.offset() / cs, last / cs, kLayoutChunksMax);
+    uint64_t last = request.length() - 1 > UINT64_MAX - request.offset()
+                        ? UINT64_MAX
+                        : request.offset() + request.length() - 1;
+    std::vector<ChunkRow> rows =
+        ListChunks(env.volume, env.txn, *inode, request.offset() / cs, last / cs, kLayoutChunksMax);
     Result<bool> waits = WaitForMutations(env, rows, /*only_written=*/true);
     if (!waits.ok()) return waits.status();
     if (*waits) return {};
@@ -128,8 +136,10 @@ Status Handle(OpEnv& env, const pb::PrepareWriteRequest& request, pb::LayoutRepl
   Volume& volume = env.volume;
   const uint64_t cs = volume.chunk_size();
   const uint64_t offset = request.append() ? (*found)->size() : request.offset();
-  if (request.length() == 0 || request.length() > 16 * kIoSizeMax) return Status(EINVAL, "absurd length of a write");
-  if (offset > kFileSizeMax || request.length() > kFileSizeMax - offset) return Status(EFBIG, "file too large");
+  if (request.length() == 0 || request.length() > kWriteMax)
+    return Status(EINVAL, "absurd length of a write");
+  if (offset > kFileSizeMax || request.length() > kFileSizeMax - offset)
+    return Status(EFBIG, "file too large");
   const uint64_t first = offset / cs, last = (offset + request.length() - 1) / cs;
   if (last >= UINT32_MAX) return Status(EFBIG, "file too large for the volume's chunk size");
   if (request.append()) {
@@ -138,7 +148,8 @@ Status Handle(OpEnv& env, const pb::PrepareWriteRequest& request, pb::LayoutRepl
       if (appender->waiters.size() >= Volume::kAppendWaitersMax) {
         std::erase_if(appender->waiters, [](const ParkedPtr& p) { return p->call == nullptr; });
       }
-      if (appender->waiters.size() >= Volume::kAppendWaitersMax) return Status(EAGAIN, Code::kTryAgain, "too many appenders");
+      if (appender->waiters.size() >= Volume::kAppendWaitersMax)
+        return Status(EAGAIN, Code::kTryAgain, "too many appenders");
       appender->waiters.push_back(env.Park("append"));
       return {};
     }
@@ -152,6 +163,15 @@ Status Handle(OpEnv& env, const pb::PrepareWriteRequest& request, pb::LayoutRepl
   Result<bool> waits = WaitForMutations(env, rows, /*only_written=*/false);
   if (!waits.ok()) return waits.status();
   if (*waits) return {};
+  // A chunk that holds nothing yet need not wait for its chunkserver to come back.
+  for (size_t i = 0; i < rows.size();) {
+    if (rows[i].chunk.written() || volume.servers.IsUp(ServerId(rows[i].chunk.server(0)))) {
+      ++i;
+      continue;
+    }
+    FreeChunk(volume, env.txn, env.txn.Edit(ino), rows[i]);
+    rows.erase(rows.begin() + static_cast<std::ptrdiff_t>(i));
+  }
   if (rows.size() < last - first + 1) {
     rec::Inode* inode = env.txn.Edit(ino);
     std::vector<ChunkRow> all;
@@ -179,7 +199,8 @@ Status Handle(OpEnv& env, const pb::PrepareWriteRequest& request, pb::LayoutRepl
 Status Handle(OpEnv& env, const pb::AbortAppendRequest& request, pb::Empty*) {
   Ino ino(request.ino());
   Volume::Appender* appender = env.volume.FindAppender(ino);
-  if (appender != nullptr && appender->token == request.append_token() && appender->session == env.session.id) {
+  if (appender != nullptr && appender->token == request.append_token() &&
+      appender->session == env.session.id) {
     env.volume.EndAppend(ino, &env.session, /*clean=*/false);
   }
   return {};

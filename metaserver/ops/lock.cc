@@ -7,8 +7,10 @@ namespace kfs::meta {
 namespace {
 
 Result<LockRequest> ToRequest(const pb::LockRange& lock) {
-  if (lock.start() > lock.end() && !lock.flock()) return Status(EINVAL, "a lock's range ends before it starts");
-  if (lock.type() < pb::LockRange::UNLOCK || lock.type() > pb::LockRange::WRITE) return Status(EINVAL, "unknown lock type");
+  if (lock.start() > lock.end() && !lock.flock())
+    return Status(EINVAL, "a lock's range ends before it starts");
+  if (lock.type() < pb::LockRange::UNLOCK || lock.type() > pb::LockRange::WRITE)
+    return Status(EINVAL, "unknown lock type");
   return LockRequest{.type = static_cast<LockType>(lock.type()),
                      .flock = lock.flock(),
                      .start = lock.start(),
@@ -21,7 +23,8 @@ Result<LockRequest> ToRequest(const pb::LockRange& lock) {
 Status Handle(OpEnv& env, const pb::GetLockRequest& request, pb::GetLockReply* reply) {
   Result<LockRequest> lock = ToRequest(request.lock());
   if (!lock.ok()) return lock.status();
-  if (env.volume.in_grace()) return Status(EAGAIN, Code::kTryAgain, "other clients are still reclaiming their locks");
+  if (env.volume.in_grace())
+    return Status(EAGAIN, Code::kTryAgain, "other clients are still reclaiming their locks");
   LockOwner owner{env.session.id, request.lock().owner()};
   *reply->mutable_lock() = request.lock();
   std::optional<HeldLock> held = env.volume.locks.Test(Ino(request.lock().ino()), owner, *lock);
@@ -50,11 +53,16 @@ Status Handle(OpEnv& env, const pb::SetLockRequest& request, pb::Empty*) {
   LockOwner owner{env.session.id, request.lock().owner()};
   LockTable& locks = env.volume.locks;
   switch (locks.Set(ino, owner, *lock)) {
-    case LockTable::Outcome::kGranted: return {};
-    case LockTable::Outcome::kDeadlock: return Status(EDEADLK, "the owners wait for each other");
-    case LockTable::Outcome::kNoLocks: return Status(ENOLCK, "too many locks");
-    case LockTable::Outcome::kWaiting: return Status(EIO, "a lock waits that was not to");
-    case LockTable::Outcome::kConflict: break;
+    case LockTable::Outcome::kGranted:
+      return {};
+    case LockTable::Outcome::kDeadlock:
+      return Status(EDEADLK, "the owners wait for each other");
+    case LockTable::Outcome::kNoLocks:
+      return Status(ENOLCK, "too many locks");
+    case LockTable::Outcome::kWaiting:
+      return Status(EIO, "a lock waits that was not to");
+    case LockTable::Outcome::kConflict:
+      break;
   }
   if (request.lock().flock() && !request.wait() && !env.call->drained) {
     // The holder's kernel may have closed the file already and its mount not yet told us.
@@ -66,9 +74,10 @@ Status Handle(OpEnv& env, const pb::SetLockRequest& request, pb::Empty*) {
   Executor* executor = &env.executor;
   // The record of what was granted is made when it is: until then there is nothing to be told again.
   pb::LockRange range = request.lock();
-  auto outcome = locks.Set(ino, owner, *lock, /*wait=*/true,
-                           [executor, parked, range](Status status) { executor->FinishLock(parked, status, range); },
-                           env.call->op_id);
+  auto outcome = locks.Set(
+      ino, owner, *lock, /*wait=*/true,
+      [executor, parked, range](Status status) { executor->FinishLock(parked, status, range); },
+      env.call->op_id);
   if (outcome == LockTable::Outcome::kWaiting) return {};
   env.parked = false;
   env.executor.Unpark(parked);

@@ -42,9 +42,10 @@ Status Handle(OpEnv& env, const pb::OpenRequest& request, pb::AttrReply* reply) 
   if (!inode.ok()) return inode.status();
   KFS_RETURN_IF_ERROR(CheckOpen(env, **inode, request.flags()));
   Ino ino(request.ino());
-  // A nameless inode is somebody's open file, or lost its name while this open was on its way; after its last close it is
-  // only waiting to be collected.
-  if ((*inode)->nlink() == 0 && !env.volume.IsOpen(ino) && !env.volume.Lingers(ino) && !env.volume.in_grace()) {
+  // A nameless inode is somebody's open file, or lost its name while this open was on its way; after its last
+  // close it is only waiting to be collected.
+  if ((*inode)->nlink() == 0 && !env.volume.IsOpen(ino) && !env.volume.Lingers(ino) &&
+      !env.volume.in_grace()) {
     return Status(ESTALE, "the inode has been removed");
   }
   ApplyOpen(env, ino, request.flags());
@@ -62,7 +63,8 @@ Status Handle(OpEnv& env, const pb::ReleaseRequest& request, pb::Empty*) {
   Session* session = &env.session;
   bool unlock = request.unlock_flock();
   uint64_t owner = request.flock_owner();
-  // A client counts a release from its sending on: what was pending when it reclaimed is not in what it reclaimed.
+  // A client counts a release from its sending on: what was pending when it reclaimed is not in what it
+  // reclaimed.
   const bool counted = request.ctx().op_id() > session->reclaimed_up_to;
   env.txn.OnApply([volume, session, ino, unlock, owner, counted] {
     if (unlock) volume->locks.ReleaseOwner(ino, {session->id, owner}, /*flock=*/true);

@@ -9,8 +9,8 @@
 namespace kfs::meta {
 namespace {
 
-constexpr size_t kEntryOverhead = 32;   // ino, type, cookie and tags
-constexpr size_t kAttrOverhead = 128;   // attributes at their longest
+constexpr size_t kEntryOverhead = 32;  // ino, type, cookie and tags
+constexpr size_t kAttrOverhead = 128;  // attributes at their longest
 
 }  // namespace
 

@@ -14,14 +14,16 @@ Status Handle(OpEnv& env, const pb::LinkRequest& request, pb::EntryReply* reply)
   KFS_RETURN_IF_ERROR(CheckName(request.name()));
   KFS_RETURN_IF_ERROR(Permit(env, **dir, kExec));
   Ino parent(request.parent()), ino(request.ino());
-  if (IsDots(request.name()) || env.txn.Lookup(parent, request.name()).ino) return Status(EEXIST, "the name exists");
+  if (IsDots(request.name()) || env.txn.Lookup(parent, request.name()).ino)
+    return Status(EEXIST, "the name exists");
   KFS_RETURN_IF_ERROR(Permit(env, **dir, kWrite));
   if (S_ISDIR((*found)->mode())) return Status(EPERM, "directories have one name");
   if ((*dir)->nlink() == 0) return Status(ENOENT, "the directory has been removed");
   if ((*found)->nlink() >= kLinkMax) return Status(EMLINK, "too many links");
   if ((*found)->nlink() == 0) {
     // Only an open O_TMPFILE file gets a (first) name; what was unlinked stays so.
-    if (!(*found)->linkable() || !env.session.opens.contains(ino)) return Status(ENOENT, "the inode has no name left");
+    if (!(*found)->linkable() || !env.session.opens.contains(ino))
+      return Status(ENOENT, "the inode has no name left");
     env.txn.Delete(OrphanKey(ino));
   }
   rec::Inode* inode = env.txn.Edit(ino);

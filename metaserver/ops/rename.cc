@@ -45,7 +45,8 @@ bool IsWithin(OpEnv& env, Ino dir, Ino above) {
 // The inode moves from one directory to the other.
 Status CheckMove(OpEnv& env, const End& from, const End& to) {
   if (!S_ISDIR(from.inode->mode())) return {};
-  if (IsWithin(env, to.dir_ino, from.dentry.ino)) return Status(EINVAL, "a directory cannot be moved into itself");
+  if (IsWithin(env, to.dir_ino, from.dentry.ino))
+    return Status(EINVAL, "a directory cannot be moved into itself");
   // Its ".." changes.
   if (from.dir_ino != to.dir_ino) return Permit(env, *from.inode, kWrite);
   return {};
@@ -108,12 +109,14 @@ Status Handle(OpEnv& env, const pb::RenameRequest& request, pb::RenameReply* rep
     return Exchange(env, from, to);
   }
   const bool is_dir = S_ISDIR(from.inode->mode());
-  if (is_dir && IsWithin(env, to.dir_ino, from.dentry.ino)) return Status(EINVAL, "a directory cannot be moved into itself");
+  if (is_dir && IsWithin(env, to.dir_ino, from.dentry.ino))
+    return Status(EINVAL, "a directory cannot be moved into itself");
   // A directory that lies above what is to be moved is not empty, whatever else is wrong.
   if (to.inode != nullptr && S_ISDIR(to.inode->mode()) && IsWithin(env, from.dir_ino, to.dentry.ino)) {
     return Status(ENOTEMPTY, "the directory to replace is not empty");
   }
-  if (to.inode != nullptr && to.dentry.ino == from.dentry.ino) return {};  // two names of one file: nothing happens
+  if (to.inode != nullptr && to.dentry.ino == from.dentry.ino)
+    return {};  // two names of one file: nothing happens
   KFS_RETURN_IF_ERROR(PermitDelete(env, *from.dir, *from.inode));
   if (to.inode != nullptr) {
     KFS_RETURN_IF_ERROR(CheckReplace(env, from, to));

@@ -39,7 +39,8 @@ Status CheckSize(OpEnv& env, const rec::Inode& inode, const pb::SetattrRequest& 
   if (S_ISDIR(inode.mode())) return Status(EISDIR, "is a directory");
   if (!S_ISREG(inode.mode())) return Status(EINVAL, "not a regular file");
   if (r.size() > kFileSizeMax) return Status(EFBIG, "file too large");
-  if (r.size() > env.volume.chunk_size() * UINT32_MAX) return Status(EFBIG, "file too large for the volume's chunk size");
+  if (r.size() > env.volume.chunk_size() * UINT32_MAX)
+    return Status(EFBIG, "file too large for the volume's chunk size");
   if ((r.valid() & V::OPEN_FILE) != 0) return {};
   return Permit(env, inode, kWrite);
 }
@@ -76,7 +77,8 @@ Status Handle(OpEnv& env, const pb::SetattrRequest& r, pb::AttrReply* reply) {
   if ((valid & V::UID) != 0) inode->set_uid(r.uid());
   if ((valid & V::GID) != 0) inode->set_gid(r.gid());
   // A new owner or group must not inherit the old one's privileges, whoever asks.
-  if ((valid & (V::UID | V::GID)) != 0 && !S_ISDIR(inode->mode()) && HasPrivileges(*inode)) DropPrivileges(env, inode);
+  if ((valid & (V::UID | V::GID)) != 0 && !S_ISDIR(inode->mode()) && HasPrivileges(*inode))
+    DropPrivileges(env, inode);
   if ((valid & V::MODE) != 0) KFS_RETURN_IF_ERROR(ChangeMode(env, inode, r.mode()));
   if ((valid & V::SIZE) != 0) {
     SetSize(env.volume, env.txn, inode, r.size());

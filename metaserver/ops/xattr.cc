@@ -26,7 +26,8 @@ Status PermitXattr(OpEnv& env, const rec::Inode& inode, std::string_view name, b
   }
   if (name.starts_with("user.") && name.size() > 5) {
     if (!S_ISREG(inode.mode()) && !S_ISDIR(inode.mode())) {
-      return write ? Status(EPERM, "user attributes belong to files and directories") : Status(ENODATA, "no such attribute");
+      return write ? Status(EPERM, "user attributes belong to files and directories")
+                   : Status(ENODATA, "no such attribute");
     }
     if (write && S_ISDIR(inode.mode()) && (inode.mode() & S_ISVTX) != 0 && !IsOwner(env, inode)) {
       return Status(EPERM, "the directory is sticky and another's");
@@ -51,7 +52,8 @@ Status SetAcl(OpEnv& env, rec::Inode* inode, std::string_view name, std::string_
     acl = std::move(*parsed);
   }
   if (name == kAclDefault) {
-    if (!S_ISDIR(inode->mode())) return acl.empty() ? Status() : Status(EACCES, "only directories have a default ACL");
+    if (!S_ISDIR(inode->mode()))
+      return acl.empty() ? Status() : Status(EACCES, "only directories have a default ACL");
     inode->set_acl_default(acl.empty() ? "" : FormatAclXattr(acl));
     return {};
   }
@@ -120,7 +122,8 @@ Status Handle(OpEnv& env, const pb::SetxattrRequest& request, pb::Empty*) {
   KFS_RETURN_IF_ERROR(CheckFlags(request.flags(), exists));
   rec::Inode* inode = env.txn.Edit(ino);
   if (!exists) {
-    if (inode->xattr_name_bytes() + name.size() + 1 > kXattrListMax) return Status(ENOSPC, "too many attributes");
+    if (inode->xattr_name_bytes() + name.size() + 1 > kXattrListMax)
+      return Status(ENOSPC, "too many attributes");
     inode->set_xattr_count(inode->xattr_count() + 1);
     inode->set_xattr_name_bytes(inode->xattr_name_bytes() + static_cast<uint32_t>(name.size() + 1));
   }

@@ -26,7 +26,8 @@ size_t DrawByFreeSpace(const std::vector<const Candidate*>& from, std::mt19937_6
 
 }  // namespace
 
-std::vector<ServerId> Choose(const std::vector<Candidate>& candidates, size_t replicas, std::mt19937_64& rng) {
+std::vector<ServerId> Choose(const std::vector<Candidate>& candidates, size_t replicas,
+                             std::mt19937_64& rng) {
   std::vector<const Candidate*> left;
   std::set<ServerId> seen;
   for (const Candidate& c : candidates) {

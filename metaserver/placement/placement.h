@@ -24,8 +24,9 @@ constexpr uint64_t kServerReserveBytes = 64ull << 20;
 // ... but never more than this part of its capacity, so that small test disks work.
 constexpr uint64_t kServerReserveDivisor = 20;
 
-// Up to `replicas` different servers, each drawn with a chance proportional to its free space; servers of hosts not yet
-// used come first. Skips servers that are down or full. Fewer than `replicas` when there are not enough; empty when none.
+// Up to `replicas` different servers, each drawn with a chance proportional to its free space; servers of
+// hosts not yet used come first. Skips servers that are down or full. Fewer than `replicas` when there are
+// not enough; empty when none.
 std::vector<ServerId> Choose(const std::vector<Candidate>& candidates, size_t replicas, std::mt19937_64& rng);
 
 }  // namespace kfs::meta

@@ -1,6 +1,6 @@
-// What the metaserver stores of the cluster as a whole: its id, the volumes, the counters. (Chunkservers have their
-// records in the same database; see chunks/chunkservers.h.) Every change is synced before the call returns: they are
-// rare, and ids must never be handed out twice. Loop's thread only.
+// What the metaserver stores of the cluster as a whole: its id, the volumes, the counters. (Chunkservers have
+// their records in the same database; see chunks/chunkservers.h.) Every change is synced before the call
+// returns: they are rare, and ids must never be handed out twice. Loop's thread only.
 #pragma once
 
 #include <map>

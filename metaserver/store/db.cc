@@ -35,13 +35,16 @@ struct Equal {
 
 Status Words(const std::string& path, const rocksdb::Status& s) {
   if (s.IsCorruption()) {
-    return Status(EIO, Code::kCorrupt,
-                  fmt::format("the metadata in {} is damaged: {}. Nothing was changed. Check the disk, then restore the "
-                              "directory from a copy; do not delete its log files, they hold acknowledged changes",
-                              path, s.ToString()));
+    return Status(
+        EIO, Code::kCorrupt,
+        fmt::format(
+            "the metadata in {} is damaged: {}. Nothing was changed. Check the disk, then restore the "
+            "directory from a copy; do not delete its log files, they hold acknowledged changes",
+            path, s.ToString()));
   }
   if (s.IsIOError() && s.ToString().find("lock") != std::string::npos) {
-    return Status(EBUSY, fmt::format("{} is in use by another kfs-metaserver; stop that one first ({})", path, s.ToString()));
+    return Status(EBUSY, fmt::format("{} is in use by another kfs-metaserver; stop that one first ({})", path,
+                                     s.ToString()));
   }
   return Status(EIO, fmt::format("cannot open the metadata in {}: {}", path, s.ToString()));
 }
@@ -82,8 +85,8 @@ Db::~Db() {
 Result<std::unique_ptr<Db>> Db::Open(const std::string& path, const std::string& kind, DbMemory& memory) {
   rocksdb::Options o;
   o.create_if_missing = true;
-  // A damaged record with intact ones behind it refuses to open; only a torn last record, which was never acknowledged,
-  // is passed over. (RocksDB's default would drop everything behind the damage without a word.)
+  // A damaged record with intact ones behind it refuses to open; only a torn last record, which was never
+  // acknowledged, is passed over. (RocksDB's default would drop everything behind the damage without a word.)
   o.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
   o.paranoid_checks = true;
   o.write_buffer_manager = memory.impl_->buffers;
@@ -107,8 +110,10 @@ Result<std::unique_ptr<Db>> Db::Open(const std::string& path, const std::string&
   rocksdb::DB* raw = nullptr;
   rocksdb::Status s = rocksdb::DB::Open(o, path, &raw);
   if (s.IsCorruption() && OnlyTailIsTorn(path)) {
-    // A last record that reached the disk in part, as power cuts leave it: nothing that was synced lies behind it.
-    KFS_LOG(warn, "store.torn_tail db={} error=\"{}\" next=\"opening without the unfinished last write\"", path, s.ToString());
+    // A last record that reached the disk in part, as power cuts leave it: nothing that was synced lies
+    // behind it.
+    KFS_LOG(warn, "store.torn_tail db={} error=\"{}\" next=\"opening without the unfinished last write\"",
+            path, s.ToString());
     o.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
     s = rocksdb::DB::Open(o, path, &raw);
   }
@@ -134,12 +139,15 @@ Status Db::CheckFormat(const std::string& kind) {
     return Status(EIO, Code::kCorrupt, fmt::format("{} does not hold metadata of KFS", path_));
   }
   if (format.kind() != kind) {
-    return Status(EINVAL, fmt::format("{} holds a {} database where a {} database was expected", path_, format.kind(), kind));
+    return Status(EINVAL, fmt::format("{} holds a {} database where a {} database was expected", path_,
+                                      format.kind(), kind));
   }
   if (format.version() > kFormatVersion || format.incompat() != 0 || format.ro_compat() != 0) {
-    return Status(EINVAL, fmt::format("{} was written by a newer kfs-metaserver (format {}, features incompat={:#x} "
-                                      "ro_compat={:#x}; this one knows format {} and none of them): use the newer program",
-                                      path_, format.version(), format.incompat(), format.ro_compat(), kFormatVersion));
+    return Status(
+        EINVAL,
+        fmt::format("{} was written by a newer kfs-metaserver (format {}, features incompat={:#x} "
+                    "ro_compat={:#x}; this one knows format {} and none of them): use the newer program",
+                    path_, format.version(), format.incompat(), format.ro_compat(), kFormatVersion));
   }
   return {};
 }
@@ -213,7 +221,8 @@ void Db::Commit() {
   }
   rocksdb::Status s = impl_->db->Write(rocksdb::WriteOptions(), &impl_->batch);
   if (!s.ok()) {
-    KFS_LOG(critical, "store.write_failed db={} error=\"{}\": stopping, nothing acknowledged is lost", path_, s.ToString());
+    KFS_LOG(critical, "store.write_failed db={} error=\"{}\": stopping, nothing acknowledged is lost", path_,
+            s.ToString());
     spdlog::shutdown();
     std::_Exit(1);
   }

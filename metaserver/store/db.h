@@ -1,8 +1,9 @@
-// One RocksDB database and the batch of the current tick. Reads see the batch; Commit writes it to the log (not synced)
-// in one piece. Loop's thread only, but for Sync(), which the WAL sync thread calls.
+// One RocksDB database and the batch of the current tick. Reads see the batch; Commit writes it to the log
+// (not synced) in one piece. Loop's thread only, but for Sync(), which the WAL sync thread calls.
 //
-// A read that fails is remembered in read_error() and looks like an absent record: whoever runs an op checks it before
-// anything is committed. A write that fails ends the process: what was acknowledged could no longer be kept (P4).
+// A read that fails is remembered in read_error() and looks like an absent record: whoever runs an op checks
+// it before anything is committed. A write that fails ends the process: what was acknowledged could no longer
+// be kept (P4).
 #pragma once
 
 #include <cstdint>
@@ -46,8 +47,8 @@ class Db {
   void PutBlind(std::string_view key, std::string_view value);
   void DeleteBlind(std::string_view key);
 
-  // Commits, then calls fn(key, value) for keys that begin with `prefix`, from `from` on (or the prefix's begin), in
-  // order, until it says false.
+  // Commits, then calls fn(key, value) for keys that begin with `prefix`, from `from` on (or the prefix's
+  // begin), in order, until it says false.
   void Scan(std::string_view prefix, std::string_view from,
             const std::function<bool(std::string_view key, std::string_view value)>& fn);
 

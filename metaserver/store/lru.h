@@ -1,5 +1,5 @@
-// A map that remembers which entries were used last. Entries with unsaved changes are pinned by their owner, who calls
-// Shrink only when there are none. One thread.
+// A map that remembers which entries were used last. Entries with unsaved changes are pinned by their owner,
+// who calls Shrink only when there are none. One thread.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,8 @@ namespace kfs::meta {
 template <typename K, typename V, typename Hash = std::hash<K>, typename Equal = std::equal_to<K>>
 class Lru {
  public:
-  // Null when absent. The pointer holds until the entry is erased or shrunk away. `Q`: anything Hash and Equal take.
+  // Null when absent. The pointer holds until the entry is erased or shrunk away. `Q`: anything Hash and
+  // Equal take.
   template <typename Q>
   V* Find(const Q& key) {
     auto it = map_.find(key);

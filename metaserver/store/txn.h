@@ -1,5 +1,5 @@
-// One operation's changes to a volume: copies of what it edits, over the store. Apply() makes them part of the tick's
-// batch; dropped, they never were. Reused from op to op. Loop's thread only.
+// One operation's changes to a volume: copies of what it edits, over the store. Apply() makes them part of
+// the tick's batch; dropped, they never were. Reused from op to op. Loop's thread only.
 //
 // Ops touch a handful of records, so lists are searched from end to end.
 #pragma once
@@ -20,7 +20,8 @@ class Txn {
  public:
   explicit Txn(VolumeStore& store) : store_(store) {}
 
-  // The inode as this op sees it; null when there is none. Holds until Apply or Clear; an Edit of it makes another.
+  // The inode as this op sees it; null when there is none. Holds until Apply or Clear; an Edit of it makes
+  // another.
   const rec::Inode* Find(Ino ino);
   // A copy to change. REQUIRES: Find(ino) != null
   rec::Inode* Edit(Ino ino);
@@ -36,8 +37,8 @@ class Txn {
   void Put(std::string_view key, std::string value);
   void Delete(std::string_view key);
   // Records with keys in [from, to), in order, as this op sees them; at most `max`.
-  std::vector<std::pair<std::string, std::string>> List(std::string_view prefix, std::string_view from, std::string_view to,
-                                                        size_t max);
+  std::vector<std::pair<std::string, std::string>> List(std::string_view prefix, std::string_view from,
+                                                        std::string_view to, size_t max);
 
   // Counters and memory effects, in order, once the changes are applied.
   void OnApply(std::function<void()> fn) { on_apply_.push_back(std::move(fn)); }
@@ -52,15 +53,15 @@ class Txn {
  private:
   struct InodeEdit {
     Ino ino;
-    InodePtr seen;                      // as Find gave it
+    InodePtr seen;                       // as Find gave it
     std::shared_ptr<rec::Inode> edited;  // null: not changed, or removed
     bool removed = false;
   };
   struct NameEdit {
     Ino parent;
     std::string name;
-    Dentry dentry;         // ino 0: deleted
-    uint64_t cookie = 0;   // of what was deleted
+    Dentry dentry;        // ino 0: deleted
+    uint64_t cookie = 0;  // of what was deleted
   };
   InodeEdit* FindEdit(Ino ino);
 

@@ -13,19 +13,21 @@ constexpr uint64_t kUncleanSkip = 1u << 20;
 
 size_t InodeBytes(const rec::Inode* inode) {
   if (inode == nullptr) return 0;
-  return sizeof(rec::Inode) + 32 + inode->target().size() + inode->acl_access().size() + inode->acl_default().size() +
-         inode->inline_data().size();
+  return sizeof(rec::Inode) + 32 + inode->target().size() + inode->acl_access().size() +
+         inode->acl_default().size() + inode->inline_data().size();
 }
 
 }  // namespace
 
-VolumeStore::VolumeStore(std::unique_ptr<Db> db, size_t cache_bytes) : db_(std::move(db)), cache_budget_(cache_bytes) {}
+VolumeStore::VolumeStore(std::unique_ptr<Db> db, size_t cache_bytes)
+    : db_(std::move(db)), cache_budget_(cache_bytes) {}
 
 Status VolumeStore::Init(int64_t now) {
   std::optional<std::string> stored = db_->Get(CountersKey());
   KFS_RETURN_IF_ERROR(db_->TakeReadError());
   if (stored) {
-    if (!counters_.ParseFromString(*stored)) return Status(EIO, Code::kCorrupt, db_->path() + ": damaged counters");
+    if (!counters_.ParseFromString(*stored))
+      return Status(EIO, Code::kCorrupt, db_->path() + ": damaged counters");
     if (!counters_.clean()) {
       counters_.set_next_ino(counters_.next_ino() + kUncleanSkip);
       counters_.set_next_chunk(counters_.next_chunk() + kUncleanSkip);

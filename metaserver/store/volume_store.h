@@ -1,6 +1,6 @@
-// A volume's records: the database, and in front of it the decoded inodes and names that are in use, within a byte
-// budget. Changes of a tick are kept here (each inode is encoded once a tick, however often it changed) until Commit.
-// Loop's thread only.
+// A volume's records: the database, and in front of it the decoded inodes and names that are in use, within a
+// byte budget. Changes of a tick are kept here (each inode is encoded once a tick, however often it changed)
+// until Commit. Loop's thread only.
 #pragma once
 
 #include <cstdint>
@@ -30,8 +30,9 @@ class VolumeStore {
  public:
   VolumeStore(std::unique_ptr<Db> db, size_t cache_bytes);
 
-  // Reads the counters, makes the root directory in a new volume. `now` stamps it. After an unclean stop numbers go on
-  // far ahead: some that were handed out may have been lost with the machine's power and must not be handed out again.
+  // Reads the counters, makes the root directory in a new volume. `now` stamps it. After an unclean stop
+  // numbers go on far ahead: some that were handed out may have been lost with the machine's power and must
+  // not be handed out again.
   Status Init(int64_t now);
 
   InodePtr GetInode(Ino ino);  // null: none

@@ -13,7 +13,8 @@
 namespace kfs::meta {
 namespace {
 
-// The log's format (leveldb's): blocks of 32 KiB, records of crc:4 length:2 type:1 payload that never cross a block.
+// The log's format (leveldb's): blocks of 32 KiB, records of crc:4 length:2 type:1 payload that never cross a
+// block.
 constexpr size_t kBlock = 32768;
 constexpr size_t kHeader = 7;
 constexpr uint8_t kTypeMax = 4;  // full, first, middle, last
@@ -29,7 +30,9 @@ size_t RecordAt(std::string_view log, size_t at) {
   auto byte = [&](size_t i) { return static_cast<uint32_t>(static_cast<uint8_t>(log[at + i])); };
   const uint32_t length = byte(4) | byte(5) << 8;
   const uint32_t type = byte(6);
-  if (type == 0 || type > kTypeMax || at % kBlock + kHeader + length > kBlock || at + kHeader + length > log.size()) return 0;
+  if (type == 0 || type > kTypeMax || at % kBlock + kHeader + length > kBlock ||
+      at + kHeader + length > log.size())
+    return 0;
   const uint32_t masked = byte(0) | byte(1) << 8 | byte(2) << 16 | byte(3) << 24;
   return Crc32c(log.data() + at + 6, 1 + length) == Unmask(masked) ? kHeader + length : 0;
 }

@@ -1,6 +1,7 @@
-// Tells a torn tail of RocksDB's log (a write that the crash cut short or that reached the disk only in part: nothing
-// synced is lost with it) from damage in the middle (synced, acknowledged changes may lie behind it). RocksDB's recovery
-// modes know either "any bad checksum is fatal" or "drop everything from there on"; this stands between them.
+// Tells a torn tail of RocksDB's log (a write that the crash cut short or that reached the disk only in part:
+// nothing synced is lost with it) from damage in the middle (synced, acknowledged changes may lie behind it).
+// RocksDB's recovery modes know either "any bad checksum is fatal" or "drop everything from there on"; this
+// stands between them.
 #pragma once
 
 #include <string>

@@ -53,7 +53,9 @@ struct WalSync::Impl {
       dirty.erase(next);
       lock.unlock();
       if (Status s = db->Sync(); !s.ok()) {
-        KFS_LOG(critical, "store.sync_failed error=\"{}\": stopping, later changes could be lost with the power", s.ToString());
+        KFS_LOG(critical,
+                "store.sync_failed error=\"{}\": stopping, later changes could be lost with the power",
+                s.ToString());
         spdlog::shutdown();
         std::_Exit(1);
       }

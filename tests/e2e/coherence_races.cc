@@ -81,9 +81,9 @@ std::string UnlinkRace(const Dirs& d) {
 }
 std::string RenameRace(const Dirs& d) {
   for (int i = 0; i < kRounds; ++i) EXPECT(WriteFile(Name(d.a, "f", i), ""));
-  // To a name of its own on each side: with one common target the kernel of the later side may look up the old name before
-  // the other's rename and the new one after it, take the two for links to one inode, and report success without asking
-  // the file system (docs/fuse.md).
+  // To a name of its own on each side: with one common target the kernel of the later side may look up the
+  // old name before the other's rename and the new one after it, take the two for links to one inode, and
+  // report success without asking the file system (docs/fuse.md).
   return OneWinner(d, ENOENT, [&d](const std::string& dir, int i) {
     return rename(Name(dir, "f", i).c_str(), Name(dir, dir == d.a ? "ga" : "gb", i).c_str());
   });

@@ -134,11 +134,11 @@ same_tree() {
   describe_tree "$1" >"$WORK/describe-a"
   describe_tree "$2" >"$WORK/describe-b"
   cmp -s "$WORK/describe-a" "$WORK/describe-b" ||
-    { diff -a "$WORK/describe-a" "$WORK/describe-b" | tr '\0' ' ' | head -20 || :; fail "attributes in $1 and $2 differ"; }
+    { diff -a <(tr '\0' '\n' <"$WORK/describe-a") <(tr '\0' '\n' <"$WORK/describe-b") | head -20 || :; fail "attributes in $1 and $2 differ"; }
   no_doubles "$2"
 }
 describe_tree() {
-  (cd "$1" && find . -mindepth 1 \( -type d -printf '%p\0 d %m %U:%G\n' -o -printf '%p\0 %y %m %U:%G %s %n %T@ %l\n' \) | sort -z)
+  (cd "$1" && find . -mindepth 1 \( -type d -printf '%p d %m %U:%G\0' -o -printf '%p %y %m %U:%G %s %n %T@ %l\0' \) | sort -z)
 }
 no_doubles() {
   find "$1" -print0 | sort -z | uniq -dz | tr '\0' '\n' >"$WORK/doubles"

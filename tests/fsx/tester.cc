@@ -199,7 +199,8 @@ void Tester::Append() {
   if (n != static_cast<ssize_t>(length)) Fail("append: returned %zd (%s)", n, std::strerror(errno));
   off_t position = lseek(handle().append_fd, 0, SEEK_CUR);
   m.Write(m.size(), buffer_, length);
-  // With several mounts the kernel reckons the position from the size that it last saw; the data is at the end all the same.
+  // With several mounts the kernel reckons the position from the size that it last saw; the data is at the
+  // end all the same.
   if (position != static_cast<off_t>(m.size()) && options_.dirs.size() == 1)
     Fail("append: position %jd afterwards, not %" PRIu64, intmax_t{position}, m.size());
 }

@@ -1,4 +1,5 @@
-// What all fuzz targets share: a target is one LLVMFuzzerTestOneInput; a broken promise ends it by FUZZ_CHECK.
+// What all fuzz targets share: a target is one LLVMFuzzerTestOneInput; a broken promise ends it by
+// FUZZ_CHECK.
 #pragma once
 
 #include <cstddef>
@@ -7,12 +8,12 @@
 #include <cstdlib>
 #include <string_view>
 
-#define FUZZ_CHECK(condition)                                                          \
-  do {                                                                                 \
-    if (!(condition)) {                                                                \
-      std::fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #condition);     \
-      std::abort();                                                                    \
-    }                                                                                  \
+#define FUZZ_CHECK(condition)                                                      \
+  do {                                                                             \
+    if (!(condition)) {                                                            \
+      std::fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #condition); \
+      std::abort();                                                                \
+    }                                                                              \
   } while (0)
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);

@@ -1,4 +1,5 @@
-// The value of a POSIX ACL xattr: what is accepted reads back alike, and agrees with itself as mode and by inheritance.
+// The value of a POSIX ACL xattr: what is accepted reads back alike, and agrees with itself as mode and by
+// inheritance.
 #include <sys/stat.h>
 
 #include "metaserver/acl/permission.h"

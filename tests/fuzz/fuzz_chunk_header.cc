@@ -16,6 +16,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   kfs::EncodeChunkHeader(*header, again);
   const kfs::Result<kfs::ChunkHeader> second = kfs::DecodeChunkHeader(again, kKey);
   FUZZ_CHECK(second.ok());
-  FUZZ_CHECK(second->version == header->version && second->dirty == header->dirty && second->boot == header->boot);
+  FUZZ_CHECK(second->version == header->version && second->dirty == header->dirty &&
+             second->boot == header->boot);
   return 0;
 }

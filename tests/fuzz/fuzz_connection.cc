@@ -1,6 +1,7 @@
-// A stream of bytes from a peer, as the event loop reads it: first byte 1 = the peer has greeted, second the size of the
-// pieces in which it arrives. A checksum field of FFFFFFFF in a frame is replaced by the right one, so that the fuzzer gets
-// past it. Whatever comes, the connection ends in order and every request gets its answer.
+// A stream of bytes from a peer, as the event loop reads it: first byte 1 = the peer has greeted, second the
+// size of the pieces in which it arrives. A checksum field of FFFFFFFF in a frame is replaced by the right
+// one, so that the fuzzer gets past it. Whatever comes, the connection ends in order and every request gets
+// its answer.
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -56,7 +57,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                                                [&](kfs::IncomingCallPtr call) {
                                                  ++requests;
                                                  kfs::pb::LookupRequest request;
-                                                 if (call->Parse(&request)) call->Reply(kfs::pb::EntryReply());
+                                                 if (call->Parse(&request))
+                                                   call->Reply(kfs::pb::EntryReply());
                                                },
                                            .on_close =
                                                [&](kfs::Status) {

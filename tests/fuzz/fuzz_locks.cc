@@ -46,8 +46,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         const uint64_t id = next_id++;
         FUZZ_CHECK(table.Test(ino, owner, real).has_value() == model.Blocked(ino, owner, request));
         const auto expected = model.Set(ino, owner, request, wait, id, &want);
-        const auto outcome =
-            table.Set(ino, owner, real, wait, [&got, id](kfs::Status s) { got.emplace_back(id, s.err()); }, id);
+        const auto outcome = table.Set(
+            ino, owner, real, wait, [&got, id](kfs::Status s) { got.emplace_back(id, s.err()); }, id);
         FUZZ_CHECK(outcome == expected);
       }
     }

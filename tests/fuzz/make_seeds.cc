@@ -1,5 +1,5 @@
-// Writes the seed corpora of the targets whose inputs are binary: one frame for every message of the op table, with every
-// field set, and a few connections. kfs-fuzz-seeds CORPUS_DIR
+// Writes the seed corpora of the targets whose inputs are binary: one frame for every message of the op
+// table, with every field set, and a few connections. kfs-fuzz-seeds CORPUS_DIR
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -20,19 +20,36 @@ void Fill(Message* message, int depth) {
     const FieldDescriptor* f = message->GetDescriptor()->field(i);
     if (f->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
       if (depth > 3) continue;
-      Fill(f->is_repeated() ? reflection->AddMessage(message, f) : reflection->MutableMessage(message, f), depth + 1);
+      Fill(f->is_repeated() ? reflection->AddMessage(message, f) : reflection->MutableMessage(message, f),
+           depth + 1);
       continue;
     }
-#define SET(TYPE, value) f->is_repeated() ? reflection->Add##TYPE(message, f, value) : reflection->Set##TYPE(message, f, value)
+#define SET(TYPE, value) \
+  f->is_repeated() ? reflection->Add##TYPE(message, f, value) : reflection->Set##TYPE(message, f, value)
     switch (f->cpp_type()) {
-      case FieldDescriptor::CPPTYPE_INT32: SET(Int32, 5); break;
-      case FieldDescriptor::CPPTYPE_INT64: SET(Int64, -5); break;
-      case FieldDescriptor::CPPTYPE_UINT32: SET(UInt32, 6); break;
-      case FieldDescriptor::CPPTYPE_UINT64: SET(UInt64, 1 + static_cast<uint64_t>(i)); break;
-      case FieldDescriptor::CPPTYPE_BOOL: SET(Bool, true); break;
-      case FieldDescriptor::CPPTYPE_STRING: SET(String, "name"); break;
-      case FieldDescriptor::CPPTYPE_ENUM: SET(EnumValue, 1); break;
-      default: break;
+      case FieldDescriptor::CPPTYPE_INT32:
+        SET(Int32, 5);
+        break;
+      case FieldDescriptor::CPPTYPE_INT64:
+        SET(Int64, -5);
+        break;
+      case FieldDescriptor::CPPTYPE_UINT32:
+        SET(UInt32, 6);
+        break;
+      case FieldDescriptor::CPPTYPE_UINT64:
+        SET(UInt64, 1 + static_cast<uint64_t>(i));
+        break;
+      case FieldDescriptor::CPPTYPE_BOOL:
+        SET(Bool, true);
+        break;
+      case FieldDescriptor::CPPTYPE_STRING:
+        SET(String, "name");
+        break;
+      case FieldDescriptor::CPPTYPE_ENUM:
+        SET(EnumValue, 1);
+        break;
+      default:
+        break;
     }
 #undef SET
   }
@@ -72,12 +89,12 @@ int main(int argc, char** argv) {
   }
   const std::filesystem::path dir = argv[1];
   std::string stream;
-#define KFS_OP(number, name, reply, mutates, senders)                                                     \
-  {                                                                                                       \
-    const std::string request = Frame(number, 0, Filled<kfs::rpc::name::Request>());                      \
-    Write(dir / "frame" / "request-" #name, request);                                                     \
+#define KFS_OP(number, name, reply, mutates, senders)                                                       \
+  {                                                                                                         \
+    const std::string request = Frame(number, 0, Filled<kfs::rpc::name::Request>());                        \
+    Write(dir / "frame" / "request-" #name, request);                                                       \
     Write(dir / "frame" / "reply-" #name, Frame(number, kfs::kFlagReply, Filled<kfs::rpc::name::Reply>())); \
-    if (number < 20) stream += request;                                                                   \
+    if (number < 20) stream += request;                                                                     \
   }
   KFS_OPS(KFS_OP)
 #undef KFS_OP
@@ -91,13 +108,18 @@ int main(int argc, char** argv) {
   using namespace kfs::meta;  // NOLINT: a few lines
   const std::string prefix("\0\0\0\x01\xa4\x02\x03\x05", 8);
   Write(dir / "acl" / "minimal",
-        prefix + FormatAclXattr({{kAclUserObj, 6, kAclNoId}, {kAclGroupObj, 4, kAclNoId}, {kAclOther, 4, kAclNoId}}));
-  Write(dir / "acl" / "extended",
-        prefix + FormatAclXattr({{kAclUserObj, 7, kAclNoId}, {kAclUser, 5, 3}, {kAclGroupObj, 5, kAclNoId},
-                                 {kAclGroup, 7, 4}, {kAclMask, 7, kAclNoId}, {kAclOther, 4, kAclNoId}}));
+        prefix + FormatAclXattr(
+                     {{kAclUserObj, 6, kAclNoId}, {kAclGroupObj, 4, kAclNoId}, {kAclOther, 4, kAclNoId}}));
+  Write(dir / "acl" / "extended", prefix + FormatAclXattr({{kAclUserObj, 7, kAclNoId},
+                                                           {kAclUser, 5, 3},
+                                                           {kAclGroupObj, 5, kAclNoId},
+                                                           {kAclGroup, 7, 4},
+                                                           {kAclMask, 7, kAclNoId},
+                                                           {kAclOther, 4, kAclNoId}}));
   char header[kfs::kMetaHeaderUsed] = {};
-  kfs::EncodeChunkHeader({.key = {.volume = kfs::VolumeId(1), .chunk = kfs::ChunkId(42)}, .version = kfs::ChunkVersion(7)},
-                         header);
+  kfs::EncodeChunkHeader(
+      {.key = {.volume = kfs::VolumeId(1), .chunk = kfs::ChunkId(42)}, .version = kfs::ChunkVersion(7)},
+      header);
   Write(dir / "chunk_header" / "good", std::string(header, sizeof(header)));
   return 0;
 }

@@ -1,4 +1,5 @@
-// After kill -9 at any system call, and after a power cut, every block is old or new, and nothing is called corrupt.
+// After kill -9 at any system call, and after a power cut, every block is old or new, and nothing is called
+// corrupt.
 #include <fcntl.h>
 
 #include "store_fixture.h"
@@ -9,8 +10,8 @@ namespace {
 class CrashTest : public StoreTest {
  protected:
   // Each block of `got` must be that block of `before` or of `after`.
-  static void ExpectBlocksOldOrNew(const std::string& got, const std::string& before, const std::string& after,
-                                   const std::string& where) {
+  static void ExpectBlocksOldOrNew(const std::string& got, const std::string& before,
+                                   const std::string& after, const std::string& where) {
     ASSERT_EQ(got.size(), before.size());
     for (size_t at = 0; at < got.size(); at += kBlockSize) {
       auto block = got.substr(at, kBlockSize);
@@ -19,7 +20,8 @@ class CrashTest : public StoreTest {
     }
   }
 
-  // Runs `prepare`, then `change` killed after each number of calls and each tearing; `check(where)` afterwards.
+  // Runs `prepare`, then `change` killed after each number of calls and each tearing; `check(where)`
+  // afterwards.
   template <typename Prepare, typename Change, typename Check>
   void KillEverywhere(Prepare prepare, Change change, Check check, size_t tearings = 4) {
     bool finished = false;
@@ -74,7 +76,8 @@ TEST_F(CrashTest, KilledPartialWrite) {
   const std::string before = Pattern(3 * kBlockSize, 1);
   std::string after = before;
   after.replace(1000, 9000, std::string(9000, 'x'));
-  KillEverywhere([&] { ASSERT_TRUE(Write(0, before).ok()); }, [&] { return Write(1000, std::string(9000, 'x')); },
+  KillEverywhere([&] { ASSERT_TRUE(Write(0, before).ok()); },
+                 [&] { return Write(1000, std::string(9000, 'x')); },
                  [&](const std::string& where, bool finished) {
                    auto got = Read(0, 3 * kBlockSize);
                    ASSERT_TRUE(got.ok()) << where << got.status().ToString();
@@ -85,43 +88,42 @@ TEST_F(CrashTest, KilledPartialWrite) {
 TEST_F(CrashTest, KilledTruncateIsAllOldVersionOrAllDone) {
   const std::string before = Pattern(4 * kBlockSize, 1);
   std::string after = before.substr(0, 5000) + std::string(4 * kBlockSize - 5000, '\0');
-  KillEverywhere(
-      [&] { ASSERT_TRUE(Write(0, before).ok()); },
-      [&] { return Mutate(1, 2, {Step(pb::ChunkStep::TRUNCATE, 5000)}); },
-      [&](const std::string& where, bool finished) {
-        auto done = Read(0, 4 * kBlockSize, 2);
-        if (done.ok()) {
-          EXPECT_EQ(*done, after) << where;
-        } else {
-          EXPECT_FALSE(finished);
-          auto got = Read(0, 4 * kBlockSize, 1);
-          ASSERT_TRUE(got.ok()) << where << got.status().ToString();
-          ExpectBlocksOldOrNew(*got, before, after, where);
-        }
-        ASSERT_TRUE(Mutate(1, 2, {Step(pb::ChunkStep::TRUNCATE, 5000)}).ok()) << where;
-        EXPECT_EQ(MustRead(0, 4 * kBlockSize, 2), after) << where;
-      },
-      2);
+  KillEverywhere([&] { ASSERT_TRUE(Write(0, before).ok()); },
+                 [&] { return Mutate(1, 2, {Step(pb::ChunkStep::TRUNCATE, 5000)}); },
+                 [&](const std::string& where, bool finished) {
+                   auto done = Read(0, 4 * kBlockSize, 2);
+                   if (done.ok()) {
+                     EXPECT_EQ(*done, after) << where;
+                   } else {
+                     EXPECT_FALSE(finished);
+                     auto got = Read(0, 4 * kBlockSize, 1);
+                     ASSERT_TRUE(got.ok()) << where << got.status().ToString();
+                     ExpectBlocksOldOrNew(*got, before, after, where);
+                   }
+                   ASSERT_TRUE(Mutate(1, 2, {Step(pb::ChunkStep::TRUNCATE, 5000)}).ok()) << where;
+                   EXPECT_EQ(MustRead(0, 4 * kBlockSize, 2), after) << where;
+                 },
+                 2);
 }
 
 TEST_F(CrashTest, KilledZeroThenWritesGoOn) {
   const std::string before = Pattern(4 * kBlockSize, 1);
   std::string after = before;
   std::fill_n(after.begin() + 100, 2 * kBlockSize, '\0');
-  KillEverywhere(
-      [&] { ASSERT_TRUE(Write(0, before).ok()); },
-      [&] { return Mutate(1, 2, {Step(pb::ChunkStep::ZERO, 100, 2 * kBlockSize)}); },
-      [&](const std::string& where, bool) {
-        ASSERT_TRUE(Mutate(1, 2, {Step(pb::ChunkStep::ZERO, 100, 2 * kBlockSize)}).ok()) << where;
-        EXPECT_EQ(MustRead(0, 4 * kBlockSize, 2), after) << where;
-        ASSERT_TRUE(Write(kBlockSize, std::string(kBlockSize, 'n'), 2).ok());
-        EXPECT_EQ(MustRead(kBlockSize, kBlockSize, 2), std::string(kBlockSize, 'n'));
-      },
-      3);
+  KillEverywhere([&] { ASSERT_TRUE(Write(0, before).ok()); },
+                 [&] { return Mutate(1, 2, {Step(pb::ChunkStep::ZERO, 100, 2 * kBlockSize)}); },
+                 [&](const std::string& where, bool) {
+                   ASSERT_TRUE(Mutate(1, 2, {Step(pb::ChunkStep::ZERO, 100, 2 * kBlockSize)}).ok()) << where;
+                   EXPECT_EQ(MustRead(0, 4 * kBlockSize, 2), after) << where;
+                   ASSERT_TRUE(Write(kBlockSize, std::string(kBlockSize, 'n'), 2).ok());
+                   EXPECT_EQ(MustRead(kBlockSize, kBlockSize, 2), std::string(kBlockSize, 'n'));
+                 },
+                 3);
 }
 
 TEST_F(CrashTest, TwoKillsInARow) {
-  const std::string a = Pattern(2 * kBlockSize, 1), b = Pattern(2 * kBlockSize, 2), c = Pattern(2 * kBlockSize, 3);
+  const std::string a = Pattern(2 * kBlockSize, 1), b = Pattern(2 * kBlockSize, 2),
+                    c = Pattern(2 * kBlockSize, 3);
   for (int64_t first = 0; first < 4; ++first) {
     for (int64_t second = 0; second < 4; ++second) {
       store_.reset();
@@ -139,7 +141,8 @@ TEST_F(CrashTest, TwoKillsInARow) {
       for (uint64_t at : {uint64_t{0}, uint64_t{kBlockSize}}) {
         auto got = Read(at, kBlockSize);
         ASSERT_TRUE(got.ok()) << first << "/" << second << got.status().ToString();
-        EXPECT_TRUE(*got == a.substr(at, kBlockSize) || *got == b.substr(at, kBlockSize) || *got == c.substr(at, kBlockSize));
+        EXPECT_TRUE(*got == a.substr(at, kBlockSize) || *got == b.substr(at, kBlockSize) ||
+                    *got == c.substr(at, kBlockSize));
       }
     }
   }

@@ -1,4 +1,7 @@
-// The whole daemon beside a metaserver that is only a table of answers: registration, data, mutation, inventory.
+// The whole daemon beside a metaserver that is only a table of answers: registration, data, mutation,
+// inventory.
+#include "chunkserver/daemon.h"
+
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
@@ -8,7 +11,6 @@
 #include <future>
 #include <mutex>
 
-#include "chunkserver/daemon.h"
 #include "common/crc32c.h"
 #include "common/limits.h"
 #include "common/secret.h"
@@ -29,7 +31,8 @@ class DaemonTest : public ::testing::Test {
     ASSERT_TRUE(WriteSecretFile(root_ + "/secret", kSecret).ok());
     OnLoop([&] {
       metaserver_ = std::make_unique<Server>(
-          thread_.loop(), ServerIdentity{.role = pb::HelloRequest::METASERVER, .cluster_id = "cluster-a", .secret = kSecret});
+          thread_.loop(),
+          ServerIdentity{.role = pb::HelloRequest::METASERVER, .cluster_id = "cluster-a", .secret = kSecret});
       metaserver_->Handle<rpc::RegisterChunkserver>([this](IncomingCallPtr call, const auto& request) {
         connection_ = call->connection();
         uuid_ = request.uuid();
@@ -116,14 +119,19 @@ class DaemonTest : public ::testing::Test {
     std::string body, payload;
   };
   static AnswerFn Into(const std::shared_ptr<std::promise<Got>>& promise) {
-    return [promise](Answer a) { promise->set_value({a.status, a.detail, a.body, std::string(a.payload.view())}); };
+    return [promise](Answer a) {
+      promise->set_value({a.status, a.detail, a.body, std::string(a.payload.view())});
+    };
   }
   Got Call(Op op, const google::protobuf::MessageLite& request, const std::string& payload = {}) {
     auto promise = std::make_shared<std::promise<Got>>();
     thread_.loop().Post([&, promise] {
-      client_->Enqueue({.op = op, .request = &request,
+      client_->Enqueue({.op = op,
+                        .request = &request,
                         .payload = std::make_shared<Buffer>(Buffer::Copy(payload.data(), payload.size())),
-                        .timeout = std::chrono::seconds(20), .resend = true, .done = Into(promise)});
+                        .timeout = std::chrono::seconds(20),
+                        .resend = true,
+                        .done = Into(promise)});
     });
     return promise->get_future().get();
   }
@@ -255,9 +263,12 @@ TEST_F(DaemonTest, ManyOpsInFlight) {
       request.add_block_crc(Crc32c(data.data(), 4096));
       request.add_block_crc(Crc32c(data.data(), 4096));
       answers.push_back(std::make_shared<std::promise<Got>>());
-      client_->Enqueue({.op = Op::kChunkWrite, .request = &request,
+      client_->Enqueue({.op = Op::kChunkWrite,
+                        .request = &request,
                         .payload = std::make_shared<Buffer>(Buffer::Copy(data.data(), data.size())),
-                        .timeout = std::chrono::seconds(20), .resend = true, .done = Into(answers.back())});
+                        .timeout = std::chrono::seconds(20),
+                        .resend = true,
+                        .done = Into(answers.back())});
     }
   });
   for (auto& a : answers) {

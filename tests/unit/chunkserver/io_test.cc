@@ -56,7 +56,8 @@ TEST_F(ChunkIoTest, OneByteAtTheChunksEnd) {
 }
 
 TEST_F(ChunkIoTest, SparseChunkTakesNoSpaceForItsHole) {
-  auto allocated = store_->Write(Key(), kFirstChunkVersion, 32 << 20, "x", Crcs(0, "x"), Wait::kAllowed, &detail_);
+  auto allocated =
+      store_->Write(Key(), kFirstChunkVersion, 32 << 20, "x", Crcs(0, "x"), Wait::kAllowed, &detail_);
   ASSERT_TRUE(allocated.ok());
   EXPECT_LE(*allocated, 64u << 10);
   EXPECT_EQ(MustRead(1 << 20, 4096), std::string(4096, '\0'));
@@ -97,13 +98,15 @@ TEST_F(ChunkIoTest, RefusesRangesOutsideOfAChunk) {
 
 TEST_F(ChunkIoTest, RefusesAWriteWhoseChecksumDiffers) {
   ASSERT_TRUE(Write(0, "good").ok());
-  auto r = store_->Write(Key(), kFirstChunkVersion, 0, "evil", std::vector<uint32_t>{1}, Wait::kAllowed, &detail_);
+  auto r =
+      store_->Write(Key(), kFirstChunkVersion, 0, "evil", std::vector<uint32_t>{1}, Wait::kAllowed, &detail_);
   EXPECT_EQ(r.status().code(), Code::kCorrupt);
   EXPECT_EQ(MustRead(0, 4), "good");
 }
 
 TEST_F(ChunkIoTest, RefusesAWriteWithTheWrongNumberOfChecksums) {
-  auto r = store_->Write(Key(), kFirstChunkVersion, 0, "abc", std::vector<uint32_t>{1, 2}, Wait::kAllowed, &detail_);
+  auto r = store_->Write(Key(), kFirstChunkVersion, 0, "abc", std::vector<uint32_t>{1, 2}, Wait::kAllowed,
+                         &detail_);
   EXPECT_EQ(r.status().err(), EINVAL);
 }
 
@@ -159,7 +162,8 @@ TEST_F(ChunkIoTest, MutationMustRaiseTheVersion) { EXPECT_EQ(Mutate(3, 3).err(),
 TEST_F(ChunkIoTest, TruncateAtABlock) {
   ASSERT_TRUE(Write(0, Pattern(4 * kBlockSize, 1)).ok());
   ASSERT_TRUE(Mutate(1, 2, {Step(pb::ChunkStep::TRUNCATE, kBlockSize)}).ok());
-  EXPECT_EQ(MustRead(0, 4 * kBlockSize, 2), Pattern(4 * kBlockSize, 1).substr(0, kBlockSize) + std::string(3 * kBlockSize, '\0'));
+  EXPECT_EQ(MustRead(0, 4 * kBlockSize, 2),
+            Pattern(4 * kBlockSize, 1).substr(0, kBlockSize) + std::string(3 * kBlockSize, '\0'));
   EXPECT_EQ(std::filesystem::file_size(DataFile()), kBlockSize);
   EXPECT_EQ(std::filesystem::file_size(MetaFile()), kMetaHeaderSize + 8);
 }
@@ -167,9 +171,11 @@ TEST_F(ChunkIoTest, TruncateAtABlock) {
 TEST_F(ChunkIoTest, TruncateWithinABlockZeroesItsRest) {
   ASSERT_TRUE(Write(0, std::string(4 * kBlockSize, 'a')).ok());
   ASSERT_TRUE(Mutate(1, 2, {Step(pb::ChunkStep::TRUNCATE, 5000)}).ok());
-  EXPECT_EQ(MustRead(0, 3 * kBlockSize, 2), std::string(5000, 'a') + std::string(3 * kBlockSize - 5000, '\0'));
+  EXPECT_EQ(MustRead(0, 3 * kBlockSize, 2),
+            std::string(5000, 'a') + std::string(3 * kBlockSize - 5000, '\0'));
   Open();
-  EXPECT_EQ(MustRead(0, 3 * kBlockSize, 2), std::string(5000, 'a') + std::string(3 * kBlockSize - 5000, '\0'));
+  EXPECT_EQ(MustRead(0, 3 * kBlockSize, 2),
+            std::string(5000, 'a') + std::string(3 * kBlockSize - 5000, '\0'));
 }
 
 TEST_F(ChunkIoTest, TruncateBeyondTheEndChangesNothing) {
@@ -253,7 +259,8 @@ TEST_F(ChunkIoTest, SeekIsExactAtBlocks) {
 TEST_F(ChunkIoTest, InlineCallsOnAColdChunkAskForAThread) {
   ASSERT_TRUE(Write(0, "abc").ok());
   EXPECT_TRUE(store_->Read(Key(), kFirstChunkVersion, 0, 3, Wait::kNever, &detail_).ok());
-  EXPECT_TRUE(store_->Write(Key(), kFirstChunkVersion, 0, "xyz", Crcs(0, "xyz"), Wait::kNever, &detail_).ok());
+  EXPECT_TRUE(
+      store_->Write(Key(), kFirstChunkVersion, 0, "xyz", Crcs(0, "xyz"), Wait::kNever, &detail_).ok());
   Open();
   EXPECT_TRUE(WouldWait(store_->Read(Key(), kFirstChunkVersion, 0, 3, Wait::kNever, &detail_).status()));
   EXPECT_EQ(MustRead(0, 3), "xyz");

@@ -22,8 +22,8 @@ class ManualClock : public Clock {
   MonoTime now = MonoTime(std::chrono::hours(1));
 };
 
-// Stops the process, in effect, after a number of changing system calls: the next one is done in part (writes: whole
-// pages, as a killed process leaves them) or not at all, and all after it fail.
+// Stops the process, in effect, after a number of changing system calls: the next one is done in part
+// (writes: whole pages, as a killed process leaves them) or not at all, and all after it fail.
 class FaultOps : public FileOps {
  public:
   int64_t calls_left = INT64_MAX;  // until the "kill"
@@ -141,7 +141,8 @@ class StoreTest : public ::testing::Test {
   }
 
   Status Write(uint64_t offset, std::string_view data, uint64_t version = 1, uint64_t id = 42) {
-    return store_->Write(Key(id), ChunkVersion(version), offset, data, Crcs(offset, data), Wait::kAllowed, &detail_)
+    return store_
+        ->Write(Key(id), ChunkVersion(version), offset, data, Crcs(offset, data), Wait::kAllowed, &detail_)
         .status();
   }
   Result<std::string> Read(uint64_t offset, uint32_t length, uint64_t version = 1, uint64_t id = 42) {
@@ -171,12 +172,8 @@ class StoreTest : public ::testing::Test {
     EXPECT_TRUE(r.ok()) << r.status().ToString();
     return r.ok() ? *r : Chunk::SeekResult{};
   }
-  Status Sync(uint64_t id = 42) {
-    return store_->Sync(VolumeId(1), std::vector<uint64_t>{id});
-  }
-  Status Delete(uint64_t id = 42) {
-    return store_->Delete(VolumeId(1), std::vector<uint64_t>{id});
-  }
+  Status Sync(uint64_t id = 42) { return store_->Sync(VolumeId(1), std::vector<uint64_t>{id}); }
+  Status Delete(uint64_t id = 42) { return store_->Delete(VolumeId(1), std::vector<uint64_t>{id}); }
   std::vector<std::pair<uint64_t, uint64_t>> Inventory() {
     std::vector<std::pair<uint64_t, uint64_t>> all;
     for (ChunkStore::Cursor c; !c.done;) {

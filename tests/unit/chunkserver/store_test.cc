@@ -20,7 +20,8 @@ TEST_F(ChunkStoreTest, FlippedDataIsNeverReturned) {
   auto got = Read(0, 4 * kBlockSize);
   EXPECT_EQ(got.status().err(), EIO);
   EXPECT_EQ(got.status().code(), Code::kCorrupt);
-  EXPECT_EQ(Read(kBlockSize, 1).status().code(), Code::kCorrupt) << "the whole block counts, not the bytes asked for";
+  EXPECT_EQ(Read(kBlockSize, 1).status().code(), Code::kCorrupt)
+      << "the whole block counts, not the bytes asked for";
   EXPECT_TRUE(Read(0, kBlockSize).ok());
   EXPECT_GE(store_->counters().corrupt, 2u);
   EXPECT_TRUE(store_->disks()[0]->healthy());
@@ -87,7 +88,8 @@ TEST_F(ChunkStoreTest, AShortOrMissingDataFileIsNoticed) {
 TEST_F(ChunkStoreTest, AChunkUnderAnotherNameIsNoticed) {
   Open();
   ASSERT_TRUE(Write(0, "abc").ok());
-  std::string meta = MetaFile(), data = DataFile(), other_meta = MetaFile(0x12a), other_data = DataFile(0x12a);
+  std::string meta = MetaFile(), data = DataFile(), other_meta = MetaFile(0x12a),
+              other_data = DataFile(0x12a);
   Open();
   std::filesystem::copy(meta, other_meta);
   std::filesystem::copy(data, other_data);
@@ -180,10 +182,12 @@ TEST_F(TmpfsTest, AFullDiskRefusesNewBlocksAndKeepsOldOnes) {
   EXPECT_EQ(st.err(), ENOSPC) << st.ToString();
   EXPECT_GT(at, 6u << 20);
   EXPECT_TRUE(store_->disks()[0]->healthy()) << "full is not sick";
-  for (uint64_t i = 0; i < at; i += piece) EXPECT_EQ(MustRead(i, piece), Pattern(piece, static_cast<int>(i / piece)));
+  for (uint64_t i = 0; i < at; i += piece)
+    EXPECT_EQ(MustRead(i, piece), Pattern(piece, static_cast<int>(i / piece)));
   EXPECT_EQ(MustRead(at, piece), std::string(piece, '\0'));
   EXPECT_TRUE(Write(0, Pattern(piece, 77)).ok()) << "overwriting needs no room";
-  EXPECT_TRUE(Mutate(1, 2, {Step(pb::ChunkStep::ZERO, 100, 2 << 20)}).ok()) << "the reserve keeps this possible";
+  EXPECT_TRUE(Mutate(1, 2, {Step(pb::ChunkStep::ZERO, 100, 2 << 20)}).ok())
+      << "the reserve keeps this possible";
   EXPECT_TRUE(Write(200 << 10, Pattern(piece, 5), 2).ok());
   Open();
   EXPECT_EQ(MustRead(200 << 10, piece, 2), Pattern(piece, 5));
@@ -222,10 +226,12 @@ TEST_F(ChunkStoreTest, OpenChunksAreBounded) {
   options.open_chunks_max = 4;
   OpenWith(options);
   const size_t before = OpenDescriptors();
-  for (uint64_t id = 1; id <= 100; ++id) ASSERT_TRUE(Write(0, Pattern(5000, static_cast<int>(id)), 1, id).ok());
+  for (uint64_t id = 1; id <= 100; ++id)
+    ASSERT_TRUE(Write(0, Pattern(5000, static_cast<int>(id)), 1, id).ok());
   EXPECT_LE(store_->stats().open_chunks, 4u);
   EXPECT_LE(OpenDescriptors(), before + 8);
-  for (uint64_t id = 1; id <= 100; ++id) EXPECT_EQ(MustRead(0, 5000, 1, id), Pattern(5000, static_cast<int>(id)));
+  for (uint64_t id = 1; id <= 100; ++id)
+    EXPECT_EQ(MustRead(0, 5000, 1, id), Pattern(5000, static_cast<int>(id)));
   EXPECT_GE(store_->stats().evictions, 190u);
 }
 
@@ -251,7 +257,8 @@ TEST_F(ChunkStoreTest, ManyThreadsOnFewChunksWithEviction) {
         const uint64_t at = static_cast<uint64_t>(t) * 10000;
         uint64_t detail = 0;
         std::string data = Pattern(6000, t * 1000 + i);
-        if (!store_->Write(key, kFirstChunkVersion, at, data, Crcs(at, data), Wait::kAllowed, &detail).ok()) failures++;
+        if (!store_->Write(key, kFirstChunkVersion, at, data, Crcs(at, data), Wait::kAllowed, &detail).ok())
+          failures++;
         auto got = store_->Read(key, kFirstChunkVersion, at, 6000, Wait::kAllowed, &detail);
         if (!got.ok() || got->view() != data) failures++;
         if (i % 50 == 0) store_->SyncChangedDisks();
@@ -385,7 +392,9 @@ TEST_F(ChunkStoreTest, NoDirectoryAtAll) {
 }
 
 TEST(FormatTest, HeaderRoundTrip) {
-  ChunkHeader h{.key = {VolumeId(3), ChunkId(77)}, .version = ChunkVersion(9), .dirty = false,
+  ChunkHeader h{.key = {VolumeId(3), ChunkId(77)},
+                .version = ChunkVersion(9),
+                .dirty = false,
                 .boot = ParseBootId("fb712eaa-a76c-46c7-9d36-3939761302f0")};
   char raw[kMetaHeaderUsed];
   EncodeChunkHeader(h, raw);

@@ -1,5 +1,4 @@
 #include "client/bench/meta_bench.h"
-
 #include "tests/unit/client/fake_cluster.h"
 
 namespace kfs::test {

@@ -33,7 +33,8 @@ TEST(Call, CallerTravelsInTheContext) {
       return false;
     };
   });
-  const Caller caller{.uid = 10, .gid = 20, .groups = {30, 40}, .groups_known = true, .umask = 022, .pid = 99};
+  const Caller caller{
+      .uid = 10, .gid = 20, .groups = {30, 40}, .groups_known = true, .umask = 022, .pid = 99};
   ASSERT_TRUE(client->Wait<Attr>([&](auto done) { client->Mkdir(caller, kRootIno, "d", 0777, done); }).ok());
   const pb::Context ctx = cluster.On([&] { return got.ctx(); });
   EXPECT_EQ(ctx.uid(), 10u);
@@ -90,7 +91,8 @@ TEST(Call, WatermarkFollowsTheAnswers) {
   FakeCluster cluster;
   auto client = cluster.Client();
   for (int i = 0; i < 3; ++i) {
-    ASSERT_TRUE(client->Wait<Attr>([&](auto d) { client->Mkdir({}, kRootIno, std::to_string(i), 0755, d); }).ok());
+    ASSERT_TRUE(
+        client->Wait<Attr>([&](auto d) { client->Mkdir({}, kRootIno, std::to_string(i), 0755, d); }).ok());
   }
   cluster.On([&] {
     EXPECT_EQ(cluster.seen.back().op_id, 3u);
@@ -128,7 +130,8 @@ TEST(Call, SoftCallEndsWithEtimedout) {
   options.timeout = std::chrono::milliseconds(100);
   auto client = cluster.Client(options);
   cluster.On([&] {
-    cluster.intercept = [keep = std::make_shared<std::vector<IncomingCallPtr>>()](const IncomingCallPtr& call) {
+    cluster.intercept = [keep =
+                             std::make_shared<std::vector<IncomingCallPtr>>()](const IncomingCallPtr& call) {
       if (call->op() != Op::kGetattr && call->op() != Op::kMkdir) return false;
       keep->push_back(call);  // never answered
       return true;

@@ -11,7 +11,8 @@ namespace {
 
 std::string Pattern(size_t size, int seed = 1) {
   std::string s(size, '\0');
-  for (size_t i = 0; i < size; ++i) s[i] = static_cast<char>('a' + (i * 7 + static_cast<size_t>(seed) + i / 251) % 26);
+  for (size_t i = 0; i < size; ++i)
+    s[i] = static_cast<char>('a' + (i * 7 + static_cast<size_t>(seed) + i / 251) % 26);
   return s;
 }
 
@@ -21,7 +22,8 @@ class Data : public ::testing::Test {
   uint64_t File(uint64_t size = 0) {
     return cluster.On([&] { return cluster.AddFile("f" + std::to_string(++files), size); });
   }
-  Result<uint32_t> Write(uint64_t ino, uint64_t offset, const std::string& data, KfsClient::WriteFlags flags = {}) {
+  Result<uint32_t> Write(uint64_t ino, uint64_t offset, const std::string& data,
+                         KfsClient::WriteFlags flags = {}) {
     return client->Wait<uint32_t>([&](auto done) {
       client->Write({}, Ino(ino), offset, Buffer::Copy(data.data(), data.size()), flags, done);
     });
@@ -136,7 +138,8 @@ TEST_F(Data, AStaleReadIsDoneAgain) {
   cluster.On([&] {
     cluster.intercept = [&](const IncomingCallPtr& call) {
       pb::ReadLayoutRequest request;
-      if (call->op() == Op::kReadLayout && request.ParseFromString(call->body()) && request.ahead_chunk() != 0) {
+      if (call->op() == Op::kReadLayout && request.ParseFromString(call->body()) &&
+          request.ahead_chunk() != 0) {
         EXPECT_EQ(request.ahead_version(), 2u);
         cluster.inodes[ino].chunks[0].set_version(request.ahead_version());
       }
@@ -144,7 +147,8 @@ TEST_F(Data, AStaleReadIsDoneAgain) {
     };
   });
   EXPECT_EQ(Read(ino, 0, 10), "data");
-  cluster.On([&] { EXPECT_EQ(cluster.Seen(Op::kReadLayout), 3u); });  // old, again, told that the chunk is ahead
+  cluster.On(
+      [&] { EXPECT_EQ(cluster.Seen(Op::kReadLayout), 3u); });  // old, again, told that the chunk is ahead
 }
 
 TEST_F(Data, AChunkThatStaysStaleIsEioNotForEver) {
@@ -338,11 +342,13 @@ TEST_F(Data, CopyRangeCopiesAndStopsAtTheEnd) {
   const uint64_t from = File(), to = File();
   const std::string data = Pattern(3 * kChunkSize / 2);
   ASSERT_TRUE(Write(from, 0, data).ok());
-  auto n = client->Wait<uint64_t>([&](auto done) { client->CopyRange({}, Ino(from), 10, Ino(to), 5, 5 << 20, done); });
+  auto n = client->Wait<uint64_t>(
+      [&](auto done) { client->CopyRange({}, Ino(from), 10, Ino(to), 5, 5 << 20, done); });
   ASSERT_TRUE(n.ok()) << n.status().ToString();
   EXPECT_EQ(*n, data.size() - 10);
   EXPECT_EQ(Content(to).substr(5), data.substr(10));
-  auto overlap = client->Wait<uint64_t>([&](auto done) { client->CopyRange({}, Ino(from), 0, Ino(from), 5, 10, done); });
+  auto overlap =
+      client->Wait<uint64_t>([&](auto done) { client->CopyRange({}, Ino(from), 0, Ino(from), 5, 10, done); });
   EXPECT_EQ(overlap.status().err(), EINVAL);
 }
 

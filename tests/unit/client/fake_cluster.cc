@@ -120,7 +120,8 @@ std::string FakeCluster::Content(uint64_t ino) {
 }
 
 size_t FakeCluster::Seen(Op op) const {
-  return static_cast<size_t>(std::count_if(seen.begin(), seen.end(), [&](const SeenOp& s) { return s.op == op; }));
+  return static_cast<size_t>(
+      std::count_if(seen.begin(), seen.end(), [&](const SeenOp& s) { return s.op == op; }));
 }
 
 // fn(request, reply) -> Status. Executed once an op id: a resend gets the stored reply.
@@ -131,10 +132,12 @@ void FakeCluster::Mutation(Fn fn) {
     if (!call->Parse(&request)) return;
     seen.push_back({Rpc::kOp, request.ctx().op_id(), request.ctx().acked()});
     if (intercept && intercept(call)) return;
-    if (call->connection()->context == nullptr) return call->Fail(Status(EACCES, Code::kUnknownSession, "no session"));
+    if (call->connection()->context == nullptr)
+      return call->Fail(Status(EACCES, Code::kUnknownSession, "no session"));
     EXPECT_NE(request.ctx().op_id(), 0u);
     EXPECT_GT(request.ctx().op_id(), request.ctx().acked());
-    if (auto it = replies.find(request.ctx().op_id()); it != replies.end()) return call->ReplySerialized(it->second);
+    if (auto it = replies.find(request.ctx().op_id()); it != replies.end())
+      return call->ReplySerialized(it->second);
     typename Rpc::Reply reply;
     if (Status s = fn(request, reply); !s.ok()) return call->Fail(s);
     ++executed;
@@ -151,7 +154,8 @@ void FakeCluster::Query(Fn fn) {
     if (!call->Parse(&request)) return;
     seen.push_back({Rpc::kOp, 0, 0});
     if (intercept && intercept(call)) return;
-    if (call->connection()->context == nullptr) return call->Fail(Status(EACCES, Code::kUnknownSession, "no session"));
+    if (call->connection()->context == nullptr)
+      return call->Fail(Status(EACCES, Code::kUnknownSession, "no session"));
     typename Rpc::Reply reply;
     if (Status s = fn(request, reply); !s.ok()) return call->Fail(s);
     call->Reply(reply);
@@ -162,9 +166,11 @@ void FakeCluster::ServeSessions() {
   meta_->Handle<rpc::OpenSession>([this](IncomingCallPtr call, const pb::OpenSessionRequest& request) {
     seen.push_back({Op::kOpenSession, 0, 0});
     if (intercept && intercept(call)) return;
-    if (request.volume() != "data") return call->Fail(Status(ENOENT, "no volume \"" + request.volume() + "\""));
+    if (request.volume() != "data")
+      return call->Fail(Status(ENOENT, "no volume \"" + request.volume() + "\""));
     uint64_t id = request.session();
-    if (id != 0 && !sessions.contains(id)) return call->Fail(Status(EACCES, Code::kUnknownSession, "no such session"));
+    if (id != 0 && !sessions.contains(id))
+      return call->Fail(Status(EACCES, Code::kUnknownSession, "no such session"));
     if (id == 0) id = next_session_++;
     sessions.insert(id);
     call->connection()->context = std::make_shared<uint64_t>(id);
@@ -275,7 +281,8 @@ void FakeCluster::ServeNames() {
   });
 }
 
-Status FakeCluster::FillLayout(uint64_t ino, uint64_t offset, uint64_t length, bool allocate, pb::LayoutReply* reply) {
+Status FakeCluster::FillLayout(uint64_t ino, uint64_t offset, uint64_t length, bool allocate,
+                               pb::LayoutReply* reply) {
   if (!inodes.contains(ino)) return Status(ESTALE, "no such inode");
   FakeInode& inode = inodes[ino];
   reply->set_size(inode.attr.size());
@@ -332,7 +339,8 @@ void FakeCluster::ServeFiles() {
     FakeInode& inode = inodes[r.ino()];
     for (const auto& w : r.written()) {
       auto it = inode.chunks.find(w.index());
-      if (it == inode.chunks.end() || it->second.chunk() != w.chunk() || it->second.version() != w.version()) {
+      if (it == inode.chunks.end() || it->second.chunk() != w.chunk() ||
+          it->second.version() != w.version()) {
         return Status(ESTALE, Code::kStaleChunk, "stale");
       }
     }
@@ -361,7 +369,8 @@ void FakeCluster::ServeChunks(FakeChunkserver& s) {
     if (s.intercept && s.intercept(call)) return false;
     auto it = s.chunks.find(ref.chunk());
     EXPECT_EQ(ref.volume(), 7u);
-    if (it == s.chunks.end() && create && ref.version() == 1) it = s.chunks.emplace(ref.chunk(), FakeChunk{}).first;
+    if (it == s.chunks.end() && create && ref.version() == 1)
+      it = s.chunks.emplace(ref.chunk(), FakeChunk{}).first;
     const uint64_t have = it == s.chunks.end() ? 0 : it->second.version;
     if (have == ref.version()) return true;
     call->Fail(Status(ESTALE, Code::kStaleChunk, "another version"), have);
@@ -372,7 +381,9 @@ void FakeCluster::ServeChunks(FakeChunkserver& s) {
     Buffer out(r.length());
     std::memset(out.data(), 0, out.size());
     const std::string& data = s.chunks[r.ref().chunk()].data;
-    if (r.offset() < data.size()) std::memcpy(out.data(), data.data() + r.offset(), std::min<size_t>(out.size(), data.size() - r.offset()));
+    if (r.offset() < data.size())
+      std::memcpy(out.data(), data.data() + r.offset(),
+                  std::min<size_t>(out.size(), data.size() - r.offset()));
     call->Reply(pb::ChunkReadReply(), std::move(out));
   });
   s.server->Handle<rpc::ChunkWrite>([&s, check](IncomingCallPtr call, const pb::ChunkWriteRequest& r) {

@@ -1,5 +1,6 @@
-// A metaserver and chunkservers in the test's own process, speaking the real protocol over 127.0.0.1: just enough of
-// each to test the client, and hooks to make them misbehave. Everything of it lives on one LoopThread; tests look at it with On().
+// A metaserver and chunkservers in the test's own process, speaking the real protocol over 127.0.0.1: just
+// enough of each to test the client, and hooks to make them misbehave. Everything of it lives on one
+// LoopThread; tests look at it with On().
 #pragma once
 
 #include <gtest/gtest.h>
@@ -37,8 +38,8 @@ struct FakeChunkserver {
 
 struct FakeInode {
   pb::Attr attr;
-  std::string target;                      // symlinks
-  std::map<std::string, uint64_t> names;   // directories
+  std::string target;                     // symlinks
+  std::map<std::string, uint64_t> names;  // directories
   std::map<uint32_t, pb::ChunkLayout> chunks;
 };
 
@@ -137,7 +138,8 @@ class Waiter {
   }
   T Get() {
     std::unique_lock lock(state_->mutex);
-    if (!state_->condition.wait_for(lock, std::chrono::seconds(30), [&] { return state_->value.has_value(); })) {
+    if (!state_->condition.wait_for(lock, std::chrono::seconds(30),
+                                    [&] { return state_->value.has_value(); })) {
       ADD_FAILURE() << "no completion";
       std::abort();
     }

@@ -10,7 +10,8 @@ class Path : public ::testing::Test {
  protected:
   Path() : client(cluster.Client()) {}
   void Link(const std::string& name, const std::string& target) {
-    ASSERT_TRUE(client->Wait<Attr>([&](auto done) { client->Symlink({}, kRootIno, name, target, done); }).ok());
+    ASSERT_TRUE(
+        client->Wait<Attr>([&](auto done) { client->Symlink({}, kRootIno, name, target, done); }).ok());
   }
   FakeCluster cluster;
   std::unique_ptr<KfsClient> client;

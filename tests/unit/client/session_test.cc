@@ -83,9 +83,15 @@ TEST(Session, ARestartedMetaserverIsToldOpensAndLocks) {
   ASSERT_TRUE(OpenFile(*client, a).ok());
   ASSERT_TRUE(OpenFile(*client, b).ok());
   ASSERT_TRUE(client->WaitStatus([&](auto done) { client->Release(Ino(b), false, 0, done); }).ok());
-  ASSERT_TRUE(client->WaitStatus([&](auto done) {
-    client->SetLock(Ino(a), {.owner = 9, .type = FileLock::kWrite, .flock = false, .start = 10, .end = 19, .pid = 3}, false, done);
-  }).ok());
+  ASSERT_TRUE(
+      client
+          ->WaitStatus([&](auto done) {
+            client->SetLock(
+                Ino(a),
+                {.owner = 9, .type = FileLock::kWrite, .flock = false, .start = 10, .end = 19, .pid = 3},
+                false, done);
+          })
+          .ok());
   cluster.On([&] { cluster.Restart(); });
   EXPECT_TRUE(client->Stat({}, "/").ok());
   cluster.On([&] {
@@ -208,7 +214,8 @@ TEST(Session, DrainReleasesReachesTheMount) {
   ASSERT_TRUE(client->Stat({}, "/").ok());
   Waiter<Status> waiter;
   cluster.On([&] {
-    connection->Call(Op::kDrainReleases, pb::DrainReleasesRequest(), nullptr, [done = waiter.Fn()](Answer a) { done(a.status); });
+    connection->Call(Op::kDrainReleases, pb::DrainReleasesRequest(), nullptr,
+                     [done = waiter.Fn()](Answer a) { done(a.status); });
     connection = nullptr;
   });
   EXPECT_TRUE(waiter.Get().ok());

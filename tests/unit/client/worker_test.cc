@@ -1,6 +1,4 @@
 // ProtocolWorker: the queue, its wake-ups, and the trace.
-#include "client/protocol_worker.h"
-
 #include <spdlog/sinks/ostream_sink.h>
 #include <spdlog/spdlog.h>
 
@@ -8,6 +6,7 @@
 #include <sstream>
 
 #include "client/meta_op.h"
+#include "client/protocol_worker.h"
 #include "tests/unit/client/fake_cluster.h"
 
 namespace kfs::test {
@@ -83,7 +82,8 @@ TEST_F(Worker, OnItsOwnThreadNothingIsQueued) {
 TEST_F(Worker, TraceShowsTheStages) {
   std::ostringstream text;
   auto old = spdlog::default_logger();
-  spdlog::set_default_logger(std::make_shared<spdlog::logger>("t", std::make_shared<spdlog::sinks::ostream_sink_mt>(text)));
+  spdlog::set_default_logger(
+      std::make_shared<spdlog::logger>("t", std::make_shared<spdlog::sinks::ostream_sink_mt>(text)));
   auto options = cluster.ClientOptions();
   options.trace = true;
   Start(options);
@@ -91,7 +91,8 @@ TEST_F(Worker, TraceShowsTheStages) {
   worker->Execute(request);
   request->Wait();
   spdlog::set_default_logger(old);
-  EXPECT_NE(text.str().find("client.trace op=Mkdir call=1 op_id=1 queued=0us dequeued="), std::string::npos) << text.str();
+  EXPECT_NE(text.str().find("client.trace op=Mkdir call=1 op_id=1 queued=0us dequeued="), std::string::npos)
+      << text.str();
   EXPECT_NE(text.str().find("answered="), std::string::npos);
 }
 

@@ -63,7 +63,8 @@ TEST(Options, PairsSplitAtTheFirstEqualsSign) {
 
 TEST(Options, RefuseWhatIsOutOfBoundsAndKeepTheOldValue) {
   TestOptions o;
-  for (const char* bad : {"0", "3601", "-1", "99999999999999999999", "9999999999T", "", "x", "1x", "1 ", "K", "1.5"}) {
+  for (const char* bad :
+       {"0", "3601", "-1", "99999999999999999999", "9999999999T", "", "x", "1x", "1 ", "K", "1.5"}) {
     const Status s = o.Set("session-ttl", bad);
     EXPECT_EQ(s.err(), EINVAL) << bad;
     EXPECT_NE(s.message().find("session-ttl"), std::string::npos) << bad;
@@ -87,9 +88,10 @@ TEST(Options, AnUnknownNameIsRefusedWithTheNearestKnown) {
 TEST(OptionsFile, IsTomlWithFlatKeys) {
   TempDir dir;
   TestOptions o;
-  const Status s = o.LoadFile(dir.Write("a.conf",
-                                        "# comment\nlisten = \"0.0.0.0:1\"\nsession-ttl = 60\ncache-size = \"8K\"\n"
-                                        "create-secret = true\nratio = 0.75\ndata-dirs = [\"/1\", \"/2\"]\n"));
+  const Status s =
+      o.LoadFile(dir.Write("a.conf",
+                           "# comment\nlisten = \"0.0.0.0:1\"\nsession-ttl = 60\ncache-size = \"8K\"\n"
+                           "create-secret = true\nratio = 0.75\ndata-dirs = [\"/1\", \"/2\"]\n"));
   ASSERT_TRUE(s.ok()) << s.ToString();
   EXPECT_EQ(o.listen(), "0.0.0.0:1");
   EXPECT_EQ(o.ttl(), 60);

@@ -240,7 +240,10 @@ TEST_F(XattrTest, NamespacesAndLimits) {
 
 TEST_F(XattrTest, AclsGrantAndShowInTheMode) {
   uint64_t f = Mknod(1, "f", S_IFREG | 0600);
-  Acl acl = {{kAclUserObj, 6, kAclNoId}, {kAclUser, 4, 1000}, {kAclGroupObj, 0, kAclNoId}, {kAclMask, 4, kAclNoId},
+  Acl acl = {{kAclUserObj, 6, kAclNoId},
+             {kAclUser, 4, 1000},
+             {kAclGroupObj, 0, kAclNoId},
+             {kAclMask, 4, kAclNoId},
              {kAclOther, 0, kAclNoId}};
   EXPECT_EQ(Setxattr(f, "system.posix_acl_access", FormatAclXattr(acl)), 0);
   EXPECT_EQ(Stat(f).mode() & 0777, 0640u);
@@ -259,7 +262,10 @@ TEST_F(XattrTest, AclsGrantAndShowInTheMode) {
 
 TEST_F(XattrTest, DefaultAclsAreInherited) {
   uint64_t d = Mkdir(1, "d");
-  Acl acl = {{kAclUserObj, 7, kAclNoId}, {kAclUser, 7, 1000}, {kAclGroupObj, 5, kAclNoId}, {kAclMask, 7, kAclNoId},
+  Acl acl = {{kAclUserObj, 7, kAclNoId},
+             {kAclUser, 7, 1000},
+             {kAclGroupObj, 5, kAclNoId},
+             {kAclMask, 7, kAclNoId},
              {kAclOther, 0, kAclNoId}};
   EXPECT_EQ(Setxattr(d, "system.posix_acl_default", FormatAclXattr(acl)), 0);
   umask_ = 077;  // does not apply

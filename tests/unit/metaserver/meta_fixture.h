@@ -1,5 +1,5 @@
-// A metaserver without sockets: executor, one volume on a real RocksDB in a directory of its own, a clock that stands
-// still until told, and chunkservers that are a function.
+// A metaserver without sockets: executor, one volume on a real RocksDB in a directory of its own, a clock
+// that stands still until told, and chunkservers that are a function.
 #pragma once
 
 #include <fcntl.h>
@@ -109,7 +109,8 @@ class MetaTest : public testing::Test {
     info.set_replicas(1);
     auto db = Db::Open(dir_ + "/vol", "volume", *memory_);
     ASSERT_TRUE(db.ok()) << db.status().ToString();
-    auto volume = Volume::Open(info, std::move(*db), cache_bytes_, *servers_, clock_, executor_->HooksForVolume());
+    auto volume =
+        Volume::Open(info, std::move(*db), cache_bytes_, *servers_, clock_, executor_->HooksForVolume());
     ASSERT_TRUE(volume.ok()) << volume.status().ToString();
     executor_->AddVolume(std::move(*volume));
     executor_->EndTick();
@@ -244,7 +245,8 @@ class MetaTest : public testing::Test {
     r.set_mode(mode);
     return Run<rpc::Mknod>(r).attr().ino();
   }
-  pb::CreateReply Create(uint64_t parent, const std::string& name, uint32_t flags = O_RDWR, uint32_t mode = 0644) {
+  pb::CreateReply Create(uint64_t parent, const std::string& name, uint32_t flags = O_RDWR,
+                         uint32_t mode = 0644) {
     pb::CreateRequest r;
     r.set_parent(parent);
     r.set_name(name);
@@ -289,7 +291,8 @@ class MetaTest : public testing::Test {
     Run<rpc::Rmdir>(r);
     return err();
   }
-  int Rename(uint64_t parent, const std::string& name, uint64_t new_parent, const std::string& new_name, uint32_t flags = 0) {
+  int Rename(uint64_t parent, const std::string& name, uint64_t new_parent, const std::string& new_name,
+             uint32_t flags = 0) {
     pb::RenameRequest r;
     r.set_parent(parent);
     r.set_name(name);
@@ -367,7 +370,8 @@ class MetaTest : public testing::Test {
     r.set_append(append);
     return r;
   }
-  pb::CommitWriteRequest CommitOf(uint64_t ino, uint64_t offset, uint64_t length, const pb::LayoutReply& layout) {
+  pb::CommitWriteRequest CommitOf(uint64_t ino, uint64_t offset, uint64_t length,
+                                  const pb::LayoutReply& layout) {
     pb::CommitWriteRequest r;
     r.set_ino(ino);
     r.set_offset(offset);
@@ -404,7 +408,8 @@ class MetaTest : public testing::Test {
     r.set_name(name);
     return Run<rpc::Getxattr>(r).value();
   }
-  pb::SetLockRequest LockOf(uint64_t ino, uint64_t owner, pb::LockRange::Type type, bool wait = false, bool flock = false) {
+  pb::SetLockRequest LockOf(uint64_t ino, uint64_t owner, pb::LockRange::Type type, bool wait = false,
+                            bool flock = false) {
     pb::SetLockRequest r;
     r.mutable_lock()->set_ino(ino);
     r.mutable_lock()->set_owner(owner);
@@ -433,7 +438,7 @@ class MetaTest : public testing::Test {
   bool groups_known_ = true, fixed_caller_ = false;
   std::vector<uint32_t> groups_;
   bool auto_ack_ = true;
-  std::deque<Mutated> mutated_;                 // not yet answered
+  std::deque<Mutated> mutated_;                  // not yet answered
   std::vector<pb::MutateChunkRequest> history_;  // answered
   std::vector<uint64_t> deleted_;
 };

@@ -15,7 +15,9 @@ class DbTest : public testing::Test {
     dir_ = mkdtemp(pattern.data());
   }
   void TearDown() override { std::filesystem::remove_all(dir_); }
-  Result<std::unique_ptr<Db>> Open(const std::string& kind = "volume") { return Db::Open(dir_ + "/db", kind, memory_); }
+  Result<std::unique_ptr<Db>> Open(const std::string& kind = "volume") {
+    return Db::Open(dir_ + "/db", kind, memory_);
+  }
   std::string Log() {
     std::string newest;
     for (const auto& e : std::filesystem::directory_iterator(dir_ + "/db")) {

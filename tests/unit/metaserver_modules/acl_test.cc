@@ -10,7 +10,7 @@ namespace {
 
 // user::rwx user:1000:r-x group::r-x group:50:rwx mask::rwx other::r--
 Acl Extended() {
-  return {{kAclUserObj, 7, kAclNoId}, {kAclUser, 5, 1000}, {kAclGroupObj, 5, kAclNoId},
+  return {{kAclUserObj, 7, kAclNoId}, {kAclUser, 5, 1000},     {kAclGroupObj, 5, kAclNoId},
           {kAclGroup, 7, 50},         {kAclMask, 7, kAclNoId}, {kAclOther, 4, kAclNoId}};
 }
 Acl Minimal(uint16_t u, uint16_t g, uint16_t o) {
@@ -24,10 +24,12 @@ TEST(AclXattr, ParsesWhatItFormats) {
 }
 
 TEST(AclXattr, ReadsTheBytesThatSetfaclWrites) {
-  const std::string bytes("\x02\0\0\0"
-                          "\x01\0\x06\0\xff\xff\xff\xff"
-                          "\x04\0\x04\0\xff\xff\xff\xff"
-                          "\x20\0\x04\0\xff\xff\xff\xff", 28);
+  const std::string bytes(
+      "\x02\0\0\0"
+      "\x01\0\x06\0\xff\xff\xff\xff"
+      "\x04\0\x04\0\xff\xff\xff\xff"
+      "\x20\0\x04\0\xff\xff\xff\xff",
+      28);
   Result<Acl> parsed = ParseAclXattr(bytes);
   ASSERT_TRUE(parsed.ok());
   EXPECT_EQ(*parsed, Minimal(6, 4, 4));
@@ -76,8 +78,9 @@ TEST(AclXattr, SurvivesRandomBytes) {
 }
 
 TEST(ValidateAcl, AcceptsAndRefusesAsTheKernelDoes) {
-  const AclEntry owner{kAclUserObj, 7, kAclNoId}, group{kAclGroupObj, 5, kAclNoId}, other{kAclOther, 0, kAclNoId},
-      mask{kAclMask, 5, kAclNoId}, user{kAclUser, 7, 10}, user2{kAclUser, 7, 5}, named{kAclGroup, 7, 20};
+  const AclEntry owner{kAclUserObj, 7, kAclNoId}, group{kAclGroupObj, 5, kAclNoId},
+      other{kAclOther, 0, kAclNoId}, mask{kAclMask, 5, kAclNoId}, user{kAclUser, 7, 10},
+      user2{kAclUser, 7, 5}, named{kAclGroup, 7, 20};
   const struct {
     const char* why;
     Acl acl;
@@ -116,7 +119,9 @@ TEST(ValidateAcl, AcceptsAndRefusesAsTheKernelDoes) {
 TEST(AclMode, OnlyAMinimalListIsEquivalentToAMode) {
   EXPECT_EQ(EquivalentMode(Minimal(6, 4, 0)), 0640u);
   EXPECT_EQ(EquivalentMode(Extended()), std::nullopt);
-  EXPECT_EQ(EquivalentMode({{kAclUserObj, 6, kAclNoId}, {kAclGroupObj, 4, kAclNoId}, {kAclMask, 4, kAclNoId},
+  EXPECT_EQ(EquivalentMode({{kAclUserObj, 6, kAclNoId},
+                            {kAclGroupObj, 4, kAclNoId},
+                            {kAclMask, 4, kAclNoId},
                             {kAclOther, 0, kAclNoId}}),
             std::nullopt);
 }

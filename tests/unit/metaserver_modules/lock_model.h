@@ -1,5 +1,5 @@
-// What LockTable promises, written as simply as can be: for every byte of a small file, who holds it how. Unit test and
-// fuzzer compare the two.
+// What LockTable promises, written as simply as can be: for every byte of a small file, who holds it how.
+// Unit test and fuzzer compare the two.
 #pragma once
 
 #include <algorithm>
@@ -56,7 +56,8 @@ class LockModel {
   void ReleaseOwner(Ino ino, LockOwner owner, bool flock, Grants* grants) {
     Apply(ino, owner, {.type = LockType::kUnlock, .flock = flock, .start = 0, .end = kModelBytes - 1});
     if (flock) {
-      EraseWaiting([&](const Waiting& w) { return w.request.flock && w.ino == ino && w.owner == owner; }, EINTR, grants);
+      EraseWaiting([&](const Waiting& w) { return w.request.flock && w.ino == ino && w.owner == owner; },
+                   EINTR, grants);
     }
     Grant(grants);
   }
@@ -95,7 +96,8 @@ class LockModel {
 
  private:
   static bool Conflict(LockType a, LockType b) {
-    return a != LockType::kUnlock && b != LockType::kUnlock && (a == LockType::kWrite || b == LockType::kWrite);
+    return a != LockType::kUnlock && b != LockType::kUnlock &&
+           (a == LockType::kWrite || b == LockType::kWrite);
   }
 
   std::set<LockOwner> Blockers(Ino ino, LockOwner owner, const LockRequest& r) {

@@ -1,4 +1,5 @@
-// LockTable against the model: random operations; what is held, every outcome and the order of grants must agree.
+// LockTable against the model: random operations; what is held, every outcome and the order of grants must
+// agree.
 #include <gtest/gtest.h>
 
 #include <map>
@@ -44,8 +45,8 @@ TEST_P(LockTableModelTest, AgreesWithTheByteMap) {
       const auto held = table.Test(ino, owner, real);
       ASSERT_EQ(held.has_value(), model.Blocked(ino, owner, r)) << "step " << step;
       const Outcome expected = model.Set(ino, owner, r, wait, id, &want);
-      const Outcome outcome = table.Set(ino, owner, real, wait,
-                                        [&got, id](Status s) { got.emplace_back(id, s.err()); }, id);
+      const Outcome outcome = table.Set(
+          ino, owner, real, wait, [&got, id](Status s) { got.emplace_back(id, s.err()); }, id);
       ASSERT_EQ(outcome, expected) << "step " << step;
       ++outcomes[outcome];
     } else if (dice < 90) {
@@ -63,7 +64,8 @@ TEST_P(LockTableModelTest, AgreesWithTheByteMap) {
     ASSERT_EQ(table.waiters(), model.Waiters());
     for (Ino i : inos) {
       for (const LockOwner& o : owners) {
-        for (bool f : {false, true}) ASSERT_EQ(ShowTable(table, i, o, f), model.Show(i, o, f)) << "step " << step;
+        for (bool f : {false, true})
+          ASSERT_EQ(ShowTable(table, i, o, f), model.Show(i, o, f)) << "step " << step;
       }
     }
   }

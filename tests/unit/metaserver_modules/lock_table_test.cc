@@ -13,11 +13,18 @@ using Outcome = LockTable::Outcome;
 constexpr Ino kFile{10}, kOther{11};
 constexpr LockOwner kA{SessionId(1), 100}, kB{SessionId(1), 200}, kC{SessionId(2), 100};
 
-LockRequest Read(uint64_t start, uint64_t end) { return {.type = LockType::kRead, .start = start, .end = end, .pid = 1}; }
-LockRequest Write(uint64_t start, uint64_t end) { return {.type = LockType::kWrite, .start = start, .end = end, .pid = 2}; }
-LockRequest Unlock(uint64_t start, uint64_t end) { return {.type = LockType::kUnlock, .start = start, .end = end}; }
+LockRequest Read(uint64_t start, uint64_t end) {
+  return {.type = LockType::kRead, .start = start, .end = end, .pid = 1};
+}
+LockRequest Write(uint64_t start, uint64_t end) {
+  return {.type = LockType::kWrite, .start = start, .end = end, .pid = 2};
+}
+LockRequest Unlock(uint64_t start, uint64_t end) {
+  return {.type = LockType::kUnlock, .start = start, .end = end};
+}
 LockRequest Flock(LockType type) { return {.type = type, .flock = true}; }
-const LockRequest kShared = Flock(LockType::kRead), kExclusive = Flock(LockType::kWrite), kUnflock = Flock(LockType::kUnlock);
+const LockRequest kShared = Flock(LockType::kRead), kExclusive = Flock(LockType::kWrite),
+                  kUnflock = Flock(LockType::kUnlock);
 
 // "A:r0-9 A:w10-19"
 std::string Show(const LockTable& table, Ino ino = kFile, bool flock = false) {
@@ -34,9 +41,12 @@ std::string Show(const LockTable& table, Ino ino = kFile, bool flock = false) {
 class LockTableTest : public testing::Test {
  protected:
   Outcome Wait(Ino ino, LockOwner owner, const LockRequest& request, uint64_t id) {
-    return table_.Set(ino, owner, request, true, [this, id](Status s) {
-      calls_ += "#" + std::to_string(id) + (s.ok() ? "" : "!" + std::to_string(s.err())) + " ";
-    }, id);
+    return table_.Set(
+        ino, owner, request, true,
+        [this, id](Status s) {
+          calls_ += "#" + std::to_string(id) + (s.ok() ? "" : "!" + std::to_string(s.err())) + " ";
+        },
+        id);
   }
   std::string Calls() { return std::exchange(calls_, {}); }
 
@@ -173,7 +183,9 @@ TEST_F(LockTableTest, AResentWaiterKeepsItsPlace) {
   EXPECT_EQ(Wait(kFile, kB, Write(0, 9), 1), Outcome::kWaiting);
   EXPECT_EQ(Wait(kFile, kC, Write(0, 9), 2), Outcome::kWaiting);
   std::string second;
-  EXPECT_EQ(table_.Set(kFile, kB, Write(0, 9), true, [&](Status) { second = "granted"; }, 1), Outcome::kWaiting);
+  EXPECT_EQ(table_.Set(
+                kFile, kB, Write(0, 9), true, [&](Status) { second = "granted"; }, 1),
+            Outcome::kWaiting);
   EXPECT_EQ(table_.waiters(), 2u);
   EXPECT_EQ(Wait(kFile, kB, Read(0, 9), 1), Outcome::kConflict) << "another request under a used id";
   table_.ReleaseOwner(kFile, kA, false);
@@ -257,7 +269,8 @@ TEST_F(LockTableTest, FlockHoldersNamesEachSessionOnce) {
 
 TEST_F(LockTableTest, ASessionsLocksAreLimited) {
   LockTable table(4);
-  for (uint64_t i = 0; i < 4; ++i) EXPECT_EQ(table.Set(kFile, kA, Write(i * 10, i * 10 + 4)), Outcome::kGranted);
+  for (uint64_t i = 0; i < 4; ++i)
+    EXPECT_EQ(table.Set(kFile, kA, Write(i * 10, i * 10 + 4)), Outcome::kGranted);
   EXPECT_EQ(table.Set(kFile, kA, Write(90, 99)), Outcome::kNoLocks);
   EXPECT_EQ(table.Set(kFile, kA, Read(11, 12)), Outcome::kNoLocks) << "would split";
   EXPECT_EQ(table.Set(kFile, kA, Unlock(11, 12)), Outcome::kNoLocks) << "would split";
@@ -273,12 +286,15 @@ TEST_F(LockTableTest, ASessionsLocksAreLimited) {
 TEST_F(LockTableTest, AGrantedFunctionMayUseTheTable) {
   (void)table_.Set(kFile, kA, Write(0, 9));
   int runs = 0;
-  (void)table_.Set(kFile, kB, Write(0, 9), true, [&](Status s) {
-    EXPECT_TRUE(s.ok());
-    ++runs;
-    EXPECT_EQ(Show(table_), "B:w0-9");
-    table_.ReleaseSession(SessionId(1));  // its own session
-  }, 1);
+  (void)table_.Set(
+      kFile, kB, Write(0, 9), true,
+      [&](Status s) {
+        EXPECT_TRUE(s.ok());
+        ++runs;
+        EXPECT_EQ(Show(table_), "B:w0-9");
+        table_.ReleaseSession(SessionId(1));  // its own session
+      },
+      1);
   EXPECT_EQ(Wait(kFile, kC, Write(0, 9), 2), Outcome::kWaiting);
   table_.ReleaseOwner(kFile, kA, false);
   EXPECT_EQ(runs, 1);
@@ -292,13 +308,16 @@ TEST_F(LockTableTest, ALongChainOfWaitersIsSearchedWithinBounds) {
     const LockOwner owner{SessionId(i % 7 + 1), i};
     ASSERT_EQ(table_.Set(Ino(1000 + i), owner, Write(0, 0)), Outcome::kGranted);
     if (i > 0) {
-      ASSERT_EQ(table_.Set(Ino(1000 + i - 1), owner, Write(0, 0), true, [](Status) {}, i + 1), Outcome::kWaiting);
+      ASSERT_EQ(table_.Set(
+                    Ino(1000 + i - 1), owner, Write(0, 0), true, [](Status) {}, i + 1),
+                Outcome::kWaiting);
     }
   }
   const LockOwner short_circle{SessionId(1 + 3 % 7), 3};
   EXPECT_EQ(table_.Set(Ino(1000 + 10), {SessionId(1), 0}, Write(0, 0), true), Outcome::kDeadlock);
   EXPECT_EQ(table_.Set(Ino(1000 + 5), short_circle, Write(0, 0), true), Outcome::kDeadlock);
-  EXPECT_NE(table_.Set(Ino(1000 + kOwners - 1), {SessionId(1), 0}, Write(0, 0), true, [](Status) {}, 1),
+  EXPECT_NE(table_.Set(
+                Ino(1000 + kOwners - 1), {SessionId(1), 0}, Write(0, 0), true, [](Status) {}, 1),
             Outcome::kGranted);
 }
 

@@ -65,18 +65,21 @@ TEST(CheckAccess, RootPassesButExecutesOnlyWhatSomeoneMay) {
 class AclAccess : public testing::Test {
  protected:
   // user::rwx user:100:rw- group::r-- group:50:-w- group:60:rw- mask::rw- other::--x
-  Acl acl_{{kAclUserObj, 7, kAclNoId}, {kAclUser, 6, 100},  {kAclGroupObj, 4, kAclNoId}, {kAclGroup, 2, 50},
-           {kAclGroup, 6, 60},         {kAclMask, 6, kAclNoId}, {kAclOther, 1, kAclNoId}};
+  Acl acl_{{kAclUserObj, 7, kAclNoId}, {kAclUser, 6, 100}, {kAclGroupObj, 4, kAclNoId},
+           {kAclGroup, 2, 50},         {kAclGroup, 6, 60}, {kAclMask, 6, kAclNoId},
+           {kAclOther, 1, kAclNoId}};
   Object Here() const { return {.mode = AclToMode(acl_, S_IFREG), .uid = 10, .gid = 20, .acl = &acl_}; }
 };
 
 TEST_F(AclAccess, NamedEntriesDecideUnderTheMask) {
-  EXPECT_EQ(CheckAccess(User(10, 1), Here(), kR | kW | kX), Access::kYes) << "the mask does not bind the owner";
+  EXPECT_EQ(CheckAccess(User(10, 1), Here(), kR | kW | kX), Access::kYes)
+      << "the mask does not bind the owner";
   EXPECT_EQ(CheckAccess(User(100, 1), Here(), kR | kW), Access::kYes);
   EXPECT_EQ(CheckAccess(User(100, 1), Here(), kX), Access::kNo) << "a named user never falls to other";
   EXPECT_EQ(CheckAccess(User(11, 20), Here(), kR), Access::kYes);
   EXPECT_EQ(CheckAccess(User(11, 20), Here(), kW), Access::kNo);
-  EXPECT_EQ(CheckAccess(User(11, 20), Here(), kX), Access::kNo) << "a group that matches never falls to other";
+  EXPECT_EQ(CheckAccess(User(11, 20), Here(), kX), Access::kNo)
+      << "a group that matches never falls to other";
   EXPECT_EQ(CheckAccess(User(11, 50), Here(), kW), Access::kYes);
   EXPECT_EQ(CheckAccess(User(11, 60), Here(), kR | kW), Access::kYes);
   EXPECT_EQ(CheckAccess(User(11, 99), Here(), kX), Access::kYes);
@@ -97,7 +100,8 @@ TEST_F(AclAccess, PermissionsOfTwoGroupsDoNotAddUp) {
 TEST_F(AclAccess, AnEmptyMaskLeavesTheModeBits) {
   acl_[5].perm = 0;
   EXPECT_EQ(CheckAccess(User(100, 1), Here(), kR), Access::kNo);
-  EXPECT_EQ(CheckAccess(User(100, 1), Here(), kX), Access::kYes) << "as the kernel, which skips the list then";
+  EXPECT_EQ(CheckAccess(User(100, 1), Here(), kX), Access::kYes)
+      << "as the kernel, which skips the list then";
   EXPECT_EQ(CheckAccess(User(11, 20), Here(), kX), Access::kNo);
 }
 
@@ -163,7 +167,8 @@ TEST(MayDelete, NeedsWriteAndSearch) {
     EXPECT_EQ(MayDelete(User(11, 1), dir, 11), Access::kNo) << mode;
     EXPECT_EQ(MayDeleteStatus(User(11, 1), dir, 11, "unlink").err(), EACCES) << mode;
   }
-  EXPECT_TRUE(MayDeleteStatus(User(11, 1), {.mode = S_IFDIR | 0703, .uid = 10, .gid = 20}, 12, "unlink").ok());
+  EXPECT_TRUE(
+      MayDeleteStatus(User(11, 1), {.mode = S_IFDIR | 0703, .uid = 10, .gid = 20}, 12, "unlink").ok());
   const Object by_group{.mode = S_IFDIR | 0770, .uid = 10, .gid = 20};
   EXPECT_EQ(MayDelete(User(11, 1, nullptr, false), by_group, 11), Access::kNeedGroups);
   EXPECT_EQ(MayDeleteStatus(User(11, 1, nullptr, false), by_group, 11, "unlink").code(), Code::kNeedGroups);

@@ -12,7 +12,8 @@ namespace {
 constexpr uint64_t kGiB = 1ull << 30;
 
 Candidate Server(uint64_t id, uint64_t available, std::string host, bool up = true) {
-  return {.id = ServerId(id), .available = available, .capacity = 100 * kGiB, .host = std::move(host), .up = up};
+  return {
+      .id = ServerId(id), .available = available, .capacity = 100 * kGiB, .host = std::move(host), .up = up};
 }
 
 class Placement : public testing::Test {
@@ -33,7 +34,8 @@ TEST_F(Placement, DownAndFullServersAreSkipped) {
 }
 
 TEST_F(Placement, ASmallDiskMayBeUsedAlmostToItsEnd) {
-  const Candidate small{.id = ServerId(1), .available = 6 << 20, .capacity = 100 << 20, .host = "a", .up = true};
+  const Candidate small{
+      .id = ServerId(1), .available = 6 << 20, .capacity = 100 << 20, .host = "a", .up = true};
   EXPECT_EQ(Choose({small}, 1, rng_).size(), 1u);
   Candidate full = small;
   full.available = 4 << 20;
@@ -63,7 +65,8 @@ TEST_F(Placement, ServersWithoutAHostStandForThemselves) {
 }
 
 TEST_F(Placement, ChancesFollowFreeSpace) {
-  const std::vector<Candidate> servers = {Server(1, 10 * kGiB, "a"), Server(2, 30 * kGiB, "b"), Server(3, 60 * kGiB, "c")};
+  const std::vector<Candidate> servers = {Server(1, 10 * kGiB, "a"), Server(2, 30 * kGiB, "b"),
+                                          Server(3, 60 * kGiB, "c")};
   std::map<ServerId, int> first;
   constexpr int kRounds = 20000;
   for (int i = 0; i < kRounds; ++i) ++first[Choose(servers, 1, rng_).at(0)];

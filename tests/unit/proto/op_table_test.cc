@@ -33,11 +33,11 @@ TEST(OpTable, FindsEveryOpByItsNumberAndNothingElse) {
 
 // Only requests with a Context can carry the id under which they happen once.
 TEST(OpTable, OpsThatMutateHaveAContext) {
-#define KFS_OP(number, name, reply, mutates, senders)                                   \
-  if (mutates) {                                                                        \
-    const auto* field = pb::name##Request::descriptor()->FindFieldByName("ctx");        \
-    ASSERT_NE(field, nullptr) << #name;                                                 \
-    EXPECT_EQ(field->message_type()->full_name(), "kfs.pb.Context") << #name;           \
+#define KFS_OP(number, name, reply, mutates, senders)                            \
+  if (mutates) {                                                                 \
+    const auto* field = pb::name##Request::descriptor()->FindFieldByName("ctx"); \
+    ASSERT_NE(field, nullptr) << #name;                                          \
+    EXPECT_EQ(field->message_type()->full_name(), "kfs.pb.Context") << #name;    \
   }
   KFS_OPS(KFS_OP)
 #undef KFS_OP
@@ -45,12 +45,18 @@ TEST(OpTable, OpsThatMutateHaveAContext) {
 
 std::string Senders(uint32_t senders) {
   switch (senders) {
-    case kAnyRole: return "any";
-    case kFromClient: return "client";
-    case kFromChunkserver: return "chunkserver";
-    case kFromMetaserver: return "metaserver";
-    case kFromAdmin: return "administration";
-    default: return "?";
+    case kAnyRole:
+      return "any";
+    case kFromClient:
+      return "client";
+    case kFromChunkserver:
+      return "chunkserver";
+    case kFromMetaserver:
+      return "metaserver";
+    case kFromAdmin:
+      return "administration";
+    default:
+      return "?";
   }
 }
 

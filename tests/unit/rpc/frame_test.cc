@@ -15,7 +15,12 @@ std::string Header(FrameHeader h) {
 }
 
 TEST(Frame, HeaderSurvivesTheWay) {
-  FrameHeader in{.op = 17, .flags = kFlagReply, .seq = 0x1122334455667788, .body_size = 12, .payload_size = 34, .body_crc = 56};
+  FrameHeader in{.op = 17,
+                 .flags = kFlagReply,
+                 .seq = 0x1122334455667788,
+                 .body_size = 12,
+                 .payload_size = 34,
+                 .body_crc = 56};
   auto out = DecodeHeader(Header(in).data());
   ASSERT_TRUE(out.ok());
   EXPECT_EQ(out->op, in.op);

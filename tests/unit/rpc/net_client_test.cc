@@ -112,16 +112,15 @@ TEST_F(NetClientTest, NothingIsSentBeforeTheLinkIsAttached) {
 
 TEST_F(NetClientTest, ServerCanAskTheClient) {
   MakeClient(ClientOptions());
-  OnLoop(client_thread_.loop(), [&] {
-    client_->OnRequest([](IncomingCallPtr call) { call->Reply(pb::DrainReleasesReply()); });
-  });
+  OnLoop(client_thread_.loop(),
+         [&] { client_->OnRequest([](IncomingCallPtr call) { call->Reply(pb::DrainReleasesReply()); }); });
   EXPECT_EQ(Target(Send<rpc::Readlink>(Request(3)).get()), "target of 3");
   std::promise<Status> answered;
   OnLoop(server_thread_.loop(), [&] {
     ASSERT_EQ(server_->connections().size(), 1u);
-    (*server_->connections().begin())->Call(Op::kDrainReleases, pb::DrainReleasesRequest(), nullptr, [&](Answer a) {
-      answered.set_value(a.status);
-    });
+    (*server_->connections().begin())
+        ->Call(Op::kDrainReleases, pb::DrainReleasesRequest(), nullptr,
+               [&](Answer a) { answered.set_value(a.status); });
   });
   EXPECT_TRUE(answered.get_future().get().ok());
 }

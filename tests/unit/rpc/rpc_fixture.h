@@ -30,9 +30,10 @@ class RpcFixture : public ::testing::Test {
     StopServer();
   }
 
-  void StartServer(const std::string& address, ServerIdentity identity = {.role = pb::HelloRequest::METASERVER,
-                                                                           .cluster_id = "cluster-a",
-                                                                           .secret = kTestSecret}) {
+  void StartServer(const std::string& address,
+                   ServerIdentity identity = {.role = pb::HelloRequest::METASERVER,
+                                              .cluster_id = "cluster-a",
+                                              .secret = kTestSecret}) {
     OnLoop(server_thread_.loop(), [&] {
       server_ = std::make_unique<Server>(server_thread_.loop(), identity);
       server_->Handle<rpc::Readlink>([this](IncomingCallPtr call, const pb::ReadlinkRequest& request) {
@@ -79,7 +80,8 @@ class RpcFixture : public ::testing::Test {
             .backoff_max = std::chrono::milliseconds(50)};
   }
   void MakeClient(NetClient::Options options) {
-    OnLoop(client_thread_.loop(), [&] { client_ = std::make_unique<NetClient>(client_thread_.loop(), options); });
+    OnLoop(client_thread_.loop(),
+           [&] { client_ = std::make_unique<NetClient>(client_thread_.loop(), options); });
   }
 
   template <typename Rpc>
