@@ -18,6 +18,13 @@
 namespace kfs::fsx {
 namespace {
 
+// copy_file_range cuts at the size that the kernel last saw, which another mount may have changed since.
+void LookAtSize(int fd) {
+  struct stat seen;
+  (void)fstat(fd, &seen);
+}
+
+
 constexpr uint64_t kPage = 4096;
 constexpr uint64_t kChunk = 64 << 20;         // KFS splits files here
 constexpr uint64_t kVerifyMargin = 64 << 10;  // of the hole below the window, read by a full check
@@ -287,6 +294,7 @@ void Tester::CopyRange() {
   if (from.length == 0 || overlap) return Pread();
   shared_.log().Append("p%u f%u copy_range    from=%" PRIu64 " to=%" PRIu64 " length=%" PRIu64, process_,
                        current_, from.offset, to, from.length);
+  LookAtSize(handle().fd);
   for (uint64_t done = 0; done < from.length;) {
     off64_t in = static_cast<off64_t>(from.offset + done), out = static_cast<off64_t>(to + done);
     ssize_t n = copy_file_range(handle().fd, &in, handle().fd, &out, from.length - done, 0);
@@ -311,6 +319,7 @@ void Tester::CopyBetween() {
   if (from.length == 0) return;
   shared_.log().Append("p%u f%u copy_range    from=%" PRIu64 " into f%u to=%" PRIu64 " length=%" PRIu64,
                        process_, source, from.offset, target, to, from.length);
+  LookAtSize(handles_[source].fd);
   for (uint64_t done = 0; done < from.length;) {
     off64_t in = static_cast<off64_t>(from.offset + done), out = static_cast<off64_t>(to + done);
     ssize_t n = copy_file_range(handles_[source].fd, &in, handles_[target].fd, &out, from.length - done, 0);
