@@ -24,7 +24,6 @@ void LookAtSize(int fd) {
   (void)fstat(fd, &seen);
 }
 
-
 constexpr uint64_t kPage = 4096;
 constexpr uint64_t kChunk = 64 << 20;         // KFS splits files here
 constexpr uint64_t kVerifyMargin = 64 << 10;  // of the hole below the window, read by a full check
