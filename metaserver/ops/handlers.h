@@ -7,13 +7,13 @@
 #include "proto/op_table.h"
 
 // Ops that the executor runs. A name here without a handler does not compile.
-#define KFS_META_OPS(X)                                                                                    \
-  X(Lookup)                                                                                                \
-  X(Mkdir)                                                                                                 \
-  X(Mknod) X(Symlink) X(Link) X(Unlink) X(Rmdir) X(Rename) X(Readlink) X(Readdir) X(Getattr) X(Setattr)    \
-      X(Access) X(Statfs) X(Getxattr) X(Setxattr) X(Listxattr) X(Removexattr) X(Open) X(Create) X(Tmpfile) \
-          X(Release) X(ReadLayout) X(PrepareWrite) X(CommitWrite) X(AbortAppend) X(Fallocate) X(Fsync)     \
-              X(GetLock) X(SetLock) X(Flush)
+// clang-format off
+#define KFS_META_OPS(X)                                                                        \
+  X(Lookup) X(Mkdir) X(Mknod) X(Symlink) X(Link) X(Unlink) X(Rmdir) X(Rename) X(Readlink)      \
+  X(Readdir) X(Getattr) X(Setattr) X(Access) X(Statfs) X(Getxattr) X(Setxattr) X(Listxattr)    \
+  X(Removexattr) X(Open) X(Create) X(Tmpfile) X(Release) X(ReadLayout) X(PrepareWrite)         \
+  X(CommitWrite) X(AbortAppend) X(Fallocate) X(Fsync) X(GetLock) X(SetLock) X(Flush)
+// clang-format on
 
 namespace kfs::meta {
 

@@ -49,7 +49,7 @@ def bad_writes(target):
         must_fail(write(c, who=ref(volume=0)), "volume 0")
         must_fail(write(c, who=b""), "no chunk")
         must_fail(c.call("ChunkWrite", b"", block), "an empty request")
-        must_fail(c.call("ChunkRead", msg((1, ref()), (3, 4096))), "a chunk that no write has made")
+        must_fail(c.call("ChunkRead", msg((1, ref(chunk=987654321)), (3, 4096))), "a chunk that no write has made")
 
 
 def large_write(target):

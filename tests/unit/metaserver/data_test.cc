@@ -129,14 +129,18 @@ TEST_F(DataTest, IntentsSurviveARestartAndFailures) {
   Restart();
   ASSERT_EQ(volume().mutations.size(), 2u);
   executor_->OnTimer();
+  executor_->EndTick();
   ASSERT_EQ(mutated_.size(), 1u);
   EXPECT_EQ(mutated_[0].request.from(), 1u);
   Mutated m = std::move(mutated_.front());
   mutated_.pop_front();
   m.done(Status(EIO, "no"), "");
   executor_->OnTimer();
+  executor_->EndTick();
   ASSERT_EQ(mutated_.size(), 1u);
   EXPECT_EQ(mutated_[0].request.to(), 2u);
+  AckMutations();
+  executor_->EndTick();  // the next one leaves after the commit
   AckMutations();
   executor_->EndTick();
   EXPECT_EQ(volume().mutations.size(), 0u);
