@@ -9,9 +9,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <boost/asio/post.hpp>
 #include <charconv>
 #include <cstring>
 #include <thread>
+
+#include "rpc/event_loop_impl.h"
 
 namespace kfs {
 namespace {
@@ -129,15 +132,13 @@ void ResolveAddress(EventLoop& loop, const std::string& text, uint16_t default_p
   } else if (Status s = SplitAddress(text, default_port, &host, &port); !s.ok()) {
     at_once = s;
   } else {
-    // getaddrinfo blocks, for many seconds if a name server is away. The thread may outlive its asker: it
-    // holds the loop's address only behind `alive`.
-    std::thread([&loop, host, port, alive, done] {
+    // getaddrinfo blocks, for many seconds if a name server is away. The thread may outlive its asker and the
+    // loop: it keeps what it posts to.
+    std::thread([impl = loop.shared_impl(), host, port, alive, done] {
       auto result = Lookup(host, port, 0);
-      if (auto keep = alive.lock()) {
-        loop.Post([alive, result, done] {
-          if (auto still = alive.lock()) done(result);
-        });
-      }
+      boost::asio::post(impl->context, [alive, result, done] {
+        if (auto still = alive.lock()) done(result);
+      });
     }).detach();
     return;
   }

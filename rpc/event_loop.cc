@@ -15,7 +15,7 @@ namespace kfs {
 
 namespace asio = boost::asio;
 
-EventLoop::EventLoop() : impl_(std::make_unique<Impl>()) {}
+EventLoop::EventLoop() : impl_(std::make_shared<Impl>()) {}
 EventLoop::~EventLoop() = default;
 
 void EventLoop::Run() {

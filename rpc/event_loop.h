@@ -61,9 +61,11 @@ class EventLoop {
   // The asio::io_context, for the .cc files of rpc/ only.
   struct Impl;
   Impl& impl() { return *impl_; }
+  // For a thread that may still be posting when the loop goes: what it posts then is never run.
+  std::shared_ptr<Impl> shared_impl() { return impl_; }
 
  private:
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Impl> impl_;
 };
 
 // A loop on a thread of its own, stopped and joined by the destructor.

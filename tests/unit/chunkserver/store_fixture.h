@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -26,19 +27,19 @@ class ManualClock : public Clock {
 // (writes: whole pages, as a killed process leaves them) or not at all, and all after it fail.
 class FaultOps : public FileOps {
  public:
-  int64_t calls_left = INT64_MAX;  // until the "kill"
-  size_t torn_pages = 0;           // of the last write that are done all the same
-  int fail_next_write = 0;         // errno
-  int fail_next_sync = 0;
-  int fail_reads = 0;
-  int64_t calls = 0, syncs = 0;
+  std::atomic<int64_t> calls_left = INT64_MAX;  // until the "kill"
+  std::atomic<size_t> torn_pages = 0;           // of the last write that are done all the same
+  std::atomic<int> fail_next_write = 0;         // errno
+  std::atomic<int> fail_next_sync = 0;
+  std::atomic<int> fail_reads = 0;
+  std::atomic<int64_t> calls = 0, syncs = 0;
 
   ssize_t Preadv(int fd, const iovec* iov, int count, uint64_t offset, bool nowait) override {
     if (fail_reads != 0) return -fail_reads;
     return FileOps::Preadv(fd, iov, count, offset, nowait);
   }
   ssize_t Pwritev(int fd, const iovec* iov, int count, uint64_t offset) override {
-    if (fail_next_write != 0) return -std::exchange(fail_next_write, 0);
+    if (fail_next_write != 0) return -fail_next_write.exchange(0);
     if (Alive()) return FileOps::Pwritev(fd, iov, count, offset);
     if (torn_pages != 0) {
       // Up to a page border of the file.
@@ -59,7 +60,7 @@ class FaultOps : public FileOps {
   int Ftruncate(int fd, uint64_t size) override { return Alive() ? FileOps::Ftruncate(fd, size) : -EINTR; }
   int Fdatasync(int fd) override {
     ++syncs;
-    if (fail_next_sync != 0) return -std::exchange(fail_next_sync, 0);
+    if (fail_next_sync != 0) return -fail_next_sync.exchange(0);
     return Alive() ? FileOps::Fdatasync(fd) : -EINTR;
   }
   int Unlink(const std::string& path) override { return Alive() ? FileOps::Unlink(path) : -EINTR; }
