@@ -247,6 +247,8 @@ void Server::Impl::OnHelloProof(IncomingCallPtr call) {
   greetings.erase(g);
   // A peer that connects anew sends again what it had under way. What still lies unread on its old connection
   // must not be executed after that: it could land on top of later writes.
+  // (A metaserver knows sessions: a new attachment supersedes the old one there.)
+  if (identity.role != pb::HelloRequest::CHUNKSERVER) return call->Reply(pb::HelloProofReply());
   const auto all = connections;  // Close changes the set
   for (const ConnectionPtr& old : all) {
     if (old != c && old->greeted && !c->hello.id().empty() && old->hello.role() == c->hello.role() &&
