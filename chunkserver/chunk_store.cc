@@ -160,12 +160,12 @@ Result<Buffer> ChunkStore::Read(ChunkKey key, ChunkVersion version, uint64_t off
 
 Result<uint64_t> ChunkStore::Write(ChunkKey key, ChunkVersion version, uint64_t offset,
                                    std::string_view payload, std::span<const uint32_t> crcs, Wait wait,
-                                   uint64_t* detail) {
+                                   uint64_t* detail, bool existing) {
   *detail = 0;
   KFS_RETURN_IF_ERROR(CheckRange(offset, payload.size(), kFramePayloadMax));
   Pin pin(this, key);
   Status st = OpenForAccess(&pin, version, wait, detail);
-  if (st.code() == Code::kStaleChunk && *detail == 0 && version == kFirstChunkVersion &&
+  if (st.code() == Code::kStaleChunk && *detail == 0 && version == kFirstChunkVersion && !existing &&
       !RecentlyDeleted(key)) {
     st = CreateChunk(pin.get(), version);
   }

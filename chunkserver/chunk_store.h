@@ -48,9 +48,10 @@ class ChunkStore {
   // The data path. On ESTALE/kStaleChunk *detail is our version, 0 when there is no such chunk.
   Result<Buffer> Read(ChunkKey key, ChunkVersion version, uint64_t offset, uint32_t length, Wait wait,
                       uint64_t* detail);
-  // Answers with the bytes that the chunk takes on the disk.
+  // Answers with the bytes that the chunk takes on the disk. `existing`: it is not created when it is not
+  // there.
   Result<uint64_t> Write(ChunkKey key, ChunkVersion version, uint64_t offset, std::string_view payload,
-                         std::span<const uint32_t> crcs, Wait wait, uint64_t* detail);
+                         std::span<const uint32_t> crcs, Wait wait, uint64_t* detail, bool existing = false);
   Result<Chunk::SeekResult> Seek(ChunkKey key, ChunkVersion version, uint64_t offset, Wait wait,
                                  uint64_t* detail);
   Status Sync(VolumeId volume, std::span<const uint64_t> chunks);

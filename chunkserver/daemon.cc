@@ -31,15 +31,6 @@ Result<std::vector<std::pair<std::string, std::string>>> ParseLabels(const std::
   return labels;
 }
 
-Status WriteAddressFile(const std::string& path, const std::string& address) {
-  const std::string temp = path + ".new", line = address + "\n";
-  int fd = open(temp.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  bool ok = fd >= 0 && write(fd, line.data(), line.size()) == static_cast<ssize_t>(line.size());
-  if (fd >= 0) close(fd);
-  if (!ok || rename(temp.c_str(), path.c_str()) != 0) return ErrnoStatus(errno, "address-file " + path);
-  return {};
-}
-
 // Makes written data durable about once a second.
 class SyncThread {
  public:
@@ -119,7 +110,8 @@ Status ChunkserverDaemon::Start() {
       ChunkService::Options{.inline_write_max = static_cast<size_t>(o.inline_write_max())});
   d.server = std::make_unique<Server>(d.loop, ServerIdentity{.role = pb::HelloRequest::CHUNKSERVER,
                                                              .cluster_id = d.store->cluster_id(),
-                                                             .secret = d.secret});
+                                                             .secret = d.secret,
+                                                             .newest_connection_only = true});
   d.service->Register(d.server.get());
   KFS_RETURN_IF_ERROR(d.server->Listen(o.listen()));
   if (!o.metrics_listen().empty()) KFS_RETURN_IF_ERROR(d.metrics.Listen(o.metrics_listen()));
@@ -130,7 +122,7 @@ Status ChunkserverDaemon::Start() {
     d.metrics_timer =
         d.loop.RunEvery(std::chrono::seconds(1), [&d] { d.metrics.Update(*d.store, d.pool->waiting()); });
   });
-  if (!o.address_file().empty()) KFS_RETURN_IF_ERROR(WriteAddressFile(o.address_file(), d.server->address()));
+  KFS_RETURN_IF_ERROR(WriteAddressFile(o.address_file(), d.server->address()));
   KFS_LOG(info, "ready address={} uuid={} disks={}", d.server->address(), d.store->server_uuid(),
           d.store->disks().size());
   return {};

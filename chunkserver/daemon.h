@@ -6,21 +6,20 @@
 
 #include "chunkserver/options.h"
 #include "common/status.h"
-#include "rpc/event_loop.h"
+#include "rpc/daemon.h"
 
 namespace kfs {
 
-class ChunkserverDaemon {
+class ChunkserverDaemon : public Daemon {
  public:
   ChunkserverDaemon(EventLoop& loop, const ChunkserverOptions& options);
-  ~ChunkserverDaemon();
+  ~ChunkserverDaemon() override;
 
-  // Opens the disks, listens, begins to register. Errors say what to mend.
-  Status Start();
+  // Opens the disks, listens, begins to register.
+  Status Start() override;
   std::string address() const;  // listened on
   bool registered() const;      // with at least one metaserver
-  // Stops serving, makes everything durable.
-  void Stop();
+  void Stop() override;
 
  private:
   struct Impl;

@@ -1,11 +1,11 @@
 // What an operator may set; deploy's sample file, --help and the checks come from here.
 #pragma once
 
-#include "common/options.h"
+#include "rpc/daemon.h"
 
 namespace kfs {
 
-struct ChunkserverOptions : OptionSet {
+struct ChunkserverOptions : DaemonOptions {
   Option<std::vector<std::string>> data_dirs{this,
                                              "data-dirs",
                                              {},
@@ -20,16 +20,6 @@ struct ChunkserverOptions : OptionSet {
       "0.0.0.0 or behind address translation."};
   Option<std::vector<std::string>> metaservers{
       this, "metaservers", {"127.0.0.1:7400"}, "Metaservers (host:port) to register with."};
-  Option<std::string> secret_file{this, "secret-file", "/etc/kfs/secret",
-                                  "File with the cluster's secret, readable by its owner only."};
-  Option<std::string> metrics_listen{
-      this, "metrics-listen", "",
-      "Address and port of the Prometheus metrics (http, /metrics); empty: none."};
-  Option<std::string> log_file{this, "log-file", "",
-                               "File to log to; empty: standard error. SIGHUP opens it anew."};
-  Option<std::string> log_level{this, "log-level", "info", "trace, debug, info, warn, error or off."};
-  Option<std::string> address_file{this, "address-file", "",
-                                   "File that gets the address listened on, once serving; empty: none."};
   Option<std::vector<std::string>> labels{
       this,
       "labels",

@@ -95,10 +95,10 @@ void ChunkService::Write(IncomingCallPtr call, const pb::ChunkWriteRequest& requ
       std::make_shared<const std::vector<uint32_t>>(request.block_crc().begin(), request.block_crc().end());
   Execute(call, key, may_inline,
           [store = store_, key, version = ChunkVersion(request.ref().version()), offset = request.offset(),
-           crcs, call](Wait wait) {
+           existing = request.existing(), crcs, call](Wait wait) {
             Outcome out;
-            auto allocated =
-                store->Write(key, version, offset, call->payload().view(), *crcs, wait, &out.detail);
+            auto allocated = store->Write(key, version, offset, call->payload().view(), *crcs, wait,
+                                          &out.detail, existing);
             out.status = allocated.status();
             if (!allocated.ok()) return out;
             auto reply = std::make_unique<pb::ChunkWriteReply>();

@@ -108,6 +108,7 @@ void FileWriter::WritePiece(const OpPtr& op, size_t i) {
   request.mutable_ref()->set_chunk(piece.place.chunk);
   request.mutable_ref()->set_version(piece.place.version);
   request.set_offset(piece.chunk_offset);
+  request.set_existing(piece.place.written);
   const char* data = op->data->data() + piece.data_offset;
   for (uint64_t at = 0; at < piece.length;) {
     const uint64_t in_block = (piece.chunk_offset + at) % kBlockSize;
@@ -173,8 +174,11 @@ void FileWriter::Commit(const OpPtr& op) {
                                          }
                                          return;
                                        }
-                                       if (status.ok())
+                                       if (status.ok()) {
+                                         for (const Piece& p : op->pieces_)
+                                           worker_.layouts().NoteWritten(op->ino, p.place);
                                          return op->flags.sync ? SyncWritten(op) : op->Finish(Status());
+                                       }
                                        worker_.layouts().Drop(op->ino);
                                        if (status.code() != Code::kStaleChunk)
                                          return op->Finish(std::move(status));

@@ -31,6 +31,14 @@ void LayoutCache::Put(Ino ino, const ChunkPlace& place) {
   it->second.chunks[place.index] = place;
 }
 
+void LayoutCache::NoteWritten(Ino ino, const ChunkPlace& place) {
+  auto it = inodes_.find(ino);
+  if (it == inodes_.end()) return;
+  auto chunk = it->second.chunks.find(place.index);
+  if (chunk == it->second.chunks.end() || chunk->second.chunk != place.chunk) return;
+  chunk->second.written = true;
+}
+
 void LayoutCache::Drop(Ino ino) {
   auto it = inodes_.find(ino);
   if (it == inodes_.end()) return;

@@ -33,6 +33,8 @@ class LayoutCache {
   // Null when not known. Valid until the next call.
   const ChunkPlace* Find(Ino ino, uint32_t index);
   void Put(Ino ino, const ChunkPlace& place);
+  // Something has been committed to the chunk. Nothing happens when the entry is another one by now.
+  void NoteWritten(Ino ino, const ChunkPlace& place);
   void Drop(Ino ino);
   void Clear();
   size_t inodes() const { return inodes_.size(); }

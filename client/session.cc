@@ -56,6 +56,9 @@ void Session::OnOpened(const std::shared_ptr<Attaching>& a, const Answer& answer
     return a->ready(status, fatal);
   }
   const bool fresh = session_ == 0;
+  const bool expired = !fresh && reply.expiries() != expiries_;
+  expiries_ = reply.expiries();
+  if (expired) HeldLost("the metaserver has not heard of this mount for too long");
   session_ = reply.session();
   key_ = reply.key();
   volume_ = reply.volume();
@@ -65,7 +68,8 @@ void Session::OnOpened(const std::shared_ptr<Attaching>& a, const Answer& answer
   if (chunk_size_ == 0 || chunk_size_ % kBlockSize != 0) {
     return a->ready(Status(EPROTO, Code::kMalformed, "the metaserver named an impossible chunk size"), false);
   }
-  if (fresh || reply.incarnation() == incarnation_) return Ready(a);
+  // An expired session reclaims nothing, but says which pending releases count no more.
+  if (fresh || (!expired && reply.incarnation() == incarnation_)) return Ready(a);
   a->reclaims = held_.Reclaims(kInventoryBatch);
   for (pb::ReclaimRequest& r : a->reclaims) r.set_op_ids(ids_.last());
   KFS_LOG(info, "session.reclaim session={} incarnation={} locks={} messages={}", session_, a->incarnation,
@@ -101,15 +105,19 @@ void Session::Ready(const std::shared_ptr<Attaching>& a) {
   a->ready(Status(), false);
 }
 
+void Session::HeldLost(const std::string& why) {
+  KFS_LOG(
+      error,
+      "session.held_lost session={} volume={} locks={} reason=\"{}\" effect=\"all open files and locks of "
+      "this mount are lost; calls on them fail with EIO until they are closed\"",
+      session_, options_.volume, held_.lock_count(), why);
+  held_.SessionLost();
+}
+
 void Session::Lost(const Status& why) {
-  KFS_LOG(error,
-          "session.lost session={} volume={} locks={} reason=\"{}\" effect=\"all open files and locks of "
-          "this mount are lost; "
-          "calls on them fail with EIO until they are closed; a new session is opened\"",
-          session_, options_.volume, held_.lock_count(), why.ToString());
+  HeldLost(why.ToString());
   session_ = 0;
   key_.clear();
-  held_.SessionLost();
   if (hooks_.on_lost) hooks_.on_lost();
 }
 

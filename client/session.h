@@ -3,8 +3,9 @@
 // the metaserver no longer knows it.
 //
 //   connected -> OpenSession(id, key) -+- same incarnation ------------------------> ready: pending calls are
-//   sent
+//                                      |                                             sent
 //                                      +- another incarnation -> Reclaim... -------> ready
+//                                      +- expired meanwhile -> all held is lost ...-> as above
 //                                      +- kUnknownSession -> on_lost -> OpenSession() -> ready
 //
 // Worker's thread only.
@@ -57,6 +58,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void OnOpened(const std::shared_ptr<Attaching>& a, const Answer& answer);
   void Reclaim(const std::shared_ptr<Attaching>& a);
   void Ready(const std::shared_ptr<Attaching>& a);
+  void HeldLost(const std::string& why);
   void Lost(const Status& why);
   void SendKeepAlive();
 
@@ -69,6 +71,7 @@ class Session : public std::enable_shared_from_this<Session> {
   uint64_t session_ = 0;
   std::string key_;
   uint64_t incarnation_ = 0;
+  uint32_t expiries_ = 0;
   uint64_t attaches_ = 0;
   uint64_t chunk_size_ = 0;
   uint32_t volume_ = 0;

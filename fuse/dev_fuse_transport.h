@@ -35,7 +35,7 @@ class DevFuseTransport : public Transport {
   bool ended_ = false;
   // A FUSE_WRITE's header and arguments fill `head_` exactly, so that its data lands page-aligned in
   // `payload_` and can be given away without a copy. Other requests are put together again in `whole_`.
-  char head_[sizeof(fuse_in_header) + sizeof(fuse_write_in)];
+  alignas(fuse_in_header) char head_[sizeof(fuse_in_header) + sizeof(fuse_write_in)];
   Buffer payload_;
   std::vector<char> whole_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

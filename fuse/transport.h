@@ -16,7 +16,7 @@ namespace kfs::fuse {
 
 // One request, header first and contiguous. It lives until OnRequest returns.
 struct Message {
-  char* data = nullptr;  // fuse_in_header, then the operation's own arguments
+  char* data = nullptr;  // fuse_in_header (aligned as one), then the operation's own arguments
   size_t size = 0;
   // FUSE_WRITE only: the bytes to write, which do not follow the arguments in `data`. OnRequest may take
   // them.

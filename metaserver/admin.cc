@@ -61,9 +61,9 @@ Status MetaServer::DeleteVolume(const pb::VolumeDeleteRequest& request) {
   if (info == nullptr) return Status(ENOENT, fmt::format("there is no volume \"{}\"", request.name()));
   VolumeId id(info->id());
   Volume* volume = executor_->FindVolume(id);
-  if (volume != nullptr && !volume->sessions.empty() && !request.force()) {
+  if (volume != nullptr && volume->mounts() > 0 && !request.force()) {
     return Status(EBUSY, fmt::format("volume \"{}\" is mounted {} times: unmount it first, or force",
-                                     request.name(), volume->sessions.size()));
+                                     request.name(), volume->mounts()));
   }
   rec::Volume deleting = *info;
   deleting.set_deleting(true);
@@ -89,7 +89,7 @@ void MetaServer::FillVolume(const rec::Volume& info, pb::VolumeInfo* out) {
   if (Volume* v = executor_->FindVolume(VolumeId(info.id()))) {
     out->set_files(v->store.counters().inodes());
     out->set_bytes(v->store.counters().bytes());
-    out->set_sessions(static_cast<uint32_t>(v->sessions.size()));
+    out->set_sessions(static_cast<uint32_t>(v->mounts()));
   }
 }
 
@@ -120,6 +120,7 @@ void MetaServer::FillStatus(pb::ClusterStatusReply* reply) {
   for (const auto& [vid, v] : executor_->volumes()) {
     for (const auto& [sid, s] : v->sessions) {
       if (reply->session_size() >= kSessionsShown) break;
+      if (s->expired != 0) continue;
       auto* out = reply->add_session();
       out->set_id(sid.v);
       out->set_volume(v->info.name());

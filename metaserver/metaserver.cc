@@ -87,9 +87,11 @@ Status MetaServer::Start() {
   KFS_RETURN_IF_ERROR(chunkservers_->Load());
 
   ExecutorOptions eo{.session_ttl = std::chrono::seconds(options_.session_ttl()),
+                     .session_keep = std::chrono::seconds(options_.session_keep()),
                      .slow_op = std::chrono::milliseconds(options_.slow_op_ms()),
                      .incarnation = cluster_->incarnation()};
   sync_ = std::make_unique<WalSync>([this](std::function<void()> fn) { loop_.Post(std::move(fn)); });
+  cold_reads_ = std::make_unique<ColdReads>([this](std::function<void()> fn) { loop_.Post(std::move(fn)); });
   executor_ = std::make_unique<Executor>(
       clock_, eo, sync_.get(),
       Executor::Hooks{.schedule_tick =
@@ -110,6 +112,11 @@ Status MetaServer::Start() {
                               if (*alive && !stopped_) executor_->NextTick();
                             });
                           },
+                      .fetch =
+                          [this](Db& db, std::vector<std::string> keys, std::function<void()> done) {
+                            cold_reads_->Fetch(&db, std::move(keys), std::move(done));
+                          },
+                      .forget_fetches = [this](Db& db) { cold_reads_->Remove(&db); },
                       .drain = [this](Session& s, Ino ino,
                                       std::function<void()> done) { DrainReleases(s, ino, std::move(done)); },
                       .close_connection =
@@ -152,20 +159,9 @@ Status MetaServer::Start() {
     if (metrics_ != nullptr)
       metrics_timer_ = loop_.RunEvery(std::chrono::seconds(1), [this] { UpdateMetrics(); });
   });
-  KFS_RETURN_IF_ERROR(WriteAddressFile());
+  KFS_RETURN_IF_ERROR(WriteAddressFile(options_.address_file(), address()));
   KFS_LOG(info, "ready address={} cluster={} incarnation={} volumes={}", address(), cluster_id(),
           cluster_->incarnation(), executor_->volumes().size());
-  return {};
-}
-
-Status MetaServer::WriteAddressFile() {
-  const std::string& path = options_.address_file();
-  if (path.empty()) return {};
-  const std::string temporary = path + ".new";
-  std::ofstream out(temporary, std::ios::trunc);
-  out << address() << '\n';
-  out.close();
-  if (!out || std::rename(temporary.c_str(), path.c_str()) != 0) return ErrnoStatus(errno, "writing " + path);
   return {};
 }
 
@@ -206,6 +202,7 @@ void MetaServer::Stop() {
   }
   executor_->Stop();
   sync_.reset();
+  cold_reads_.reset();
 }
 
 void MetaServer::RegisterHandlers() {
@@ -284,6 +281,8 @@ void MetaServer::UpdateMetrics() {
   };
   counter("kfs_meta_bad_frames_total", "Connections ended for malformed input.",
           static_cast<double>(server_->bad_frames()));
+  counter("kfs_meta_cold_runs_total", "Ops that waited for records on disk.",
+          static_cast<double>(executor_->cold_runs()));
   counter("kfs_meta_replays_total", "Stored answers sent again.", static_cast<double>(executor_->replays()));
   gauge("kfs_meta_rss_bytes", "Resident memory.", static_cast<double>(ResidentBytes()));
   gauge("kfs_meta_db_memory_bytes", "Block cache and write buffers.", static_cast<double>(memory_->used()));
@@ -294,7 +293,7 @@ void MetaServer::UpdateMetrics() {
     auto of = [&](const char* name, const char* help, double value) {
       out.push_back({name, help, false, {{"volume", v->info.name()}}, value});
     };
-    of("kfs_meta_sessions", "Mounts.", static_cast<double>(v->sessions.size()));
+    of("kfs_meta_sessions", "Mounts.", static_cast<double>(v->mounts()));
     of("kfs_meta_inodes", "Inodes in use.", static_cast<double>(v->store.counters().inodes()));
     of("kfs_meta_cache_bytes", "Decoded inodes and names in memory.",
        static_cast<double>(v->store.cache_bytes()));

@@ -12,19 +12,19 @@
 #include "metaserver/metrics.h"
 #include "metaserver/options.h"
 #include "metaserver/store/cluster_store.h"
+#include "metaserver/store/cold_reads.h"
+#include "rpc/daemon.h"
 #include "rpc/server.h"
 
 namespace kfs::meta {
 
-class MetaServer {
+class MetaServer : public Daemon {
  public:
   MetaServer(EventLoop& loop, const MetaOptions& options);
-  ~MetaServer();
+  ~MetaServer() override;
 
-  // Errors say what to do.
-  Status Start();
-  // Answers what is under way, flushes, closes.
-  void Stop();
+  Status Start() override;
+  void Stop() override;
 
   std::string address() const { return server_->address(); }
   const std::string& cluster_id() const { return cluster_->cluster_id(); }
@@ -33,7 +33,6 @@ class MetaServer {
   Status ReadSecret(std::string* secret);
   Status OpenVolume(const rec::Volume& info);
   Status CreateDefaultVolume();
-  Status WriteAddressFile();
 
   void RegisterHandlers();
   void OnDisconnect(const ConnectionPtr& connection);
@@ -61,6 +60,7 @@ class MetaServer {
   std::unique_ptr<ClusterStore> cluster_;
   std::unique_ptr<Chunkservers> chunkservers_;
   std::unique_ptr<WalSync> sync_;
+  std::unique_ptr<ColdReads> cold_reads_;
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<Server> server_;
   std::unique_ptr<Metrics> metrics_;

@@ -1,19 +1,16 @@
 // The options of kfs-metaserver.
 #pragma once
 
-#include "common/options.h"
+#include "rpc/daemon.h"
 
 namespace kfs::meta {
 
-struct MetaOptions : OptionSet {
+struct MetaOptions : DaemonOptions {
   Option<std::string> data_dir{this, "data-dir", "/var/lib/kfs/metaserver",
                                "Directory of the metadata. Made when it is missing; holds everything that "
                                "the metaserver must not lose."};
   Option<std::string> listen{this, "listen", "127.0.0.1:7400",
                              "Address and port to listen on. Port 0 takes a free one (see address-file)."};
-  Option<std::string> secret_file{
-      this, "secret-file", "/etc/kfs/secret",
-      "File with the cluster's secret, mode 0600. Whoever knows it may mount and administer."};
   Option<bool> create_secret{this, "create-secret", false, "Make the secret file when it is missing."};
   Option<std::string> default_volume{
       this, "default-volume", "",
@@ -28,6 +25,14 @@ struct MetaOptions : OptionSet {
       this, "session-ttl",
       30,   1,
       3600, "A mount that is not heard of for so long loses its locks and open files (seconds)."};
+  Option<int64_t> session_keep{
+      this,
+      "session-keep",
+      86400,
+      0,
+      86400 * 30,
+      "A mount that comes back so long after that may still send again what it had under way: each change "
+      "happens once (seconds)."};
   Option<int64_t> db_memory{
       this,
       "db-memory",
@@ -40,13 +45,6 @@ struct MetaOptions : OptionSet {
       1 << 20, int64_t{1} << 40, "Memory for decoded inodes and names, of each volume (bytes)."};
   Option<int64_t> slow_op_ms{this, "slow-op-ms", 1000,
                              1,    3600000,      "Ops that take longer are logged (milliseconds)."};
-  Option<std::string> metrics_listen{this, "metrics-listen", "",
-                                     "Address and port of /metrics (Prometheus). Empty: off."};
-  Option<std::string> log_file{this, "log-file", "", "File to log to. Empty: standard error."};
-  Option<std::string> log_level{this, "log-level", "info", "trace, debug, info, warn, error or off."};
-  Option<std::string> address_file{
-      this, "address-file", "",
-      "File that gets the address (HOST:PORT) once the metaserver serves. Empty: none."};
 };
 
 }  // namespace kfs::meta

@@ -29,6 +29,7 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   void OnHelloProof(IncomingCallPtr call);
   void OnClose(const ConnectionPtr& c, const Status& why);
   void CloseUngreeted();
+  void CloseEarlierOf(const Connection& newest);
   void Dispatch(IncomingCallPtr call);
 
   EventLoop& loop;
@@ -245,18 +246,19 @@ void Server::Impl::OnHelloProof(IncomingCallPtr call) {
   }
   c->greeted = true;
   greetings.erase(g);
-  // A peer that connects anew sends again what it had under way. What still lies unread on its old connection
-  // must not be executed after that: it could land on top of later writes.
-  // (A metaserver knows sessions: a new attachment supersedes the old one there.)
-  if (identity.role != pb::HelloRequest::CHUNKSERVER) return call->Reply(pb::HelloProofReply());
+  if (identity.newest_connection_only) CloseEarlierOf(*c);
+  call->Reply(pb::HelloProofReply());
+}
+
+void Server::Impl::CloseEarlierOf(const Connection& newest) {
+  if (newest.hello.id().empty()) return;
   const auto all = connections;  // Close changes the set
   for (const ConnectionPtr& old : all) {
-    if (old != c && old->greeted && !c->hello.id().empty() && old->hello.role() == c->hello.role() &&
-        old->hello.id() == c->hello.id()) {
+    if (old.get() != &newest && old->greeted && old->hello.role() == newest.hello.role() &&
+        old->hello.id() == newest.hello.id()) {
       old->Close(Status(EPIPE, Code::kConnectionLost, "superseded by a newer connection"));
     }
   }
-  call->Reply(pb::HelloProofReply());
 }
 
 void Server::Impl::Dispatch(IncomingCallPtr call) {

@@ -16,6 +16,10 @@ struct ServerIdentity {
   pb::HelloRequest::Role role = pb::HelloRequest::METASERVER;
   std::string cluster_id;  // empty: not yet known, accepts any
   std::string secret;
+  // A peer that connects anew sends again what it had under way: what still lies unread on its earlier
+  // connection (same id and role) must not be executed after that, so a greeting closes it. Where sessions
+  // say who is who (the metaserver), attaching does this instead.
+  bool newest_connection_only = false;
 };
 
 class Server {

@@ -31,6 +31,7 @@ class Call {
   uint64_t connection = 0;  // on which it came, as Session::connection_number counts them
   MonoTime arrived{};
   uint64_t trace_id = 0;
+  int cold_runs = 0;     // that ended for want of records in memory
   bool drained = false;  // flock holders have been asked to send their releases
 };
 using CallPtr = std::shared_ptr<Call>;

@@ -19,8 +19,26 @@ constexpr size_t kBatchBytesMax = 4u << 20;
 // Background work of one tick, so that clients are not kept waiting: steps, and their time.
 // Calls of one session that wait for locks, chunkservers or syncs.
 constexpr size_t kParkedMax = 65536;
+// An op whose records are dropped from memory as often as they are read reads the disk itself in the end.
+constexpr int kColdRunsMax = 4;
 constexpr int kReapStepsPerTick = 32;
 constexpr auto kReapTimePerTick = std::chrono::milliseconds(1);
+
+// Whether the handler changes memory through Txn::OnApply only, so that a run can be dropped and repeated.
+// These do more: they queue for locks, chunks or the append token.
+constexpr bool RunsAgain(Op op) {
+  switch (op) {
+    case Op::kSetLock:
+    case Op::kReadLayout:
+    case Op::kPrepareWrite:
+    case Op::kCommitWrite:
+    case Op::kAbortAppend:
+    case Op::kFsync:
+      return false;
+    default:
+      return true;
+  }
+}
 
 }  // namespace
 
@@ -57,8 +75,13 @@ void Executor::RemoveVolume(VolumeId id) {
   for (const auto& [sid, s] : it->second->sessions) sessions.push_back(s);
   for (const SessionPtr& s : sessions) EndSession(s, "the volume has been deleted");
   EndTick();
-  if (sync_ != nullptr) sync_->Remove(&it->second->store.db());
+  ForgetDb(it->second->store.db());
   volumes_.erase(it);
+}
+
+void Executor::ForgetDb(Db& db) {
+  if (sync_ != nullptr) sync_->Remove(&db);
+  if (hooks_.forget_fetches) hooks_.forget_fetches(db);
 }
 
 Volume* Executor::FindVolume(VolumeId id) {
@@ -75,9 +98,7 @@ Volume* Executor::FindVolume(const std::string& name) {
 
 void Executor::Execute(const CallPtr& call) {
   Session& session = *call->session;
-  if (session.volume == nullptr) {
-    return Refuse(call, Status(EACCES, Code::kUnknownSession, "the session has ended"));
-  }
+  if (!Alive(call)) return;
   if (call->arrived == MonoTime{}) {
     call->arrived = clock_.MonoNow();
     session.last_heard = call->arrived;
@@ -124,7 +145,14 @@ void Executor::RunTyped(const CallPtr& call) {
   Volume& volume = *session.volume;
   volume.txn.Clear();
   OpEnv env{*this, volume, session, ctx, volume.txn, volume.Now(), call};
+  Db& db = volume.store.db();
+  db.FromMemoryOnly(hooks_.fetch && RunsAgain(Rpc::kOp) && call->cold_runs < kColdRunsMax);
   Status status = Handle(env, *request, reply);
+  db.FromMemoryOnly(false);
+  if (std::vector<std::string> cold = db.TakeCold(); !cold.empty()) {
+    volume.txn.Clear();
+    return FetchAndRerun(volume, call, std::move(cold));
+  }
   if (Status read = volume.store.db().TakeReadError(); !read.ok() && !env.parked) status = read;
   if (env.parked) {
     volume.txn.Apply();
@@ -140,6 +168,15 @@ void Executor::RunTyped(const CallPtr& call) {
   volume.txn.Apply();
   Answer(call, std::move(out));
   if (volume.store.db().batch_bytes() > kBatchBytesMax) volume.store.Commit();
+}
+
+void Executor::FetchAndRerun(Volume& volume, const CallPtr& call, std::vector<std::string> keys) {
+  ++cold_runs_;
+  ++call->cold_runs;
+  hooks_.fetch(volume.store.db(), std::move(keys),
+               [this, alive = alive_, parked = Park(call, "records on disk")] {
+                 if (*alive) Rerun(parked);
+               });
 }
 
 bool Executor::Admit(const CallPtr& call, const pb::Context& ctx) {
@@ -381,20 +418,12 @@ void Executor::NextTick() {
 
 void Executor::OnTimer() {
   const MonoTime now = clock_.MonoNow();
-  std::vector<SessionPtr> expired;
   for (auto& [id, volume] : volumes_) {
-    for (auto& [sid, s] : volume->sessions) {
-      if (now - s->last_heard > options_.session_ttl) {
-        expired.push_back(s);
-      } else if (!s->reclaimed && now - s->unreclaimed_since > 2 * options_.session_ttl) {
-        expired.push_back(s);  // it is there, but does not say what it holds: others have waited long enough
-      }
-    }
+    ExpireSessions(*volume);
     volume->EndLinger();
     volume->mutations.Kick();
     volume->garbage.Run();
   }
-  for (const SessionPtr& s : expired) EndSession(s, "not heard of for the session's time to live");
   for (const auto& drain : std::vector<std::shared_ptr<Drain>>(drains_)) {
     if (now > drain->deadline) FinishDrain(drain);
   }
@@ -405,7 +434,7 @@ void Executor::Stop() {
   EndTick();
   for (auto& [id, volume] : volumes_) {
     volume->store.MarkClean();
-    if (sync_ != nullptr) sync_->Remove(&volume->store.db());
+    ForgetDb(volume->store.db());
   }
   volumes_.clear();
 }

@@ -25,6 +25,7 @@ namespace kfs::meta {
 
 struct ExecutorOptions {
   Duration session_ttl = std::chrono::seconds(30);
+  Duration session_keep = std::chrono::hours(24);  // of one that has expired
   Duration slow_op = std::chrono::seconds(1);
   uint64_t incarnation = 1;
 };
@@ -35,6 +36,10 @@ class Executor {
   struct Hooks {
     std::function<void()> schedule_tick;  // EndTick shall be called at the end of this tick
     std::function<void()> next_tick;      // NextTick shall be called after what has arrived meanwhile
+    // Brings records into memory, then runs `done` on the loop; forgets what it was asked for when a volume
+    // is removed. Empty: ops read the disk themselves.
+    std::function<void(Db&, std::vector<std::string> keys, std::function<void()> done)> fetch;
+    std::function<void(Db&)> forget_fetches;
     // Asks a session's mount to send the releases that its kernel has queued; `done` on answer or loss.
     std::function<void(Session&, Ino, std::function<void()> done)> drain;
     std::function<void(Session&, const Status&)> close_connection;
@@ -88,6 +93,7 @@ class Executor {
 
   const ExecutorOptions& options() const { return options_; }
   uint64_t replays() const { return replays_; }
+  uint64_t cold_runs() const { return cold_runs_; }
   uint64_t parked_now() const;
 
  private:
@@ -117,6 +123,13 @@ class Executor {
   void TrimReplies(Session& session, uint64_t acked);
   void StoreReply(Volume& volume, Session& session, uint64_t op_id, Op op, const std::string& body,
                   Ino opened, const pb::LockRange* lock);
+  // Runs the call again when the keys are in memory.
+  void FetchAndRerun(Volume& volume, const CallPtr& call, std::vector<std::string> keys);
+  void ForgetDb(Db& db);
+  // False (and refused): the session has ended or expired.
+  bool Alive(const CallPtr& call);
+  void ExpireSessions(Volume& volume);
+  void ForgetOldestExpired(Volume& volume);
   void EndSession(const SessionPtr& session, const std::string& why);
   void FinishDrain(const std::shared_ptr<Drain>& drain);
 
@@ -132,6 +145,7 @@ class Executor {
   bool scheduled_ = false;
   bool next_asked_ = false;
   uint64_t replays_ = 0;
+  uint64_t cold_runs_ = 0;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -26,6 +26,7 @@ struct Session {
   SessionId id;
   std::string key;
   std::string host, mountpoint, client_id;
+  int64_t opened = 0;        // wall time
   Volume* volume = nullptr;  // null once the session has ended
 
   std::shared_ptr<Connection> connection;  // null: not attached
@@ -33,6 +34,10 @@ struct Session {
   MonoTime last_heard{};
   bool reclaimed = true;  // false: known from before a restart and has not yet said what it holds
   MonoTime unreclaimed_since{};
+  // An expired session has lost its locks and open files. Its stored replies stay for a while: a client that
+  // comes back sends again what it had under way, and that happens once.
+  int64_t expired = 0;              // wall time; 0: it has not, or has attached again
+  uint32_t expiries = 0;            // so far
   uint64_t reclaim_connection = 0;  // on which the reclaiming under way began
   uint64_t reclaimed_up_to = 0;     // op ids handed out by the client when it reclaimed
 

@@ -45,9 +45,11 @@ SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionReque
       hooks_.close_connection(
           *session, Status(EPIPE, Code::kConnectionLost, "the session has attached another connection"));
     }
-    KFS_LOG(info, "session.attached volume={} session={} host={}", volume->info.name(), session->id.v,
-            session->host);
+    if (session->expired != 0) volume->Revive(*session);
+    KFS_LOG(info, "session.attached volume={} session={} host={} expiries={}", volume->info.name(),
+            session->id.v, session->host, session->expiries);
   } else {
+    if (volume->sessions.size() >= kSessionsMax) ForgetOldestExpired(*volume);
     if (volume->sessions.size() >= kSessionsMax) {
       Refuse(call, Status(EAGAIN, Code::kTryAgain, "too many sessions on this volume"));
       return nullptr;
@@ -67,14 +69,27 @@ SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionReque
   reply.set_ttl_ms(static_cast<uint32_t>(
       std::chrono::duration_cast<std::chrono::milliseconds>(options_.session_ttl).count()));
   reply.set_incarnation(options_.incarnation);
+  reply.set_expiries(session->expiries);
   Answer(call, reply.SerializeAsString());
   return session;
 }
 
+bool Executor::Alive(const CallPtr& call) {
+  const Session& session = *call->session;
+  if (session.volume == nullptr) {
+    Refuse(call, Status(EACCES, Code::kUnknownSession, "the session has ended"));
+    return false;
+  }
+  if (session.expired != 0) {  // what was under way when the connection was closed
+    Refuse(call, Status(EAGAIN, Code::kTryAgain, "the session has expired: attach again"));
+    return false;
+  }
+  return true;
+}
+
 void Executor::Reclaim(const CallPtr& call, const pb::ReclaimRequest& request) {
   Session& session = *call->session;
-  if (session.volume == nullptr)
-    return Refuse(call, Status(EACCES, Code::kUnknownSession, "the session has ended"));
+  if (!Alive(call)) return;
   session.last_heard = clock_.MonoNow();
   Volume& volume = *session.volume;
   // A client whose connection broke in the middle begins again.
@@ -116,8 +131,7 @@ void Executor::Reclaim(const CallPtr& call, const pb::ReclaimRequest& request) {
 
 void Executor::KeepAlive(const CallPtr& call, const pb::KeepAliveRequest& request) {
   Session& session = *call->session;
-  if (session.volume == nullptr)
-    return Refuse(call, Status(EACCES, Code::kUnknownSession, "the session has ended"));
+  if (!Alive(call)) return;
   session.last_heard = clock_.MonoNow();
   if (request.acked() > session.acked) TrimReplies(session, request.acked());
   if (request.last() != 0) {
@@ -146,8 +160,7 @@ void Executor::CloseSession(const CallPtr& call) {
 
 void Executor::CancelOp(const CallPtr& call, const pb::CancelOpRequest& request) {
   Session& session = *call->session;
-  if (session.volume == nullptr)
-    return Refuse(call, Status(EACCES, Code::kUnknownSession, "the session has ended"));
+  if (!Alive(call)) return;
   auto it = session.waiting.find(request.op_id());
   if (it != session.waiting.end() && !session.volume->locks.CancelWaiter(session.id, request.op_id())) {
     Finish(ParkedPtr(it->second), Status(EINTR, "cancelled"));
@@ -169,6 +182,37 @@ void Executor::Disconnected(Session& session, uint64_t connection_number) {
   // A token whose grant may have been lost on the way would keep other appenders waiting for good.
   std::set<Ino> tokens = session.append_tokens;
   for (Ino ino : tokens) session.volume->EndAppend(ino, &session, /*clean=*/false);
+}
+
+void Executor::ExpireSessions(Volume& volume) {
+  const MonoTime now = clock_.MonoNow();
+  const int64_t forget =
+      clock_.WallNow() - std::chrono::duration_cast<std::chrono::nanoseconds>(options_.session_keep).count();
+  std::vector<SessionPtr> expired, forgotten;
+  for (auto& [sid, s] : volume.sessions) {
+    if (s->expired != 0) {
+      if (s->expired <= forget) forgotten.push_back(s);
+      continue;
+    }
+    const bool silent = now - s->last_heard > options_.session_ttl;
+    // It may be there, but not say what it holds: others have waited long enough.
+    const bool unclear = !s->reclaimed && now - s->unreclaimed_since > 2 * options_.session_ttl;
+    if (silent || unclear) expired.push_back(s);
+  }
+  for (const SessionPtr& s : expired) {
+    volume.Expire(s);
+    if (hooks_.close_connection)
+      hooks_.close_connection(*s, Status(EPIPE, Code::kConnectionLost, "the session has expired"));
+  }
+  for (const SessionPtr& s : forgotten) EndSession(s, "expired long ago");
+}
+
+void Executor::ForgetOldestExpired(Volume& volume) {
+  SessionPtr oldest;
+  for (const auto& [sid, s] : volume.sessions) {
+    if (s->expired != 0 && (oldest == nullptr || s->expired < oldest->expired)) oldest = s;
+  }
+  if (oldest != nullptr) EndSession(oldest, "room for another");
 }
 
 void Executor::EndSession(const SessionPtr& session, const std::string& why) {

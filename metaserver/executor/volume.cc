@@ -47,11 +47,18 @@ Status Volume::Load() {
     s->host = record.host();
     s->mountpoint = record.mountpoint();
     s->client_id = record.client_id();
+    s->opened = record.opened();
+    s->expired = record.expired();
+    s->expiries = record.expiries();
     s->volume = this;
     s->last_heard = clock_.MonoNow();
-    s->reclaimed = false;
-    s->unreclaimed_since = s->last_heard;
-    ++unreclaimed_;
+    if (s->expired != 0) {
+      ++expired_;
+    } else {
+      s->reclaimed = false;
+      s->unreclaimed_since = s->last_heard;
+      ++unreclaimed_;
+    }
     sessions.emplace(s->id, std::move(s));
     return true;
   });
@@ -84,19 +91,58 @@ SessionPtr Volume::NewSession(const std::string& key, const std::string& host, c
   s->host = host;
   s->mountpoint = mountpoint;
   s->client_id = client_id;
+  s->opened = Now();
   s->volume = this;
   s->last_heard = clock_.MonoNow();
-  rec::Session record;
-  record.set_id(s->id.v);
-  record.set_key(key);
-  record.set_host(host);
-  record.set_mountpoint(mountpoint);
-  record.set_opened(Now());
-  record.set_client_id(client_id);
-  store.db().Put(SessionKey(s->id), record.SerializeAsString());
+  PutSession(*s);
   sessions.emplace(s->id, s);
-  hooks_.changed();
   return s;
+}
+
+void Volume::PutSession(const Session& session) {
+  rec::Session record;
+  record.set_id(session.id.v);
+  record.set_key(session.key);
+  record.set_host(session.host);
+  record.set_mountpoint(session.mountpoint);
+  record.set_opened(session.opened);
+  record.set_client_id(session.client_id);
+  record.set_expired(session.expired);
+  record.set_expiries(session.expiries);
+  store.db().Put(SessionKey(session.id), record.SerializeAsString());
+  hooks_.changed();
+}
+
+void Volume::DropHeld(Session& session) {
+  locks.ReleaseSession(session.id);
+  const std::set<Ino> tokens = session.append_tokens;
+  for (Ino ino : tokens) EndAppend(ino, &session, false);
+  const auto opens = session.opens;
+  for (const auto& [ino, count] : opens) DropOpen(session, ino, count);
+  if (!session.reclaimed) Reclaimed(session);
+}
+
+void Volume::Expire(const SessionPtr& session) {
+  KFS_LOG(warn,
+          "session.expired volume={} session={} host={} mountpoint={} effect=\"its locks and open files are "
+          "released\"",
+          info.name(), session->id.v, session->host, session->mountpoint);
+  for (const ParkedPtr& p : session->parked) p->call = nullptr;
+  session->parked.clear();
+  session->waiting.clear();
+  DropHeld(*session);
+  // What a replayed reply had opened or locked is gone with the rest, and taken anew when it is replayed.
+  session->old_replies.insert(session->replies.begin(), session->replies.end());
+  session->expired = Now();
+  ++session->expiries;
+  ++expired_;
+  PutSession(*session);
+}
+
+void Volume::Revive(Session& session) {
+  session.expired = 0;
+  --expired_;
+  PutSession(session);
 }
 
 void Volume::EndSession(const SessionPtr& session, const std::string& why,
@@ -108,14 +154,10 @@ void Volume::EndSession(const SessionPtr& session, const std::string& why,
   parked.swap(session->parked);
   session->waiting.clear();
   for (const ParkedPtr& p : parked) fail(p, gone);
-  locks.ReleaseSession(session->id);
-  std::set<Ino> tokens = session->append_tokens;
-  for (Ino ino : tokens) EndAppend(ino, session.get(), false);
-  auto opens = session->opens;
-  for (const auto& [ino, count] : opens) DropOpen(*session, ino, count);
+  DropHeld(*session);
   for (uint64_t op_id : session->replies) store.db().DeleteBlind(ReplyKey(session->id, op_id));
   store.db().Delete(SessionKey(session->id));
-  if (!session->reclaimed) Reclaimed(*session);
+  if (session->expired != 0) --expired_;
   sessions.erase(session->id);
   session->volume = nullptr;
   hooks_.changed();

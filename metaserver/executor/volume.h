@@ -42,7 +42,13 @@ class Volume {
   // ---- sessions
   SessionPtr NewSession(const std::string& key, const std::string& host, const std::string& mountpoint,
                         const std::string& client_id);
-  // Drops everything it held. Its waiting calls end with EIO/kUnknownSession.
+  // Drops locks, open files and tokens, durably noted; waiting calls go unanswered (they come again). What it
+  // may have to answer a second time stays.
+  void Expire(const SessionPtr& session);
+  // The client of an expired session is there again, and will be told.
+  void Revive(Session& session);
+  size_t mounts() const { return sessions.size() - expired_; }
+  // Drops everything, for good. Its waiting calls end with EIO/kUnknownSession.
   void EndSession(const SessionPtr& session, const std::string& why,
                   const std::function<void(const ParkedPtr&, Status)>& fail);
   // Sessions that were known at start and have neither reclaimed nor ended.
@@ -107,11 +113,14 @@ class Volume {
          Clock& clock, VolumeHooks hooks);
   Status Load();
   void QueueAllOrphans();
+  void PutSession(const Session& session);
+  void DropHeld(Session& session);
 
   Clock& clock_;
   VolumeHooks hooks_;
   int64_t last_now_ = 0;
   size_t unreclaimed_ = 0;
+  size_t expired_ = 0;
   std::unordered_map<Ino, uint64_t> open_counts_;
   std::deque<Ino> reap_;
   std::unordered_set<Ino> reap_queued_;

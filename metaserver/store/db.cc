@@ -70,6 +70,9 @@ struct Db::Impl {
   // Uncommitted values by key; nullopt: deleted.
   std::unordered_map<std::string, std::optional<std::string>, Hash, Equal> overlay;
   rocksdb::Status read_error;
+  bool unsure = false;
+  bool memory_only = false;
+  std::vector<std::string> cold;
 };
 
 Db::Db(std::unique_ptr<Impl> impl, std::string path) : impl_(std::move(impl)), path_(std::move(path)) {}
@@ -160,16 +163,37 @@ Status Db::Destroy(const std::string& path) {
 std::optional<std::string> Db::Get(std::string_view key) {
   if (!impl_->overlay.empty()) {
     auto it = impl_->overlay.find(key);
-    if (it != impl_->overlay.end()) return it->second;
+    if (it != impl_->overlay.end()) {
+      impl_->unsure = false;
+      return it->second;
+    }
   }
   std::string value;
-  rocksdb::Status s = impl_->db->Get(rocksdb::ReadOptions(), Slice(key), &value);
+  rocksdb::ReadOptions options;
+  if (impl_->memory_only) options.read_tier = rocksdb::kBlockCacheTier;
+  rocksdb::Status s = impl_->db->Get(options, Slice(key), &value);
+  impl_->unsure = !s.ok() && !s.IsNotFound();
   if (s.ok()) return value;
-  if (!s.IsNotFound()) {
+  if (s.IsIncomplete() && impl_->memory_only) {
+    impl_->cold.emplace_back(key);
+  } else if (!s.IsNotFound()) {
     KFS_LOG(error, "store.read_failed db={} error=\"{}\"", path_, s.ToString());
     impl_->read_error = s;
   }
   return std::nullopt;
+}
+
+bool Db::unsure() const { return impl_->unsure; }
+void Db::FromMemoryOnly(bool on) { impl_->memory_only = on; }
+std::vector<std::string> Db::TakeCold() { return std::exchange(impl_->cold, {}); }
+
+void Db::Warm(const std::vector<std::string>& keys) {
+  rocksdb::PinnableSlice value;
+  for (const std::string& key : keys) {
+    // A failure shows when the op itself reads.
+    (void)impl_->db->Get(rocksdb::ReadOptions(), impl_->db->DefaultColumnFamily(), key, &value).ok();
+    value.Reset();
+  }
 }
 
 void Db::Put(std::string_view key, std::string_view value) {

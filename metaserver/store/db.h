@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/status.h"
 
@@ -41,6 +42,14 @@ class Db {
   static Status Destroy(const std::string& path);
 
   std::optional<std::string> Get(std::string_view key);
+  // Whether the last Get failed or found its key cold: absent then means nothing.
+  bool unsure() const;
+  // While on, Get reads no disk: a key that is not in memory is cold, looks absent and is kept for TakeCold.
+  // What ran on such answers is to be undone, and run again after Warm.
+  void FromMemoryOnly(bool on);
+  std::vector<std::string> TakeCold();
+  // Any thread: reads the keys, so that they are in memory for a while.
+  void Warm(const std::vector<std::string>& keys);
   void Put(std::string_view key, std::string_view value);
   void Delete(std::string_view key);
   // The same for keys that nobody reads before the commit: not indexed, so cheaper.

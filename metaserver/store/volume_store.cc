@@ -90,6 +90,8 @@ Dentry VolumeStore::GetDentry(Ino parent, std::string_view name) {
   if (std::optional<std::string> value = db_->Get(DentryKey(parent, name))) {
     rec::Dentry record;
     if (record.ParseFromString(*value)) dentry = {Ino(record.ino()), record.type(), record.cookie()};
+  } else if (db_->unsure()) {
+    return dentry;  // not known to be absent
   }
   CacheName(parent, name, dentry);
   return dentry;

@@ -13,6 +13,19 @@ namespace {
 
 class ChunkStoreTest : public StoreTest {};
 
+TEST_F(ChunkStoreTest, AChunkThatShouldExistIsNotMadeAnew) {
+  Open();
+  uint64_t detail = 1;
+  const auto write = [&](bool existing) {
+    return store_->Write(Key(), kFirstChunkVersion, 0, "x", Crcs(0, "x"), Wait::kAllowed, &detail, existing)
+        .status();
+  };
+  EXPECT_EQ(write(true).code(), Code::kStaleChunk);
+  EXPECT_EQ(detail, 0u);
+  EXPECT_TRUE(write(false).ok());
+  EXPECT_TRUE(write(true).ok());
+}
+
 TEST_F(ChunkStoreTest, FlippedDataIsNeverReturned) {
   Open();
   ASSERT_TRUE(Write(0, Pattern(4 * kBlockSize, 1)).ok());

@@ -161,6 +161,17 @@ TEST_F(Data, AChunkThatStaysStaleIsEioNotForEver) {
   EXPECT_EQ(r.status().err(), EIO);
 }
 
+TEST_F(Data, ALostChunkIsNotReplacedByAnEmptyOne) {
+  const uint64_t ino = File(0);
+  ASSERT_TRUE(Write(ino, 0, "data").ok());
+  cluster.On([&] { cluster.ServerOf(ino, 0).chunks.clear(); });
+  EXPECT_EQ(Write(ino, 2, "x").status().err(), EIO);  // it knows that from its own commit
+  auto other = cluster.Client();
+  auto n = other->Wait<uint32_t>(
+      [&](auto done) { other->Write({}, Ino(ino), 2, Buffer::Copy("x", 1), {}, done); });
+  EXPECT_EQ(n.status().err(), EIO);  // and from the metaserver
+}
+
 TEST_F(Data, CorruptionIsTold) {
   const uint64_t ino = File(4);
   cluster.On([&] {

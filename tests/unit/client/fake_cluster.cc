@@ -181,6 +181,7 @@ void FakeCluster::ServeSessions() {
     reply.set_chunk_size(kChunkSize);
     reply.set_ttl_ms(ttl_ms);
     reply.set_incarnation(incarnation);
+    reply.set_expiries(expiries);
     call->Reply(reply);
   });
   meta_->Handle<rpc::Reclaim>([this](IncomingCallPtr call, const pb::ReclaimRequest& request) {
@@ -387,7 +388,7 @@ void FakeCluster::ServeChunks(FakeChunkserver& s) {
     call->Reply(pb::ChunkReadReply(), std::move(out));
   });
   s.server->Handle<rpc::ChunkWrite>([&s, check](IncomingCallPtr call, const pb::ChunkWriteRequest& r) {
-    if (!check(call, r.ref(), true)) return;
+    if (!check(call, r.ref(), !r.existing())) return;
     const Buffer& in = call->payload();
     size_t at = 0;
     int block = 0;

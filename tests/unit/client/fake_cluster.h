@@ -98,6 +98,7 @@ class FakeCluster {
   std::vector<FakeChunkserver> chunkservers;
   std::set<uint64_t> sessions;
   uint64_t incarnation = 1;
+  uint32_t expiries = 0;  // of every session
   uint32_t ttl_ms = 30000;
   uint64_t next_token = 100;
   int executed = 0;  // mutations that took effect

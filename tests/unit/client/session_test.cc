@@ -173,7 +173,39 @@ TEST(Session, ALostSessionEndsMutationsWithEioAndTheMountGoesOn) {
   cluster.On([&] { EXPECT_TRUE(cluster.released.empty()); });
 }
 
-TEST(Session, AnExpiredSessionIsReplacedWhenAnOpIsRefused) {
+TEST(Session, AfterExpiryPendingMutationsAreSentAgainAndHandlesAreDead) {
+  FakeCluster cluster;
+  auto client = cluster.Client();
+  const uint64_t ino = cluster.On([&] { return cluster.AddFile("a", 10); });
+  ASSERT_TRUE(OpenFile(*client, ino).ok());
+  cluster.On([&] {
+    cluster.swallow_answer = [&](const IncomingCallPtr& call) { return call->op() == Op::kMkdir; };
+  });
+  Waiter<Result<Attr>> mutation;
+  client->Mkdir({}, kRootIno, "d", 0755, mutation.Fn());
+  cluster.Until([&] { return cluster.executed == 2; });
+  cluster.On([&] {
+    cluster.swallow_answer = nullptr;
+    cluster.seen.clear();
+    ++cluster.expiries;
+    cluster.DropConnections();
+  });
+  EXPECT_TRUE(mutation.Get().ok());
+  cluster.On([&] {
+    EXPECT_EQ(cluster.executed, 2);  // not a third time
+    std::vector<Op> ops;
+    for (const auto& s : cluster.seen) ops.push_back(s.op);
+    EXPECT_EQ(ops, (std::vector<Op>{Op::kOpenSession, Op::kReclaim, Op::kMkdir}));
+    ASSERT_EQ(cluster.reclaims.size(), 1u);
+    EXPECT_EQ(cluster.reclaims[0].open_size(), 0);
+    EXPECT_GT(cluster.reclaims[0].op_ids(), 0u);
+    EXPECT_EQ(cluster.sessions.size(), 1u);
+  });
+  auto read = client->Wait<Buffer>([&](auto done) { client->Read({}, Ino(ino), 0, 10, done); });
+  EXPECT_EQ(read.status().err(), EIO);
+}
+
+TEST(Session, AnUnknownSessionIsReplacedWhenAnOpIsRefused) {
   FakeCluster cluster;
   auto client = cluster.Client();
   cluster.On([&] {

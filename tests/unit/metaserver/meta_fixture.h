@@ -101,7 +101,7 @@ class MetaTest : public testing::Test {
     ASSERT_TRUE(servers_->Register(r, nullptr).ok());
     ExecutorOptions options;
     options.incarnation = ++incarnation_;
-    executor_ = std::make_unique<Executor>(clock_, options, nullptr, Executor::Hooks{});
+    executor_ = std::make_unique<Executor>(clock_, options, nullptr, hooks_);
     rec::Volume info;
     info.set_id(1);
     info.set_name("vol");
@@ -429,6 +429,7 @@ class MetaTest : public testing::Test {
   std::unique_ptr<DbMemory> memory_;
   std::unique_ptr<Db> cluster_;
   std::unique_ptr<Chunkservers> servers_;
+  Executor::Hooks hooks_;
   std::unique_ptr<Executor> executor_;
   SessionPtr s_;
   uint64_t incarnation_ = 0, op_ids_ = 0;

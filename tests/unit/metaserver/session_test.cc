@@ -178,8 +178,15 @@ TEST_F(SessionTest, AReclaimThatBrokeOffBeginsAgain) {
   EXPECT_TRUE(Gone(ino));
 }
 
-TEST_F(SessionTest, ExpiryDropsEverything) {
-  Create(1, "f");
+TEST_F(SessionTest, ExpiryDropsWhatIsHeldAndKeepsTheAnswers) {
+  uint64_t ino = Create(1, "f").attr().ino();
+  pb::MkdirRequest mkdir;
+  mkdir.set_parent(1);
+  mkdir.set_name("d");
+  mkdir.mutable_ctx()->set_op_id(100);
+  Run<rpc::Mkdir>(mkdir);
+  Run<rpc::SetLock>(LockOf(ino, 1, pb::LockRange::WRITE));
+  Unlink(1, "f");
   SessionPtr old = s_;
   clock_.Advance(std::chrono::seconds(29));
   pb::KeepAliveRequest keep;
@@ -191,12 +198,51 @@ TEST_F(SessionTest, ExpiryDropsEverything) {
   EXPECT_NE(old->volume, nullptr);
   clock_.Advance(std::chrono::seconds(2));
   executor_->OnTimer();
-  EXPECT_EQ(old->volume, nullptr);
-  EXPECT_TRUE(volume().sessions.empty());
+  EXPECT_EQ(volume().mounts(), 0u);
+  EXPECT_TRUE(old->opens.empty());
+  EXPECT_EQ(volume().locks.CountOf(old->id), 0u);
   Stat(1);
+  EXPECT_EQ(last_.code(), Code::kTryAgain);  // on its old connection
+  Restart();
+  EXPECT_EQ(volume().mounts(), 0u);
+  EXPECT_FALSE(volume().in_grace());  // nobody waits for what it might hold
+  s_ = Attach(old);
+  ASSERT_NE(s_, nullptr);
+  EXPECT_EQ(s_->expiries, 1u);
+  EXPECT_EQ(volume().mounts(), 1u);
+  EXPECT_TRUE(ReclaimNothing(s_).ok());
+  EXPECT_TRUE(Gone(ino));
+  // What it had under way happens once.
+  Run<rpc::Mkdir>(mkdir);
+  EXPECT_EQ(err(), 0);
+  EXPECT_EQ(executor_->replays(), 1u);
+}
+
+TEST_F(SessionTest, ExpiredSessionsAreForgottenInTheEnd) {
+  SessionPtr old = s_;
+  clock_.Advance(std::chrono::seconds(31));
+  executor_->OnTimer();
+  EXPECT_EQ(volume().sessions.size(), 1u);
+  clock_.Advance(std::chrono::hours(24) + std::chrono::seconds(1));
+  executor_->OnTimer();
+  EXPECT_TRUE(volume().sessions.empty());
+  EXPECT_EQ(Attach(old), nullptr);
   EXPECT_EQ(last_.code(), Code::kUnknownSession);
   Restart();
   EXPECT_TRUE(volume().sessions.empty());
+}
+
+TEST_F(SessionTest, AnExpiredSessionThatCameBackMayExpireAgain) {
+  for (uint32_t n = 1; n <= 2; ++n) {
+    clock_.Advance(std::chrono::seconds(31));
+    executor_->OnTimer();
+    EXPECT_EQ(volume().mounts(), 0u);
+    s_ = Attach(s_);
+    ASSERT_NE(s_, nullptr);
+    EXPECT_EQ(s_->expiries, n);
+  }
+  Mkdir(1, "d");
+  EXPECT_EQ(err(), 0);
 }
 
 TEST_F(SessionTest, ClosedSessionsAreForgottenDurably) {

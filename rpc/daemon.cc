@@ -1,0 +1,139 @@
+#include "rpc/daemon.h"
+
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <vector>
+
+#include "common/log.h"
+#include "rpc/hello.h"
+
+namespace kfs {
+namespace {
+
+int Usage(const DaemonProgram& program, const std::string& what) {
+  std::fprintf(stderr, "%s: %s\nTry '%s --help'.\n", program.name.c_str(), what.c_str(),
+               program.name.c_str());
+  return 2;
+}
+
+// -1: go on; else the exit code.
+int ParseArguments(int argc, char** argv, const DaemonProgram& program, DaemonOptions& options) {
+  CLI::App app(program.purpose + " Runs in the foreground until SIGTERM.", program.name);
+  std::string config;
+  std::vector<std::string> pairs;
+  bool sample = false;
+  app.add_option("--config", config, "Read options from a file (TOML).")->type_name("FILE");
+  app.add_option("--set", pairs, "Set an option; after the file, may be repeated.")
+      ->type_name("NAME=VALUE")
+      ->expected(1)
+      ->take_all();
+  app.add_flag("--sample-config", sample, "Print a configuration file with every option explained.");
+  app.set_version_flag("--version", std::string(kSoftware));
+  app.footer([&] { return "Options, as in the file:\n\n" + options.Sample(program.name); });
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& asked) {
+    return app.exit(asked);
+  } catch (const CLI::ParseError& e) {
+    return Usage(program, e.what());
+  }
+  if (sample) {
+    std::printf("%s", options.Sample(program.name).c_str());
+    return 0;
+  }
+  if (!config.empty()) {
+    if (Status s = options.LoadFile(config); !s.ok()) return Usage(program, s.ToString());
+  }
+  for (const std::string& pair : pairs) {
+    if (Status s = options.SetPair(pair); !s.ok()) return Usage(program, s.ToString());
+  }
+  return -1;
+}
+
+// The signals that a daemon minds, as events of its loop.
+class Signals {
+ public:
+  // REQUIRES: no other thread runs yet, so that signals come to the descriptor only.
+  Signals() {
+    signal(SIGPIPE, SIG_IGN);
+    sigset_t set;
+    sigemptyset(&set);
+    for (int s : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, s);
+    pthread_sigmask(SIG_BLOCK, &set, nullptr);
+    fd_ = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+  }
+  ~Signals() {
+    watch_.reset();
+    close(fd_);
+  }
+  Signals(const Signals&) = delete;
+  Signals& operator=(const Signals&) = delete;
+
+  void StopOnSignal(EventLoop& loop, Daemon& daemon) {
+    loop.Post([this, &loop, &daemon] {
+      watch_ = loop.WatchReadable(fd_, [this, &loop, &daemon] { Take(loop, daemon); });
+    });
+  }
+
+ private:
+  void Take(EventLoop& loop, Daemon& daemon) {
+    signalfd_siginfo info{};
+    while (read(fd_, &info, sizeof(info)) == static_cast<ssize_t>(sizeof(info))) {
+      if (info.ssi_signo == SIGHUP) {
+        ReopenLog();
+        continue;
+      }
+      KFS_LOG(info, "stopping signal={}", strsignal(static_cast<int>(info.ssi_signo)));
+      loop.Post([this, &loop, &daemon] {  // not here: the watch is in use
+        daemon.Stop();
+        watch_.reset();
+        loop.Post([&loop] { loop.Stop(); });  // the tick between sends the last answers
+      });
+      return;
+    }
+  }
+
+  int fd_ = -1;
+  std::unique_ptr<EventLoop::Watch> watch_;
+};
+
+}  // namespace
+
+int RunDaemon(int argc, char** argv, const DaemonProgram& program, DaemonOptions& options,
+              const std::function<std::unique_ptr<Daemon>(EventLoop&)>& make) {
+  if (int code = ParseArguments(argc, argv, program, options); code >= 0) return code;
+  if (Status s = InitLog(program.name, options.log_file(), options.log_level()); !s.ok())
+    return Usage(program, s.ToString());
+  EventLoop loop;
+  Signals signals;
+  const std::unique_ptr<Daemon> daemon = make(loop);
+  signals.StopOnSignal(loop, *daemon);
+  if (Status s = daemon->Start(); !s.ok()) {
+    KFS_LOG(error, "start_failed reason=\"{}\"", s.ToString());
+    if (!options.log_file().empty())
+      std::fprintf(stderr, "%s: %s\n", program.name.c_str(), s.ToString().c_str());
+    return 1;
+  }
+  loop.Run();
+  daemon->Stop();
+  KFS_LOG(info, "stopped");
+  return 0;
+}
+
+Status WriteAddressFile(const std::string& path, const std::string& address) {
+  if (path.empty()) return {};
+  const std::string temporary = path + ".new";
+  std::ofstream out(temporary, std::ios::trunc);
+  out << address << '\n';
+  out.close();
+  if (!out || std::rename(temporary.c_str(), path.c_str()) != 0) return ErrnoStatus(errno, "writing " + path);
+  return {};
+}
+
+}  // namespace kfs

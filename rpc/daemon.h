@@ -1,0 +1,51 @@
+// What the mains of the daemons share: options from the command line and a file, the log, signals, and the
+// loop that runs until SIGTERM or SIGINT. SIGHUP opens the log anew.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "common/options.h"
+#include "rpc/event_loop.h"
+
+namespace kfs {
+
+// The options that every daemon has; a daemon's own come after these.
+struct DaemonOptions : OptionSet {
+  Option<std::string> secret_file{this, "secret-file", "/etc/kfs/secret",
+                                  "File with the cluster's secret, mode 0600. Whoever knows it may mount and "
+                                  "administer."};
+  Option<std::string> metrics_listen{this, "metrics-listen", "",
+                                     "Address and port of /metrics (Prometheus). Empty: off."};
+  Option<std::string> log_file{this, "log-file", "",
+                               "File to log to. Empty: standard error. SIGHUP opens it anew."};
+  Option<std::string> log_level{this, "log-level", "info", "trace, debug, info, warn, error or off."};
+  Option<std::string> address_file{this, "address-file", "",
+                                   "File that gets the address (HOST:PORT) once serving. Empty: none."};
+};
+
+// One daemon, made on the main thread before the loop runs. The thread that runs the loop calls all of it.
+class Daemon {
+ public:
+  virtual ~Daemon() = default;
+  // Errors say what to mend.
+  virtual Status Start() = 0;
+  // Answers what is under way, makes everything durable. May be called twice.
+  virtual void Stop() = 0;
+};
+
+struct DaemonProgram {
+  std::string name;     // kfs-metaserver
+  std::string purpose;  // a sentence for --help
+};
+
+// The whole of a daemon's main. The exit code: 0 stopped by a signal (or --help), 1 could not start, 2 wrong
+// usage. `make` runs once, after options and log are set.
+int RunDaemon(int argc, char** argv, const DaemonProgram& program, DaemonOptions& options,
+              const std::function<std::unique_ptr<Daemon>(EventLoop&)>& make);
+
+// Replaces the file in one step; who finds it finds it whole. An empty path: nothing.
+Status WriteAddressFile(const std::string& path, const std::string& address);
+
+}  // namespace kfs
