@@ -70,7 +70,8 @@ class Chunk {
   Result<Buffer> Read(uint64_t offset, uint32_t length, Wait wait);
   Status Write(uint64_t offset, std::string_view payload, std::span<const uint32_t> crcs, Wait wait);
   using Steps = google::protobuf::RepeatedPtrField<pb::ChunkStep>;
-  Status Mutate(ChunkVersion to, const Steps& steps);
+  // *no_space becomes true when space that a step reserves is not there; the rest is done.
+  Status Mutate(ChunkVersion to, const Steps& steps, bool* no_space);
   struct SeekResult {
     uint64_t data, hole;
   };
@@ -115,7 +116,7 @@ class Chunk {
   Status ZeroRange(uint64_t start, uint64_t end);
   Status ZeroPart(uint64_t block, uint64_t from, uint64_t to);
   Status Truncate(uint64_t offset);
-  Status Allocate(uint64_t offset, uint64_t length);
+  Status Allocate(uint64_t offset, uint64_t length, bool* no_space);
   BlockEntry Entry(uint64_t block) const { return block < table_.size() ? table_[block] : BlockEntry{}; }
 
   const ChunkKey key_;

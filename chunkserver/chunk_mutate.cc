@@ -14,7 +14,7 @@
 
 namespace kfs {
 
-Status Chunk::Mutate(ChunkVersion to, const Steps& steps) {
+Status Chunk::Mutate(ChunkVersion to, const Steps& steps, bool* no_space) {
   KFS_RETURN_IF_ERROR(MarkDirty());
   ++generation_;
   bool touched = false;
@@ -29,7 +29,7 @@ Status Chunk::Mutate(ChunkVersion to, const Steps& steps) {
         KFS_RETURN_IF_ERROR(ZeroRange(offset, offset + length));
         break;
       case pb::ChunkStep::ALLOCATE:
-        KFS_RETURN_IF_ERROR(Allocate(offset, length));
+        KFS_RETURN_IF_ERROR(Allocate(offset, length, no_space));
         break;
       default:
         continue;
@@ -137,13 +137,13 @@ Status Chunk::Truncate(uint64_t offset) {
   return {};
 }
 
-Status Chunk::Allocate(uint64_t offset, uint64_t length) {
+Status Chunk::Allocate(uint64_t offset, uint64_t length, bool* no_space) {
   if (length == 0) return {};
   const uint64_t from = offset / kBlockSize * kBlockSize, bytes = RoundUpToBlock(offset + length) - from;
-  // The metaserver has refused what is more than all disks have, and its intent is durable: a disk that is
-  // full all the same must not hold the chunk up for ever. The reservation is then missing, and a later write
-  // says ENOSPC.
+  // The metaserver's intent is durable: a full disk must not hold the chunk up for ever. It is told, and
+  // tells whoever asked for the space.
   auto full = [&] {
+    *no_space = true;
     KFS_LOG(warn, "chunk.not_reserved chunk={} bytes={} reason=\"the disk is full\"", key_.ToString(), bytes);
     return Status();
   };

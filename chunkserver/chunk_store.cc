@@ -185,15 +185,16 @@ Result<Chunk::SeekResult> ChunkStore::Seek(ChunkKey key, ChunkVersion version, u
   return pin->Seek(offset, wait);
 }
 
-Result<uint64_t> ChunkStore::Mutate(ChunkKey key, ChunkVersion from, ChunkVersion to,
-                                    const Chunk::Steps& steps) {
+Result<ChunkStore::Mutated> ChunkStore::Mutate(ChunkKey key, ChunkVersion from, ChunkVersion to,
+                                               const Chunk::Steps& steps) {
+  Mutated done;
   if (to.v == 0 || to <= from) return Status(EINVAL, Code::kMalformed, "a mutation must raise the version");
   Pin pin(this, key);
   pin.Lock();
   if (!pin->open()) {
     Status st = OpenChunk(pin.get(), nullptr);
     if (st.err() == ENOENT) {
-      if (RecentlyDeleted(key)) return uint64_t{0};
+      if (RecentlyDeleted(key)) return done;
       KFS_RETURN_IF_ERROR(CreateChunk(pin.get(), to));
       // Empty, so that steps which take away have nothing to do; those that reserve space do.
       Chunk::Steps allocate;
@@ -201,7 +202,7 @@ Result<uint64_t> ChunkStore::Mutate(ChunkKey key, ChunkVersion from, ChunkVersio
         if (step.kind() == pb::ChunkStep::ALLOCATE) *allocate.Add() = step;
       }
       pin.Wrote();
-      if (!allocate.empty() || options_.durable_mutations) st = pin->Mutate(to, allocate);
+      if (!allocate.empty() || options_.durable_mutations) st = pin->Mutate(to, allocate, &done.no_space);
       if (st.ok() || !allocate.empty()) {
         if (Status dir = options_.durable_mutations ? pin->disk()->SyncChunkDir(key) : Status(); !dir.ok())
           st = dir;
@@ -209,18 +210,23 @@ Result<uint64_t> ChunkStore::Mutate(ChunkKey key, ChunkVersion from, ChunkVersio
       // Without the space the chunk is there all the same: the next try finds it at `to`. Take it away again.
       if (!st.ok() && st.err() != ENOENT) static_cast<void>(pin->Remove());
       if (!st.ok() && st.err() != ENOENT) return st;
-      return pin->AllocatedBytes();
+      done.allocated = pin->AllocatedBytes();
+      return done;
     }
     KFS_RETURN_IF_ERROR(st);
   }
-  if (pin->version() >= to) return pin->AllocatedBytes();
+  if (pin->version() >= to) {
+    done.allocated = pin->AllocatedBytes();
+    return done;
+  }
   if (pin->version() < from) {
     KFS_LOG(warn, "chunk.mutation_skipped_versions chunk={} ours={} from={} to={}", key.ToString(),
             pin->version().v, from.v, to.v);
   }
   pin.Wrote();
-  KFS_RETURN_IF_ERROR(pin->Mutate(to, steps));
-  return pin->AllocatedBytes();
+  KFS_RETURN_IF_ERROR(pin->Mutate(to, steps, &done.no_space));
+  done.allocated = pin->AllocatedBytes();
+  return done;
 }
 
 Status ChunkStore::Delete(VolumeId volume, std::span<const uint64_t> chunks) {

@@ -55,7 +55,11 @@ class ChunkStore {
   Result<Chunk::SeekResult> Seek(ChunkKey key, ChunkVersion version, uint64_t offset, Wait wait,
                                  uint64_t* detail);
   Status Sync(VolumeId volume, std::span<const uint64_t> chunks);
-  Result<uint64_t> Mutate(ChunkKey key, ChunkVersion from, ChunkVersion to, const Chunk::Steps& steps);
+  struct Mutated {
+    uint64_t allocated = 0;  // bytes that the chunk takes on the disk
+    bool no_space = false;   // all is done but that some space could not be reserved
+  };
+  Result<Mutated> Mutate(ChunkKey key, ChunkVersion from, ChunkVersion to, const Chunk::Steps& steps);
   // Unknown ones count as deleted. All are tried; the first error is returned.
   Status Delete(VolumeId volume, std::span<const uint64_t> chunks);
 

@@ -141,12 +141,12 @@ void ChunkService::Mutate(IncomingCallPtr call, const pb::MutateChunkRequest& re
   const ChunkKey key{VolumeId(request.volume()), ChunkId(request.chunk())};
   OnPool(std::move(call), key, [store = store_, key, request](Wait) {
     Outcome out;
-    auto allocated =
-        store->Mutate(key, ChunkVersion(request.from()), ChunkVersion(request.to()), request.step());
-    out.status = allocated.status();
-    if (!allocated.ok()) return out;
+    auto done = store->Mutate(key, ChunkVersion(request.from()), ChunkVersion(request.to()), request.step());
+    out.status = done.status();
+    if (!done.ok()) return out;
     auto reply = std::make_unique<pb::MutateChunkReply>();
-    reply->set_allocated(*allocated);
+    reply->set_allocated(done->allocated);
+    reply->set_no_space(done->no_space);
     out.reply = std::move(reply);
     return out;
   });

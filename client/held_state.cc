@@ -21,12 +21,27 @@ void DropLocks(std::unordered_map<Ino, std::vector<FileLock>>& locks, Ino ino, P
 }  // namespace
 
 bool HeldState::Released(Ino ino) {
-  if (auto it = lost_.find(ino); it != lost_.end()) {
-    if (--it->second == 0) lost_.erase(it);
-    return false;
+  if (auto it = opens_.find(ino); it != opens_.end()) {
+    if (--it->second == 0) opens_.erase(it);
+    return true;
   }
-  if (auto it = opens_.find(ino); it != opens_.end() && --it->second == 0) opens_.erase(it);
-  return true;
+  if (!lost_.contains(ino)) return true;
+  LostReleased(ino);
+  return false;
+}
+
+void HeldState::LostReleased(Ino ino) {
+  auto it = lost_.find(ino);
+  if (it == lost_.end() || --it->second > 0) return;
+  lost_.erase(it);
+  vanished_in_.erase(ino);
+}
+
+bool HeldState::LostSince(Ino ino, uint64_t opened_in) const {
+  if (opened_in == epoch_) return false;
+  if (opened_in < all_lost_in_) return true;
+  auto it = vanished_in_.find(ino);
+  return it != vanished_in_.end() && opened_in < it->second;
 }
 
 uint32_t HeldState::opens(Ino ino) const {
@@ -98,6 +113,7 @@ size_t HeldState::lock_count() const {
 }
 
 void HeldState::SessionLost() {
+  all_lost_in_ = ++epoch_;
   for (const auto& [ino, count] : opens_) lost_[ino] += count;
   opens_.clear();
   locks_.clear();
@@ -106,6 +122,7 @@ void HeldState::SessionLost() {
 void HeldState::Vanished(Ino ino) {
   if (auto it = opens_.find(ino); it != opens_.end()) {
     lost_[ino] += it->second;
+    vanished_in_[ino] = ++epoch_;
     opens_.erase(it);
   }
   locks_.erase(ino);

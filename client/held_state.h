@@ -19,8 +19,10 @@ namespace kfs {
 class HeldState {
  public:
   void Opened(Ino ino) { ++opens_[ino]; }
-  // False when the handle belonged to a lost session: the metaserver knows nothing of it.
+  // False when the handle was lost: the metaserver knows nothing of it. (Who does not say which of an inode's
+  // handles it releases releases those that are not lost first: a lost one must never come to life again.)
   bool Released(Ino ino);
+  void LostReleased(Ino ino);
   uint32_t opens(Ino ino) const;
 
   // A granted lock or an unlock: replaces what the owner had in the range.
@@ -31,18 +33,24 @@ class HeldState {
   std::vector<FileLock> LocksIn(Ino ino, const FileLock& range) const;
   size_t lock_count() const;
 
-  // The session ended: everything held is lost. Handles on these inodes are dead until they have been
-  // released.
+  // The session ended or expired: everything held is lost. Handles on these inodes are dead until they have
+  // been released.
   void SessionLost();
-  bool IsLost(Ino ino) const { return !lost_.empty() && lost_.contains(ino); }
+  // The inode has lost handles, and nobody has opened it since.
+  bool IsLost(Ino ino) const { return !lost_.empty() && lost_.contains(ino) && !opens_.contains(ino); }
   void Vanished(Ino ino);
+  // Rises with each loss. Who notes it when a handle is opened can tell whether that very handle was lost.
+  uint64_t epoch() const { return epoch_; }
+  bool LostSince(Ino ino, uint64_t opened_in) const;
 
   // Messages of at most `batch` entries, the last one marked; one (empty) message when nothing is held.
   std::vector<pb::ReclaimRequest> Reclaims(size_t batch) const;
 
  private:
   std::unordered_map<Ino, uint32_t> opens_;
-  std::unordered_map<Ino, uint32_t> lost_;  // handles of lost sessions not yet released
+  std::unordered_map<Ino, uint32_t> lost_;  // handles not yet released
+  uint64_t epoch_ = 0, all_lost_in_ = 0;
+  std::unordered_map<Ino, uint64_t> vanished_in_;  // by inode, while it has lost handles
   std::unordered_map<Ino, std::vector<FileLock>> locks_;
 };
 

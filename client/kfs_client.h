@@ -166,6 +166,15 @@ class KfsClient {
                         Done<Attr> done) = 0;
   virtual CallId TmpFile(const Caller&, Ino parent, uint32_t mode, uint32_t flags, Done<Attr> done) = 0;
   virtual CallId Release(Ino, bool unlock_flock, uint64_t flock_owner, DoneStatus done) = 0;
+  // When the metaserver has not heard of this client for too long, the handles open then are lost for good:
+  // their calls must fail with EIO, while handles opened later work. Who notes HandleEpoch() as a handle's
+  // Open is done can tell them apart, and releases a lost one with ReleaseLost instead. Worker's thread only.
+  virtual uint64_t HandleEpoch() const { return 0; }
+  virtual bool HandleLost(Ino, uint64_t opened_in) const {
+    (void)opened_in;
+    return false;
+  }
+  virtual void ReleaseLost(Ino) {}
 
   // At most kIoSizeMax bytes a call. Read gives fewer bytes only at the end of the file.
   struct ReadFlags {

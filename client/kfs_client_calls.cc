@@ -259,6 +259,12 @@ CallId KfsClientImpl::SetLock(Ino ino, const FileLock& lock, bool wait, DoneStat
   return SubmitStatus(std::make_shared<SetLockOp>(Caller{}, std::move(request)), std::move(done));
 }
 
+uint64_t KfsClientImpl::HandleEpoch() const { return worker_->session().held().epoch(); }
+bool KfsClientImpl::HandleLost(Ino ino, uint64_t opened_in) const {
+  return worker_->session().held().LostSince(ino, opened_in);
+}
+void KfsClientImpl::ReleaseLost(Ino ino) { worker_->session().held().LostReleased(ino); }
+
 CallId KfsClientImpl::Flush(Ino ino, uint64_t lock_owner, DoneStatus done) {
   pb::FlushRequest request;
   request.set_ino(ino.v);

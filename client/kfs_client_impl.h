@@ -52,6 +52,9 @@ class KfsClientImpl final : public KfsClient {
                 Done<Attr> done) override;
   CallId TmpFile(const Caller&, Ino parent, uint32_t mode, uint32_t flags, Done<Attr> done) override;
   CallId Release(Ino, bool unlock_flock, uint64_t flock_owner, DoneStatus done) override;
+  uint64_t HandleEpoch() const override;
+  bool HandleLost(Ino, uint64_t opened_in) const override;
+  void ReleaseLost(Ino) override;
   using KfsClient::Read;
   CallId Read(const Caller&, Ino, uint64_t offset, uint32_t size, ReadFlags flags,
               Done<Buffer> done) override;

@@ -73,9 +73,19 @@ struct OpenFile {
   // Who took record locks through this descriptor and has not been flushed since. What is left at RELEASE are
   // open-file- description locks: the kernel does not say when those end, so they end here.
   std::vector<uint64_t> lock_owners;
+  uint64_t epoch = 0;  // KfsClient::HandleEpoch when it was opened
 };
 inline OpenFile* FileOf(const fuse_file_info* fi) {
   return fi == nullptr ? nullptr : reinterpret_cast<OpenFile*>(fi->fh);
+}
+
+// True, and answered with EIO: the handle was lost with its session, and with it the locks that its user
+// believes to hold.
+inline bool RefuseLost(fuse_req_t req, const fuse_file_info* fi) {
+  const OpenFile* file = FileOf(fi);
+  if (file == nullptr || !FileSystem::Of(req).client().HandleLost(file->ino, file->epoch)) return false;
+  fuse_reply_err(req, EIO);
+  return true;
 }
 
 // ---- replies (reply.cc) ----

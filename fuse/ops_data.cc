@@ -14,6 +14,7 @@ namespace kfs::fuse {
 namespace {
 
 void Read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, fuse_file_info* fi) {
+  if (RefuseLost(req, fi)) return;
   // Reads for the page cache, that is for a mapping, have no lock owner.
   fuse_read_in in;
   std::memcpy(&in, FileSystem::Of(req).message().body(), sizeof in);
@@ -54,7 +55,8 @@ KfsClient::WriteFlags FlagsOf(const fuse_write_in& in) {
   return flags;
 }
 
-void Write(fuse_req_t req, fuse_ino_t ino, const char*, size_t size, off_t off, fuse_file_info*) {
+void Write(fuse_req_t req, fuse_ino_t ino, const char*, size_t size, off_t off, fuse_file_info* fi) {
+  if (RefuseLost(req, fi)) return;
   // Not libfuse's pointer: the data is not behind the arguments (Message::payload).
   Message& message = FileSystem::Of(req).message();
   if (message.payload == nullptr || message.payload_size != size || size > kIoSizeMax) {
@@ -78,20 +80,23 @@ void Write(fuse_req_t req, fuse_ino_t ino, const char*, size_t size, off_t off, 
       });
 }
 
-void Fsync(fuse_req_t req, fuse_ino_t ino, int data_only, fuse_file_info*) {
+void Fsync(fuse_req_t req, fuse_ino_t ino, int data_only, fuse_file_info* fi) {
+  if (RefuseLost(req, fi)) return;
   RunStatus(req, [ino, data_only](KfsClient& c, const Caller&, auto done) {
     return c.Fsync(Ino(ino), data_only != 0, std::move(done));
   });
 }
 
-void Fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t length, fuse_file_info*) {
+void Fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t length, fuse_file_info* fi) {
+  if (RefuseLost(req, fi)) return;
   RunStatus(req, [ino, mode, off, length](KfsClient& c, const Caller& caller, auto done) {
     return c.Fallocate(caller, Ino(ino), static_cast<uint32_t>(mode), static_cast<uint64_t>(off),
                        static_cast<uint64_t>(length), std::move(done));
   });
 }
 
-void Lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, fuse_file_info*) {
+void Lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, fuse_file_info* fi) {
+  if (RefuseLost(req, fi)) return;
   if (whence != SEEK_DATA && whence != SEEK_HOLE) {
     fuse_reply_err(req, EINVAL);
     return;
@@ -119,8 +124,9 @@ void Lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, fuse_file_info
 // One request copies at most so much: short copies are allowed, and the caller can be killed between two.
 constexpr size_t kCopyRangeMax = 64u << 20;
 
-void CopyFileRange(fuse_req_t req, fuse_ino_t from, off_t from_off, fuse_file_info*, fuse_ino_t to,
-                   off_t to_off, fuse_file_info*, size_t length, int flags) {
+void CopyFileRange(fuse_req_t req, fuse_ino_t from, off_t from_off, fuse_file_info* from_fi, fuse_ino_t to,
+                   off_t to_off, fuse_file_info* to_fi, size_t length, int flags) {
+  if (RefuseLost(req, from_fi) || RefuseLost(req, to_fi)) return;
   if (flags != 0) {
     fuse_reply_err(req, EINVAL);
     return;

@@ -29,7 +29,7 @@ void Open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
       [ino](fuse_req_t r, FileSystem& fs, Result<Attr> attr) {
         if (!attr.ok()) return ReplyStatus(r, attr.status());
         fs.nodes().Update(*attr);
-        auto* file = new OpenFile{Ino(ino), {}};
+        auto* file = new OpenFile{Ino(ino), {}, fs.client().HandleEpoch()};
         if (ReplyOpen(r, reinterpret_cast<uint64_t>(file), kOpenFlags) != 0) DropOpen(fs, file);
       });
 }
@@ -45,7 +45,7 @@ void Create(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode, fu
       },
       [parent](fuse_req_t r, FileSystem& fs, Result<Attr> attr) {
         if (!attr.ok()) return ReplyStatus(r, fs.InRemovedDir(Ino(parent), attr.status()));
-        auto* file = new OpenFile{attr->ino, {}};
+        auto* file = new OpenFile{attr->ino, {}, fs.client().HandleEpoch()};
         if (ReplyCreate(r, fs, *attr, reinterpret_cast<uint64_t>(file), kOpenFlags) != 0) DropOpen(fs, file);
       });
 }
@@ -65,11 +65,18 @@ void Flush(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
 
 void Release(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
   FileSystem& fs = FileSystem::Of(req);
+  bool lost = false;
   if (OpenFile* file = FileOf(fi)) {
+    lost = fs.client().HandleLost(file->ino, file->epoch);
     for (uint64_t owner : file->lock_owners) {
       if (fs.record_lock_owners().Drop(Ino(ino), owner)) fs.client().Flush(Ino(ino), owner, [](Status) {});
     }
     delete file;
+  }
+  if (lost) {
+    fs.client().ReleaseLost(Ino(ino));
+    fuse_reply_err(req, 0);
+    return;
   }
   // On the same connection, in order: whoever waits for the flock is served after it.
   fs.client().Release(Ino(ino), fi->flock_release != 0, fi->lock_owner, [ino](Status status) {

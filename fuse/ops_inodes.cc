@@ -73,6 +73,7 @@ kfs::SetAttr ToSetAttr(const struct stat& st, int to_set, bool open_file) {
 }
 
 void SetAttr(fuse_req_t req, fuse_ino_t ino, struct stat* st, int to_set, fuse_file_info* fi) {
+  if ((to_set & FUSE_SET_ATTR_SIZE) != 0 && RefuseLost(req, fi)) return;
   const kfs::SetAttr set = ToSetAttr(*st, to_set, fi != nullptr);
   Run<Result<Attr>>(
       req,

@@ -34,6 +34,7 @@ struct flock ToFlock(const FileLock& lock) {
 }
 
 void GetLk(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi, struct flock* flock) {
+  if (RefuseLost(req, fi)) return;
   Run<Result<FileLock>>(
       req,
       [ino, lock = FromFlock(*flock, fi->lock_owner)](KfsClient& c, const Caller&, auto done) {
@@ -49,6 +50,7 @@ void GetLk(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi, struct flock* flo
 void SetLk(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi, struct flock* flock, int sleep) {
   const FileLock lock = FromFlock(*flock, fi->lock_owner);
   if (lock.type != FileLock::kUnlock) {
+    if (RefuseLost(req, fi)) return;
     // Before the answer: a close may come while it is under way.
     FileSystem::Of(req).record_lock_owners().Add(Ino(ino), lock.owner);
     OpenFile* file = FileOf(fi);
@@ -83,6 +85,7 @@ void Flock(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi, int op) {
       fuse_reply_err(req, EINVAL);
       return;
   }
+  if (lock.type != FileLock::kUnlock && RefuseLost(req, fi)) return;
   const bool wait = (op & LOCK_NB) == 0 && lock.type != FileLock::kUnlock;
   RunStatus(
       req,

@@ -2,8 +2,10 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -150,6 +152,7 @@ Status MetaServer::Start() {
   loop_.Post([this, alive = alive_] {
     if (!*alive || stopped_) return;
     timer_ = loop_.RunEvery(std::chrono::milliseconds(200), [this] {
+      CheckDisk();
       chunkservers_->CheckSilence();
       for (const auto& c : server_->connections()) {
         if (SessionPtr s = SessionOf(c)) s->last_heard = std::max(s->last_heard, c->last_received());
@@ -163,6 +166,26 @@ Status MetaServer::Start() {
   KFS_LOG(info, "ready address={} cluster={} incarnation={} volumes={}", address(), cluster_id(),
           cluster_->incarnation(), executor_->volumes().size());
   return {};
+}
+
+// A database that cannot write ends the process. Long before that nothing new is made any more.
+void MetaServer::CheckDisk() {
+  constexpr uint64_t kReserveMax = 512u << 20;
+  struct statvfs st {};
+  if (statvfs(options_.data_dir().c_str(), &st) != 0) return;
+  const uint64_t capacity = st.f_blocks * st.f_frsize, available = st.f_bavail * st.f_frsize;
+  uint64_t reserve = static_cast<uint64_t>(options_.reserve_bytes());
+  if (reserve == 0) reserve = std::min(capacity / 10, kReserveMax);
+  const bool full = available < reserve;
+  if (full == disk_full_) return;
+  disk_full_ = full;
+  executor_->SetFull(full);
+  if (full) {
+    KFS_LOG(error, "disk.full path={} available={} reserve={} effect=\"nothing new is made (ENOSPC)\"",
+            options_.data_dir(), available, reserve);
+  } else {
+    KFS_LOG(info, "disk.has_room path={} available={}", options_.data_dir(), available);
+  }
 }
 
 Status MetaServer::OpenVolume(const rec::Volume& info) {

@@ -50,6 +50,7 @@ class MetaServer : public Daemon {
   void Inventory(ServerId server, const pb::ReportChunksRequest& request, pb::ReportChunksReply* reply);
 
   void UpdateMetrics();
+  void CheckDisk();
   std::string VolumePath(VolumeId id) const;
 
   EventLoop& loop_;
@@ -67,6 +68,7 @@ class MetaServer : public Daemon {
   EventLoop::Timer timer_, metrics_timer_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   bool stopped_ = false;
+  bool disk_full_ = false;
 };
 
 // Resident memory of this process, in bytes.

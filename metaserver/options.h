@@ -33,6 +33,15 @@ struct MetaOptions : DaemonOptions {
       86400 * 30,
       "A mount that comes back so long after that may still send again what it had under way: each change "
       "happens once (seconds)."};
+  Option<int64_t> reserve_bytes{
+      this,
+      "reserve-bytes",
+      0,
+      0,
+      int64_t{1} << 50,
+      "Free space on the disk of data-dir below which nothing new is made (ENOSPC), so that what is there "
+      "can "
+      "still be changed and removed (bytes); 0: a tenth of the disk, at most 512M."};
   Option<int64_t> db_memory{
       this,
       "db-memory",

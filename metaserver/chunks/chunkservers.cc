@@ -113,6 +113,7 @@ Status Chunkservers::Heartbeat(ServerId id, const pb::HeartbeatRequest& request)
   Chunkserver& s = it->second;
   s.disks.assign(request.disk().begin(), request.disk().end());
   s.rss_bytes = request.rss_bytes();
+  s.promised /= 2;
   s.last_heard = clock_.MonoNow();
   s.last_seen_wall = clock_.WallNow();
   if (!s.up) {
@@ -173,9 +174,16 @@ ServerId Chunkservers::OfConnection(const Connection* connection) const {
   return {};
 }
 
+void Chunkservers::Placed(ServerId server, uint64_t chunk_size) {
+  auto it = servers_.find(server);
+  if (it != servers_.end())
+    it->second.promised = std::min(it->second.promised + chunk_size, it->second.capacity());
+}
+
 std::vector<Candidate> Chunkservers::Candidates() const {
   std::vector<Candidate> out;
-  for (const auto& [id, s] : servers_) out.push_back({id, s.available(), s.capacity(), s.host, s.up});
+  for (const auto& [id, s] : servers_)
+    out.push_back({id, s.available(), s.capacity(), s.host, s.up, s.promised});
   return out;
 }
 

@@ -45,6 +45,7 @@ void Mutations::Flush() {
 }
 
 void Mutations::Forget(ChunkId chunk) {
+  short_.erase(chunk);
   auto it = chunks_.find(chunk);
   if (it == chunks_.end()) return;
   for (const rec::Mutation& m : it->second.todo) store_.db().Delete(MutationKey(chunk, ChunkVersion(m.to())));
@@ -114,6 +115,11 @@ void Mutations::Answered(ChunkId chunk, uint64_t to, ServerId server, const Stat
   }
   pb::MutateChunkReply reply;
   if (reply.ParseFromString(body)) NoteAllocated(chunk, to, reply.allocated());
+  if (reply.no_space()) {
+    short_.insert(chunk);
+  } else {
+    short_.erase(chunk);
+  }
   rec::Mutation& m = queue.todo.front();
   m.mutable_server()->erase(m.server().begin());
   if (m.server_size() > 0) {

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "metaserver/chunks/chunkservers.h"
@@ -38,6 +39,9 @@ class Mutations {
   // Sends again whatever is not under way (a server came back, or a try failed).
   void Kick();
 
+  // The last mutation of the chunk could not reserve all its space.
+  bool Short(ChunkId chunk) const { return short_.contains(chunk); }
+
   size_t size() const { return count_; }
   size_t CountOf(ServerId server) const;
 
@@ -58,6 +62,7 @@ class Mutations {
   Chunkservers& servers_;
   Hooks hooks_;
   std::unordered_map<ChunkId, Queue> chunks_;
+  std::unordered_set<ChunkId> short_;  // until their next mutation, or their end
   std::vector<ChunkId> fresh_;
   size_t count_ = 0, waiting_ = 0;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // answers may come later than our end

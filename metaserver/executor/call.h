@@ -25,13 +25,21 @@ class Call {
   virtual void Fail(const Status& status, uint64_t detail) = 0;
   // It waits for others from here on.
   virtual void Parked() {}
+  // It takes the place of its first arrival, which was waiting.
+  void TakeOver(const Call& earlier) {
+    drained = earlier.drained;
+    reserving = earlier.reserving;
+    size_before = earlier.size_before;
+  }
 
   std::shared_ptr<Session> session;
   uint64_t op_id = 0;       // 0: changes nothing
   uint64_t connection = 0;  // on which it came, as Session::connection_number counts them
   MonoTime arrived{};
   uint64_t trace_id = 0;
-  int cold_runs = 0;     // that ended for want of records in memory
+  int cold_runs = 0;       // that ended for want of records in memory
+  bool reserving = false;  // Fallocate: space has been asked for; the answers of the chunkservers count now
+  uint64_t size_before = 0;
   bool drained = false;  // flock holders have been asked to send their releases
 };
 using CallPtr = std::shared_ptr<Call>;

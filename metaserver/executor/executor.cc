@@ -32,11 +32,29 @@ constexpr bool RunsAgain(Op op) {
     case Op::kReadLayout:
     case Op::kPrepareWrite:
     case Op::kCommitWrite:
+    case Op::kFallocate:
     case Op::kAbortAppend:
     case Op::kFsync:
       return false;
     default:
       return true;
+  }
+}
+
+constexpr bool MakesSomething(Op op) {
+  switch (op) {
+    case Op::kMkdir:
+    case Op::kMknod:
+    case Op::kSymlink:
+    case Op::kLink:
+    case Op::kCreate:
+    case Op::kTmpfile:
+    case Op::kSetxattr:
+    case Op::kPrepareWrite:
+    case Op::kFallocate:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -141,6 +159,9 @@ void Executor::RunTyped(const CallPtr& call) {
     return Refuse(call, Status(EINVAL, Code::kMalformed, "too many groups"));
   }
   if (!Admit(call, ctx)) return;
+  if (full_ && MakesSomething(Rpc::kOp)) {
+    return Refuse(call, Status(ENOSPC, "the metaserver's disk is full: make room there, or remove files"));
+  }
   Session& session = *call->session;
   Volume& volume = *session.volume;
   volume.txn.Clear();
@@ -202,7 +223,10 @@ bool Executor::Admit(const CallPtr& call, const pb::Context& ctx) {
   }
   if (auto it = session.waiting.find(op_id); it != session.waiting.end()) {
     // The first arrival waits still: this one gets its answer.
-    if (it->second->call != call) it->second->call = call;
+    if (it->second->call != call) {
+      if (it->second->call != nullptr) call->TakeOver(*it->second->call);
+      it->second->call = call;
+    }
     return false;
   }
   if (session.replies.size() >= kRepliesKeptMax) {

@@ -92,6 +92,8 @@ class Executor {
   void Stop();
 
   const ExecutorOptions& options() const { return options_; }
+  // The disk of the metadata is nearly full: what makes something new is refused with ENOSPC.
+  void SetFull(bool full) { full_ = full; }
   uint64_t replays() const { return replays_; }
   uint64_t cold_runs() const { return cold_runs_; }
   uint64_t parked_now() const;
@@ -144,6 +146,7 @@ class Executor {
   std::vector<std::shared_ptr<Drain>> drains_;
   bool scheduled_ = false;
   bool next_asked_ = false;
+  bool full_ = false;
   uint64_t replays_ = 0;
   uint64_t cold_runs_ = 0;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/limits.h"
+#include "metaserver/executor/executor.h"
 #include "metaserver/store/keys.h"
 #include "proto/chunk.pb.h"
 
@@ -55,7 +56,8 @@ void PutChunk(Txn& txn, Ino ino, const ChunkRow& row) {
 
 Result<ChunkRow> NewChunk(Volume& volume, Txn& txn, rec::Inode* inode, uint32_t index) {
   std::vector<Candidate> candidates = volume.servers.Candidates();
-  std::vector<ServerId> chosen = Choose(candidates, volume.info.replicas(), volume.random);
+  std::vector<ServerId> chosen =
+      Choose(candidates, volume.info.replicas(), volume.chunk_size(), volume.random);
   if (chosen.empty()) {
     bool any_up = std::any_of(candidates.begin(), candidates.end(), [](const Candidate& c) { return c.up; });
     if (any_up) return Status(ENOSPC, "all chunkservers are full");
@@ -66,7 +68,10 @@ Result<ChunkRow> NewChunk(Volume& volume, Txn& txn, rec::Inode* inode, uint32_t 
   row.chunk.set_chunk(volume.store.NewChunk().v);
   row.chunk.set_version(kFirstChunkVersion.v);
   row.chunk.set_refs(1);
-  for (ServerId s : chosen) row.chunk.add_server(s.v);
+  for (ServerId s : chosen) {
+    row.chunk.add_server(s.v);
+    volume.servers.Placed(s, volume.chunk_size());
+  }
   Ino ino(inode->ino());
   PutChunk(txn, ino, row);
   rec::ChunkOwner owner;
@@ -105,6 +110,27 @@ void Mutate(Volume& volume, Txn& txn, Ino ino, ChunkRow* row, const std::vector<
   txn.Put(MutationKey(ChunkId(m.chunk()), ChunkVersion(m.to())), m.SerializeAsString());
   Volume* v = &volume;
   txn.OnApply([v, m = std::move(m)]() mutable { v->mutations.Add(std::move(m)); });
+}
+
+Result<bool> WaitForMutations(OpEnv& env, const std::vector<ChunkRow>& rows, bool only_written) {
+  for (const ChunkRow& row : rows) {
+    ChunkId chunk(row.chunk.chunk());
+    if ((only_written && !row.chunk.written()) || !env.volume.mutations.Pending(chunk)) continue;
+    ParkedPtr parked = env.Park("mutation");
+    if (!env.volume.mutations.Wait(chunk, parked)) {
+      env.executor.Unpark(parked);
+      env.parked = false;
+      return Status(EAGAIN, Code::kTryAgain, "too many calls wait for chunkservers");
+    }
+    return true;
+  }
+  return false;
+}
+
+void RunAgain(OpEnv& env) {
+  ParkedPtr parked = env.Park("mutation");
+  Executor* executor = &env.executor;
+  env.txn.OnApply([executor, parked] { executor->Rerun(parked); });
 }
 
 void ZeroRange(Volume& volume, Txn& txn, const rec::Inode& inode, uint64_t start, uint64_t end) {

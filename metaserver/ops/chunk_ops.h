@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "metaserver/executor/op_env.h"
 #include "metaserver/executor/volume.h"
 
 namespace kfs::meta {
@@ -26,6 +27,11 @@ void FreeChunk(Volume& volume, Txn& txn, rec::Inode* inode, const ChunkRow& row)
 // Raises the chunk's version and leaves a mutation for its servers, in this txn.
 void Mutate(Volume& volume, Txn& txn, Ino ino, ChunkRow* row, const std::vector<rec::Step>& steps,
             uint64_t to = 0);
+
+// True when the op must wait for one of the chunks; it has been parked then, and will be run again.
+Result<bool> WaitForMutations(OpEnv& env, const std::vector<ChunkRow>& rows, bool only_written);
+// Mutations of this txn count only once it is applied, so an op that makes some is run again at once.
+void RunAgain(OpEnv& env);
 
 // Makes [start, end) of existing chunks read as zeros: holes where whole blocks are.
 void ZeroRange(Volume& volume, Txn& txn, const rec::Inode& inode, uint64_t start, uint64_t end);

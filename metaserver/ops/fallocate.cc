@@ -20,9 +20,14 @@ Status Allocate(OpEnv& env, rec::Inode* inode, uint64_t offset, uint64_t end) {
   const uint64_t cs = volume.chunk_size();
   const uint64_t first = offset / cs, last = (end - 1) / cs;
   if (last - first >= kChunksMax) return Status(EFBIG, "too much to reserve in one call");
+  // Said at once where it is clear. Where a chunkserver is away nobody knows; it is waited for.
   uint64_t available = 0;
-  for (const Candidate& c : volume.servers.Candidates()) available += c.up ? c.available : 0;
-  if ((end - offset) > available / volume.info.replicas() && end > inode->allocated() + available) {
+  bool all_up = true;
+  for (const Candidate& c : volume.servers.Candidates()) {
+    available += c.available;
+    all_up = all_up && c.up;
+  }
+  if (all_up && (end - offset) > available / volume.info.replicas() && end > inode->allocated() + available) {
     return Status(ENOSPC, "more than the chunkservers have left");
   }
   std::vector<ChunkRow> rows = ListChunks(volume, env.txn, *inode, first, last);
@@ -46,6 +51,30 @@ Status Allocate(OpEnv& env, rec::Inode* inode, uint64_t offset, uint64_t end) {
   return {};
 }
 
+// The second run, when the chunkservers have answered: space that is promised must be there.
+Status Reserved(OpEnv& env, const rec::Inode& inode, uint64_t offset, uint64_t end) {
+  Volume& volume = env.volume;
+  const uint64_t cs = volume.chunk_size();
+  std::vector<ChunkRow> rows = ListChunks(volume, env.txn, inode, offset / cs, (end - 1) / cs);
+  // Answers come about in this order: when the last is there, few of the others are missing.
+  std::reverse(rows.begin(), rows.end());
+  Result<bool> waits = WaitForMutations(env, rows, /*only_written=*/false);
+  if (!waits.ok()) return waits.status();
+  if (*waits) return {};
+  const bool enough = std::none_of(rows.begin(), rows.end(), [&](const ChunkRow& row) {
+    return volume.mutations.Short(ChunkId(row.chunk.chunk()));
+  });
+  if (enough) return {};
+  // The file is as long as it was, unless another has written there meanwhile.
+  if (inode.size() == end && end > env.call->size_before) {
+    rec::Inode* edited = env.txn.Edit(Ino(inode.ino()));
+    SetSize(volume, env.txn, edited, env.call->size_before);
+    TouchContent(env, edited);
+    env.txn.Apply();
+  }
+  return Status(ENOSPC, "the chunkservers have not enough space left");
+}
+
 }  // namespace
 
 Status Handle(OpEnv& env, const pb::FallocateRequest& request, pb::AttrReply* reply) {
@@ -66,7 +95,13 @@ Status Handle(OpEnv& env, const pb::FallocateRequest& request, pb::AttrReply* re
   if ((end - 1) / env.volume.chunk_size() >= UINT32_MAX)
     return Status(EFBIG, "file too large for the volume's chunk size");
 
+  if (env.call->reserving) {
+    KFS_RETURN_IF_ERROR(Reserved(env, **found, request.offset(), end));
+    if (!env.parked) FillAttr(*env.txn.Find(Ino(request.ino())), reply->mutable_attr());
+    return {};
+  }
   rec::Inode* inode = env.txn.Edit(Ino(request.ino()));
+  env.call->size_before = inode->size();
   if (!punch && !keep && end > inode->size()) SetSize(env.volume, env.txn, inode, end);
   if (punch || zero) {
     ZeroRange(env.volume, env.txn, *inode, request.offset(), std::max(end, request.offset()));
@@ -75,6 +110,11 @@ Status Handle(OpEnv& env, const pb::FallocateRequest& request, pb::AttrReply* re
   }
   if (!IsRoot(env) && HasPrivileges(*inode)) DropPrivileges(env, inode);
   TouchContent(env, inode);
+  if (!punch && !zero) {
+    env.call->reserving = true;
+    RunAgain(env);
+    return {};
+  }
   FillAttr(*inode, reply->mutable_attr());
   return {};
 }

@@ -53,30 +53,6 @@ void RepairAhead(OpEnv& env, Ino ino, uint64_t chunk, uint64_t version) {
   }
 }
 
-// True when the op must wait for one of the chunks; it has been parked then.
-Result<bool> WaitForMutations(OpEnv& env, const std::vector<ChunkRow>& rows, bool only_written) {
-  for (const ChunkRow& row : rows) {
-    ChunkId chunk(row.chunk.chunk());
-    if ((only_written && !row.chunk.written()) || !env.volume.mutations.Pending(chunk)) continue;
-    ParkedPtr parked = env.Park("mutation");
-    if (!env.volume.mutations.Wait(chunk, parked)) {
-      env.executor.Unpark(parked);
-      env.parked = false;
-      return Status(EAGAIN, Code::kTryAgain, "too many calls wait for chunkservers");
-    }
-    return true;
-  }
-  return false;
-}
-
-// Mutations of this txn count only once it is applied, so an op that makes some is run again at once.
-bool RunAgain(OpEnv& env) {
-  ParkedPtr parked = env.Park("mutation");
-  Executor* executor = &env.executor;
-  env.txn.OnApply([executor, parked] { executor->Rerun(parked); });
-  return true;
-}
-
 bool ClaimsAhead(OpEnv& env, Ino ino, uint64_t chunk, uint64_t version) {
   if (chunk == 0) return false;
   RepairAhead(env, ino, chunk, version);

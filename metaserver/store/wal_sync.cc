@@ -44,8 +44,10 @@ struct WalSync::Impl {
         wake.wait(lock);
         continue;
       }
-      if (!stop && std::chrono::steady_clock::now() < next->second.due) {
-        wake.wait_until(lock, next->second.due);
+      // A copy: the entry may go while we wait.
+      const MonoTime due = next->second.due;
+      if (!stop && std::chrono::steady_clock::now() < due) {
+        wake.wait_until(lock, due);
         continue;
       }
       Db* db = busy = next->first;

@@ -221,7 +221,8 @@ TEST_F(ChunkIoTest, AllocateTakesSpaceAndStaysAHole) {
   *steps.Add() = Step(pb::ChunkStep::ALLOCATE, 0, 1 << 20);
   auto allocated = store_->Mutate(Key(), ChunkVersion(1), ChunkVersion(2), steps);
   ASSERT_TRUE(allocated.ok()) << allocated.status().ToString();
-  EXPECT_GE(*allocated, 1u << 20);
+  EXPECT_GE(allocated->allocated, 1u << 20);
+  EXPECT_FALSE(allocated->no_space);
   EXPECT_EQ(Seek(kBlockSize, 2).data, UINT64_MAX);
   EXPECT_EQ(MustRead(0, 8192, 2), "x" + std::string(8191, '\0'));
   ASSERT_TRUE(Write(500000, "y", 2).ok());
@@ -236,7 +237,7 @@ TEST_F(ChunkIoTest, TruncateGivesBackAllocatedSpace) {
   *truncate.Add() = Step(pb::ChunkStep::TRUNCATE, 0);
   auto allocated = store_->Mutate(Key(), ChunkVersion(2), ChunkVersion(3), truncate);
   ASSERT_TRUE(allocated.ok());
-  EXPECT_LE(*allocated, 8192u);
+  EXPECT_LE(allocated->allocated, 8192u);
 }
 
 // Seek.

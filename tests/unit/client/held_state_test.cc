@@ -25,6 +25,38 @@ TEST(HeldState, OpensAreCounted) {
   EXPECT_EQ(held.opens(Ino(5)), 0u);
 }
 
+TEST(HeldState, ALostHandleNeverComesToLifeAgain) {
+  HeldState held;
+  const Ino ino(5);
+  held.Opened(ino);
+  const uint64_t old = held.epoch();
+  EXPECT_FALSE(held.LostSince(ino, old));
+  held.SessionLost();
+  EXPECT_TRUE(held.LostSince(ino, old));
+  EXPECT_TRUE(held.IsLost(ino));
+  // Somebody else opens and closes the same file meanwhile: that works, and changes nothing for the old one.
+  held.Opened(ino);
+  EXPECT_FALSE(held.LostSince(ino, held.epoch()));
+  EXPECT_FALSE(held.IsLost(ino));
+  EXPECT_TRUE(held.Released(ino));
+  EXPECT_TRUE(held.LostSince(ino, old));
+  EXPECT_TRUE(held.IsLost(ino));
+  held.LostReleased(ino);
+  EXPECT_FALSE(held.IsLost(ino));
+}
+
+TEST(HeldState, AVanishedInodeTakesOnlyItsOwnHandles) {
+  HeldState held;
+  held.Opened(Ino(5));
+  held.Opened(Ino(6));
+  const uint64_t old = held.epoch();
+  held.Vanished(Ino(5));
+  EXPECT_TRUE(held.LostSince(Ino(5), old));
+  EXPECT_FALSE(held.LostSince(Ino(6), old));
+  EXPECT_TRUE(held.Released(Ino(6)));
+  EXPECT_FALSE(held.Released(Ino(5)));
+}
+
 TEST(HeldState, NeighbouringLocksMerge) {
   HeldState held;
   held.ApplyLock(Ino(1), Lock(FileLock::kWrite, 0, 9));

@@ -196,6 +196,53 @@ TEST_F(DataTest, Fallocate) {
   EXPECT_EQ(err(), EFBIG);
 }
 
+TEST_F(DataTest, FallocateWaitsForTheSpaceAndSaysWhenItIsNotThere) {
+  uint64_t f = Mknod(1, "f");
+  Write(f, 0, 5000);
+  auto_ack_ = false;
+  pb::FallocateRequest r;
+  r.set_ino(f);
+  r.set_length(2 * kChunk);
+  TestCallPtr call = Begin<rpc::Fallocate>(r);
+  EXPECT_FALSE(call->answered);
+  EXPECT_EQ(mutated_.size(), 2u);
+  // Sent again meanwhile: joins the first.
+  TestCallPtr again = Begin<rpc::Fallocate>([&] {
+    r.mutable_ctx()->set_op_id(op_ids_);
+    return r;
+  }());
+  EXPECT_EQ(mutated_.size(), 2u);
+  pb::MutateChunkReply full;
+  full.set_no_space(true);
+  auto answers = std::move(mutated_);
+  mutated_.clear();
+  answers[0].done(Status(), pb::MutateChunkReply().SerializeAsString());
+  answers[1].done(Status(), full.SerializeAsString());
+  auto_ack_ = true;
+  executor_->EndTick();
+  ASSERT_TRUE(again->answered);
+  EXPECT_EQ(again->status.err(), ENOSPC);
+  EXPECT_EQ(Stat(f).size(), 5000u);  // as before
+  AckMutations();
+  r.mutable_ctx()->clear_op_id();
+  Run<rpc::Fallocate>(r);
+  EXPECT_EQ(err(), 0);
+  EXPECT_EQ(Stat(f).size(), 2 * kChunk);
+}
+
+TEST_F(DataTest, OnAFullDiskNothingIsMadeAndThingsCanBeRemoved) {
+  uint64_t f = Mknod(1, "f");
+  executor_->SetFull(true);
+  Mkdir(1, "d");
+  EXPECT_EQ(err(), ENOSPC);
+  Run<rpc::PrepareWrite>(PrepareOf(f, 0, 100));
+  EXPECT_EQ(err(), ENOSPC);
+  EXPECT_EQ(Unlink(1, "f"), 0);
+  executor_->SetFull(false);
+  Mkdir(1, "d");
+  EXPECT_EQ(err(), 0);
+}
+
 TEST_F(DataTest, OpenWithTruncateDropsContent) {
   uint64_t f = Mknod(1, "f");
   Write(f, 0, 5000);
