@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 
 #include "common/log.h"
 
@@ -59,7 +60,7 @@ Status Disk::Start() {
 Status Disk::ReadIdentity() {
   const std::string file = path_ + "/kfs-disk";
   int fd = ops_->Open(file, O_RDONLY);
-  if (fd == -ENOENT) return {};
+  if (fd == -ENOENT) return MayBecomeOurs();
   if (fd < 0) return ErrnoStatus(-fd, "open " + file);
   Fd owner(fd);
   char text[4096];
@@ -69,6 +70,21 @@ Status Disk::ReadIdentity() {
   if (!identity.ok()) return identity.status();
   std::lock_guard lock(mutex_);
   identity_ = *identity;
+  return {};
+}
+
+// A directory without an identity is new, and then there is nothing else in it.
+Status Disk::MayBecomeOurs() const {
+  std::error_code ec;
+  for (const auto& entry : std::filesystem::directory_iterator(path_, ec)) {
+    const std::string name = entry.path().filename();
+    if (name == "lost+found" || name.starts_with("kfs-disk")) continue;
+    return Status(
+        ENOTEMPTY,
+        fmt::format("{} holds no chunks of KFS, but it is not empty (\"{}\"): use an empty directory, "
+                    "or the right one",
+                    path_, name));
+  }
   return {};
 }
 
@@ -115,7 +131,8 @@ Disk::Space Disk::RefreshSpace() {
     NoteError(-err, "statvfs " + path_);
     return space();
   }
-  uint64_t total = st.f_blocks * st.f_frsize, free = st.f_bavail * st.f_frsize;
+  // As df reckons: what the file system keeps back for root is neither used nor ours.
+  const uint64_t free = st.f_bavail * st.f_frsize, total = (st.f_blocks - st.f_bfree) * st.f_frsize + free;
   // Room for the reserve's own purpose: cleaning, block tables and partial zeroing must go on when users'
   // data is refused.
   reserve_ = configured_reserve_ != 0

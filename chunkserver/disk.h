@@ -82,6 +82,7 @@ class Disk {
       : path_(std::move(path)), ops_(ops), configured_reserve_(reserve) {}
   Status Start();
   Status ReadIdentity();
+  Status MayBecomeOurs() const;
   void CountChunks();
   std::string ChunkDir(ChunkKey key) const { return ChunkDir(key.volume, static_cast<uint8_t>(key.chunk.v)); }
 

@@ -8,6 +8,7 @@ namespace kfs {
 namespace {
 
 constexpr auto kAnswerTimeout = std::chrono::seconds(60);
+constexpr auto kComplainEvery = std::chrono::seconds(10);
 
 }  // namespace
 
@@ -28,6 +29,7 @@ MetaserverLink::~MetaserverLink() {
   *alive_ = false;
   heartbeat_.Cancel();
   inventory_.Cancel();
+  complain_.Cancel();
   client_->Close();
 }
 
@@ -73,6 +75,15 @@ void MetaserverLink::Start() {
   client_->OnRequest([this](IncomingCallPtr call) { service_->OnMetaserverRequest(std::move(call)); });
   client_->OnDisconnected([this](const Status& why) { Disconnected(why); });
   client_->KeepConnected();
+  // Nobody else would say it: without a metaserver there are no requests that fail.
+  complain_ = loop_.RunEvery(kComplainEvery, [this] {
+    if (registered_) return;
+    const Status why = client_->last_error();
+    KFS_LOG(warn,
+            "metaserver.not_registered metaserver={} reason=\"{}\" next=\"check the options metaservers and "
+            "secret-file, and that the metaserver runs; this server is used as soon as it is registered\"",
+            options_.metaserver, why.ok() ? "no answer" : why.message());
+  });
 }
 
 void MetaserverLink::Disconnected(const Status& why) {

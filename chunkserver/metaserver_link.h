@@ -55,7 +55,7 @@ class MetaserverLink {
   const Options options_;
   std::unique_ptr<NetClient> client_;
   std::function<void(const std::string&)> on_cluster_;
-  EventLoop::Timer heartbeat_, inventory_;
+  EventLoop::Timer heartbeat_, inventory_, complain_;
   bool registered_ = false, heartbeat_under_way_ = false, scanning_ = false;
   ChunkStore::Cursor cursor_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -13,7 +13,10 @@ int RunDf(GlobalOptions& global) {
   auto reply = CallOrReport<rpc::ClusterStatus>(global, {}, &code);
   if (reply == nullptr) return code;
   uint64_t capacity = 0, available = 0;
-  for (const auto& c : reply->chunkserver()) capacity += c.capacity(), available += c.available();
+  // What a server that is down has is of no use now.
+  for (const auto& c : reply->chunkserver()) {
+    if (c.up()) capacity += c.capacity(), available += c.available();
+  }
   if (global.json) {
     nlohmann::json volumes = nlohmann::json::array(), servers = nlohmann::json::array();
     for (const auto& v : reply->volume()) volumes.push_back(ToJson(v));
@@ -36,7 +39,7 @@ int RunDf(GlobalOptions& global) {
   for (const auto& c : reply->chunkserver()) {
     add(std::to_string(c.id()), c.address() + (c.up() ? "" : " (down)"), c.capacity(), c.available());
   }
-  add("total", "", capacity, available);
+  add("total", "(up)", capacity, available);
   Table volumes({"VOLUME", "FILES", "DATA"}, {1, 2});
   for (const auto& v : reply->volume())
     volumes.Add({v.name(), std::to_string(v.files()), HumanBytes(v.bytes())});

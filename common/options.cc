@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <charconv>
@@ -175,6 +176,10 @@ Status OptionSet::SetPair(const std::string& pair) {
 }
 
 Status OptionSet::LoadFile(const std::string& path) {
+  // The parser takes a directory for an empty file.
+  struct stat st {};
+  if (stat(path.c_str(), &st) != 0) return ErrnoStatus(errno, "configuration file " + path);
+  if (!S_ISREG(st.st_mode)) return Status(EINVAL, "configuration file " + path + ": not a file");
   try {
     toml::table table = toml::parse_file(path);
     for (auto& [key, node] : table) {

@@ -74,7 +74,41 @@ Status MetaServer::ReadSecret(std::string* secret) {
   return {};
 }
 
+// Whether it is ours to use: made by a metaserver, or empty; and not so full that opening the database would
+// fail.
+Status MetaServer::CheckDataDir() {
+  constexpr uint64_t kToStart = 8u << 20;
+  namespace fs = std::filesystem;
+  const fs::path dir = options_.data_dir();
+  std::error_code ec;
+  if (!fs::exists(dir, ec)) return {};
+  if (!fs::is_directory(dir, ec))
+    return Status(ENOTDIR, fmt::format("data-dir {} is not a directory", dir.string()));
+  if (!fs::exists(dir / "cluster", ec)) {
+    for (const auto& entry : fs::directory_iterator(dir, ec)) {
+      const std::string name = entry.path().filename();
+      if (name == "lost+found" || name == "volumes") continue;
+      return Status(ENOTEMPTY,
+                    fmt::format("data-dir {} holds no metadata of KFS, but it is not empty (\"{}\"): use an "
+                                "empty directory, or the right one",
+                                dir.string(), name));
+    }
+  }
+  struct statvfs st {};
+  if (statvfs(dir.c_str(), &st) != 0) return ErrnoStatus(errno, "data-dir " + dir.string());
+  const uint64_t available = st.f_bavail * st.f_frsize;
+  if (available < kToStart) {
+    return Status(
+        ENOSPC,
+        fmt::format("the disk of {} is full ({} bytes left, {} are needed to start): make room; nothing "
+                    "is lost",
+                    dir.string(), available, kToStart));
+  }
+  return {};
+}
+
 Status MetaServer::Start() {
+  KFS_RETURN_IF_ERROR(CheckDataDir());
   std::error_code ec;
   std::filesystem::create_directories(options_.data_dir() + "/volumes", ec);
   if (ec) return Status(ec.value(), fmt::format("cannot make the data directory {}", options_.data_dir()));

@@ -51,6 +51,7 @@ class MetaServer : public Daemon {
 
   void UpdateMetrics();
   void CheckDisk();
+  Status CheckDataDir();
   std::string VolumePath(VolumeId id) const;
 
   EventLoop& loop_;

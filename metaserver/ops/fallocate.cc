@@ -12,14 +12,14 @@
 namespace kfs::meta {
 namespace {
 
-// One batch: 64 GiB at the default chunk size. Programs that reserve more do it in pieces.
-constexpr uint64_t kChunksMax = 16384;
+// One batch: 4 TiB at the default chunk size, 4 GiB at the smallest. Programs that reserve more do it in
+// pieces.
+constexpr uint64_t kChunksMax = 65536;
 
 Status Allocate(OpEnv& env, rec::Inode* inode, uint64_t offset, uint64_t end) {
   Volume& volume = env.volume;
   const uint64_t cs = volume.chunk_size();
   const uint64_t first = offset / cs, last = (end - 1) / cs;
-  if (last - first >= kChunksMax) return Status(EFBIG, "too much to reserve in one call");
   // Said at once where it is clear. Where a chunkserver is away nobody knows; it is waited for.
   uint64_t available = 0;
   bool all_up = true;
@@ -30,6 +30,7 @@ Status Allocate(OpEnv& env, rec::Inode* inode, uint64_t offset, uint64_t end) {
   if (all_up && (end - offset) > available / volume.info.replicas() && end > inode->allocated() + available) {
     return Status(ENOSPC, "more than the chunkservers have left");
   }
+  if (last - first >= kChunksMax) return Status(EFBIG, "too much to reserve in one call");
   std::vector<ChunkRow> rows = ListChunks(volume, env.txn, *inode, first, last);
   size_t next = 0;
   for (uint64_t i = first; i <= last; ++i) {

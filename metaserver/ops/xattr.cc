@@ -24,7 +24,9 @@ Status PermitXattr(OpEnv& env, const rec::Inode& inode, std::string_view name, b
     if (write && !IsOwner(env, inode)) return Status(EPERM, "not the owner");
     return {};
   }
-  if (name.starts_with("user.") && name.size() > 5) {
+  if (name == "user." || name == "trusted." || name == "security.")
+    return Status(EINVAL, "an attribute name without anything behind its namespace");
+  if (name.starts_with("user.")) {
     if (!S_ISREG(inode.mode()) && !S_ISDIR(inode.mode())) {
       return write ? Status(EPERM, "user attributes belong to files and directories")
                    : Status(ENODATA, "no such attribute");
@@ -34,11 +36,11 @@ Status PermitXattr(OpEnv& env, const rec::Inode& inode, std::string_view name, b
     }
     return Permit(env, inode, write ? kWrite : kRead);
   }
-  if (name.starts_with("trusted.") && name.size() > 8) {
+  if (name.starts_with("trusted.")) {
     if (IsRoot(env)) return {};
     return write ? Status(EPERM, "trusted attributes are root's") : Status(ENODATA, "no such attribute");
   }
-  if (name.starts_with("security.") && name.size() > 9) {
+  if (name.starts_with("security.")) {
     return write && !IsRoot(env) ? Status(EPERM, "security attributes are root's") : Status();
   }
   return Status(EOPNOTSUPP, "unknown attribute namespace");
@@ -156,7 +158,7 @@ Status Handle(OpEnv& env, const pb::RemovexattrRequest& request, pb::Empty*) {
   KFS_RETURN_IF_ERROR(PermitXattr(env, **found, name, /*write=*/true));
   Ino ino(request.ino());
   if (IsAcl(name)) {
-    if (AclOf(**found, name).empty()) return Status(ENODATA, "no such attribute");
+    if (AclOf(**found, name).empty()) return {};  // no list is what was asked for
     rec::Inode* inode = env.txn.Edit(ino);
     KFS_RETURN_IF_ERROR(SetAcl(env, inode, name, ""));
     Touch(env, inode);

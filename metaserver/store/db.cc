@@ -93,7 +93,8 @@ Result<std::unique_ptr<Db>> Db::Open(const std::string& path, const std::string&
   o.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
   o.paranoid_checks = true;
   o.write_buffer_manager = memory.impl_->buffers;
-  o.write_buffer_size = 32u << 20;
+  // A log file takes a little more than this on the disk from the start. The cluster's own records are few.
+  o.write_buffer_size = kind == "cluster" ? 1u << 20 : 32u << 20;
   o.max_total_wal_size = 128u << 20;
   o.max_open_files = 128;
   o.max_background_jobs = 2;

@@ -17,6 +17,31 @@ refused "half a command" 2 'create' "$kfs" volume
 refused "an unknown command" 2 "nonsense" "$kfs" nonsense
 refused "an argument is missing" 2 'NAME is required' "$kfs" volume info
 
+# Daemons that are called wrongly.
+meta=$build/bin/kfs-metaserver chunk=$build/bin/kfs-chunkserver
+(umask 077 && printf '%064d' 7 >"$work/daemon-secret")
+mkdir "$work/full" && touch "$work/full/something"
+refused "a directory as configuration file" 2 'not a file' "$meta" --config "$work"
+refused "a configuration file that is not there" 2 'No such file|not there|ENOENT' "$meta" --config "$work/none.toml"
+refused "an unknown option" 2 'nonsense' "$chunk" --set nonsense=1
+refused "an argument that is not known" 2 'nonsense' "$chunk" nonsense
+refused "metaserver: another's directory" 1 'not empty' "$meta" --set data-dir="$work/full" --set listen=127.0.0.1:0 --set secret-file="$work/daemon-secret"
+refused "chunkserver: another's directory" 1 'not empty' "$chunk" --set data-dirs="$work/full" --set metaservers=127.0.0.1:1 --set secret-file="$work/daemon-secret"
+refused "chunkserver: no metaserver" 1 'metaservers is empty' "$chunk" --set data-dirs="$work/chunks" --set metaservers= --set secret-file="$work/daemon-secret"
+refused "chunkserver: an address nobody can reach" 1 'advertise' "$chunk" --set data-dirs="$work/chunks" --set listen=0.0.0.0:0 --set secret-file="$work/daemon-secret"
+says_why() {  # a chunkserver that reaches no metaserver: it says so
+  "$chunk" --set data-dirs="$work/chunks" --set metaservers=127.0.0.1:1 --set listen=127.0.0.1:0 --set secret-file="$work/daemon-secret" \
+    --set log-file="$work/chunk.log" & local pid=$! n
+  for n in $(seq 300); do
+    grep -q 'metaserver.not_registered.*cannot connect' "$work/chunk.log" 2>/dev/null && break
+    sleep 0.1
+  done
+  kill $pid
+  wait $pid
+  [ "$n" -lt 300 ]
+}
+check "chunkserver: a metaserver that is not there" says_why
+
 check "a cluster" "$devcluster" up --dir "$cluster" --build "$build" --chunkservers 2
 KFS_METASERVER=$(cat "$cluster/run/metaserver-1.address") KFS_SECRET_FILE=$cluster/secret
 export KFS_METASERVER KFS_SECRET_FILE
@@ -57,6 +82,10 @@ check "a file" bash -c "echo x >'$work/mnt/x' && sync '$work/mnt/x'"
 refused "mount: busy" 32 '' "$kfs" mount "$KFS_METASERVER:/dev" "$work/mnt"
 refused "delete of a mounted volume" 1 '' "$kfs" volume delete dev --yes
 pid=$(cat "$work/mount.pid" 2>/dev/null)
+check "remount read-only" "$build/bin/mount.kfs" "$KFS_METASERVER:/dev" "$work/mnt" -o remount,ro
+refused "which it is then" 1 'Read-only file system' touch "$work/mnt/x"
+check "remount read-write" "$build/bin/mount.kfs" "$KFS_METASERVER:/dev" "$work/mnt" -o remount,rw
+check "which it is then" touch "$work/mnt/x"
 check "umount" umount "$work/mnt"
 gone() { [ ! -e "/proc/$1" ] || [ "$(awk '/^State:/ {print $2}' "/proc/$1/status")" = Z ]; }
 check "the mount's process ends" wait_for 20000 gone "${pid:-none}"

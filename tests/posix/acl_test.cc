@@ -86,6 +86,8 @@ TEST_F(AclTest, RemovalLeavesTheMode) {
   CHECK_ERRNO(getxattr("f", kAccessAcl, nullptr, 0), ENODATA);
   CHECK_EQ(Mode("f") & 0707, 0600);
   CHECK_ERRNO(getxattr("f", kDefaultAcl, nullptr, 0), ENODATA);
+  CHECK_OK(Remove("f", kAccessAcl));  // there is none any more: that is what was asked for
+  CHECK_OK(SetAcl("f", kAccessAcl, {}));
 }
 
 TEST_F(AclTest, MalformedAclsAreEinval) {

@@ -139,6 +139,13 @@ TEST(OptionsFile, AMissingFileIsAnError) {
   EXPECT_NE(s.message().find(dir.File("none")), std::string::npos);
 }
 
+TEST(OptionsFile, ADirectoryIsNotAnEmptyFile) {
+  TestOptions o;
+  TempDir dir;
+  EXPECT_EQ(o.LoadFile(dir.File("none")).err(), ENOENT);
+  EXPECT_EQ(o.LoadFile(dir.File("")).err(), EINVAL);
+}
+
 TEST(OptionsFile, TheSampleParsesBackToTheDefaults) {
   TempDir dir;
   const std::string sample = TestOptions().Sample("kfs-test");
