@@ -1,0 +1,59 @@
+// What one member has promised, accepted and learned: the part of the protocol that safety rests on (P7). For
+// each generation it is single-decree Paxos with a majority of the members of the generation before it:
+//
+//   lock    Promise: from now on nothing under a lower ballot; tells what it has accepted, if anything
+//   commit  Accept: this value under this ballot, unless a higher one was promised
+//   unlock  Learn: this configuration is decided
+//
+// Everything is durable before the call returns. Loop's thread only.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "common/status.h"
+#include "metaserver/cluster/member_store.h"
+
+namespace kfs::meta {
+
+// a < b
+bool Lower(const pb::Ballot& a, const pb::Ballot& b);
+bool Equal(const pb::Ballot& a, const pb::Ballot& b);
+
+class Acceptor {
+ public:
+  explicit Acceptor(MemberStore& store);
+
+  const std::string& uuid() const { return record_.uuid(); }
+  uint64_t incarnation() const { return record_.incarnation(); }
+  const pb::ClusterConf& conf() const { return record_.conf(); }
+  uint64_t generation() const { return record_.conf().generation(); }
+  const std::string& checksum() const { return checksum_; }
+
+  // About what follows conf().
+  const pb::Ballot& promised() const;
+  const pb::Ballot& accepted() const;
+  // REQUIRES: accepted() is not none.
+  const pb::ClusterConf& accepted_value() const { return record_.accepted_value(); }
+
+  // False: a higher ballot was promised.
+  bool Promise(const pb::Ballot& ballot);
+  // REQUIRES: value.generation() == generation() + 1.
+  bool Accept(const pb::Ballot& ballot, const pb::ClusterConf& value);
+
+  enum class Learned { kNew, kKnown, kConflict };
+  // kConflict: another configuration is known under that generation. Nothing is changed then; somebody must
+  // look at it (kfs peer why).
+  Learned Learn(const pb::ClusterConf& decided);
+
+  // Called after conf() has changed.
+  void OnLearned(std::function<void(const pb::ClusterConf& before)> fn) { on_learned_ = std::move(fn); }
+
+ private:
+  MemberStore& store_;
+  pb::MemberRecord record_;
+  std::string checksum_;
+  std::function<void(const pb::ClusterConf&)> on_learned_;
+};
+
+}  // namespace kfs::meta

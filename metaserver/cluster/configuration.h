@@ -1,0 +1,35 @@
+// The cluster's configuration as a value: its checksum, who is in it, what differs between two, and the one
+// after a change. Pure functions; every member computes the same.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "common/status.h"
+#include "proto/cluster.pb.h"
+
+namespace kfs::meta {
+
+// SHA-256 of everything in it.
+std::string Checksum(const pb::ClusterConf& conf);
+// The same change of the same configuration, whoever worked it out.
+bool Same(const pb::ClusterConf& a, const pb::ClusterConf& b);
+
+const pb::MemberConf* FindMember(const pb::ClusterConf& conf, const std::string& uuid);
+const pb::VolumeConf* FindVolume(const pb::ClusterConf& conf, const std::string& name);
+// "m2.example:7400", or the uuid of one that is not a member.
+std::string NameOf(const pb::ClusterConf& conf, const std::string& uuid);
+// How many members must agree on what follows this configuration.
+size_t Majority(const pb::ClusterConf& conf);
+// Whether this incarnation of the member has a vote on what follows. One that has none counts in Majority all
+// the same.
+bool HasVote(const pb::ClusterConf& conf, const std::string& uuid, uint64_t incarnation);
+
+// The next generation. Errors say what is wrong with the change and what would be allowed.
+Result<pb::ClusterConf> Apply(const pb::ClusterConf& conf, const pb::Change& change,
+                              const std::string& transaction, const std::string& command);
+
+// For a person, a line each: "volume data: option inline-max: 16K -> 32K".
+std::vector<std::string> Differences(const pb::ClusterConf& from, const pb::ClusterConf& to);
+
+}  // namespace kfs::meta

@@ -1,0 +1,42 @@
+// A member's record in memory; counts what was made durable.
+#pragma once
+
+#include "metaserver/cluster/configuration.h"
+#include "metaserver/cluster/member_store.h"
+
+namespace kfs::meta {
+
+class MemoryStore : public MemberStore {
+ public:
+  pb::MemberRecord Load() override { return record; }
+  void Save(const pb::MemberRecord& r) override {
+    record = r;
+    ++saved;
+  }
+  pb::MemberRecord record;
+  int saved = 0;
+};
+
+inline pb::ClusterConf ThreeMembers() {
+  pb::ClusterConf conf;
+  conf.set_cluster_id("test");
+  conf.set_generation(7);
+  for (int i = 1; i <= 3; ++i) {
+    pb::MemberConf* m = conf.add_member();
+    m->set_uuid("m" + std::to_string(i));
+    m->set_address("host" + std::to_string(i) + ":7400");
+    m->set_incarnation(1);
+    m->set_votes_from(1);
+  }
+  return conf;
+}
+
+inline MemoryStore StoreOf(const std::string& uuid, uint64_t incarnation = 1) {
+  MemoryStore store;
+  store.record.set_uuid(uuid);
+  store.record.set_incarnation(incarnation);
+  *store.record.mutable_conf() = ThreeMembers();
+  return store;
+}
+
+}  // namespace kfs::meta
