@@ -6,9 +6,7 @@ need_cluster
 need_root
 need fallocate
 mkdir -p "$CLUSTER/chunkserver-1"
-truncate -s 400M "$WORK/disk.img"
-mkfs.ext4 -q "$WORK/disk.img"
-mount -o loop "$WORK/disk.img" "$CLUSTER/chunkserver-1"
+mount -t tmpfs -o size=400m kfs-e2e "$CLUSTER/chunkserver-1"
 start_cluster --chunkservers 1
 fallocate -l 200M "$MNT/one"
 [ "$(stat -c %b "$MNT/one")" -ge $((200 * 2048)) ] || fail "200 MiB reserved, $(stat -c %b "$MNT/one") blocks counted"
