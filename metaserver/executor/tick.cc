@@ -1,0 +1,133 @@
+// The end of a tick: what became ready runs, everything is committed once, the answers leave; background work
+// gets its share.
+#include "common/log.h"
+#include "metaserver/executor/executor.h"
+
+namespace kfs::meta {
+namespace {
+
+// Background work of one tick, so that clients are not kept waiting: steps, and their time.
+constexpr int kReapStepsPerTick = 32;
+constexpr auto kReapTimePerTick = std::chrono::milliseconds(1);
+
+}  // namespace
+
+void Executor::Answer(const CallPtr& call, std::string body) {
+  outgoing_.push_back({call, Status(), 0, std::move(body)});
+  Schedule();
+}
+
+void Executor::Refuse(const CallPtr& call, const Status& status, uint64_t detail) {
+  outgoing_.push_back({call, status, detail, {}});
+  Schedule();
+}
+
+void Executor::Schedule() {
+  if (scheduled_) return;
+  scheduled_ = true;
+  if (hooks_.schedule_tick) hooks_.schedule_tick();
+}
+
+void Executor::EndTick() {
+  scheduled_ = true;  // what happens below needs no other tick
+  size_t rounds = 0;
+  const MonoTime reap_until = clock_.MonoNow() + kReapTimePerTick;
+  int reap_steps = 0;
+  do {
+    // Calls that become ready while these run are taken in the next round; a bound keeps others from
+    // starving.
+    for (size_t n = ready_.size(); n > 0; --n) {
+      ParkedPtr parked = std::move(ready_.front());
+      ready_.pop_front();
+      CallPtr call = parked->call;
+      if (call == nullptr) continue;
+      Unpark(parked);
+      parked->call = nullptr;
+      Execute(call);
+    }
+    for (auto& [id, volume] : volumes_) {
+      while (reap_steps < kReapStepsPerTick && clock_.MonoNow() <= reap_until &&
+             volume->orphans_queued() > 0) {
+        volume->ReapStep();
+        ++reap_steps;
+      }
+      if (volume->store.dirty()) volume->store.Commit();
+      // Ops that iterate commit in the middle of a tick.
+      if (volume->store.db().TakeUnsynced() && sync_ != nullptr) sync_->Changed(&volume->store.db());
+      volume->mutations.Flush();
+    }
+  } while (!ready_.empty() && ++rounds < 64);
+  std::vector<Outgoing> outgoing;
+  outgoing.swap(outgoing_);
+  const MonoTime now = clock_.MonoNow();
+  for (Outgoing& o : outgoing) {
+    if (o.call->arrived != MonoTime{} && now - o.call->arrived > options_.slow_op &&
+        o.call->op() != Op::kSetLock) {
+      KFS_LOG(warn, "op.slow op={} session={} op_id={} ms={} status=\"{}\"", OpName(o.call->op()),
+              o.call->session == nullptr ? 0 : o.call->session->id.v, o.call->op_id,
+              std::chrono::duration_cast<std::chrono::milliseconds>(now - o.call->arrived).count(),
+              o.status.ToString());
+    }
+    if (o.call->trace_id != 0) {
+      KFS_LOG(info, "op.trace id={:#x} op={} stage=metaserver us={}", o.call->trace_id, OpName(o.call->op()),
+              std::chrono::duration_cast<std::chrono::microseconds>(now - o.call->arrived).count());
+    }
+    if (o.status.ok()) {
+      o.call->Reply(o.body);
+    } else {
+      o.call->Fail(o.status, o.detail);
+    }
+  }
+  auto waits = std::move(sync_waits_);
+  sync_waits_.clear();
+  scheduled_ = false;
+  for (auto& [id, parked] : waits) {
+    Volume* volume = FindVolume(id);
+    if (volume == nullptr) continue;
+    if (sync_ == nullptr) {
+      Status s = volume->store.db().Sync();
+      for (const ParkedPtr& p : parked) Finish(p, s);
+      continue;
+    }
+    sync_->SyncNow(&volume->store.db(), [this, alive = alive_, parked = std::move(parked)] {
+      if (!*alive) return;
+      for (const ParkedPtr& p : parked) Finish(p, Status());
+    });
+  }
+  bool more = !ready_.empty();
+  for (auto& [id, volume] : volumes_) more = more || volume->orphans_queued() > 0;
+  // Not in this tick: its end would not come before the last of them.
+  if (!more || next_asked_ || !hooks_.next_tick) return;
+  next_asked_ = true;
+  hooks_.next_tick();
+}
+
+void Executor::NextTick() {
+  next_asked_ = false;
+  EndTick();
+}
+
+void Executor::OnTimer() {
+  const MonoTime now = clock_.MonoNow();
+  for (auto& [id, volume] : volumes_) {
+    ExpireSessions(*volume);
+    volume->EndLinger();
+    volume->mutations.Kick();
+    volume->garbage.Run();
+  }
+  for (const auto& drain : std::vector<std::shared_ptr<Drain>>(drains_)) {
+    if (now > drain->deadline) FinishDrain(drain);
+  }
+  Schedule();
+}
+
+void Executor::Stop() {
+  EndTick();
+  for (auto& [id, volume] : volumes_) {
+    volume->store.MarkClean();
+    ForgetDb(volume->store.db());
+  }
+  volumes_.clear();
+}
+
+}  // namespace kfs::meta

@@ -1,0 +1,89 @@
+// Calls that wait: for locks, chunkservers, syncs, other mounts' releases.
+#include <algorithm>
+
+#include "metaserver/executor/executor.h"
+
+namespace kfs::meta {
+
+ParkedPtr Executor::Park(const CallPtr& call, const char* waits_for) {
+  auto parked = std::make_shared<Parked>(Parked{call, waits_for});
+  call->Parked();
+  call->session->parked.insert(parked);
+  if (call->op_id != 0) call->session->waiting[call->op_id] = parked;
+  return parked;
+}
+
+void Executor::Unpark(const ParkedPtr& parked) {
+  if (parked->call == nullptr) return;
+  Session& session = *parked->call->session;
+  session.parked.erase(parked);
+  if (parked->call->op_id != 0) session.waiting.erase(parked->call->op_id);
+}
+
+void Executor::Rerun(ParkedPtr parked) {
+  ready_.push_back(std::move(parked));
+  Schedule();
+}
+
+void Executor::Finish(const ParkedPtr& parked, const Status& status) {
+  if (parked->call == nullptr) return;
+  CallPtr call = parked->call;
+  Unpark(parked);
+  parked->call = nullptr;
+  if (status.ok()) {
+    Answer(call, "");
+  } else {
+    Refuse(call, status);
+  }
+}
+
+void Executor::FinishLock(const ParkedPtr& parked, const Status& status, const pb::LockRange& lock) {
+  if (parked->call == nullptr) return;
+  CallPtr call = parked->call;
+  if (status.ok() && call->session->volume != nullptr) {
+    StoreReply(*call->session->volume, *call->session, call->op_id, call->op(), "", {}, &lock);
+  }
+  Finish(parked, status);
+}
+
+void Executor::FinishAfterSync(Volume& volume, ParkedPtr parked) {
+  sync_waits_[volume.id()].push_back(std::move(parked));
+  Schedule();
+}
+
+void Executor::DrainFlockHolders(Ino ino, Volume& volume, ParkedPtr parked) {
+  // A mount that is busy with its kernel answers late or never.
+  constexpr auto kDrainMax = std::chrono::seconds(2);
+  auto drain = std::make_shared<Drain>(Drain{std::move(parked), 0, clock_.MonoNow() + kDrainMax, false});
+  drain->parked->call->drained = true;
+  drains_.push_back(drain);
+  std::vector<SessionPtr> holders;
+  for (SessionId id : volume.locks.FlockHolders(ino)) {
+    auto it = volume.sessions.find(id);
+    if (it != volume.sessions.end() && it->second->connection != nullptr && hooks_.drain)
+      holders.push_back(it->second);
+  }
+  drain->left = holders.size() + 1;
+  auto one_less = [this, alive = alive_, drain] {
+    if (*alive && --drain->left == 0) FinishDrain(drain);
+  };
+  for (const SessionPtr& s : holders) hooks_.drain(*s, ino, one_less);
+  one_less();
+}
+
+void Executor::FinishDrain(const std::shared_ptr<Drain>& drain) {
+  if (drain->done) return;
+  drain->done = true;
+  std::erase(drains_, drain);
+  Rerun(drain->parked);
+}
+
+uint64_t Executor::parked_now() const {
+  uint64_t n = 0;
+  for (const auto& [id, volume] : volumes_) {
+    for (const auto& [sid, s] : volume->sessions) n += s->parked.size();
+  }
+  return n;
+}
+
+}  // namespace kfs::meta
