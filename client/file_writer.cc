@@ -148,6 +148,7 @@ void FileWriter::CommitInOrder(Ino ino) {
 }
 
 void FileWriter::Commit(const OpPtr& op) {
+  if (op->FailIfLost(worker_)) return;  // its handle went while the data was on its way
   pb::CommitWriteRequest request;
   request.set_ino(op->ino.v);
   request.set_offset(op->offset);

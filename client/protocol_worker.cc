@@ -32,6 +32,7 @@ ProtocolWorker::ProtocolWorker(KfsClient::Options options, std::string secret)
                            Connected(Status());
                          },
                      .on_lost = [this] { MutationsLost(); },
+                     .on_held_lost = [this] { HandlesLost(); },
                      .on_refused = [this](const Status& why) { Connected(why); }});
 }
 
@@ -229,6 +230,17 @@ void ProtocolWorker::MutationsLost() {
   layouts_.Clear();
   std::vector<std::shared_ptr<RemoteCall>> calls;
   for (RemoteCall* call : mutations_) calls.push_back(call->shared_from_this());
+  for (const auto& call : calls) call->SessionLost();
+}
+
+// Others may hold the locks by now under which these were begun: done now, they would land on top of theirs.
+void ProtocolWorker::HandlesLost() {
+  std::vector<std::shared_ptr<RemoteCall>> calls;
+  for (RemoteCall* call : mutations_) {
+    const Op op = call->code();
+    if (op == Op::kCommitWrite || op == Op::kSetLock || op == Op::kFallocate)
+      calls.push_back(call->shared_from_this());
+  }
   for (const auto& call : calls) call->SessionLost();
 }
 

@@ -82,6 +82,7 @@ class ProtocolWorker : public std::enable_shared_from_this<ProtocolWorker> {
   void Connected(const Status& status);
   void OnServerRequest(IncomingCallPtr call);
   void MutationsLost();
+  void HandlesLost();
 
   const KfsClient::Options options_;
   NetManager net_;

@@ -54,6 +54,7 @@ class RemoteCall : public std::enable_shared_from_this<RemoteCall> {
   // The session that the mutation belongs to is gone.
   void SessionLost();
   bool mutates() const { return spec_.mutates; }
+  Op code() const { return spec_.code; }
 
  private:
   void Send();

@@ -112,6 +112,7 @@ void Session::HeldLost(const std::string& why) {
       "this mount are lost; calls on them fail with EIO until they are closed\"",
       session_, options_.volume, held_.lock_count(), why);
   held_.SessionLost();
+  if (hooks_.on_held_lost) hooks_.on_held_lost();
 }
 
 void Session::Lost(const Status& why) {

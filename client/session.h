@@ -31,6 +31,7 @@ class Session : public std::enable_shared_from_this<Session> {
   struct Hooks {
     std::function<void()> on_attached;              // each time, before `ready`
     std::function<void()> on_lost;                  // pending mutations must end now
+    std::function<void()> on_held_lost;             // those that rest on an open file or a lock must
     std::function<void(const Status&)> on_refused;  // no session at the first try: Connect fails
   };
 

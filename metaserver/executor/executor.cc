@@ -204,8 +204,9 @@ bool Executor::Admit(const CallPtr& call, const pb::Context& ctx) {
     return false;
   }
   if (ctx.acked() > session.acked) TrimReplies(session, ctx.acked());
-  if (session.parked.size() >= kParkedMax && (call->op() == Op::kSetLock || call->op() == Op::kReadLayout ||
-                                              call->op() == Op::kPrepareWrite || call->op() == Op::kFsync)) {
+  if (session.parked.size() >= kParkedMax &&
+      (call->op() == Op::kSetLock || call->op() == Op::kReadLayout || call->op() == Op::kPrepareWrite ||
+       call->op() == Op::kFsync || call->op() == Op::kFallocate)) {
     Refuse(call, Status(EAGAIN, Code::kTryAgain, "too many calls of this session wait"));
     return false;
   }

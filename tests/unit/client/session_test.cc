@@ -205,6 +205,40 @@ TEST(Session, AfterExpiryPendingMutationsAreSentAgainAndHandlesAreDead) {
   EXPECT_EQ(read.status().err(), EIO);
 }
 
+TEST(Session, AfterExpiryNothingBegunUnderALostLockIsDone) {
+  FakeCluster cluster;
+  auto client = cluster.Client();
+  const uint64_t ino = cluster.On([&] { return cluster.AddFile("a", 10); });
+  ASSERT_TRUE(OpenFile(*client, ino).ok());
+  std::vector<IncomingCallPtr> held;
+  cluster.On([&] {
+    cluster.intercept = [&](const IncomingCallPtr& call) {
+      if (call->op() != Op::kSetLock && call->op() != Op::kCommitWrite) return false;
+      held.push_back(call);
+      return true;
+    };
+  });
+  Waiter<Status> lock;
+  Waiter<Result<uint32_t>> write;
+  client->SetLock(Ino(ino), {.owner = 1, .type = FileLock::kWrite}, true, lock.Fn());
+  client->Write({}, Ino(ino), 0, Buffer::Copy("x", 1), {}, write.Fn());
+  cluster.Until([&] { return held.size() == 2; });
+  cluster.On([&] {
+    held.clear();
+    cluster.intercept = nullptr;
+    cluster.seen.clear();
+    ++cluster.expiries;
+    cluster.DropConnections();
+  });
+  EXPECT_EQ(lock.Get().err(), EIO);
+  EXPECT_EQ(write.Get().status().err(), EIO);
+  ASSERT_TRUE(client->Stat({}, "/").ok());  // attached again by now
+  cluster.On([&] {
+    EXPECT_EQ(cluster.Seen(Op::kSetLock), 0u);
+    EXPECT_EQ(cluster.Seen(Op::kCommitWrite), 0u);
+  });
+}
+
 TEST(Session, AnUnknownSessionIsReplacedWhenAnOpIsRefused) {
   FakeCluster cluster;
   auto client = cluster.Client();
