@@ -133,11 +133,13 @@ void ChunkStore::CleanBatch(const std::vector<Due>& due) {
   for (Item& item : items) {
     item.pin->Lock();
     Chunk& chunk = *item.pin->get();
-    if (!chunk.open() || !synced[chunk.disk()]) continue;
-    chunk.SyncDone(item.handle);
-    chunk.MarkClean(item.handle.generation);
-    std::lock_guard lock(mutex_);
-    cleaned_ += !chunk.dirty();
+    if (chunk.open() && synced[chunk.disk()]) {
+      chunk.SyncDone(item.handle);
+      chunk.MarkClean(item.handle.generation);
+      std::lock_guard lock(mutex_);
+      cleaned_ += !chunk.dirty();
+    }
+    item.pin->Unlock();  // one at a time: whoever waits for this chunk shall not wait for the next one, too
   }
   items.clear();
   Evict();
