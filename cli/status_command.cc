@@ -123,6 +123,7 @@ Result<Reply> Poll(GlobalOptions& global, const StatusArgs& args, bool* unreacha
     if (reply.ok() && AllUp(*reply, args.wait)) return reply;
     if (late)
       return Status(ETIMEDOUT, "not every chunkserver named with --wait is up; 'kfs status' shows which are");
+    // Between two looks: the metaserver does not call back who waits. The deadline above bounds it.
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
 }

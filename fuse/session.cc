@@ -25,7 +25,7 @@ void CollectLog(fuse_log_level, const char* format, va_list args) {
     if (!words->empty()) words->append("; ");
     words->append(text);
   } else {
-    KFS_LOG(debug, "fuse.library \"{}\"", text);
+    KFS_LOG(debug, "fuse.libfuse_says \"{}\"", text);
   }
 }
 

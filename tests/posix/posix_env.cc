@@ -241,7 +241,7 @@ int AsUserRun(const User& user, const std::function<int()>& fn) {
 bool WaitUntil(const std::function<bool()>& condition, int limit_ms) {
   for (int waited_us = 0; waited_us < limit_ms * 1000; waited_us += 500) {
     if (condition()) return true;
-    usleep(500);
+    usleep(500);  // between two looks at the condition
   }
   return condition();
 }

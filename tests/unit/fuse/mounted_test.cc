@@ -299,7 +299,7 @@ class Blocked {
     if (read(fds[0], &c, 1) != 1) abort();
     close(fds[0]);
     close(fds[1]);
-    // Waits until it sleeps in that system call.
+    // Waits until it sleeps in that system call; the pause is between two looks.
     for (long number = -1; number != syscall; usleep(1000)) {
       std::ifstream in("/proc/" + std::to_string(pid_) + "/syscall");
       if (!(in >> number)) number = -1;  // "running"
@@ -308,7 +308,7 @@ class Blocked {
   void Signal(int number) { kill(pid_, number); }
   // Exit code, 1000 + signal, or -1 when it does not end within `ms`.
   int Wait(int ms) {
-    for (int i = 0; i < ms; ++i, usleep(1000)) {
+    for (int i = 0; i < ms; ++i, usleep(1000)) {  // the pause is between two looks
       int status;
       if (waitpid(pid_, &status, WNOHANG) == pid_)
         return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
