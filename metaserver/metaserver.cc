@@ -213,7 +213,7 @@ void MetaServer::CheckDisk() {
   const bool full = available < reserve;
   if (full == disk_full_) return;
   disk_full_ = full;
-  executor_->SetFull(full);
+  executor_->SetDiskFull(full);
   if (full) {
     KFS_LOG(error, "disk.full path={} available={} reserve={} effect=\"nothing new is made (ENOSPC)\"",
             options_.data_dir(), available, reserve);

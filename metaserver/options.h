@@ -40,7 +40,7 @@ struct MetaOptions : DaemonOptions {
       0,
       int64_t{1} << 50,
       "Free space on the disk of data-dir below which nothing new is made (ENOSPC), so that what is there "
-      "can still be read and removed (bytes); 0: a tenth of the disk, at most 512M."};
+      "can still be read, written and removed (bytes); 0: a tenth of the disk, at most 512M."};
   Option<int64_t> db_memory{
       this,
       "db-memory",

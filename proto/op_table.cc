@@ -6,7 +6,7 @@ namespace kfs {
 namespace {
 
 constexpr OpInfo kOps[] = {
-#define KFS_OP(number, name, reply, mutates, senders) {Op::k##name, #name, mutates, senders},
+#define KFS_OP(number, name, reply, mutates, run, senders) {Op::k##name, #name, mutates, Run::run, senders},
     KFS_OPS(KFS_OP)
 #undef KFS_OP
 };

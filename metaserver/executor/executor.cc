@@ -21,40 +21,6 @@ constexpr size_t kParkedMax = 65536;
 // An op whose records are dropped from memory as often as they are read reads the disk itself in the end.
 constexpr int kColdRunsMax = 4;
 
-// Whether the handler changes memory through Txn::OnApply only, so that a run can be dropped and repeated.
-// These do more: they queue for locks, chunks or the append token.
-constexpr bool RunsAgain(Op op) {
-  switch (op) {
-    case Op::kSetLock:
-    case Op::kReadLayout:
-    case Op::kPrepareWrite:
-    case Op::kCommitWrite:
-    case Op::kFallocate:
-    case Op::kAbortAppend:
-    case Op::kFsync:
-      return false;
-    default:
-      return true;
-  }
-}
-
-constexpr bool MakesSomething(Op op) {
-  switch (op) {
-    case Op::kMkdir:
-    case Op::kMknod:
-    case Op::kSymlink:
-    case Op::kLink:
-    case Op::kCreate:
-    case Op::kTmpfile:
-    case Op::kSetxattr:
-    case Op::kPrepareWrite:
-    case Op::kFallocate:
-      return true;
-    default:
-      return false;
-  }
-}
-
 }  // namespace
 
 ParkedPtr OpEnv::Park(const char* waits_for) {
@@ -79,6 +45,7 @@ VolumeHooks Executor::HooksForVolume() {
 
 void Executor::AddVolume(std::unique_ptr<Volume> volume) {
   VolumeId id = volume->id();
+  volume->disk_full = disk_full_;
   volumes_[id] = std::move(volume);
   Schedule();
 }
@@ -92,6 +59,11 @@ void Executor::RemoveVolume(VolumeId id) {
   EndTick();
   ForgetDb(it->second->store.db());
   volumes_.erase(it);
+}
+
+void Executor::SetDiskFull(bool full) {
+  disk_full_ = full;
+  for (const auto& [id, volume] : volumes_) volume->disk_full = full;
 }
 
 void Executor::ForgetDb(Db& db) {
@@ -155,16 +127,13 @@ void Executor::RunTyped(const CallPtr& call) {
   if (static_cast<size_t>(ctx.groups_size()) > kGroupsMax) {
     return Refuse(call, Status(EINVAL, Code::kMalformed, "too many groups"));
   }
-  if (!Admit(call, ctx)) return;
-  if (full_ && MakesSomething(Rpc::kOp)) {
-    return Refuse(call, Status(ENOSPC, "the metaserver's disk is full: make room there, or remove files"));
-  }
+  if (!Admit(call, Rpc::kRun, ctx)) return;
   Session& session = *call->session;
   Volume& volume = *session.volume;
   volume.txn.Clear();
   OpEnv env{*this, volume, session, ctx, volume.txn, volume.Now(), call};
   Db& db = volume.store.db();
-  db.FromMemoryOnly(hooks_.fetch && RunsAgain(Rpc::kOp) && call->cold_runs < kColdRunsMax);
+  db.FromMemoryOnly(hooks_.fetch && Rpc::kRun == Run::kRepeats && call->cold_runs < kColdRunsMax);
   Status status = Handle(env, *request, reply);
   db.FromMemoryOnly(false);
   if (std::vector<std::string> cold = db.TakeCold(); !cold.empty()) {
@@ -197,16 +166,14 @@ void Executor::FetchAndRerun(Volume& volume, const CallPtr& call, std::vector<st
                });
 }
 
-bool Executor::Admit(const CallPtr& call, const pb::Context& ctx) {
+bool Executor::Admit(const CallPtr& call, Run run, const pb::Context& ctx) {
   Session& session = *call->session;
   if (!session.reclaimed) {
     Refuse(call, Status(EAGAIN, Code::kTryAgain, "the metaserver has restarted: reclaim first"));
     return false;
   }
   if (ctx.acked() > session.acked) TrimReplies(session, ctx.acked());
-  if (session.parked.size() >= kParkedMax &&
-      (call->op() == Op::kSetLock || call->op() == Op::kReadLayout || call->op() == Op::kPrepareWrite ||
-       call->op() == Op::kFsync || call->op() == Op::kFallocate)) {
+  if (run == Run::kWaits && session.parked.size() >= kParkedMax) {
     Refuse(call, Status(EAGAIN, Code::kTryAgain, "too many calls of this session wait"));
     return false;
   }

@@ -92,8 +92,8 @@ class Executor {
   void Stop();
 
   const ExecutorOptions& options() const { return options_; }
-  // The disk of the metadata is nearly full: what makes something new is refused with ENOSPC.
-  void SetFull(bool full) { full_ = full; }
+  // Of all volumes, see Volume::CheckRoom.
+  void SetDiskFull(bool full);
   uint64_t replays() const { return replays_; }
   uint64_t cold_runs() const { return cold_runs_; }
   uint64_t parked_now() const;
@@ -119,7 +119,7 @@ class Executor {
   template <typename Rpc>
   void RunTyped(const CallPtr& call);
   // False when the op has been dealt with (replayed, refused, joined to its first arrival).
-  bool Admit(const CallPtr& call, const pb::Context& ctx);
+  bool Admit(const CallPtr& call, Run run, const pb::Context& ctx);
   // False: the stored answer no longer holds, the op is to be executed.
   bool Replay(const CallPtr& call);
   void TrimReplies(Session& session, uint64_t acked);
@@ -146,7 +146,7 @@ class Executor {
   std::vector<std::shared_ptr<Drain>> drains_;
   bool scheduled_ = false;
   bool next_asked_ = false;
-  bool full_ = false;
+  bool disk_full_ = false;
   uint64_t replays_ = 0;
   uint64_t cold_runs_ = 0;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

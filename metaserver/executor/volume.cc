@@ -78,6 +78,11 @@ Status Volume::Load() {
   return {};
 }
 
+Status Volume::CheckRoom() const {
+  if (!disk_full) return {};
+  return Status(ENOSPC, "the metaserver's disk is full: make room there, or remove files");
+}
+
 int64_t Volume::Now() {
   last_now_ = std::max(last_now_, clock_.WallNow());
   return last_now_;

@@ -92,6 +92,11 @@ class Volume {
 
   int64_t Now();  // never goes back
 
+  // The disk of the metadata is nearly full: an op that would add a record (an inode, a name, an attribute, a
+  // chunk) is refused with ENOSPC; what exists can be read, written and removed.
+  Status CheckRoom() const;
+  bool disk_full = false;
+
   rec::Volume info;
   VolumeStore store;
   Txn txn;

@@ -55,6 +55,7 @@ void PutChunk(Txn& txn, Ino ino, const ChunkRow& row) {
 }
 
 Result<ChunkRow> NewChunk(Volume& volume, Txn& txn, rec::Inode* inode, uint32_t index) {
+  KFS_RETURN_IF_ERROR(volume.CheckRoom());
   std::vector<Candidate> candidates = volume.servers.Candidates();
   std::vector<ServerId> chosen =
       Choose(candidates, volume.info.replicas(), volume.chunk_size(), volume.random);

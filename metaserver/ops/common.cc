@@ -128,6 +128,7 @@ void DropPrivileges(OpEnv& env, rec::Inode* inode) {
 
 Result<rec::Inode*> NewInode(OpEnv& env, const rec::Inode& dir, uint32_t mode) {
   if (dir.nlink() == 0) return Status(ENOENT, "the directory has been removed");
+  KFS_RETURN_IF_ERROR(env.volume.CheckRoom());
   const bool is_dir = S_ISDIR(mode), is_link = S_ISLNK(mode);
   uint32_t gid = env.ctx.gid();
   if ((dir.mode() & S_ISGID) != 0) {

@@ -20,6 +20,7 @@ Status Handle(OpEnv& env, const pb::LinkRequest& request, pb::EntryReply* reply)
   if (S_ISDIR((*found)->mode())) return Status(EPERM, "directories have one name");
   if ((*dir)->nlink() == 0) return Status(ENOENT, "the directory has been removed");
   if ((*found)->nlink() >= kLinkMax) return Status(EMLINK, "too many links");
+  KFS_RETURN_IF_ERROR(env.volume.CheckRoom());
   if ((*found)->nlink() == 0) {
     // Only an open O_TMPFILE file gets a (first) name; what was unlinked stays so.
     if (!(*found)->linkable() || !env.session.opens.contains(ino))

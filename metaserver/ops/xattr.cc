@@ -113,7 +113,9 @@ Status Handle(OpEnv& env, const pb::SetxattrRequest& request, pb::Empty*) {
   if (request.value().size() > kXattrSizeMax) return Status(E2BIG, "value larger than 64 KiB");
   Ino ino(request.ino());
   if (IsAcl(name)) {
-    KFS_RETURN_IF_ERROR(CheckFlags(request.flags(), !AclOf(**found, name).empty()));
+    const bool exists = !AclOf(**found, name).empty();
+    KFS_RETURN_IF_ERROR(CheckFlags(request.flags(), exists));
+    if (!exists) KFS_RETURN_IF_ERROR(env.volume.CheckRoom());
     rec::Inode* inode = env.txn.Edit(ino);
     KFS_RETURN_IF_ERROR(SetAcl(env, inode, name, request.value()));
     Touch(env, inode);
@@ -122,6 +124,7 @@ Status Handle(OpEnv& env, const pb::SetxattrRequest& request, pb::Empty*) {
   Key key = XattrKey(ino, name);
   const bool exists = (*found)->xattr_count() > 0 && env.txn.Get(key).has_value();
   KFS_RETURN_IF_ERROR(CheckFlags(request.flags(), exists));
+  if (!exists) KFS_RETURN_IF_ERROR(env.volume.CheckRoom());
   rec::Inode* inode = env.txn.Edit(ino);
   if (!exists) {
     if (inode->xattr_name_bytes() + name.size() + 1 > kXattrListMax)

@@ -17,6 +17,8 @@ wait_until 10 refused || fail "directories are made although the disk is full"
 grep -q 'No space left on device' "$WORK/error" || fail "not ENOSPC: $(cat "$WORK/error")"
 [ "$(cat "$MNT/dir/file")" = content ]
 chmod 600 "$MNT/dir/file"
+printf CON | dd of="$MNT/dir/file" conv=notrunc status=none || fail "what exists cannot be overwritten"
+[ "$(cat "$MNT/dir/file")" = CONtent ]
 echo more >"$MNT/dir/other" 2>/dev/null && fail "a file was made although the disk is full"
 rm "$MNT/dir/file"
 rm "$CLUSTER/metaserver-1/filler"

@@ -231,14 +231,17 @@ TEST_F(DataTest, FallocateWaitsForTheSpaceAndSaysWhenItIsNotThere) {
 }
 
 TEST_F(DataTest, OnAFullDiskNothingIsMadeAndThingsCanBeRemoved) {
-  uint64_t f = Mknod(1, "f");
-  executor_->SetFull(true);
+  uint64_t f = Mknod(1, "f"), g = Mknod(1, "g");
+  Write(g, 0, 5000);
+  executor_->SetDiskFull(true);
   Mkdir(1, "d");
   EXPECT_EQ(err(), ENOSPC);
   Run<rpc::PrepareWrite>(PrepareOf(f, 0, 100));
   EXPECT_EQ(err(), ENOSPC);
+  Write(g, 0, 6000);  // no new record
+  EXPECT_EQ(Stat(g).size(), 6000u);
   EXPECT_EQ(Unlink(1, "f"), 0);
-  executor_->SetFull(false);
+  executor_->SetDiskFull(false);
   Mkdir(1, "d");
   EXPECT_EQ(err(), 0);
 }

@@ -12,7 +12,7 @@ namespace kfs {
 namespace {
 
 constexpr uint16_t kNumbers[] = {
-#define KFS_OP(number, name, reply, mutates, senders) number,
+#define KFS_OP(number, name, reply, mutates, run, senders) number,
     KFS_OPS(KFS_OP)
 #undef KFS_OP
 };
@@ -33,7 +33,7 @@ TEST(OpTable, FindsEveryOpByItsNumberAndNothingElse) {
 
 // Only requests with a Context can carry the id under which they happen once.
 TEST(OpTable, OpsThatMutateHaveAContext) {
-#define KFS_OP(number, name, reply, mutates, senders)                            \
+#define KFS_OP(number, name, reply, mutates, run, senders)                            \
   if (mutates) {                                                                 \
     const auto* field = pb::name##Request::descriptor()->FindFieldByName("ctx"); \
     ASSERT_NE(field, nullptr) << #name;                                          \
