@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "common/types.h"
-#include "proto/meta.pb.h"
+#include "proto/admin.pb.h"
 
 namespace kfs::cli {
 

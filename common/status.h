@@ -15,17 +15,20 @@ namespace kfs {
 // The numbers travel on the wire (proto/common.proto, ErrorReply.code) and are never used again.
 enum class Code : uint32_t {
   kNone = 0,
-  kNeedGroups = 1,      // the answer depends on the caller's supplementary groups: ask again with them
-  kStaleChunk = 2,      // chunk version or layout is not the current one: fetch the layout and do it again
-  kUnknownSession = 3,  // the session is not (or no longer) known: nothing was executed
-  kNotAttached = 4,     // the connection has no session yet: attach, then send again
-  kTryAgain = 5,        // not now (grace period, limit reached): send again after a pause
-  kConnectionLost = 6,  // local only: the connection ended before the answer came
-  kCorrupt = 7,         // stored bytes do not match their checksum
-  kWrongCluster = 8,    // the peer belongs to another cluster
-  kBadProof = 9,        // the peer does not know the cluster's secret
-  kWrongVersion = 10,   // no common protocol version
-  kMalformed = 11,      // the peer sent something that the protocol does not allow
+  kNeedGroups = 1,       // the answer depends on the caller's supplementary groups: ask again with them
+  kStaleChunk = 2,       // chunk version or layout is not the current one: fetch the layout and do it again
+  kUnknownSession = 3,   // the session is not (or no longer) known: nothing was executed
+  kNotAttached = 4,      // the connection has no session yet: attach, then send again
+  kTryAgain = 5,         // not now (grace period, limit reached): send again after a pause
+  kConnectionLost = 6,   // local only: the connection ended before the answer came
+  kCorrupt = 7,          // stored bytes do not match their checksum
+  kWrongCluster = 8,     // the peer belongs to another cluster
+  kBadProof = 9,         // the peer does not know the cluster's secret
+  kWrongVersion = 10,    // no common protocol version
+  kMalformed = 11,       // the peer sent something that the protocol does not allow
+  kNotOwner = 12,        // another metaserver serves the volume: LocateVolume says which
+  kStopped = 13,         // the volume has been stopped by an administrator; it may be started again
+  kOutcomeUnknown = 14,  // a change was sent for commit and may or may not have been made
 };
 
 class [[nodiscard]] Status {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "proto/admin.pb.h"
 #include "proto/chunk.pb.h"
 #include "proto/common.pb.h"
 #include "proto/meta.pb.h"
@@ -21,6 +22,7 @@
   KFS_OP(11, Reclaim, ReclaimReply, false, kRepeats, kFromClient)                              \
   KFS_OP(12, KeepAlive, KeepAliveReply, false, kRepeats, kFromClient)                          \
   KFS_OP(13, CloseSession, CloseSessionReply, false, kRepeats, kFromClient)                    \
+  KFS_OP(14, LocateVolume, LocateVolumeReply, false, kRepeats, kFromClient | kFromAdmin)       \
   KFS_OP(16, Lookup, EntryReply, false, kRepeats, kFromClient)                                 \
   KFS_OP(17, Mkdir, EntryReply, true, kRepeats, kFromClient)                                   \
   KFS_OP(18, Mknod, EntryReply, true, kRepeats, kFromClient)                                   \
@@ -54,20 +56,33 @@
   KFS_OP(52, Flush, Empty, true, kRepeats, kFromClient)                                        \
   KFS_OP(53, CancelOp, Empty, false, kRepeats, kFromClient)                                    \
   KFS_OP(60, DrainReleases, DrainReleasesReply, false, kRepeats, kFromMetaserver)              \
+  KFS_OP(61, PeerSend, Empty, false, kRepeats, kFromMetaserver)                                \
+  KFS_OP(62, PeerAsk, PeerAskReply, false, kRepeats, kFromMetaserver)                          \
+  KFS_OP(63, PeerAdopt, Empty, false, kRepeats, kFromMetaserver)                               \
   KFS_OP(70, VolumeCreate, VolumeReply, false, kRepeats, kFromAdmin)                           \
   KFS_OP(71, VolumeDelete, Empty, false, kRepeats, kFromAdmin)                                 \
   KFS_OP(72, VolumeList, VolumeListReply, false, kRepeats, kFromAdmin)                         \
   KFS_OP(73, VolumeInfo, VolumeReply, false, kRepeats, kFromAdmin)                             \
   KFS_OP(74, ClusterStatus, ClusterStatusReply, false, kRepeats, kFromAdmin)                   \
+  KFS_OP(75, ConfChange, ConfChangeReply, false, kRepeats, kFromAdmin)                         \
+  KFS_OP(76, ConfShow, ConfShowReply, false, kRepeats, kFromAdmin)                             \
+  KFS_OP(77, PeerProbe, ConfChangeReply, false, kRepeats, kFromAdmin)                          \
+  KFS_OP(78, PeerRepair, ConfChangeReply, false, kRepeats, kFromAdmin)                         \
+  KFS_OP(79, PeerWhy, PeerWhyReply, false, kRepeats, kFromAdmin)                               \
   KFS_OP(80, RegisterChunkserver, RegisterChunkserverReply, false, kRepeats, kFromChunkserver) \
   KFS_OP(81, Heartbeat, HeartbeatReply, false, kRepeats, kFromChunkserver)                     \
   KFS_OP(82, ReportChunks, ReportChunksReply, false, kRepeats, kFromChunkserver)               \
+  KFS_OP(83, VolumeStatus, VolumeStatusReply, false, kRepeats, kFromAdmin)                     \
+  KFS_OP(84, TransactionList, TransactionListReply, false, kRepeats, kFromAdmin)               \
+  KFS_OP(85, TransactionAbort, Empty, false, kRepeats, kFromAdmin)                             \
+  KFS_OP(86, ConfLog, ConfLogReply, false, kRepeats, kFromAdmin)                               \
   KFS_OP(90, ChunkRead, ChunkReadReply, false, kRepeats, kFromClient)                          \
   KFS_OP(91, ChunkWrite, ChunkWriteReply, false, kRepeats, kFromClient)                        \
   KFS_OP(92, ChunkSync, ChunkSyncReply, false, kRepeats, kFromClient)                          \
   KFS_OP(93, ChunkSeek, ChunkSeekReply, false, kRepeats, kFromClient)                          \
   KFS_OP(94, MutateChunk, MutateChunkReply, false, kRepeats, kFromMetaserver)                  \
-  KFS_OP(95, DeleteChunks, DeleteChunksReply, false, kRepeats, kFromMetaserver)
+  KFS_OP(95, DeleteChunks, DeleteChunksReply, false, kRepeats, kFromMetaserver)                \
+  KFS_OP(96, QueryDisks, QueryDisksReply, false, kRepeats, kFromMetaserver)
 
 namespace kfs {
 

@@ -34,23 +34,50 @@ std::map<std::string, std::string> OptionsOf(const google::protobuf::Map<std::st
 
 void DifferentOptions(const std::string& of, const google::protobuf::Map<std::string, std::string>& from,
                       const google::protobuf::Map<std::string, std::string>& to,
-                      std::vector<std::string>* out) {
+                      std::vector<std::string>* out, std::string_view kind = "option",
+                      std::string_view unset = "default") {
   const auto before = OptionsOf(from), after = OptionsOf(to);
   for (const auto& [name, value] : before) {
     auto it = after.find(name);
     if (it == after.end()) {
-      out->push_back(fmt::format("{}option {}: {} -> default", of, name, value));
+      out->push_back(fmt::format("{}{} {}: {} -> {}", of, kind, name, value, unset));
     } else if (it->second != value) {
-      out->push_back(fmt::format("{}option {}: {} -> {}", of, name, value, it->second));
+      out->push_back(fmt::format("{}{} {}: {} -> {}", of, kind, name, value, it->second));
     }
   }
   for (const auto& [name, value] : after) {
-    if (!before.contains(name)) out->push_back(fmt::format("{}option {}: default -> {}", of, name, value));
+    if (!before.contains(name))
+      out->push_back(fmt::format("{}{} {}: {} -> {}", of, kind, name, unset, value));
   }
+}
+
+Status CheckVolumeName(const std::string& name) {
+  bool good = !name.empty() && name.size() <= kVolumeNameMax && name.front() != '-' && name.back() != '-';
+  for (char c : name)
+    good = good && (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.');
+  if (good && name != "." && name != "..") return {};
+  return Status(EINVAL,
+                fmt::format("a volume's name is 1 to {} letters, digits, '-', '_' or '.'", kVolumeNameMax));
 }
 
 Status NoVolume(const std::string& name) {
   return Status(ENOENT, fmt::format("there is no volume \"{}\" (see: kfs volume list)", name));
+}
+
+constexpr size_t kLabelsMax = 32, kLabelMax = 64;
+constexpr int kVolumesMax = 4096, kChunkserversMax = 10000, kMembersMax = 15;
+
+using Strings = google::protobuf::Map<std::string, std::string>;
+
+Status SetLabels(const Strings& set, Strings* labels) {
+  for (const auto& [name, value] : set) {
+    if (name.empty() || name.size() > kLabelMax || value.empty() || value.size() > kLabelMax)
+      return Status(
+          EINVAL, fmt::format("label {}={}: name and value have 1 to {} characters", name, value, kLabelMax));
+    (*labels)[name] = value;
+  }
+  if (labels->size() > kLabelsMax) return Status(EINVAL, fmt::format("more than {} labels", kLabelsMax));
+  return {};
 }
 
 // One change each; `next` is a copy of the configuration, to be edited.
@@ -64,6 +91,8 @@ Status Do(const pb::Change::AddMember& c, pb::ClusterConf* next) {
     if (other.address() == m.address())
       return Status(EEXIST, fmt::format("the address {} belongs to another member", m.address()));
   }
+  if (next->member_size() >= kMembersMax)
+    return Status(EINVAL, fmt::format("a cluster has at most {} metaservers", kMembersMax));
   pb::MemberConf* added = next->add_member();
   *added = m;
   added->set_votes_from(next->generation());
@@ -117,8 +146,9 @@ Status Do(const pb::Change::SetAddress& c, pb::ClusterConf* next) {
 }
 
 Status Do(const pb::Change::CreateVolume& c, pb::ClusterConf* next) {
-  if (c.name().empty() || c.name().size() > kVolumeNameMax)
-    return Status(EINVAL, fmt::format("a volume's name has 1 to {} characters", kVolumeNameMax));
+  KFS_RETURN_IF_ERROR(CheckVolumeName(c.name()));
+  if (next->volume_size() >= kVolumesMax)
+    return Status(EINVAL, fmt::format("a cluster has at most {} volumes", kVolumesMax));
   if (FindVolume(*next, c.name()) != nullptr)
     return Status(EEXIST, fmt::format("there is a volume \"{}\" already", c.name()));
   if (FindMember(*next, c.owner()) == nullptr)
@@ -126,7 +156,12 @@ Status Do(const pb::Change::CreateVolume& c, pb::ClusterConf* next) {
   if (c.replicas() != 1)
     return Status(EOPNOTSUPP,
                   fmt::format("replicas={}: this version keeps one copy of each chunk", c.replicas()));
+  const uint64_t cs = c.chunk_size();
+  if (cs < kChunkSizeMin || cs > kChunkSizeMax || (cs & (cs - 1)) != 0)
+    return Status(EINVAL, "the chunk size is a power of two from 64 KiB to 1 GiB");
   pb::VolumeConf* v = next->add_volume();
+  KFS_RETURN_IF_ERROR(SetLabels(c.label(), v->mutable_label()));
+  v->set_created(next->time());
   next->set_next_volume(next->next_volume() + 1);
   v->set_id(next->next_volume());
   v->set_name(c.name());
@@ -182,6 +217,75 @@ Status Do(const pb::Change::SetOption& c, pb::ClusterConf* next) {
   return {};
 }
 
+pb::ChunkserverConf* MutableChunkserver(pb::ClusterConf* conf, const std::string& uuid) {
+  for (pb::ChunkserverConf& c : *conf->mutable_chunkserver()) {
+    if (c.uuid() == uuid) return &c;
+  }
+  return nullptr;
+}
+
+Status NoChunkserver(const std::string& uuid) {
+  return Status(ENOENT, fmt::format("there is no chunkserver {} (see: kfs chunkserver list)", uuid));
+}
+
+Status Do(const pb::Change::AddChunkserver& c, pb::ClusterConf* next) {
+  if (c.uuid().empty() || c.uuid().size() > 64)
+    return Status(EINVAL, Code::kMalformed, "a chunkserver has a uuid");
+  if (MutableChunkserver(next, c.uuid()) != nullptr)
+    return Status(EEXIST, fmt::format("chunkserver {} has been added already", c.uuid()));
+  if (next->chunkserver_size() >= kChunkserversMax)
+    return Status(EINVAL, fmt::format("a cluster has at most {} chunkservers", kChunkserversMax));
+  next->set_next_chunkserver(next->next_chunkserver() + 1);
+  pb::ChunkserverConf* added = next->add_chunkserver();
+  added->set_id(next->next_chunkserver());
+  added->set_uuid(c.uuid());
+  return SetLabels(c.label(), added->mutable_label());
+}
+
+Status Do(const pb::Change::LabelChunkserver& c, pb::ClusterConf* next) {
+  pb::ChunkserverConf* server = MutableChunkserver(next, c.uuid());
+  if (server == nullptr) return NoChunkserver(c.uuid());
+  for (const std::string& name : c.remove()) server->mutable_label()->erase(name);
+  return SetLabels(c.set(), server->mutable_label());
+}
+
+Status Do(const pb::Change::RemoveChunkserver& c, pb::ClusterConf* next) {
+  auto* servers = next->mutable_chunkserver();
+  auto it = std::find_if(servers->begin(), servers->end(),
+                         [&](const pb::ChunkserverConf& s) { return s.uuid() == c.uuid(); });
+  if (it == servers->end()) return NoChunkserver(c.uuid());
+  servers->erase(it);
+  return {};
+}
+
+Status Do(const pb::Change::MoveVolume& c, pb::ClusterConf* next) {
+  pb::VolumeConf* v = MutableVolume(next, c.name());
+  if (v == nullptr) return NoVolume(c.name());
+  if (FindMember(*next, c.owner()) == nullptr)
+    return Status(ENOENT, fmt::format("{} is not a member of the cluster", c.owner()));
+  if (v->owner() == c.owner())
+    return Status(EALREADY,
+                  fmt::format("{} serves volume \"{}\" already", NameOf(*next, c.owner()), c.name()));
+  v->set_owner(c.owner());
+  return {};
+}
+
+Status Do(const pb::Change::Revert& c, pb::ClusterConf* next) {
+  *next->mutable_option() = c.to().option();
+  for (const pb::VolumeConf& then : c.to().volume()) {
+    pb::VolumeConf* now = MutableVolume(next, then.name());
+    if (now == nullptr || now->id() != then.id()) continue;
+    *now->mutable_option() = then.option();
+    *now->mutable_label() = then.label();
+    now->set_started(then.started());
+  }
+  for (const pb::ChunkserverConf& then : c.to().chunkserver()) {
+    if (pb::ChunkserverConf* now = MutableChunkserver(next, then.uuid()))
+      *now->mutable_label() = then.label();
+  }
+  return {};
+}
+
 Status Do(const pb::Change& change, pb::ClusterConf* next) {
   switch (change.what_case()) {
     case pb::Change::kAddMember:
@@ -202,6 +306,16 @@ Status Do(const pb::Change& change, pb::ClusterConf* next) {
       return StartVolume(change.stop_volume().name(), false, next);
     case pb::Change::kSetOption:
       return Do(change.set_option(), next);
+    case pb::Change::kAddChunkserver:
+      return Do(change.add_chunkserver(), next);
+    case pb::Change::kLabelChunkserver:
+      return Do(change.label_chunkserver(), next);
+    case pb::Change::kRemoveChunkserver:
+      return Do(change.remove_chunkserver(), next);
+    case pb::Change::kMoveVolume:
+      return Do(change.move_volume(), next);
+    case pb::Change::kRevert:
+      return Do(change.revert(), next);
     case pb::Change::WHAT_NOT_SET:
       break;
   }
@@ -250,6 +364,8 @@ Result<pb::ClusterConf> Apply(const pb::ClusterConf& conf, const pb::Change& cha
                               const std::string& transaction, const std::string& command) {
   pb::ClusterConf next = conf;
   next.set_generation(conf.generation() + 1);
+  next.set_time(change.time());
+  next.set_originator(change.originator());
   KFS_RETURN_IF_ERROR(Do(change, &next));
   next.set_transaction(transaction);
   next.set_command(command);
@@ -258,6 +374,27 @@ Result<pb::ClusterConf> Apply(const pb::ClusterConf& conf, const pb::Change& cha
     next.mutable_recent()->DeleteSubrange(0, next.recent_size() - kRecentKept);
   return next;
 }
+
+namespace {
+
+void DifferentChunkservers(const pb::ClusterConf& from, const pb::ClusterConf& to,
+                           std::vector<std::string>* out) {
+  std::map<uint64_t, const pb::ChunkserverConf*> before;
+  for (const pb::ChunkserverConf& c : from.chunkserver()) before[c.id()] = &c;
+  for (const pb::ChunkserverConf& c : to.chunkserver()) {
+    const std::string of = fmt::format("chunkserver {}: ", c.id());
+    auto it = before.find(c.id());
+    if (it == before.end()) {
+      out->push_back(of + "added");
+      continue;
+    }
+    DifferentOptions(of, it->second->label(), c.label(), out, "label", "none");
+    before.erase(it);
+  }
+  for (const auto& [id, c] : before) out->push_back(fmt::format("chunkserver {}: removed", id));
+}
+
+}  // namespace
 
 std::vector<std::string> Differences(const pb::ClusterConf& from, const pb::ClusterConf& to) {
   std::vector<std::string> out;
@@ -286,12 +423,14 @@ std::vector<std::string> Differences(const pb::ClusterConf& from, const pb::Clus
     if (now->owner() != v.owner())
       out.push_back(fmt::format("{}owner: {} -> {}", of, NameOf(from, v.owner()), NameOf(to, now->owner())));
     DifferentOptions(of, v.option(), now->option(), &out);
+    DifferentOptions(of, v.label(), now->label(), &out, "label", "none");
   }
   for (const pb::VolumeConf& v : to.volume()) {
     const pb::VolumeConf* before = FindVolume(from, v.name());
     if (before == nullptr || before->id() != v.id())
       out.push_back(fmt::format("volume {}: created, owner {}", v.name(), NameOf(to, v.owner())));
   }
+  DifferentChunkservers(from, to, &out);
   DifferentOptions("", from.option(), to.option(), &out);
   return out;
 }

@@ -234,6 +234,7 @@ void World::SubmitSomething() {
   switch (random_() % 6) {
     case 0: {
       auto* c = command.change.mutable_create_volume();
+      c->set_chunk_size(64 << 20);
       c->set_name(name);
       c->set_owner("m1");
       c->set_replicas(1);

@@ -16,6 +16,7 @@ pb::Change CreateVolume(const std::string& name, const std::string& owner = "m1"
   c.mutable_create_volume()->set_name(name);
   c.mutable_create_volume()->set_owner(owner);
   c.mutable_create_volume()->set_replicas(1);
+  c.mutable_create_volume()->set_chunk_size(64 << 20);
   return c;
 }
 

@@ -33,7 +33,7 @@ TEST(OpTable, FindsEveryOpByItsNumberAndNothingElse) {
 
 // Only requests with a Context can carry the id under which they happen once.
 TEST(OpTable, OpsThatMutateHaveAContext) {
-#define KFS_OP(number, name, reply, mutates, run, senders)                            \
+#define KFS_OP(number, name, reply, mutates, run, senders)                       \
   if (mutates) {                                                                 \
     const auto* field = pb::name##Request::descriptor()->FindFieldByName("ctx"); \
     ASSERT_NE(field, nullptr) << #name;                                          \
@@ -53,6 +53,8 @@ std::string Senders(uint32_t senders) {
       return "chunkserver";
     case kFromMetaserver:
       return "metaserver";
+    case kFromClient | kFromAdmin:
+      return "client, administration";
     case kFromAdmin:
       return "administration";
     default:
