@@ -11,7 +11,7 @@
 
 #include "chunkserver/chunk_store.h"
 #include "chunkserver/io_pool.h"
-#include "chunkserver/metaserver_link.h"
+#include "chunkserver/metaserver_links.h"
 #include "chunkserver/metrics.h"
 #include "chunkserver/service.h"
 #include "common/log.h"
@@ -78,7 +78,7 @@ struct ChunkserverDaemon::Impl {
   std::unique_ptr<IoPool> pool;
   std::unique_ptr<ChunkService> service;
   std::unique_ptr<Server> server;
-  std::vector<std::unique_ptr<MetaserverLink>> links;
+  std::unique_ptr<MetaserverLinks> links;
   std::unique_ptr<SyncThread> sync;
   EventLoop::Timer metrics_timer;
 };
@@ -137,37 +137,29 @@ Status ChunkserverDaemon::Start() {
 Status ChunkserverDaemon::Impl::StartLinks() {
   auto labels = ParseLabels(options.labels());
   if (!labels.ok()) return labels.status();
-  for (const std::string& metaserver : options.metaservers()) {
-    MetaserverLink::Options link;
-    link.metaserver = metaserver;
-    link.secret = secret;
-    link.address = options.advertise().empty() ? server->address() : options.advertise();
-    link.labels = *labels;
-    link.inventory_interval = std::chrono::seconds(options.inventory_interval_s());
-    link.inventory_rate = options.inventory_rate();
-    links.push_back(
-        std::make_unique<MetaserverLink>(loop, store.get(), pool.get(), service.get(), std::move(link)));
-    links.back()->OnCluster([this](const std::string& cluster) { server->SetClusterId(cluster); });
-    loop.Post([l = links.back().get()] { l->Start(); });
-  }
+  MetaserverLinks::Options o;
+  o.metaservers = options.metaservers();
+  o.link.secret = secret;
+  o.link.address = options.advertise().empty() ? server->address() : options.advertise();
+  o.link.labels = *labels;
+  o.link.inventory_interval = std::chrono::seconds(options.inventory_interval_s());
+  o.link.inventory_rate = options.inventory_rate();
+  links = std::make_unique<MetaserverLinks>(loop, store.get(), pool.get(), service.get(), std::move(o));
+  links->OnCluster([this](const std::string& cluster) { server->SetClusterId(cluster); });
+  loop.Post([l = links.get()] { l->Start(); });
   return {};
 }
 
 std::string ChunkserverDaemon::address() const { return impl_->server->address(); }
 
-bool ChunkserverDaemon::registered() const {
-  for (const auto& link : impl_->links) {
-    if (link->registered()) return true;
-  }
-  return false;
-}
+bool ChunkserverDaemon::registered() const { return impl_->links != nullptr && impl_->links->registered(); }
 
 void ChunkserverDaemon::Stop() {
   Impl& d = *impl_;
   if (d.store == nullptr) return;
   d.metrics_timer.Cancel();
   if (d.server != nullptr) d.server->Stop();
-  d.links.clear();
+  d.links.reset();
   d.sync.reset();
   if (d.pool != nullptr) d.pool->Stop();
   d.store->SyncChangedDisks();

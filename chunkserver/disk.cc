@@ -58,19 +58,26 @@ Status Disk::Start() {
 }
 
 Status Disk::ReadIdentity() {
-  const std::string file = path_ + "/kfs-disk";
-  int fd = ops_->Open(file, O_RDONLY);
-  if (fd == -ENOENT) return MayBecomeOurs();
-  if (fd < 0) return ErrnoStatus(-fd, "open " + file);
-  Fd owner(fd);
-  char text[4096];
-  ssize_t n = ops_->PreadAll(fd, text, sizeof(text), 0);
-  if (n < 0) return ErrnoStatus(static_cast<int>(-n), "read " + file);
-  auto identity = DecodeDiskIdentity(std::string(text, static_cast<size_t>(n)), file);
+  auto text = ReadSmallFile("kfs-disk");
+  if (text.status().err() == ENOENT) return MayBecomeOurs();
+  if (!text.ok()) return text.status();
+  auto identity = DecodeDiskIdentity(*text, path_ + "/kfs-disk");
   if (!identity.ok()) return identity.status();
   std::lock_guard lock(mutex_);
   identity_ = *identity;
   return {};
+}
+
+Result<std::string> Disk::ReadSmallFile(const std::string& name) const {
+  const std::string file = path_ + "/" + name;
+  int fd = ops_->Open(file, O_RDONLY);
+  if (fd < 0) return ErrnoStatus(-fd, "open " + file);
+  Fd owner(fd);
+  std::string text(kSmallFileMax, '\0');
+  ssize_t n = ops_->PreadAll(fd, text.data(), text.size(), 0);
+  if (n < 0) return ErrnoStatus(static_cast<int>(-n), "read " + file);
+  text.resize(static_cast<size_t>(n));
+  return text;
 }
 
 // A directory without an identity is new, and then there is nothing else in it.
@@ -94,19 +101,23 @@ DiskIdentity Disk::identity() const {
 }
 
 Status Disk::SetIdentity(const DiskIdentity& identity) {
-  const std::string file = path_ + "/kfs-disk", temp = file + ".new";
+  KFS_RETURN_IF_ERROR(WriteSmallFile("kfs-disk", EncodeDiskIdentity(identity)));
+  std::lock_guard lock(mutex_);
+  identity_ = identity;
+  return {};
+}
+
+Status Disk::WriteSmallFile(const std::string& name, const std::string& text) {
+  const std::string file = path_ + "/" + name, temp = file + ".new";
   int fd = ops_->Open(temp, O_WRONLY | O_CREAT | O_TRUNC);
   if (fd < 0) return ErrnoStatus(-fd, "create " + temp);
   Fd owner(fd);
-  std::string text = EncodeDiskIdentity(identity);
   int err = ops_->PwriteAll(fd, text.data(), text.size(), 0);
   if (err == 0) err = ops_->Fdatasync(fd);
   if (err < 0) return ErrnoStatus(-err, "write " + temp);
   if (rename(temp.c_str(), file.c_str()) != 0) return ErrnoStatus(errno, "rename " + temp);
   err = ops_->FsyncDir(path_);
   if (err < 0) return ErrnoStatus(-err, "fsync " + path_);
-  std::lock_guard lock(mutex_);
-  identity_ = identity;
   return {};
 }
 

@@ -2,6 +2,7 @@
 // thread.
 //
 //   <dir>/kfs-disk                                   identity, flock()ed while in use
+//   <dir>/kfs-disk.metaservers                       where the metaservers were last (known_metaservers.h)
 //   <dir>/v<volume>/<low byte of id>/<id>.data,.meta   chunks
 //
 // A directory that cannot be used is "sick": it stays in the list with its error, so that it is reported, and
@@ -37,6 +38,8 @@ class Disk {
   // Creates the directory when its parent exists. Never fails: a sick disk says so.
   static std::unique_ptr<Disk> Open(std::string path, FileOps* ops, uint64_t reserve_bytes);
 
+  static constexpr size_t kSmallFileMax = 16 << 10;
+
   const std::string& path() const { return path_; }
   std::string DataPath(ChunkKey key) const { return ChunkDir(key) + Name(key) + ".data"; }
   std::string MetaPath(ChunkKey key) const { return ChunkDir(key) + Name(key) + ".meta"; }
@@ -46,6 +49,9 @@ class Disk {
   // Identity: empty disk_uuid on a directory that has none yet.
   DiskIdentity identity() const;
   Status SetIdentity(const DiskIdentity& identity);  // durably, atomically
+  // Small files beside it; names begin with kfs-disk. Writing is durable and atomic. ENOENT: there is none.
+  Result<std::string> ReadSmallFile(const std::string& name) const;
+  Status WriteSmallFile(const std::string& name, const std::string& text);
 
   // Sickness. NoteError takes any errno and reacts to those that condemn a disk: EIO, EROFS and the like.
   void NoteError(int err, const std::string& what);

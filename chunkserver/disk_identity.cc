@@ -1,25 +1,16 @@
-// The identity file: text, so that a person with a pile of disks can read which is which.
+// The identity file.
 #include <fmt/format.h>
 
-#include <cstring>
 #include <map>
-#include <sstream>
 
 #include "chunkserver/disk.h"
-#include "common/crc32c.h"
+#include "chunkserver/text_record.h"
 #include "common/secret.h"
 
 namespace kfs {
 namespace {
 
 constexpr char kTitle[] = "kfs-chunk-disk";
-constexpr int kFormat = 1;
-constexpr uint32_t kIncompatKnown = 0, kRoCompatKnown = 0;
-
-uint32_t Number(const std::map<std::string, std::string>& fields, const char* name) {
-  auto it = fields.find(name);
-  return it == fields.end() ? 0 : static_cast<uint32_t>(std::strtoul(it->second.c_str(), nullptr, 16));
-}
 
 }  // namespace
 
@@ -36,32 +27,30 @@ std::string NewUuid() {
 }
 
 std::string EncodeDiskIdentity(const DiskIdentity& identity) {
-  std::string text = fmt::format(
-      "{}\nformat={}\ncompat=0\nro-compat=0\nincompat=0\ndisk-uuid={}\nserver-uuid={}\ncluster-id={}\n",
-      kTitle, kFormat, identity.disk_uuid, identity.server_uuid, identity.cluster_id);
-  return text + fmt::format("crc={:08x}\n", Crc32c(text.data(), text.size()));
+  return SealTextRecord(TextRecordHead(kTitle) + fmt::format("disk-uuid={}\nserver-uuid={}\ncluster-id={}\n",
+                                                             identity.disk_uuid, identity.server_uuid,
+                                                             identity.cluster_id));
 }
 
 Result<DiskIdentity> DecodeDiskIdentity(const std::string& text, const std::string& path) {
-  std::map<std::string, std::string> fields;
-  size_t crc_at = text.rfind("crc=");
-  if (!text.starts_with(kTitle) || crc_at == std::string::npos) {
-    return Status(EIO, Code::kCorrupt,
-                  path + " is not a KFS disk identity; restore it, or use an empty directory");
+  std::multimap<std::string, std::string> fields;
+  switch (ParseTextRecord(text, kTitle, &fields)) {
+    case TextRecord::kGood:
+      break;
+    case TextRecord::kForeign:
+      return Status(EIO, Code::kCorrupt,
+                    path + " is not a KFS disk identity; restore it, or use an empty directory");
+    case TextRecord::kDamaged:
+      return Status(EIO, Code::kCorrupt,
+                    path + " is damaged (checksum); restore it, or use an empty directory");
+    case TextRecord::kNewer:
+      return Status(EPROTONOSUPPORT, path + " was written by a newer kfs-chunkserver; upgrade this one");
   }
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) {
-    if (size_t eq = line.find('='); eq != std::string::npos) fields[line.substr(0, eq)] = line.substr(eq + 1);
-  }
-  if (Number(fields, "crc") != Crc32c(text.data(), crc_at)) {
-    return Status(EIO, Code::kCorrupt,
-                  path + " is damaged (checksum); restore it, or use an empty directory");
-  }
-  if (fields["format"] != std::to_string(kFormat) || (Number(fields, "incompat") & ~kIncompatKnown) ||
-      (Number(fields, "ro-compat") & ~kRoCompatKnown)) {
-    return Status(EPROTONOSUPPORT, path + " was written by a newer kfs-chunkserver; upgrade this one");
-  }
-  return DiskIdentity{fields["disk-uuid"], fields["server-uuid"], fields["cluster-id"]};
+  auto field = [&fields](const char* name) {
+    auto it = fields.find(name);
+    return it == fields.end() ? std::string() : it->second;
+  };
+  return DiskIdentity{field("disk-uuid"), field("server-uuid"), field("cluster-id")};
 }
 
 }  // namespace kfs

@@ -2,15 +2,19 @@
 // reports the inventory. Loop's thread.
 //
 //   connected -> [cluster adopted or refused] -> RegisterChunkserver -> Heartbeat every heartbeat_ms
-//                                                                    -> ReportChunks folder by folder, then
-//                                                                    hourly
+//                                                                    -> Inventory
+//
+// A metaserver may not accept the registration yet (kTryAgain: it is being recorded; EACCES: an administrator
+// has to): tried again until it does.
 #pragma once
 
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "chunkserver/chunk_store.h"
+#include "chunkserver/inventory.h"
 #include "chunkserver/io_pool.h"
 #include "chunkserver/service.h"
 #include "rpc/net_client.h"
@@ -27,37 +31,46 @@ class MetaserverLink {
     Duration inventory_interval = std::chrono::hours(1);
     int64_t inventory_rate = 5000;  // chunks in a second
   };
-  MetaserverLink(EventLoop& loop, ChunkStore* store, IoPool* pool, ChunkService* service, Options options);
+  struct Hooks {
+    // The cluster is known, also when it was before.
+    std::function<void(const std::string&)> on_cluster;
+    // After each registration and heartbeat: which members there are, as of which generation (0: not said).
+    std::function<void(uint64_t generation, std::vector<std::string>)> on_members;
+    // The newest generation that any metaserver has told.
+    std::function<uint64_t()> newest_generation;
+  };
+  MetaserverLink(EventLoop& loop, ChunkStore* store, IoPool* pool, ChunkService* service,
+                 InventoryTurns* turns, Options options, Hooks hooks);
   ~MetaserverLink();
 
-  // Runs when the cluster is known, also when it was before.
-  void OnCluster(std::function<void(const std::string&)> fn) { on_cluster_ = std::move(fn); }
   void Start();
+  const std::string& metaserver() const { return options_.metaserver; }
   bool registered() const { return registered_; }
+  // Why not, for a person.
+  Status problem() const;
+  // It is in order but for an administrator's consent.
+  bool waits_for_consent() const { return waits_for_consent_; }
 
  private:
-  struct Batch {
-    ChunkStore::Held held;
-    ChunkStore::Cursor cursor;
-  };
+  void Register(const ConnectionPtr& connection, NetClient::ReadyFn ready);
+  void Registered(const pb::RegisterChunkserverReply& reply);
+  void Refused(const Status& why);
   void Disconnected(const Status& why);
   void SendHeartbeat();
-  void ScanNext();
-  void Report(std::shared_ptr<Batch> batch, size_t from);
-  void DeleteGarbage(VolumeId volume, std::vector<uint64_t> garbage, std::function<void()> then);
-  template <typename Request>
-  void FillDisks(Request* request) const;
+  template <typename Reply>
+  void TakeMembers(const Reply& reply);
 
   EventLoop& loop_;
   ChunkStore* const store_;
-  IoPool* const pool_;
   ChunkService* const service_;
   const Options options_;
+  const Hooks hooks_;
   std::unique_ptr<NetClient> client_;
-  std::function<void(const std::string&)> on_cluster_;
-  EventLoop::Timer heartbeat_, inventory_, complain_;
-  bool registered_ = false, heartbeat_under_way_ = false, scanning_ = false;
-  ChunkStore::Cursor cursor_;
+  std::unique_ptr<Inventory> inventory_;
+  EventLoop::Timer heartbeat_;
+  bool registered_ = false, heartbeat_under_way_ = false, waits_for_consent_ = false;
+  uint64_t generation_ = 0;  // that this metaserver told last
+  std::string refusal_;      // logged last
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

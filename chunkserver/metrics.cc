@@ -15,8 +15,8 @@
 namespace kfs {
 namespace {
 
-constexpr std::array kOps = {Op::kChunkRead, Op::kChunkWrite,  Op::kChunkSync,
-                             Op::kChunkSeek, Op::kMutateChunk, Op::kDeleteChunks};
+constexpr std::array kOps = {Op::kChunkRead,   Op::kChunkWrite,   Op::kChunkSync, Op::kChunkSeek,
+                             Op::kMutateChunk, Op::kDeleteChunks, Op::kQueryDisks};
 
 }  // namespace
 

@@ -18,8 +18,11 @@ struct ChunkserverOptions : DaemonOptions {
       this, "advertise", "",
       "Address told to clients (host:port); empty: the one listened on. Set it when listening on "
       "0.0.0.0 or behind address translation."};
-  Option<std::vector<std::string>> metaservers{
-      this, "metaservers", {"127.0.0.1:7400"}, "Metaservers (host:port) to register with."};
+  Option<std::vector<std::string>> metaservers{this,
+                                               "metaservers",
+                                               {"127.0.0.1:7400"},
+                                               "Metaservers (host:port) to register with: one that answers "
+                                               "is enough, it tells the others, and they are remembered."};
   Option<std::vector<std::string>> labels{
       this,
       "labels",

@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "chunkserver/disk_status.h"
 #include "common/log.h"
 
 namespace kfs {
@@ -35,6 +36,9 @@ void ChunkService::OnMetaserverRequest(IncomingCallPtr call) {
   } else if (call->op() == Op::kDeleteChunks) {
     pb::DeleteChunksRequest request;
     if (call->Parse(&request)) Delete(std::move(call), request);
+  } else if (call->op() == Op::kQueryDisks) {
+    pb::QueryDisksRequest request;
+    if (call->Parse(&request)) QueryDisks(std::move(call));
   } else {
     call->Fail(Status(EOPNOTSUPP, fmt::format("a chunkserver does not serve {}", OpName(call->op()))));
   }
@@ -162,6 +166,17 @@ void ChunkService::Delete(IncomingCallPtr call, const pb::DeleteChunksRequest& r
     out.status = store->Delete(VolumeId(request.volume()),
                                {request.chunk().data(), static_cast<size_t>(request.chunk_size())});
     out.reply = std::make_unique<pb::DeleteChunksReply>();
+    return out;
+  });
+}
+
+void ChunkService::QueryDisks(IncomingCallPtr call) {
+  OnPool(std::move(call), {}, [store = store_](Wait) {
+    Outcome out;
+    auto reply = std::make_unique<pb::QueryDisksReply>();
+    FillDiskStatus(*store, true, reply->mutable_disk());
+    reply->set_rss_bytes(ResidentBytes());
+    out.reply = std::move(reply);
     return out;
   });
 }

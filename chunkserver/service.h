@@ -1,5 +1,6 @@
 // Answers requests about chunks: those of clients and, on the connections that we open, those of metaservers.
-// Loop's thread.
+// Loop's thread. Whose connection a request comes on makes no difference: what several metaservers ask about
+// one chunk runs in the chunk's lane of the pool, and its version decides.
 //
 // What memory can answer is answered at once, on the loop; what may wait for a disk goes to the pool and
 // comes back.
@@ -42,6 +43,7 @@ class ChunkService {
   void Seek(IncomingCallPtr call, const pb::ChunkSeekRequest& request);
   void Mutate(IncomingCallPtr call, const pb::MutateChunkRequest& request);
   void Delete(IncomingCallPtr call, const pb::DeleteChunksRequest& request);
+  void QueryDisks(IncomingCallPtr call);
 
   ChunkStore* const store_;
   IoPool* const pool_;

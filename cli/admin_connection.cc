@@ -3,78 +3,98 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cstdio>
-#include <fstream>
 #include <future>
 #include <optional>
 
+#include "cli/change.h"
 #include "common/secret.h"
 
 namespace kfs::cli {
 namespace {
 
-// A server that is just being restarted refuses connections for a moment; longer than this it is not there.
-constexpr Duration kRefusedGrace = std::chrono::milliseconds(500);
+using std::chrono::milliseconds;
 
-std::string OwnId() {
-  std::ifstream in("/proc/sys/kernel/random/uuid");
-  std::string id;
-  std::getline(in, id);
-  return id;
+// A server that is just being restarted refuses connections for a moment; longer than this it is not there.
+constexpr Duration kRefusedGrace = milliseconds(500);
+// An answer that the member gives up on at its time-out still has to travel.
+constexpr Duration kLonger = std::chrono::seconds(2);
+// With several members one that does not greet us gets its share of the time, but no less than this.
+constexpr Duration kShareMin = milliseconds(200);
+constexpr Duration kForEver = std::chrono::hours(24);
+
+Answer OwnAnswer(Status status) {
+  Answer answer;
+  answer.status = std::move(status);
+  return answer;
 }
 
 }  // namespace
 
 // Everything here belongs to the loop's thread.
 struct AdminConnection::Link : std::enable_shared_from_this<Link> {
-  Link(EventLoop& l, NetClient::Options options) : loop(l), client(l, std::move(options)) {}
+  Link(EventLoop& l, NetClient::Options o) : loop(l), options(std::move(o)) {}
 
-  void Call(Op op, const google::protobuf::MessageLite& request, Duration timeout, AnswerFn on_answer) {
-    done = std::move(on_answer);
-    first_trouble.reset();
-    id = client.Enqueue({.op = op,
-                         .request = &request,
-                         .payload = {},
-                         .timeout = timeout,
-                         .resend = true,
-                         .done = [this](Answer answer) { Finish(std::move(answer)); }});
-    watch = loop.RunEvery(std::chrono::milliseconds(5), [this] { GiveUpIfRefused(); });
+  // NetClient would go on to another address by itself; which member is asked is decided above.
+  void Use(const std::string& address) {
+    if (client != nullptr && address == options.addresses.front()) return;
+    options.addresses = {address};
+    client = std::make_unique<NetClient>(loop, options);
   }
 
-  // NetClient tries again until the time-out; a person waits for a refused connection no longer than
-  // kRefusedGrace.
-  void GiveUpIfRefused() {
-    Status trouble = client.last_error();
-    if (client.connected() || trouble.ok() || trouble.err() == ETIMEDOUT) {
+  void Call(Op op, const google::protobuf::MessageLite& request, Duration timeout, Duration grace,
+            std::function<void(Answer, bool here)> on_answer) {
+    done = std::move(on_answer);
+    first_trouble.reset();
+    id =
+        client->Enqueue({.op = op,
+                         .request = &request,
+                         .payload = {},
+                         .timeout = {},
+                         .resend = true,
+                         .done = [this](Answer answer) { Finish(std::move(answer), !client->connected()); }});
+    late = loop.RunAfter(timeout, [this] {
+      Status why = client->last_error();
+      GiveUp(Status(ETIMEDOUT, why.ok() ? "metaserver: no answer in time" : "metaserver: " + why.message()));
+    });
+    watch = loop.RunEvery(milliseconds(5), [this, grace] { GiveUpIfRefused(grace); });
+  }
+
+  // NetClient tries again until the time-out; a person waits for a refused connection no longer than `grace`.
+  void GiveUpIfRefused(Duration grace) {
+    Status trouble = client->last_error();
+    if (client->connected() || trouble.ok() || trouble.err() == ETIMEDOUT) {
       first_trouble.reset();
       return;
     }
     auto now = std::chrono::steady_clock::now();
     if (!first_trouble) first_trouble = now;
-    if (now - *first_trouble < kRefusedGrace) return;
-    Answer answer;
-    answer.status = trouble;
-    auto keep = shared_from_this();
-    Finish(std::move(answer));
-    client.Cancel(id);
+    if (now - *first_trouble >= grace) GiveUp(trouble);
   }
 
-  void Finish(Answer answer) {
+  void GiveUp(const Status& why) {
+    auto keep = shared_from_this();
+    Finish(OwnAnswer(why), true);
+    client->Cancel(id);
+  }
+
+  void Finish(Answer answer, bool here) {
     watch.Cancel();
+    late.Cancel();
     if (!done) return;
-    AnswerFn fn = std::move(done);
+    auto fn = std::move(done);
     done = nullptr;
-    reached = client.connected();
-    fn(std::move(answer));
+    fn(std::move(answer), here);
   }
 
   EventLoop& loop;
-  NetClient client;
-  EventLoop::Timer watch;
+  NetClient::Options options;
+  std::unique_ptr<NetClient> client;
+  EventLoop::Timer watch, late;
   std::optional<MonoTime> first_trouble;
-  AnswerFn done;
+  std::function<void(Answer, bool here)> done;
   uint64_t id = 0;
-  bool reached = false;
 };
 
 Result<std::unique_ptr<AdminConnection>> AdminConnection::Open(const GlobalOptions& options) {
@@ -91,17 +111,17 @@ Result<std::unique_ptr<AdminConnection>> AdminConnection::Open(const GlobalOptio
 }
 
 AdminConnection::AdminConnection(const GlobalOptions& options, std::string secret)
-    : addresses_(fmt::format("{}", fmt::join(options.metaservers, ", "))),
+    : addresses_(options.metaservers),
       secret_file_(options.secret_file),
       timeout_(std::chrono::duration_cast<Duration>(std::chrono::duration<double>(options.timeout_s))) {
   NetClient::Options net;
   net.name = "metaserver";
-  net.addresses = options.metaservers;
+  net.addresses = {""};
   net.role = pb::HelloRequest::ADMIN;
-  net.id = OwnId();
+  net.id = NewUuid();
   net.secret = std::move(secret);
   net.connect_timeout = timeout_;
-  net.backoff_max = std::chrono::milliseconds(200);
+  net.backoff_max = milliseconds(200);
   std::promise<void> made;
   thread_.loop().Post([&] {
     link_ = std::make_shared<Link>(thread_.loop(), std::move(net));
@@ -113,24 +133,87 @@ AdminConnection::AdminConnection(const GlobalOptions& options, std::string secre
 AdminConnection::~AdminConnection() {
   std::promise<void> gone;
   thread_.loop().Post([&] {
-    link_->client.Close();
+    if (link_->client != nullptr) link_->client->Close();
     link_.reset();
     gone.set_value();
   });
   gone.get_future().get();
 }
 
-Answer AdminConnection::CallRaw(Op op, const google::protobuf::MessageLite& request) {
+uint32_t AdminConnection::timeout_ms() const {
+  return static_cast<uint32_t>(
+      std::max<int64_t>(1, std::chrono::duration_cast<milliseconds>(timeout_).count()));
+}
+
+Answer AdminConnection::CallRaw(Op op, const google::protobuf::MessageLite& request, Kind kind) {
+  const Duration longer = kind == Kind::kRead ? Duration::zero() : kLonger;
+  auto deadline = std::chrono::steady_clock::now() + timeout_;
+  while (true) {
+    if (Status s = Reach(deadline); !s.ok()) {
+      unreachable_ = true;
+      return OwnAnswer(Explain(s));
+    }
+    unreachable_ = false;
+    bool here = false;
+    if (kind == Kind::kChange) {
+      // From here on it may have been made; a member that comes back is told again.
+      Answer answer = Ask(op, request, timeout_ + longer, kForEver, &here);
+      if (here) {
+        answer.status = Status(ETIMEDOUT, Code::kOutcomeUnknown,
+                               fmt::format("{} was sent the change and has not answered", addresses_[at_]));
+      }
+      return answer;
+    }
+    auto left = deadline + longer - std::chrono::steady_clock::now();
+    bool others = addresses_.size() > 1;
+    Answer answer = Ask(op, request, std::max<Duration>(left, milliseconds(1)),
+                        others ? Duration::zero() : kRefusedGrace, &here);
+    if (!here) return answer;
+    if (!others || std::chrono::steady_clock::now() >= deadline) {
+      unreachable_ = answer.status.err() != ETIMEDOUT;
+      if (unreachable_) answer.status = Explain(answer.status);
+      return answer;
+    }
+    NextMember();
+  }
+}
+
+Status AdminConnection::Reach(MonoTime deadline) {
+  Status trouble;
+  const auto count = static_cast<int64_t>(addresses_.size());
+  // The first round is quick to go on to the next; in the last each has its part of the grace.
+  for (int round = count == 1 ? 1 : 0; round < 2; ++round) {
+    for (int64_t i = 0; i < count; ++i, NextMember()) {
+      auto left = deadline - std::chrono::steady_clock::now();
+      if (!trouble.ok() && left <= Duration::zero()) return trouble;
+      Duration share =
+          count == 1 ? left : std::min<Duration>(left, std::max<Duration>(timeout_ / count, kShareMin));
+      Duration grace = round == 0 ? Duration::zero() : kRefusedGrace / count;
+      Status s = TryMember(std::max<Duration>(share, milliseconds(1)), grace);
+      if (s.ok()) return s;
+      // That a member would not have us says more than that another is down.
+      if (trouble.ok() || trouble.code() == Code::kNone) trouble = s;
+    }
+  }
+  return trouble;
+}
+
+Status AdminConnection::TryMember(Duration timeout, Duration grace) {
+  bool here = false;
+  return Ask(Op::kPing, pb::PingRequest(), timeout, grace, &here).status;
+}
+
+Answer AdminConnection::Ask(Op op, const google::protobuf::MessageLite& request, Duration timeout,
+                            Duration grace, bool* here) {
   std::promise<Answer> promise;
   thread_.loop().Post([&] {
-    link_->Call(op, request, timeout_, [this, &promise](Answer answer) {
-      unreachable_ = !answer.status.ok() && !link_->reached;
+    link_->Use(addresses_[at_]);
+    link_->Call(op, request, timeout, grace, [&promise, here](Answer answer, bool own) {
+      *here = own;
       promise.set_value(std::move(answer));
     });
   });
-  Answer answer = promise.get_future().get();
-  if (unreachable_) answer.status = Explain(answer.status);
-  return answer;
+  return promise.get_future().get();
 }
 
 Status AdminConnection::Explain(const Status& status) const {
@@ -151,7 +234,7 @@ Status AdminConnection::Explain(const Status& status) const {
           "is kfs-metaserver running there ('systemctl status kfs-metaserver', or its log)? Name another "
           "with --metaserver "
           "HOST:PORT or $KFS_METASERVER (tried: {})",
-          addresses_);
+          fmt::join(addresses_, ", "));
   }
   return Status(status.err(), status.code(), fmt::format("{}\n  {}", status.ToString(), what_to_do));
 }
@@ -161,7 +244,24 @@ int Report(const Status& status, ExitCode code) {
   // Connection errors have their errno's words already.
   if (text.find('(') == std::string::npos) text = status.ToString();
   std::fprintf(stderr, "kfs: %s\n", text.c_str());
+  if (code == kOutcomeUnknown) {
+    std::fputs("  It may or may not have been made: 'kfs cluster log' shows what was made\n", stderr);
+  }
   return code;
+}
+
+ExitCode ExitCodeOf(const Status& status, bool unreachable) {
+  if (unreachable) return kUnreachable;
+  if (status.code() == Code::kOutcomeUnknown) return kOutcomeUnknown;
+  return status.err() == ENOENT ? kNotFound : kFailed;
+}
+
+std::unique_ptr<AdminConnection> OpenOrReport(GlobalOptions& options, int* exit_code) {
+  *exit_code = kOk;
+  if (Status s = ResolveDefaults(&options); !s.ok()) return *exit_code = Report(s, kUsage), nullptr;
+  auto admin = AdminConnection::Open(options);
+  if (!admin.ok()) return *exit_code = Report(admin.status(), kUnreachable), nullptr;
+  return std::move(*admin);
 }
 
 }  // namespace kfs::cli

@@ -1,26 +1,75 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
 
 #include "cli/command.h"
+#include "cli/typed_words.h"
+#include "common/log.h"
 
 namespace kfs::cli {
 namespace {
 
 void AddGlobalOptions(CLI::App& app, GlobalOptions& global) {
   app.add_option("--metaserver", global.metaservers,
-                 "Where the metaserver is; several are tried in turn. Default: $KFS_METASERVER, then "
-                 "/etc/kfs/client.toml, "
-                 "then 127.0.0.1:7400.")
+                 "Where the metaservers are; any member of the cluster will do, several are tried in turn. "
+                 "Default: $KFS_METASERVER, then /etc/kfs/client.toml, then 127.0.0.1:7400.")
       ->type_name("HOST:PORT")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->take_all();
-  app.add_option("--secret-file", global.secret_file,
-                 "File with the cluster's secret. Default: $KFS_SECRET_FILE, then /etc/kfs/client.toml, then "
-                 "/etc/kfs/secret.")
-      ->type_name("FILE");
-  app.add_option("--timeout", global.timeout_s, "Give up when there is no answer for so long. Default: 5.")
+  CLI::Option* secret =
+      app.add_option(
+             "--secret-file", global.secret_file,
+             "File with the cluster's secret. Default: $KFS_SECRET_FILE, then /etc/kfs/client.toml, then "
+             "/etc/kfs/secret.")
+          ->type_name("FILE");
+  global.names[secret] = Names::kFile;
+  app.add_option(
+         "--timeout", global.timeout_s,
+         "Give up when there is no answer for so long. Default: 5; 20 for changes of the configuration.")
       ->type_name("SECONDS")
       ->check(CLI::Range(0.01, 86400.0).description(""));
   app.add_flag("--json", global.json, "Print JSON, for scripts.");
+}
+
+// Commands made after a group's footer was set would inherit it, so it comes last.
+void AddVolumeGroup(CLI::App& app, GlobalOptions& global) {
+  CLI::App* volume = app.add_subcommand("volume", "Make, delete, start, stop, set up and show volumes.");
+  volume->fallthrough();
+  AddVolumeCreateCommand(*volume, global);
+  AddVolumeDeleteCommand(*volume, global);
+  AddVolumeStartCommand(*volume, global);
+  AddVolumeStopCommand(*volume, global);
+  AddVolumeOptionCommands(*volume, global);
+  AddVolumeInfoCommand(*volume, global);
+  AddVolumeListCommand(*volume, global);
+  AddVolumeStatusCommand(*volume, global);
+  AddVolumeMoveCommand(*volume, global);
+  volume->footer(
+      "A volume is one file system: a name space of its own, mounted by name, served by one metaserver.");
+}
+
+void AddClusterGroups(CLI::App& app, GlobalOptions& global) {
+  CLI::App* peer = app.add_subcommand("peer", "The metaservers that are the cluster.");
+  peer->fallthrough();
+  AddPeerChangeCommands(*peer, global);
+  AddPeerStatusCommand(*peer, global);
+  AddPeerWhyCommand(*peer, global);
+  CLI::App* chunkserver = app.add_subcommand("chunkserver", "The chunkservers of the cluster.");
+  chunkserver->fallthrough();
+  AddChunkserverListCommand(*chunkserver, global);
+  AddChunkserverStatusCommand(*chunkserver, global);
+  AddChunkserverChangeCommands(*chunkserver, global);
+  CLI::App* cluster =
+      app.add_subcommand("cluster", "The configuration as a whole: history, options, transactions.");
+  cluster->fallthrough();
+  AddClusterOptionCommands(*cluster, global);
+  AddClusterLogCommand(*cluster, global);
+  AddClusterRevertCommand(*cluster, global);
+  AddTransactionCommands(*cluster, global);
+  cluster->footer(
+      "Every change of the configuration makes a new generation of it, decided by a majority of the "
+      "metaservers.");
 }
 
 }  // namespace
@@ -33,27 +82,49 @@ void BuildApp(CLI::App& app, GlobalOptions& global) {
   AddMountCommand(app, global);
   AddStatusCommand(app, global);
   AddDfCommand(app, global);
-  CLI::App* volume = app.add_subcommand("volume", "Make, list, show and delete volumes.");
-  volume->fallthrough();
-  AddVolumeCreateCommand(*volume, global);
-  AddVolumeListCommand(*volume, global);
-  AddVolumeInfoCommand(*volume, global);
-  AddVolumeDeleteCommand(*volume, global);
+  AddVolumeGroup(app, global);
+  AddClusterGroups(app, global);
   AddBenchCommand(app, global);
   AddVersionCommand(app, global);
-  // Last: commands made after a footer was set would inherit it.
-  volume->footer("A volume is one file system: a name space of its own, mounted by name.");
   app.footer(
       "Examples:\n"
       "  kfs volume create data                      make a volume\n"
       "  kfs mount 127.0.0.1:/data /mnt/data         mount it\n"
       "  kfs status                                  is everything up?\n"
       "  kfs df                                      how full is it?\n"
+      "  kfs peer probe meta2.example.org            a second metaserver joins\n"
+      "  kfs volume set data atime off --dry-run     what would that change?\n"
       "  kfs status --json | jq .chunkservers        for scripts\n"
       "\n"
-      "'kfs COMMAND --help' explains a command. Exit codes: 0 done, 1 it failed, 2 wrong usage, 3 the "
-      "metaserver cannot be\n"
-      "reached or refuses us, 4 no such volume; 'kfs mount' has those of mount(8).");
+      "'kfs COMMAND --help' explains a command. Exit codes: 0 done, 1 it failed, 2 wrong usage, 3 no "
+      "metaserver "
+      "can be reached,\n"
+      "or it refuses us, 4 no such volume, peer, chunkserver, option or transaction, 5 a change was sent and "
+      "may "
+      "or may not\n"
+      "have been made ('kfs cluster log' shows it); 'kfs mount' has those of mount(8).");
+}
+
+int RunCommandLine(CLI::App& app, GlobalOptions& global, const std::vector<std::string>& args) {
+  global.words = TypedWords(app, args);
+  try {
+    app.parse(std::vector<std::string>(args.rbegin(), args.rend()));
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() == 0) return app.exit(e);  // --help
+    std::fprintf(stderr, "kfs: %s\nTry 'kfs --help', or 'kfs COMMAND --help'.\n", e.what());
+    return kUsage;
+  }
+  if (!global.run) {
+    // A group of commands without a command.
+    const auto chosen = app.get_subcommands();
+    std::fputs((chosen.empty() ? app : *chosen.front()).help().c_str(), stderr);
+    return kUsage;
+  }
+  if (!global.log) {
+    if (Status s = InitLog("kfs", "", "off"); !s.ok())
+      std::fprintf(stderr, "kfs: %s\n", s.ToString().c_str());
+  }
+  return global.run();
 }
 
 }  // namespace kfs::cli

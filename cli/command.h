@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -13,32 +14,51 @@
 
 namespace CLI {
 class App;
-}
+class Option;
+}  // namespace CLI
 
 namespace kfs::cli {
 
 // Scripts may rely on these; docs/configuration.md lists them. `kfs mount` has those of mount(8) instead.
 enum ExitCode : int {
   kOk = 0,
-  kFailed = 1,       // it was tried and refused or did not work
-  kUsage = 2,        // the command line is wrong; nothing was tried
-  kUnreachable = 3,  // no metaserver answered, or it would not have us
-  kNotFound = 4,     // no such volume
+  kFailed = 1,          // it was tried and refused or did not work
+  kUsage = 2,           // the command line is wrong; nothing was tried
+  kUnreachable = 3,     // no metaserver answered, or it would not have us
+  kNotFound = 4,        // no such volume, peer, chunkserver, ...
+  kOutcomeUnknown = 5,  // a change was sent and may or may not have been made
 };
+
+// What a shell may complete a value with. kNothing: nothing is known of it.
+enum class Names {
+  kNothing,
+  kVolume,
+  kPeer,
+  kChunkserver,
+  kVolumeOption,
+  kClusterOption,
+  kTransaction,
+  kFile
+};
+
+// Until a command says otherwise with --timeout.
+constexpr double kReadTimeoutS = 5, kChangeTimeoutS = 20;
 
 // Options that every command takes, and what the command line has chosen to run.
 struct GlobalOptions {
   std::vector<std::string> metaservers;  // empty: see ResolveDefaults
   std::string secret_file;               // likewise
   bool json = false;
-  double timeout_s = 5;
+  double timeout_s = 0;      // 0: the command's own
   bool log = false;          // the libraries log to stderr; commands tell their errors themselves
+  std::string words;         // the command as typed, without the options above: "volume set data atime off"
   std::function<int()> run;  // set by the chosen command; gives the exit code
+  std::map<const CLI::Option*, Names> names;  // of options and positionals; those that are missing: kNothing
 };
 
 // Fills what the command line left open: KFS_METASERVER and KFS_SECRET_FILE, then `file` (keys metaservers,
-// secret-file), then 127.0.0.1:7400 and /etc/kfs/secret. Fails when the file is there and cannot be
-// understood.
+// secret-file), then 127.0.0.1:7400 and /etc/kfs/secret; kReadTimeoutS. Fails when the file is there and
+// cannot be understood.
 Status ResolveDefaults(GlobalOptions* options, const std::string& file = "/etc/kfs/client.toml");
 
 // Each is in a file of its own. The reference stays valid until the command has run.
@@ -49,10 +69,28 @@ void AddVolumeCreateCommand(CLI::App& volume, GlobalOptions& global);
 void AddVolumeListCommand(CLI::App& volume, GlobalOptions& global);
 void AddVolumeInfoCommand(CLI::App& volume, GlobalOptions& global);
 void AddVolumeDeleteCommand(CLI::App& volume, GlobalOptions& global);
+void AddVolumeStartCommand(CLI::App& volume, GlobalOptions& global);
+void AddVolumeStopCommand(CLI::App& volume, GlobalOptions& global);
+void AddVolumeMoveCommand(CLI::App& volume, GlobalOptions& global);
+void AddVolumeStatusCommand(CLI::App& volume, GlobalOptions& global);
+// set, get and reset, of volumes and of the cluster.
+void AddVolumeOptionCommands(CLI::App& volume, GlobalOptions& global);
+void AddClusterOptionCommands(CLI::App& cluster, GlobalOptions& global);
+void AddPeerChangeCommands(CLI::App& peer, GlobalOptions& global);
+void AddPeerStatusCommand(CLI::App& peer, GlobalOptions& global);
+void AddPeerWhyCommand(CLI::App& peer, GlobalOptions& global);
+void AddChunkserverChangeCommands(CLI::App& chunkserver, GlobalOptions& global);
+void AddChunkserverListCommand(CLI::App& chunkserver, GlobalOptions& global);
+void AddChunkserverStatusCommand(CLI::App& chunkserver, GlobalOptions& global);
+void AddTransactionCommands(CLI::App& cluster, GlobalOptions& global);
+void AddClusterLogCommand(CLI::App& cluster, GlobalOptions& global);
+void AddClusterRevertCommand(CLI::App& cluster, GlobalOptions& global);
 void AddBenchCommand(CLI::App& app, GlobalOptions& global);
 void AddVersionCommand(CLI::App& app, GlobalOptions& global);
 
 // The whole command line.
 void BuildApp(CLI::App& app, GlobalOptions& global);
+// Parses `args` (without the program's name) and runs the command that they name. Gives the exit code.
+int RunCommandLine(CLI::App& app, GlobalOptions& global, const std::vector<std::string>& args);
 
 }  // namespace kfs::cli

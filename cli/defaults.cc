@@ -40,6 +40,7 @@ Status ResolveDefaults(GlobalOptions* options, const std::string& file) {
   }
   if (options->metaservers.empty()) options->metaservers = {"127.0.0.1:7400"};
   if (options->secret_file.empty()) options->secret_file = "/etc/kfs/secret";
+  if (options->timeout_s == 0) options->timeout_s = kReadTimeoutS;
   return {};
 }
 

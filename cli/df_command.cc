@@ -42,7 +42,7 @@ int RunDf(GlobalOptions& global) {
   add("total", "(up)", capacity, available);
   Table volumes({"VOLUME", "FILES", "DATA"}, {1, 2});
   for (const auto& v : reply->volume())
-    volumes.Add({v.name(), std::to_string(v.files()), HumanBytes(v.bytes())});
+    volumes.Add({v.name(), Counted(v, std::to_string(v.files())), Counted(v, HumanBytes(v.bytes()))});
   Print(servers.Text());
   if (!volumes.empty()) Print("\n" + volumes.Text());
   return kOk;

@@ -6,9 +6,9 @@
 #include <iterator>
 
 #include "cli/command.h"
+#include "cli/completion.h"
 #include "cli/man_page.h"
 #include "cli/output.h"
-#include "common/log.h"
 
 namespace {
 
@@ -37,23 +37,10 @@ int main(int argc, char** argv) {
   kfs::cli::GlobalOptions global;
   kfs::cli::BuildApp(app, global);
   if (argc >= 2 && std::strcmp(argv[1], "--man") == 0) return PrintManPage(app, argc > 2 ? argv[2] : "kfs");
+  if (argc == 3 && std::strcmp(argv[1], "--complete") == 0) {
+    for (const std::string& word : kfs::cli::Complete(app, global, argv[2])) kfs::cli::Print(word + "\n");
+    return 0;
+  }
   if (argc == 2 && std::strcmp(argv[1], "--version") == 0) argv[1] += 2;
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    if (e.get_exit_code() == 0) return app.exit(e);  // --help
-    std::fprintf(stderr, "kfs: %s\nTry 'kfs --help', or 'kfs COMMAND --help'.\n", e.what());
-    return kUsage;
-  }
-  if (!global.run) {
-    // A group of commands without a command.
-    const auto chosen = app.get_subcommands();
-    std::fputs((chosen.empty() ? app : *chosen.front()).help().c_str(), stderr);
-    return kUsage;
-  }
-  if (!global.log) {
-    if (auto s = kfs::InitLog("kfs", "", "off"); !s.ok())
-      std::fprintf(stderr, "kfs: %s\n", s.ToString().c_str());
-  }
-  return global.run();
+  return kfs::cli::RunCommandLine(app, global, {argv + 1, argv + argc});
 }

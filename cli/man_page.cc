@@ -57,17 +57,20 @@ std::string Options(const CLI::App& app) {
     if (option->get_group().empty()) continue;
     bool positional = option->get_positional();
     std::string name = positional ? option->get_name(true) : option->get_name(false, true);
-    if (!positional && option->get_type_size() != 0) name += " " + option->get_type_name();
+    if (!positional && option->get_items_expected_max() != 0) name += " " + option->get_type_name();
     for (size_t at = 0; (at = name.find(',', at)) != std::string::npos; at += 2) name.replace(at, 1, ", ");
     out += fmt::format(".TP\n.B {}\n{}\n", Escape(name), Escape(option->get_description()));
   }
   return out;
 }
 
+// "NAME [OPTION]", as the command line takes them.
 std::string Positionals(const CLI::App& app) {
   std::string out;
   for (const CLI::Option* option : app.get_options()) {
-    if (option->get_positional()) out += (out.empty() ? "" : " ") + option->get_name(true);
+    if (!option->get_positional()) continue;
+    std::string name = option->get_name(true) + (option->get_items_expected_max() > 1 ? "..." : "");
+    out += (out.empty() ? "" : " ") + (option->get_required() ? name : "[" + name + "]");
   }
   return out;
 }

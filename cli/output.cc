@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <ctime>
+#include <map>
 #include <nlohmann/json.hpp>
 
 namespace kfs::cli {
@@ -68,15 +69,73 @@ std::string Percent(uint64_t part, uint64_t whole) {
   return fmt::format("{:.0f}%", 100.0 * static_cast<double>(part) / static_cast<double>(whole));
 }
 
+std::string Hex(const std::string& bytes) {
+  std::string out;
+  for (unsigned char c : bytes) out += fmt::format("{:02x}", c);
+  return out;
+}
+
+std::string PairsText(const StringMap& pairs) {
+  std::string out;
+  for (const auto& [name, value] : std::map<std::string, std::string>(pairs.begin(), pairs.end()))
+    out += fmt::format("{}{}={}", out.empty() ? "" : " ", name, value);
+  return out.empty() ? "-" : out;
+}
+
+nlohmann::json PairsJson(const StringMap& pairs) {
+  nlohmann::json out = nlohmann::json::object();
+  for (const auto& [name, value] : pairs) out[name] = value;
+  return out;
+}
+
+nlohmann::json StringsJson(const google::protobuf::RepeatedPtrField<std::string>& strings) {
+  nlohmann::json out = nlohmann::json::array();
+  for (const std::string& s : strings) out.push_back(s);
+  return out;
+}
+
+nlohmann::json ToJson(const pb::DiskStatus& d) {
+  return {{"path", d.path()},
+          {"capacity", d.capacity()},
+          {"available", d.available()},
+          {"chunks", d.chunks()},
+          {"error", d.error()}};
+}
+
+std::string Counted(const pb::VolumeInfo& volume, const std::string& text) {
+  return volume.counted() ? text : "?";
+}
+
+std::string VolumeText(const pb::VolumeInfo& v) {
+  std::string out = fmt::format(
+      "name        {}\nid          {}\nmade        {}\nstate       {}\nowner       {}\n", v.name(), v.id(),
+      HumanTime(v.created()), v.started() ? "started" : "stopped", v.owner().empty() ? "-" : v.owner());
+  if (v.counted()) {
+    out += fmt::format("files       {}\ndata        {} ({} bytes)\nmounts      {}\n", v.files(),
+                       HumanBytes(v.bytes()), v.bytes(), v.sessions());
+  } else {
+    out += "files       ? (only its owner knows: kfs volume status)\n";
+  }
+  return out + fmt::format("chunk size  {}\ncopies      {}\noptions     {}\nlabels      {}\n",
+                           HumanBytes(v.chunk_size()), v.replicas(), PairsText(v.option()),
+                           PairsText(v.label()));
+}
+
 nlohmann::json ToJson(const pb::VolumeInfo& v) {
-  return {{"id", v.id()},
-          {"name", v.name()},
-          {"chunk_size", v.chunk_size()},
-          {"replicas", v.replicas()},
-          {"files", v.files()},
-          {"bytes", v.bytes()},
-          {"sessions", v.sessions()},
-          {"created_ns", v.created()}};
+  nlohmann::json out = {{"id", v.id()},
+                        {"name", v.name()},
+                        {"chunk_size", v.chunk_size()},
+                        {"replicas", v.replicas()},
+                        {"files", nullptr},
+                        {"bytes", nullptr},
+                        {"sessions", nullptr},
+                        {"created_ns", v.created()},
+                        {"owner", v.owner()},
+                        {"started", v.started()},
+                        {"options", PairsJson(v.option())},
+                        {"labels", PairsJson(v.label())}};
+  if (v.counted()) out.update({{"files", v.files()}, {"bytes", v.bytes()}, {"sessions", v.sessions()}});
+  return out;
 }
 
 void PrintJson(const nlohmann::json& json) {

@@ -8,6 +8,7 @@
 
 #include "cli/admin_connection.h"
 #include "cli/output.h"
+#include "cli/reports.h"
 
 namespace kfs::cli {
 namespace {
@@ -67,11 +68,12 @@ void PrintOps(const Reply& r) {
   if (!ops.empty()) Print("\n" + ops.Text());
 }
 
-void PrintStatus(const Reply& r, bool with_ops) {
+void PrintStatus(const Reply& r, const std::string& members, bool with_ops) {
   TimeNs now = SystemClock().WallNow();
   Print(fmt::format("cluster     {}\nmetaserver  {}, up for {}, {} resident, {} connections\n",
                     r.cluster_id(), r.software(), HumanAge(r.started(), now), HumanBytes(r.rss_bytes()),
-                    r.connections()));
+                    r.connections()) +
+        members);
   Table servers({"CHUNKSERVER", "ADDRESS", "STATE", "USED", "AVAILABLE", "CHUNKS", "SEEN"}, {3, 4, 5});
   for (const auto& c : r.chunkserver()) {
     std::string state = c.up() ? "up" : "down";
@@ -84,7 +86,8 @@ void PrintStatus(const Reply& r, bool with_ops) {
                                 : servers.Text()));
   Table volumes({"VOLUME", "FILES", "DATA", "MOUNTS"}, {1, 2, 3});
   for (const auto& v : r.volume()) {
-    volumes.Add({v.name(), std::to_string(v.files()), HumanBytes(v.bytes()), std::to_string(v.sessions())});
+    volumes.Add({v.name(), Counted(v, std::to_string(v.files())), Counted(v, HumanBytes(v.bytes())),
+                 Counted(v, std::to_string(v.sessions()))});
   }
   Print("\n" + (volumes.empty() ? std::string("no volume yet: 'kfs volume create NAME' makes one\n")
                                 : volumes.Text()));
@@ -110,14 +113,10 @@ struct StatusArgs {
 };
 
 // Asks until the chunkservers named are up; the metaserver may come up meanwhile, too.
-Result<Reply> Poll(GlobalOptions& global, const StatusArgs& args, bool* unreachable) {
-  auto admin = AdminConnection::Open(global);
-  *unreachable = true;
-  if (!admin.ok()) return admin.status();
+Result<Reply> Poll(AdminConnection& admin, const GlobalOptions& global, const StatusArgs& args) {
   auto deadline = std::chrono::steady_clock::now() + std::chrono::duration<double>(global.timeout_s);
   while (true) {
-    auto reply = (*admin)->Call<rpc::ClusterStatus>({});
-    *unreachable = (*admin)->unreachable();
+    auto reply = admin.Call<rpc::ClusterStatus>({});
     bool late = std::chrono::steady_clock::now() >= deadline;
     if (!reply.ok() && (args.wait.empty() || late)) return reply;
     if (reply.ok() && AllUp(*reply, args.wait)) return reply;
@@ -129,14 +128,22 @@ Result<Reply> Poll(GlobalOptions& global, const StatusArgs& args, bool* unreacha
 }
 
 int RunStatus(GlobalOptions& global, const StatusArgs& args) {
-  if (Status s = ResolveDefaults(&global); !s.ok()) return Report(s, kUsage);
-  bool unreachable = false;
-  auto reply = Poll(global, args, &unreachable);
-  if (!reply.ok()) return Report(reply.status(), unreachable ? kUnreachable : kFailed);
+  int code = kOk;
+  auto admin = OpenOrReport(global, &code);
+  if (admin == nullptr) return code;
+  auto reply = Poll(*admin, global, args);
+  if (!reply.ok()) return Report(reply.status(), admin->unreachable() ? kUnreachable : kFailed);
+  // One that cannot tell about the others has told about itself all the same.
+  auto conf = admin->Call<rpc::ConfShow>({});
   if (global.json) {
-    PrintJson(StatusJson(*reply));
+    json out = StatusJson(*reply);
+    if (conf.ok()) {
+      out["generation"] = conf->conf().generation();
+      out["peers"] = PeerStatusJson(*conf)["peers"];
+    }
+    PrintJson(out);
   } else {
-    PrintStatus(*reply, args.ops);
+    PrintStatus(*reply, conf.ok() ? MembersLine(*conf) : "", args.ops);
   }
   return kOk;
 }
@@ -145,7 +152,8 @@ int RunStatus(GlobalOptions& global, const StatusArgs& args) {
 
 void AddStatusCommand(CLI::App& app, GlobalOptions& global) {
   auto args = std::make_shared<StatusArgs>();
-  CLI::App* command = app.add_subcommand("status", "Show the metaserver, chunkservers, volumes and mounts.");
+  CLI::App* command =
+      app.add_subcommand("status", "Show the metaserver asked, its chunkservers, volumes and mounts.");
   command->fallthrough();
   command
       ->add_option("--wait", args->wait,

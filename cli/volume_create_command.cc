@@ -2,48 +2,35 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <fstream>
 #include <memory>
-#include <nlohmann/json.hpp>
 
-#include "cli/admin_connection.h"
-#include "cli/output.h"
+#include "cli/arguments.h"
+#include "cli/change.h"
 
 namespace kfs::cli {
 namespace {
 
 struct CreateArgs {
-  std::string name;
+  std::string name, owner;
   uint64_t chunk_size = 0;
   uint32_t replicas = 0;
+  std::vector<std::string> labels;
 };
 
-int RunCreate(GlobalOptions& global, const CreateArgs& args) {
-  pb::VolumeCreateRequest request;
-  request.set_name(args.name);
-  request.set_chunk_size(args.chunk_size);
-  request.set_replicas(args.replicas);
-  // Sent again after a lost answer, the command makes one volume, and says so once.
-  std::string id;
-  std::getline(std::ifstream("/proc/sys/kernel/random/uuid"), id);
-  request.set_request_id(id);
-  int code = kOk;
-  auto reply = CallOrReport<rpc::VolumeCreate>(global, request, &code);
-  if (reply == nullptr) return code;
-  if (global.json) {
-    PrintJson(ToJson(reply->volume()));
-  } else {
-    Print(fmt::format("volume {} is made; mount it: kfs mount {}:/{} DIRECTORY\n", args.name,
-                      global.metaservers.front(), args.name));
-  }
-  return kOk;
+Status BuildCreate(const CreateArgs& args, pb::Change* change) {
+  auto* create = change->mutable_create_volume();
+  create->set_name(args.name);
+  create->set_owner(args.owner);
+  create->set_chunk_size(args.chunk_size);
+  create->set_replicas(args.replicas);
+  return ParseLabels(args.labels, create->mutable_label());
 }
 
 }  // namespace
 
 void AddVolumeCreateCommand(CLI::App& volume, GlobalOptions& global) {
   auto args = std::make_shared<CreateArgs>();
-  CLI::App* command = volume.add_subcommand("create", "Make a volume.");
+  CLI::App* command = volume.add_subcommand("create", "Make a volume, and start it.");
   command->fallthrough();
   command->add_option("NAME", args->name, "Letters, digits, '-', '_' and '.'; at most 63 bytes.")
       ->required()
@@ -55,7 +42,19 @@ void AddVolumeCreateCommand(CLI::App& volume, GlobalOptions& global) {
       ->transform(CLI::AsSizeValue(false).description(""));
   command->add_option("--replicas", args->replicas, "Copies of each chunk. This version keeps one.")
       ->type_name("N");
-  command->callback([&global, args] { global.run = [&global, args] { return RunCreate(global, *args); }; });
+  global.names[command
+                   ->add_option("--owner", args->owner,
+                                "The metaserver that serves it. Default: the one with the fewest volumes.")
+                   ->type_name("PEER")] = Names::kPeer;
+  AddLabelOption(command, &args->labels);
+  MakeChangeCommand(command, global,
+                    {.build = [args](pb::Change* change) { return BuildCreate(*args, change); },
+                     .confirm = nullptr,
+                     .next =
+                         [&global, args] {
+                           return fmt::format("mount it: kfs mount {}:/{} DIRECTORY\n",
+                                              global.metaservers.front(), args->name);
+                         }});
 }
 
 }  // namespace kfs::cli

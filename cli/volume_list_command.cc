@@ -18,12 +18,18 @@ int RunList(GlobalOptions& global) {
     PrintJson(volumes);
     return kOk;
   }
-  Table table({"VOLUME", "FILES", "DATA", "CHUNK SIZE", "COPIES", "MOUNTS", "MADE"}, {1, 2, 3, 4, 5});
+  Table table({"VOLUME", "STATE", "OWNER", "FILES", "DATA", "MOUNTS", "CHUNK SIZE", "COPIES", "MADE"},
+              {3, 4, 5, 6, 7});
+  bool all_counted = true;
   for (const auto& v : reply->volume()) {
-    table.Add({v.name(), std::to_string(v.files()), HumanBytes(v.bytes()), HumanBytes(v.chunk_size()),
-               std::to_string(v.replicas()), std::to_string(v.sessions()), HumanTime(v.created())});
+    all_counted = all_counted && v.counted();
+    table.Add({v.name(), v.started() ? "started" : "stopped", v.owner(),
+               Counted(v, std::to_string(v.files())), Counted(v, HumanBytes(v.bytes())),
+               Counted(v, std::to_string(v.sessions())), HumanBytes(v.chunk_size()),
+               std::to_string(v.replicas()), HumanTime(v.created())});
   }
   Print(table.empty() ? "no volume yet: 'kfs volume create NAME' makes one\n" : table.Text());
+  if (!all_counted) Print("?: only the owner knows; 'kfs volume status' asks it\n");
   return kOk;
 }
 

@@ -10,7 +10,8 @@
 //
 // Inode-level calls mirror the kernel's operations; Path-level helpers at the end walk for the caller.
 // Blocking forms must not be called on the worker's own thread (asserted). Every mutating call is executed
-// exactly once, whatever connections are lost meanwhile. Errors are Status with an errno.
+// exactly once, whatever connections are lost meanwhile. Errors are Status with an errno. While an
+// administrator has the volume stopped, all calls end with ESHUTDOWN.
 #pragma once
 
 #include <cstdint>
@@ -92,7 +93,7 @@ using CallId = uint64_t;
 class KfsClient {
  public:
   struct Options {
-    std::vector<std::string> metaservers;  // host:port
+    std::vector<std::string> metaservers;  // host:port; any that answers leads to the others
     std::string volume;
     std::string secret;       // the cluster's secret itself, or
     std::string secret_file;  // where to read it

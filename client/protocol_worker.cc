@@ -25,7 +25,9 @@ ProtocolWorker::ProtocolWorker(KfsClient::Options options, std::string secret)
                            .secret = std::move(secret),
                            .pending_max = 4 * options_.ops_in_flight_max}) {
   session_ = std::make_shared<Session>(
-      loop(), Session::Options{.volume = options_.volume, .mountpoint = options_.mountpoint},
+      loop(),
+      Session::Options{
+          .metaservers = options_.metaservers, .volume = options_.volume, .mountpoint = options_.mountpoint},
       Session::Hooks{.on_attached =
                          [this] {
                            if (session_->attaches() > 1) ++reconnects_;
@@ -33,6 +35,7 @@ ProtocolWorker::ProtocolWorker(KfsClient::Options options, std::string secret)
                          },
                      .on_lost = [this] { MutationsLost(); },
                      .on_held_lost = [this] { HandlesLost(); },
+                     .on_stopped = [this] { VolumeStopped(); },
                      .on_refused = [this](const Status& why) { Connected(why); }});
 }
 
@@ -121,12 +124,16 @@ void ProtocolWorker::StartRequest(RequestPtr request) {
     op.Finish(Status(ECANCELED, "the client is shut down"));
   } else if (request->refused) {
     op.Finish(Status(EAGAIN, Code::kTryAgain, "too many calls are in flight"));
+  } else if (!session_->stopped().ok() && !op.must_run()) {
+    op.Finish(session_->stopped());
   } else {
     if (options_.soft) {
       op.deadline = op.stamp(KfsOp::kDequeued) + options_.timeout;
       deadlines_.emplace_back(*op.deadline, op.call_id);
     }
     op.Start(*this);
+    // What it gives back is given back when the volume is started; the caller does not wait for that.
+    if (!session_->stopped().ok()) op.Finish(session_->stopped());
   }
   request->starting = false;
 }
@@ -224,7 +231,12 @@ void ProtocolWorker::CheckDeadlines() {
   }
 }
 
-void ProtocolWorker::SessionRefused(const Status& why) { net_.metaserver()->Reconnect(why); }
+void ProtocolWorker::SessionRefused(const Status& why) { session_->Refused(why); }
+
+void ProtocolWorker::VolumeStopped() {
+  const auto requests = requests_;  // Finish changes it
+  for (const auto& [id, request] : requests) request->op().Finish(session_->stopped());
+}
 
 void ProtocolWorker::MutationsLost() {
   layouts_.Clear();
@@ -254,6 +266,7 @@ void ProtocolWorker::Connect(DoneStatus done) {
   meta->OnConnected([session = session_](const ConnectionPtr& c, NetClient::ReadyFn ready) {
     session->Attach(c, std::move(ready));
   });
+  meta->OnDisconnected([session = session_](const Status&) { session->Disconnected(); });
   meta->OnRequest([this](IncomingCallPtr call) { OnServerRequest(std::move(call)); });
   session_->KeepAlive(meta);
   meta->KeepConnected();
@@ -271,9 +284,15 @@ void ProtocolWorker::CheckConnecting() {
                         why.code() == Code::kWrongVersion || why.err() == EDESTADDRREQ;
   if (hopeless) return Connected(why);
   if (std::chrono::steady_clock::now() < connect_deadline_) return;
+  const int err = why.ok() ? ETIMEDOUT : why.err();
+  if (const std::string& owner = session_->metaservers().owner(); !owner.empty()) {
+    return Connected(
+        Status(err, fmt::format("volume \"{}\" is served by the metaserver at {}, which cannot be "
+                                "used{}{}; is it running, and can it be reached from here?",
+                                options_.volume, owner, why.ok() ? "" : ": ", why.message())));
+  }
   std::string servers;
   for (const auto& s : options_.metaservers) servers += (servers.empty() ? "" : ", ") + s;
-  const int err = why.ok() ? ETIMEDOUT : why.err();
   Connected(
       Status(err, fmt::format("no metaserver answers at {}{}{}; is it running, and is the address right?",
                               servers, why.ok() ? "" : ": ", why.message())));

@@ -68,6 +68,8 @@ class ProtocolWorker : public std::enable_shared_from_this<ProtocolWorker> {
   void OpDone(const KfsOpPtr& op);
   void AddMutation(RemoteCall* call) { mutations_.insert(call); }
   void RemoveMutation(RemoteCall* call) { mutations_.erase(call); }
+  // Calls may go on although nobody waits for them: not without bound while a volume is stopped or away.
+  bool MayKeepCalls() const { return mutations_.size() < 2 * options_.ops_in_flight_max; }
   void SessionRefused(const Status& why);
   void CountRetry() { ++retries_; }
 
@@ -83,6 +85,7 @@ class ProtocolWorker : public std::enable_shared_from_this<ProtocolWorker> {
   void OnServerRequest(IncomingCallPtr call);
   void MutationsLost();
   void HandlesLost();
+  void VolumeStopped();
 
   const KfsClient::Options options_;
   NetManager net_;

@@ -66,15 +66,21 @@ void RemoteCall::Send() {
 
 void RemoteCall::Answered(Answer answer) {
   in_net_ = false;
-  const bool unwanted = spec_.op != nullptr && spec_.op->finished();
   if (session_lost_) {
     answer.status =
         Status(EIO, Code::kUnknownSession,
                "the session ended before the answer came: whether the change was made is unknown");
     return Complete(answer);
   }
+  const auto self = shared_from_this();
   const Code code = answer.status.code();
-  if (code == Code::kUnknownSession && spec_.address.empty()) {
+  const bool elsewhere = (code == Code::kNotOwner || code == Code::kStopped) && spec_.address.empty();
+  const bool refused = elsewhere || code == Code::kTryAgain || code == Code::kNotAttached;
+  if (refused) maybe_done_ = maybe_done_ || (spec_.mutates && MayHaveBeenSentTwice());
+  if (elsewhere) {
+    worker_->SessionRefused(answer.status);
+    if (completed_) return;  // with its op
+  } else if (code == Code::kUnknownSession && spec_.address.empty()) {
     worker_->SessionRefused(answer.status);
     if (spec_.mutates) {
       session_lost_ = true;
@@ -82,7 +88,7 @@ void RemoteCall::Answered(Answer answer) {
           Status(EIO, Code::kUnknownSession, "the session ended: whether the change was made is unknown");
       return Complete(answer);
     }
-  } else if (code != Code::kTryAgain && code != Code::kNotAttached) {
+  } else if (!refused) {
     if (!spec_.address.empty() && answer.status.err() == ECANCELED) {
       // The link was given up because the chunkserver does not answer: whoever asked looks for it anew.
       answer.status =
@@ -92,7 +98,8 @@ void RemoteCall::Answered(Answer answer) {
   }
   // Refused for now: nothing was executed. Nobody waits for it any more: then it is not repeated, unless it
   // cleans up.
-  if (unwanted || worker_->stopping()) return Complete(answer);
+  const bool unwanted = spec_.op != nullptr && (spec_.op->finished() || code == Code::kStopped);
+  if ((unwanted && !GoesOn()) || worker_->stopping()) return Complete(answer);
   Repeat();
 }
 
@@ -108,12 +115,22 @@ bool RemoteCall::MayHaveBeenSent() const {
   return sent_attached_ || worker_->session().attaches() != attaches_at_enqueue_;
 }
 
+bool RemoteCall::MayHaveBeenSentTwice() const {
+  return worker_->session().attaches() - attaches_at_enqueue_ + (sent_attached_ ? 1 : 0) > 1;
+}
+
+// Although nobody waits for it.
+bool RemoteCall::GoesOn() const {
+  if (worker_->stopping() || session_lost_) return false;
+  const bool gives_back = spec_.op == nullptr || (spec_.op->must_run() && worker_->MayKeepCalls());
+  const bool may_take_effect = (spec_.mutates || spec_.keep) && in_net_ && MayHaveBeenSent();
+  return gives_back || maybe_done_ || may_take_effect;
+}
+
 void RemoteCall::Abandon() {
   const auto self = shared_from_this();
-  if (completed_) return;
+  if (completed_ || GoesOn()) return;  // it completes under its id
   if (in_net_) {
-    if ((spec_.mutates || spec_.keep) && MayHaveBeenSent() && !worker_->stopping())
-      return;                                          // it completes under its id
     if (auto net = net_.lock()) net->Cancel(net_id_);  // Answered runs
     return;
   }

@@ -3,12 +3,13 @@
 //   - a mutation gets its idempotency id here, once, and keeps it through resends (NetClient) and repeats
 //   (kTryAgain);
 //   - kTryAgain is repeated after a pause (20 ms, doubling to 1 s) for as long as the op lives;
+//   - so is kNotOwner (the volume has moved: the session looks for it meanwhile);
 //   - kUnknownSession: a mutation ends with EIO (whether it happened is unknown; never repeated under another
-//   session), other
-//     requests are repeated under the next session;
-//   - when its op ends early, a mutation (or a call with `keep`) goes on until it is answered, so that its
-//   effects can be
-//     accounted for; other calls are withdrawn.
+//   session), other requests are repeated under the next session;
+//   - kStopped ends the op at once, and all others, with ESHUTDOWN (see Session);
+//   - when its op ends early, a mutation (or a call with `keep`) that may have been executed goes on until it
+//   is answered, so that its effects can be accounted for, and so does one that gives something back; other
+//   calls are withdrawn. With a stopped volume that is when it is started.
 //
 // `done` runs exactly once, on the worker's thread; the op may be finished by then. Keeps itself alive until
 // then.
@@ -62,6 +63,8 @@ class RemoteCall : public std::enable_shared_from_this<RemoteCall> {
   void Complete(Answer& answer);
   void Repeat();
   bool MayHaveBeenSent() const;
+  bool MayHaveBeenSentTwice() const;
+  bool GoesOn() const;
 
   const std::shared_ptr<ProtocolWorker> worker_;
   Spec spec_;
@@ -73,6 +76,7 @@ class RemoteCall : public std::enable_shared_from_this<RemoteCall> {
   bool completed_ = false;
   bool sent_attached_ = false;  // at Enqueue the session was attached, so it left at once
   uint64_t attaches_at_enqueue_ = 0;
+  bool maybe_done_ = false;  // refused the last time, but it may have been executed before
   Duration pause_{};
   EventLoop::Timer pause_timer_;
 };

@@ -7,17 +7,11 @@
 
 namespace kfs {
 
-// One connection's way to `ready`.
-struct Session::Attaching {
-  ConnectionPtr connection;
-  NetClient::ReadyFn ready;
-  uint64_t incarnation = 0;
-  std::vector<pb::ReclaimRequest> reclaims;
-  size_t next_reclaim = 0;
-};
-
 Session::Session(EventLoop& loop, Options options, Hooks hooks)
-    : loop_(loop), options_(std::move(options)), hooks_(std::move(hooks)) {}
+    : loop_(loop),
+      options_(std::move(options)),
+      hooks_(std::move(hooks)),
+      metaservers_(options_.metaservers) {}
 
 void Session::Attach(const ConnectionPtr& connection, NetClient::ReadyFn ready) {
   auto a = std::make_shared<Attaching>();
@@ -42,19 +36,7 @@ void Session::Open(const std::shared_ptr<Attaching>& a) {
 void Session::OnOpened(const std::shared_ptr<Attaching>& a, const Answer& answer) {
   pb::OpenSessionReply reply;
   const Status status = ParseAnswer(answer, &reply);
-  if (status.code() == Code::kUnknownSession && session_ != 0) {
-    Lost(status);
-    return Open(a);
-  }
-  if (!status.ok()) {
-    const bool connection_lost = status.code() == Code::kConnectionLost;
-    const bool later = status.code() == Code::kTryAgain;
-    const bool first = attaches_ == 0;
-    if (!connection_lost && !later && first && hooks_.on_refused) hooks_.on_refused(status);
-    // A volume that was stopped may be started again; one that is gone stays gone.
-    const bool fatal = !connection_lost && !later && (first || status.err() == ENOENT);
-    return a->ready(status, fatal);
-  }
+  if (!status.ok()) return NotOpened(a, status);
   const bool fresh = session_ == 0;
   const bool expired = !fresh && reply.expiries() != expiries_;
   expiries_ = reply.expiries();
@@ -65,6 +47,7 @@ void Session::OnOpened(const std::shared_ptr<Attaching>& a, const Answer& answer
   chunk_size_ = reply.chunk_size();
   ttl_ = std::chrono::milliseconds(std::max<uint32_t>(reply.ttl_ms(), 300));
   a->incarnation = reply.incarnation();
+  a->generation = reply.generation();
   if (chunk_size_ == 0 || chunk_size_ % kBlockSize != 0) {
     return a->ready(Status(EPROTO, Code::kMalformed, "the metaserver named an impossible chunk size"), false);
   }
@@ -97,12 +80,16 @@ void Session::Reclaim(const std::shared_ptr<Attaching>& a) {
 void Session::Ready(const std::shared_ptr<Attaching>& a) {
   incarnation_ = a->incarnation;
   ++attaches_;
+  metaservers_.IsThere();
+  if (!stopped_.ok()) KFS_LOG(info, "session.volume_started volume={} session={}", options_.volume, session_);
+  stopped_ = Status();
   KFS_LOG(debug, "session.attached session={} incarnation={} attaches={}", session_, incarnation_, attaches_);
   keep_alive_ = loop_.RunEvery(ttl_ / 3, [weak = weak_from_this()] {
     if (auto self = weak.lock()) self->SendKeepAlive();
   });
   if (hooks_.on_attached) hooks_.on_attached();
   a->ready(Status(), false);
+  NoteGeneration(a->generation);
 }
 
 void Session::HeldLost(const std::string& why) {
@@ -123,6 +110,12 @@ void Session::Lost(const Status& why) {
 }
 
 void Session::KeepAlive(std::shared_ptr<NetClient> net) { net_ = net; }
+
+void Session::Refused(const Status& why) {
+  const auto self = shared_from_this();
+  if (why.code() == Code::kStopped) Stopped(why);
+  if (auto net = net_.lock()) net->Reconnect(why);
+}
 
 void Session::Stop() {
   keep_alive_.Cancel();
@@ -158,8 +151,12 @@ void Session::SendKeepAlive() {
                   auto self = weak.lock();
                   if (self == nullptr) return;
                   self->keep_alive_pending_ = false;
-                  if (answer.status.code() != Code::kUnknownSession) return;
-                  if (auto n = self->net_.lock()) n->Reconnect(answer.status);
+                  pb::KeepAliveReply reply;
+                  const Status status = ParseAnswer(answer, &reply);
+                  if (status.ok()) return self->NoteGeneration(reply.generation());
+                  const Code code = status.code();
+                  if (code == Code::kUnknownSession || code == Code::kNotOwner || code == Code::kStopped)
+                    self->Refused(status);
                 }});
 }
 

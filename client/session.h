@@ -7,7 +7,10 @@
 //                                      +- another incarnation -> Reclaim... -------> ready
 //                                      +- expired meanwhile -> all held is lost ...-> as above
 //                                      +- kUnknownSession -> on_lost -> OpenSession() -> ready
+//                                      +- kNotOwner -> LocateVolume -> reconnect, to the owner first
+//                                      +- kStopped -> on_stopped; once a second again, until it is started
 //
+// Ops that are answered with kNotOwner or kStopped on an attached session come here too (Refused).
 // Worker's thread only.
 #pragma once
 
@@ -17,6 +20,7 @@
 #include <vector>
 
 #include "client/held_state.h"
+#include "client/metaserver_list.h"
 #include "client/op_ids.h"
 #include "rpc/net_client.h"
 
@@ -24,7 +28,13 @@ namespace kfs {
 
 class Session : public std::enable_shared_from_this<Session> {
  public:
+  // So often a stopped volume is asked for.
+  static constexpr Duration kStoppedPause = std::chrono::seconds(1);
+  // The owner is gone to at once, but not more often than this: metaservers may not agree on who it is.
+  static constexpr Duration kRedirectPause = std::chrono::seconds(1);
+
   struct Options {
+    std::vector<std::string> metaservers;  // as the mount was told
     std::string volume;
     std::string mountpoint;
   };
@@ -32,6 +42,7 @@ class Session : public std::enable_shared_from_this<Session> {
     std::function<void()> on_attached;              // each time, before `ready`
     std::function<void()> on_lost;                  // pending mutations must end now
     std::function<void()> on_held_lost;             // those that rest on an open file or a lock must
+    std::function<void()> on_stopped;               // all ops must end now, with stopped()
     std::function<void(const Status&)> on_refused;  // no session at the first try: Connect fails
   };
 
@@ -39,14 +50,21 @@ class Session : public std::enable_shared_from_this<Session> {
 
   // What NetClient::OnConnected wants.
   void Attach(const ConnectionPtr& connection, NetClient::ReadyFn ready);
-  // Starts to keep the session alive over `net`.
+  // Keeps the session alive over `net`, and tells `net` where the metaservers are.
   void KeepAlive(std::shared_ptr<NetClient> net);
+  // The metaserver refused an op because of the session or the volume: attach again, there or elsewhere.
+  void Refused(const Status& why);
+  // An attached connection is gone: a restarted owner is the common case.
+  void Disconnected();
   void Stop();
 
   OpIds& ids() { return ids_; }
   // Called for each op id given out.
   void IdGiven(uint64_t id);
   HeldState& held() { return held_; }
+  // Not OK: an administrator has stopped the volume. What ops end with until it is started.
+  const Status& stopped() const { return stopped_; }
+  const MetaserverList& metaservers() const { return metaservers_; }
   uint64_t id() const { return session_; }
   uint64_t incarnation() const { return incarnation_; }
   uint64_t attaches() const { return attaches_; }
@@ -54,9 +72,23 @@ class Session : public std::enable_shared_from_this<Session> {
   uint32_t volume() const { return volume_; }
 
  private:
-  struct Attaching;
+  // One connection's way to `ready`.
+  struct Attaching {
+    ConnectionPtr connection;
+    NetClient::ReadyFn ready;
+    uint64_t incarnation = 0;
+    uint64_t generation = 0;
+    std::vector<pb::ReclaimRequest> reclaims;
+    size_t next_reclaim = 0;
+  };
   void Open(const std::shared_ptr<Attaching>& a);
   void OnOpened(const std::shared_ptr<Attaching>& a, const Answer& answer);
+  void NotOpened(const std::shared_ptr<Attaching>& a, const Status& status);
+  void Redirect(const std::shared_ptr<Attaching>& a, const Status& why);
+  void OnRedirected(const std::shared_ptr<Attaching>& a, const Status& why, const Answer& answer);
+  void Stopped(const Status& why);
+  void NoteGeneration(uint64_t generation);
+  MetaserverList::Taken TakeMetaservers(const pb::LocateVolumeReply& reply);
   void Reclaim(const std::shared_ptr<Attaching>& a);
   void Ready(const std::shared_ptr<Attaching>& a);
   void HeldLost(const std::string& why);
@@ -67,6 +99,10 @@ class Session : public std::enable_shared_from_this<Session> {
   const Options options_;
   Hooks hooks_;
   std::weak_ptr<NetClient> net_;
+  MetaserverList metaservers_;
+  bool locating_ = false;
+  MonoTime last_redirect_{};
+  Status stopped_;
   OpIds ids_;
   HeldState held_;
   uint64_t session_ = 0;

@@ -119,6 +119,8 @@ Status ExplainConnect(const MountOptions& options, const Status& why) {
     case Code::kWrongCluster:
       hint = "the address belongs to another cluster: check the host and port";
       break;
+    case Code::kStopped:
+      return why;  // the metaserver's words say what to do
     default:
       break;
   }

@@ -1,92 +1,35 @@
-// The metaserver's ops for the command-line tool: volumes and status.
+// The metaserver's ops for the command-line tool that need more than the configuration: volumes with their
+// numbers, status.
 #include <fmt/format.h>
 
-#include <filesystem>
-
-#include "common/limits.h"
 #include "common/log.h"
+#include "metaserver/cluster/configuration.h"
+#include "metaserver/members/answers.h"
 #include "metaserver/metaserver.h"
+#include "rpc/hello.h"
 
 namespace kfs::meta {
 namespace {
 
-Status CheckVolumeName(const std::string& name) {
-  bool good = !name.empty() && name.size() <= kVolumeNameMax && name.front() != '-' && name.back() != '-';
-  for (char c : name)
-    good = good && (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.');
-  if (good && name != "." && name != "..") return {};
-  return Status(EINVAL,
-                fmt::format("a volume's name is 1 to {} letters, digits, '-', '_' or '.'", kVolumeNameMax));
-}
+// Chunkservers that have not answered by then are reported so: a read transaction waits for nobody.
+constexpr auto kDisksTimeout = std::chrono::milliseconds(900);
 
 }  // namespace
 
-Result<rec::Volume> MetaServer::CreateVolume(const pb::VolumeCreateRequest& request) {
-  KFS_RETURN_IF_ERROR(CheckVolumeName(request.name()));
-  if (request.request_id().size() > 64) return Status(EINVAL, Code::kMalformed, "request id too long");
-  if (const rec::Volume* there = cluster_->FindVolume(request.name())) {
-    // The same command, sent again after its answer was lost.
-    if (!request.request_id().empty() && there->request_id() == request.request_id()) {
-      if (executor_->FindVolume(VolumeId(there->id())) == nullptr) {
-        if (Status s = OpenVolume(*there); !s.ok()) return s;
-      }
-      return *there;
-    }
-    return Status(EEXIST, fmt::format("there is a volume \"{}\" already", request.name()));
-  }
-  rec::Volume info;
-  info.set_name(request.name());
-  info.set_chunk_size(request.chunk_size() != 0 ? request.chunk_size()
-                                                : static_cast<uint64_t>(options_.default_chunk_size()));
-  info.set_replicas(request.replicas() != 0 ? request.replicas()
-                                            : static_cast<uint32_t>(options_.default_replicas()));
-  const uint64_t cs = info.chunk_size();
-  if (cs < kChunkSizeMin || cs > kChunkSizeMax || (cs & (cs - 1)) != 0) {
-    return Status(EINVAL, "the chunk size is a power of two from 64 KiB to 1 GiB");
-  }
-  if (info.replicas() != 1)
-    return Status(EINVAL, "this version keeps one copy of each chunk: replicas must be 1");
-  info.set_created(clock_.WallNow());
-  info.set_request_id(request.request_id());
-  Result<rec::Volume> added = cluster_->AddVolume(info);
-  if (!added.ok()) return added;
-  if (Status s = OpenVolume(*added); !s.ok()) return s;
-  KFS_LOG(info, "volume.created name={} id={} chunk_size={} replicas={}", info.name(), added->id(), cs,
-          info.replicas());
-  return added;
-}
-
-Status MetaServer::DeleteVolume(const pb::VolumeDeleteRequest& request) {
-  const rec::Volume* info = cluster_->FindVolume(request.name());
-  if (info == nullptr) return Status(ENOENT, fmt::format("there is no volume \"{}\"", request.name()));
-  VolumeId id(info->id());
-  Volume* volume = executor_->FindVolume(id);
-  if (volume != nullptr && volume->mounts() > 0 && !request.force()) {
-    return Status(EBUSY, fmt::format("volume \"{}\" is mounted {} times: unmount it first, or force",
-                                     request.name(), volume->mounts()));
-  }
-  rec::Volume deleting = *info;
-  deleting.set_deleting(true);
-  KFS_RETURN_IF_ERROR(cluster_->UpdateVolume(deleting));  // from here on it is finished after any crash
-  executor_->RemoveVolume(id);
-  return FinishDelete(id);
-}
-
-Status MetaServer::FinishDelete(VolumeId id) {
-  KFS_RETURN_IF_ERROR(Db::Destroy(VolumePath(id)));
-  std::error_code ec;
-  std::filesystem::remove_all(VolumePath(id), ec);
-  KFS_LOG(info, "volume.deleted id={}", id.v);
-  return cluster_->RemoveVolume(id);  // its chunks are garbage at the next inventory
-}
-
-void MetaServer::FillVolume(const rec::Volume& info, pb::VolumeInfo* out) {
-  out->set_id(info.id());
-  out->set_name(info.name());
-  out->set_chunk_size(info.chunk_size());
-  out->set_replicas(info.replicas());
-  out->set_created(info.created());
-  if (Volume* v = executor_->FindVolume(VolumeId(info.id()))) {
+void MetaServer::FillVolume(const pb::VolumeConf& conf, pb::VolumeInfo* out) {
+  out->set_id(conf.id());
+  out->set_name(conf.name());
+  out->set_chunk_size(conf.chunk_size());
+  out->set_replicas(conf.replicas());
+  out->set_created(conf.created());
+  out->set_owner(NameOf(member_->conf(), conf.owner()));
+  out->set_started(conf.started());
+  *out->mutable_option() = conf.option();
+  *out->mutable_label() = conf.label();
+  if (Status trouble = volumes_->Trouble(VolumeId(conf.id())); !trouble.ok())
+    out->set_trouble(trouble.message());
+  if (Volume* v = executor_->FindVolume(VolumeId(conf.id()))) {
+    out->set_counted(true);
     out->set_files(v->store.counters().inodes());
     out->set_bytes(v->store.counters().bytes());
     out->set_sessions(static_cast<uint32_t>(v->mounts()));
@@ -95,7 +38,7 @@ void MetaServer::FillVolume(const rec::Volume& info, pb::VolumeInfo* out) {
 
 void MetaServer::FillStatus(pb::ClusterStatusReply* reply) {
   reply->set_cluster_id(cluster_id());
-  reply->set_software("kfs 0.1.0");
+  reply->set_software(kSoftware);
   reply->set_started(started_wall_);
   reply->set_rss_bytes(ResidentBytes());
   reply->set_connections(static_cast<uint32_t>(server_->connections().size()));
@@ -132,9 +75,7 @@ void MetaServer::FillStatus(pb::ClusterStatusReply* reply) {
       out->set_replies_kept(static_cast<uint32_t>(s->replies.size()));
     }
   }
-  for (const auto& [id, info] : cluster_->volumes()) {
-    if (!info.deleting()) FillVolume(info, reply->add_volume());
-  }
+  for (const pb::VolumeConf& v : member_->conf().volume()) FillVolume(v, reply->add_volume());
   for (const auto& [number, stats] : server_->stats()) {
     auto* op = reply->add_op();
     op->set_name(std::string(OpName(static_cast<Op>(number))));
@@ -144,31 +85,74 @@ void MetaServer::FillStatus(pb::ClusterStatusReply* reply) {
   }
 }
 
+// What this member sees: its volumes, and what its chunkservers answer now.
+void MetaServer::Report(std::function<void(pb::MemberReport)> done) {
+  struct Asking {
+    pb::MemberReport report;
+    size_t waiting = 0;
+    EventLoop::Timer timer;
+    std::function<void(pb::MemberReport)> done;
+  };
+  auto asking = std::make_shared<Asking>();
+  asking->done = std::move(done);
+  asking->report.set_software(kSoftware);
+  asking->report.set_started(started_wall_);
+  for (const pb::VolumeConf& v : member_->conf().volume()) {
+    if (v.owner() == member_->uuid()) FillVolume(v, asking->report.add_volume());
+  }
+  const auto finish = [asking] {
+    if (asking->done == nullptr) return;
+    auto tell = std::move(asking->done);
+    asking->done = nullptr;
+    asking->timer.Cancel();
+    tell(asking->report);
+  };
+  const MonoTime began = clock_.MonoNow();
+  asking->waiting = chunkservers_->all().size();
+  int row = 0;
+  for (const auto& [id, s] : chunkservers_->all()) {
+    auto* c = asking->report.add_chunkserver();
+    c->set_id(id.v);
+    c->set_address(s.address);
+    c->set_up(chunkservers_->IsUp(id));
+    c->set_reason(c->up() ? "no answer in time" : "not connected");
+  }
+  if (asking->waiting == 0) return finish();
+  std::vector<ServerId> ids;
+  for (const auto& [id, s] : chunkservers_->all()) ids.push_back(id);
+  asking->timer = loop_.RunAfter(kDisksTimeout, finish);
+  for (ServerId id : ids) {
+    chunkservers_->Request(
+        id, Op::kQueryDisks, pb::QueryDisksRequest(),
+        [this, alive = alive_, asking, finish, row, began](Status s, const std::string& body) {
+          if (!*alive || asking->done == nullptr) return;
+          auto* c = asking->report.mutable_chunkserver(row);
+          pb::QueryDisksReply reply;
+          if (s.ok() && reply.ParseFromString(body)) {
+            c->clear_reason();
+            c->set_asked_micros(
+                std::chrono::duration_cast<std::chrono::microseconds>(clock_.MonoNow() - began).count());
+            *c->mutable_disk() = reply.disk();
+          } else {
+            c->set_reason(s.ok() ? "its answer cannot be understood" : s.message());
+          }
+          if (--asking->waiting == 0) finish();
+        });
+    ++row;
+  }
+}
+
 void MetaServer::RegisterAdmin() {
-  server_->Handle<rpc::VolumeCreate>([this](IncomingCallPtr call, const pb::VolumeCreateRequest& request) {
-    Result<rec::Volume> made = CreateVolume(request);
-    if (!made.ok()) return call->Fail(made.status());
-    pb::VolumeReply reply;
-    FillVolume(*made, reply.mutable_volume());
-    call->Reply(reply);
-  });
-  server_->Handle<rpc::VolumeDelete>([this](IncomingCallPtr call, const pb::VolumeDeleteRequest& request) {
-    Status s = DeleteVolume(request);
-    if (!s.ok()) return call->Fail(s);
-    call->Reply(pb::Empty());
-  });
   server_->Handle<rpc::VolumeList>([this](IncomingCallPtr call, const pb::VolumeListRequest&) {
     pb::VolumeListReply reply;
-    for (const auto& [id, info] : cluster_->volumes()) {
-      if (!info.deleting()) FillVolume(info, reply.add_volume());
-    }
+    for (const pb::VolumeConf& v : member_->conf().volume()) FillVolume(v, reply.add_volume());
     call->Reply(reply);
   });
   server_->Handle<rpc::VolumeInfo>([this](IncomingCallPtr call, const pb::VolumeInfoRequest& request) {
-    const rec::Volume* info = cluster_->FindVolume(request.name());
-    if (info == nullptr) return call->Fail(Status(ENOENT, "there is no volume \"" + request.name() + "\""));
+    const pb::VolumeConf* v = meta::FindVolume(member_->conf(), request.name());
+    if (v == nullptr) return call->Fail(Status(ENOENT, "there is no volume \"" + request.name() + "\""));
     pb::VolumeReply reply;
-    FillVolume(*info, reply.mutable_volume());
+    FillVolume(*v, reply.mutable_volume());
     call->Reply(reply);
   });
   server_->Handle<rpc::ClusterStatus>([this](IncomingCallPtr call, const pb::ClusterStatusRequest&) {

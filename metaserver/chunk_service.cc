@@ -1,4 +1,8 @@
 // The metaserver's ops for chunkservers: register, heartbeat, inventory.
+#include <fmt/format.h>
+
+#include <algorithm>
+
 #include "common/limits.h"
 #include "common/log.h"
 #include "metaserver/metaserver.h"
@@ -12,8 +16,12 @@ void MetaServer::Inventory(ServerId server, const pb::ReportChunksRequest& reque
   VolumeId id(request.volume());
   Volume* volume = executor_->FindVolume(id);
   if (volume == nullptr) {
-    // Never ours: this metaserver may have been set up anew beside old data.
-    if (id.v == 0 || id >= cluster_->next_volume() || cluster_->volumes().contains(id)) return;
+    // Its number was given out, and it is in no configuration any more: the volume was deleted. (One that
+    // this member has never heard of may be of another time, or newer than what it knows.)
+    const pb::ClusterConf& conf = member_->conf();
+    const bool there = std::any_of(conf.volume().begin(), conf.volume().end(),
+                                   [&](const pb::VolumeConf& v) { return v.id() == id.v; });
+    if (id.v == 0 || id.v > conf.next_volume() || there) return;
     for (const auto& held : request.held()) reply->add_garbage(held.chunk());
     return;
   }
@@ -43,20 +51,63 @@ void MetaServer::Inventory(ServerId server, const pb::ReportChunksRequest& reque
   }
 }
 
+template <typename Reply>
+void MetaServer::FillMembers(Reply* reply) {
+  const pb::ClusterConf& conf = member_->conf();
+  reply->set_generation(conf.generation());
+  for (const pb::MemberConf& m : conf.member()) reply->add_metaserver(m.address());
+}
+
+void MetaServer::Register(const IncomingCallPtr& call, const pb::RegisterChunkserverRequest& request) {
+  Result<ServerId> id = chunkservers_->Register(request, call->connection());
+  if (id.ok()) {
+    pb::RegisterChunkserverReply reply;
+    reply.set_server_id(id->v);
+    reply.set_heartbeat_ms(Chunkservers::kHeartbeatMs);
+    FillMembers(&reply);
+    return call->Reply(reply);
+  }
+  if (id.status().err() != ENOENT) return call->Fail(id.status());
+  const auto& options = member_->conf().option();
+  if (auto it = options.find("chunkserver-admission"); it != options.end() && it->second == "command") {
+    return call->Fail(Status(
+        EACCES,
+        fmt::format("not accepted yet: an administrator must run 'kfs chunkserver add {}'", request.uuid())));
+  }
+  Accept(call, request);
+}
+
+// Every member may be asked at the same moment: all propose, one change is made.
+void MetaServer::Accept(const IncomingCallPtr& call, const pb::RegisterChunkserverRequest& request) {
+  const Status later(EAGAIN, Code::kTryAgain, "the chunkserver is being accepted: register again");
+  if (!accepting_.insert(request.uuid()).second) return call->Fail(later);
+  pb::CommandContext ctx;
+  ctx.set_words("chunkserver add " + request.uuid());
+  pb::Change change;
+  change.mutable_add_chunkserver()->set_uuid(request.uuid());
+  for (const auto& [name, value] : request.label())
+    (*change.mutable_add_chunkserver()->mutable_label())[name] = value;
+  member_->Change(ctx, std::move(change),
+                  [this, alive = alive_, call, request, later](const Status& s, const pb::ConfChangeReply&) {
+                    if (!*alive || stopped_) return;
+                    accepting_.erase(request.uuid());
+                    if (s.ok()) return Register(call, request);
+                    // EEXIST: another member was quicker, and we shall hear of it in a moment.
+                    call->Fail(s.err() == EINVAL ? s : Status(EAGAIN, Code::kTryAgain, s.message()));
+                  });
+}
+
 void MetaServer::RegisterChunkService() {
   server_->Handle<rpc::RegisterChunkserver>(
       [this](IncomingCallPtr call, const pb::RegisterChunkserverRequest& request) {
-        Result<ServerId> id = chunkservers_->Register(request, call->connection());
-        if (!id.ok()) return call->Fail(id.status());
-        pb::RegisterChunkserverReply reply;
-        reply.set_server_id(id->v);
-        reply.set_heartbeat_ms(Chunkservers::kHeartbeatMs);
-        call->Reply(reply);
+        Register(call, request);
       });
   server_->Handle<rpc::Heartbeat>([this](IncomingCallPtr call, const pb::HeartbeatRequest& request) {
     Status s = chunkservers_->Heartbeat(chunkservers_->OfConnection(call->connection().get()), request);
     if (!s.ok()) return call->Fail(s);
-    call->Reply(pb::HeartbeatReply());
+    pb::HeartbeatReply reply;
+    FillMembers(&reply);
+    call->Reply(reply);
   });
   server_->Handle<rpc::ReportChunks>([this](IncomingCallPtr call, const pb::ReportChunksRequest& request) {
     ServerId server = chunkservers_->OfConnection(call->connection().get());

@@ -12,6 +12,7 @@
 
 #include "common/log.h"
 #include "common/secret.h"
+#include "metaserver/members/admin_ops.h"
 #include "metaserver/ops/handlers.h"
 
 namespace kfs::meta {
@@ -58,10 +59,6 @@ uint64_t ResidentBytes() {
 MetaServer::MetaServer(EventLoop& loop, const MetaOptions& options) : loop_(loop), options_(options) {}
 
 MetaServer::~MetaServer() { Stop(); }
-
-std::string MetaServer::VolumePath(VolumeId id) const {
-  return fmt::format("{}/volumes/{}", options_.data_dir(), id.v);
-}
 
 Status MetaServer::ReadSecret(std::string* secret) {
   const std::string& path = options_.secret_file();
@@ -124,8 +121,7 @@ Status MetaServer::Start() {
 
   ExecutorOptions eo{.session_ttl = std::chrono::seconds(options_.session_ttl()),
                      .session_keep = std::chrono::seconds(options_.session_keep()),
-                     .slow_op = std::chrono::milliseconds(options_.slow_op_ms()),
-                     .incarnation = cluster_->incarnation()};
+                     .slow_op = std::chrono::milliseconds(options_.slow_op_ms())};
   sync_ = std::make_unique<WalSync>([this](std::function<void()> fn) { loop_.Post(std::move(fn)); });
   cold_reads_ = std::make_unique<ColdReads>([this](std::function<void()> fn) { loop_.Post(std::move(fn)); });
   executor_ = std::make_unique<Executor>(
@@ -162,29 +158,28 @@ Status MetaServer::Start() {
                             if (connection == nullptr) return;
                             connection->context.reset();
                             connection->CloseAfterFlush(why);
-                          }});
+                          },
+                      .where = [this](const std::string& name) { return Where(name); }});
   chunkservers_->OnUp([this](ServerId) {
     for (const auto& [id, volume] : executor_->volumes()) volume->mutations.Kick();
   });
-  for (const auto& [id, info] : std::map<VolumeId, rec::Volume>(cluster_->volumes())) {
-    KFS_RETURN_IF_ERROR(info.deleting() ? FinishDelete(id) : OpenVolume(info));
-  }
-  KFS_RETURN_IF_ERROR(CreateDefaultVolume());
-
   server_ = std::make_unique<Server>(loop_, ServerIdentity{.role = pb::HelloRequest::METASERVER,
                                                            .cluster_id = cluster_->cluster_id(),
                                                            .secret = secret});
+  KFS_RETURN_IF_ERROR(server_->Listen(options_.listen()));
+  KFS_RETURN_IF_ERROR(BecomeMember(secret));
   RegisterHandlers();
   RegisterAdmin();
+  RegisterMemberOps(*server_, *member_, *peers_, *chunkservers_);
   RegisterChunkService();
   server_->OnDisconnect([this](const ConnectionPtr& c) { OnDisconnect(c); });
   if (!options_.metrics_listen().empty()) {
     metrics_ = std::make_unique<Metrics>();
     KFS_RETURN_IF_ERROR(metrics_->Listen(options_.metrics_listen()));
   }
-  KFS_RETURN_IF_ERROR(server_->Listen(options_.listen()));
   loop_.Post([this, alive = alive_] {
     if (!*alive || stopped_) return;
+    member_->Start();
     timer_ = loop_.RunEvery(std::chrono::milliseconds(200), [this] {
       CheckDisk();
       chunkservers_->CheckSilence();
@@ -197,8 +192,9 @@ Status MetaServer::Start() {
       metrics_timer_ = loop_.RunEvery(std::chrono::seconds(1), [this] { UpdateMetrics(); });
   });
   KFS_RETURN_IF_ERROR(WriteAddressFile(options_.address_file(), address()));
-  KFS_LOG(info, "ready address={} cluster={} incarnation={} volumes={}", address(), cluster_id(),
-          cluster_->incarnation(), executor_->volumes().size());
+  KFS_LOG(info, "ready address={} cluster={} member={} generation={} starts={} volumes={}", address(),
+          cluster_id(), member_->uuid(), member_->conf().generation(), cluster_->starts(),
+          executor_->volumes().size());
   return {};
 }
 
@@ -222,27 +218,6 @@ void MetaServer::CheckDisk() {
   }
 }
 
-Status MetaServer::OpenVolume(const rec::Volume& info) {
-  Result<std::unique_ptr<Db>> db = Db::Open(VolumePath(VolumeId(info.id())), "volume", *memory_);
-  if (!db.ok()) return db.status();
-  Result<std::unique_ptr<Volume>> volume =
-      Volume::Open(info, std::move(*db), static_cast<size_t>(options_.cache_memory()), *chunkservers_, clock_,
-                   executor_->HooksForVolume());
-  if (!volume.ok()) return volume.status();
-  KFS_LOG(info, "volume.opened name={} id={} inodes={} sessions={}", info.name(), info.id(),
-          (*volume)->store.counters().inodes(), (*volume)->sessions.size());
-  executor_->AddVolume(std::move(*volume));
-  return {};
-}
-
-Status MetaServer::CreateDefaultVolume() {
-  const std::string& name = options_.default_volume();
-  if (name.empty() || cluster_->next_volume() != VolumeId(1)) return {};
-  pb::VolumeCreateRequest request;
-  request.set_name(name);
-  return CreateVolume(request).status();
-}
-
 void MetaServer::Stop() {
   if (stopped_ || executor_ == nullptr) {
     stopped_ = true;
@@ -253,6 +228,7 @@ void MetaServer::Stop() {
   executor_->EndTick();
   stopped_ = true;
   *alive_ = false;
+  if (member_ != nullptr) member_->Stop();
   if (server_ != nullptr) {
     server_->OnDisconnect({});
     server_->Stop();

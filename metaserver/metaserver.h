@@ -4,15 +4,18 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 
 #include "common/clock.h"
 #include "metaserver/chunks/chunkservers.h"
 #include "metaserver/executor/executor.h"
+#include "metaserver/members/peer_ops.h"
 #include "metaserver/metrics.h"
 #include "metaserver/options.h"
 #include "metaserver/store/cluster_store.h"
 #include "metaserver/store/cold_reads.h"
+#include "metaserver/volume_host.h"
 #include "rpc/daemon.h"
 #include "rpc/server.h"
 
@@ -31,8 +34,14 @@ class MetaServer : public Daemon {
 
  private:
   Status ReadSecret(std::string* secret);
-  Status OpenVolume(const rec::Volume& info);
+  // configuration.cc
+  Status BecomeMember(const std::string& secret);
+  Status Found();
   Status CreateDefaultVolume();
+  void Learned(const pb::ClusterConf& before);
+  std::string Holds() const;
+  Status Where(const std::string& name) const;
+  Status Joined(const std::string& cluster_id);
 
   void RegisterHandlers();
   void OnDisconnect(const ConnectionPtr& connection);
@@ -40,19 +49,20 @@ class MetaServer : public Daemon {
 
   // admin.cc
   void RegisterAdmin();
-  Result<rec::Volume> CreateVolume(const pb::VolumeCreateRequest& request);
-  Status DeleteVolume(const pb::VolumeDeleteRequest& request);
-  Status FinishDelete(VolumeId id);
-  void FillVolume(const rec::Volume& info, pb::VolumeInfo* out);
+  void FillVolume(const pb::VolumeConf& conf, pb::VolumeInfo* out);
+  void Report(std::function<void(pb::MemberReport)> done);
   void FillStatus(pb::ClusterStatusReply* reply);
   // chunk_service.cc
   void RegisterChunkService();
+  void Register(const IncomingCallPtr& call, const pb::RegisterChunkserverRequest& request);
+  void Accept(const IncomingCallPtr& call, const pb::RegisterChunkserverRequest& request);
+  template <typename Reply>
+  void FillMembers(Reply* reply);
   void Inventory(ServerId server, const pb::ReportChunksRequest& request, pb::ReportChunksReply* reply);
 
   void UpdateMetrics();
   void CheckDisk();
   Status CheckDataDir();
-  std::string VolumePath(VolumeId id) const;
 
   EventLoop& loop_;
   const MetaOptions& options_;
@@ -64,10 +74,16 @@ class MetaServer : public Daemon {
   std::unique_ptr<WalSync> sync_;
   std::unique_ptr<ColdReads> cold_reads_;
   std::unique_ptr<Executor> executor_;
+  std::unique_ptr<VolumeHost> volumes_;
+  std::unique_ptr<MemberDb> member_db_;
+  std::unique_ptr<Member> member_;
+  std::unique_ptr<PeerOps> peers_;
   std::unique_ptr<Server> server_;
   std::unique_ptr<Metrics> metrics_;
   EventLoop::Timer timer_, metrics_timer_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  // Chunkservers whose admission is under way, by uuid.
+  std::set<std::string> accepting_;
   bool stopped_ = false;
   bool disk_full_ = false;
 };

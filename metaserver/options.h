@@ -11,6 +11,10 @@ struct MetaOptions : DaemonOptions {
                                "the metaserver must not lose."};
   Option<std::string> listen{this, "listen", "127.0.0.1:7400",
                              "Address and port to listen on. Port 0 takes a free one (see address-file)."};
+  Option<std::string> advertise{
+      this, "advertise", "",
+      "HOST:PORT by which the other metaservers, the chunkservers and the mounts reach this one. Empty: the "
+      "address listened on, or this machine's name where that is 0.0.0.0."};
   Option<bool> create_secret{this, "create-secret", false, "Make the secret file when it is missing."};
   Option<std::string> default_volume{
       this, "default-volume", "",

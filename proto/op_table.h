@@ -59,8 +59,6 @@
   KFS_OP(61, PeerSend, Empty, false, kRepeats, kFromMetaserver)                                \
   KFS_OP(62, PeerAsk, PeerAskReply, false, kRepeats, kFromMetaserver)                          \
   KFS_OP(63, PeerAdopt, Empty, false, kRepeats, kFromMetaserver)                               \
-  KFS_OP(70, VolumeCreate, VolumeReply, false, kRepeats, kFromAdmin)                           \
-  KFS_OP(71, VolumeDelete, Empty, false, kRepeats, kFromAdmin)                                 \
   KFS_OP(72, VolumeList, VolumeListReply, false, kRepeats, kFromAdmin)                         \
   KFS_OP(73, VolumeInfo, VolumeReply, false, kRepeats, kFromAdmin)                             \
   KFS_OP(74, ClusterStatus, ClusterStatusReply, false, kRepeats, kFromAdmin)                   \

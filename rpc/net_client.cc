@@ -4,8 +4,10 @@
 #include <unistd.h>
 
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <cassert>
 #include <map>
 #include <random>
+#include <utility>
 
 #include "common/log.h"
 #include "rpc/address.h"
@@ -36,7 +38,8 @@ struct NetClient::Impl : std::enable_shared_from_this<NetClient::Impl> {
     AnswerFn done;
   };
 
-  Impl(EventLoop& l, Options o) : loop(l), options(std::move(o)), random(std::random_device()()) {}
+  Impl(EventLoop& l, Options o)
+      : loop(l), options(std::move(o)), random(std::random_device()()), addresses(options.addresses) {}
 
   void Connect();
   void TryAddress(std::vector<SocketAddress> found, size_t index);
@@ -60,9 +63,12 @@ struct NetClient::Impl : std::enable_shared_from_this<NetClient::Impl> {
   State state = kIdle;
   bool keep_connected = false;
   bool ever_ready = false;
+  std::vector<std::string> addresses;
   size_t next_address = 0;
+  std::string address;   // of the present or last attempt
   uint64_t attempt = 0;  // of connecting; late results of earlier ones are dropped
   int failures = 0;
+  std::optional<Duration> next_pause;  // once, instead of the back-off
   uint64_t reconnects = 0;
   ConnectionPtr connection;
   std::unique_ptr<asio::posix::stream_descriptor> connecting;
@@ -137,6 +143,15 @@ void NetClient::OnDisconnected(std::function<void(const Status&)> fn) {
   impl_->on_disconnected = std::move(fn);
 }
 
+void NetClient::SetAddresses(std::vector<std::string> addresses) {
+  assert(!addresses.empty());
+  impl_->addresses = std::move(addresses);
+  impl_->next_address = 0;
+}
+
+const std::string& NetClient::address() const { return impl_->address; }
+void NetClient::RetryAfter(Duration pause) { impl_->next_pause = pause; }
+
 void NetClient::Reconnect(const Status& why) {
   if (impl_->state != Impl::kClosed && impl_->state != Impl::kFailed && impl_->connection != nullptr)
     impl_->Lost(why);
@@ -177,10 +192,10 @@ void NetClient::Close() {
 void NetClient::Impl::Connect() {
   state = kConnecting;
   uint64_t mine = ++attempt;
-  if (options.addresses.empty())
+  if (addresses.empty())
     return Trouble(Status(EDESTADDRREQ, options.name + ": no address is configured"), true);
-  std::string address = options.addresses[next_address++ % options.addresses.size()];
-  connect_timer = loop.RunAfter(options.connect_timeout, [this, mine, address] {
+  address = addresses[next_address++ % addresses.size()];
+  connect_timer = loop.RunAfter(options.connect_timeout, [this, mine] {
     if (mine == attempt) {
       Trouble(Status(ETIMEDOUT, fmt::format("{} at {} does not answer", options.name, address)), false);
     }
@@ -274,6 +289,7 @@ void NetClient::Impl::OnReady() {
   connect_timer.Cancel();
   state = kReady;
   failures = 0;
+  next_pause.reset();
   last_error = Status();
   if (ever_ready) {
     ++reconnects;
@@ -352,11 +368,12 @@ void NetClient::Impl::Trouble(const Status& why, bool fatal) {
   }
   if (state != kBackoff) return;  // closed by one of the completions
   ++failures;
+  const auto asked = std::exchange(next_pause, std::nullopt);
   if (pending.empty() && !keep_connected) {
     state = kIdle;
     return;
   }
-  backoff_timer = loop.RunAfter(Backoff(), [this] {
+  backoff_timer = loop.RunAfter(asked ? *asked : Backoff(), [this] {
     if (state == kBackoff) Connect();
   });
 }

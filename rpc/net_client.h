@@ -68,6 +68,14 @@ class NetClient {
   void OnRequest(std::function<void(IncomingCallPtr)> fn);
   void OnDisconnected(std::function<void(const Status&)> fn);
 
+  // Replaces the addresses; the first one is tried next. What is pending stays, and so does a live
+  // connection. REQUIRES: at least one.
+  void SetAddresses(std::vector<std::string> addresses);
+  // The one connected to, or tried last.
+  const std::string& address() const;
+  // Called before an error is given to `ready`: the next attempt begins after `pause` instead of the
+  // back-off.
+  void RetryAfter(Duration pause);
   // Drops the connection and reconnects (e.g. after UnknownSession). Pending calls stay.
   void Reconnect(const Status& why);
   // Connects now even if nothing is pending, and stays connected.

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <set>
+
 #include "common/log.h"
 #include "metaserver/store/keys.h"
 #include "metaserver/store/records.pb.h"
@@ -37,6 +39,11 @@ std::string Chunkserver::error() const {
   return "";
 }
 
+std::string Chunkserver::host() const {
+  auto it = label.find("host");
+  return it != label.end() ? it->second : HostOf(address);
+}
+
 Chunkservers::Chunkservers(Db& cluster, Clock& clock) : cluster_(cluster), clock_(clock) {}
 
 Status Chunkservers::Load() {
@@ -47,11 +54,34 @@ Status Chunkservers::Load() {
       s.id = ServerId(record.id());
       s.uuid = record.uuid();
       s.address = record.address();
-      s.host = HostOf(s.address);
     }
     return true;
   });
   return cluster_.TakeReadError();
+}
+
+void Chunkservers::Configure(const pb::ClusterConf& conf) {
+  std::set<ServerId> known;
+  for (const pb::ChunkserverConf& c : conf.chunkserver()) {
+    Chunkserver& s = servers_[ServerId(c.id())];
+    known.insert(ServerId(c.id()));
+    s.id = ServerId(c.id());
+    s.uuid = c.uuid();
+    s.label = {c.label().begin(), c.label().end()};
+  }
+  for (auto it = servers_.begin(); it != servers_.end();) {
+    if (known.contains(it->first)) {
+      ++it;
+      continue;
+    }
+    KFS_LOG(info, "chunkserver.removed id={} uuid={}", it->first.v, it->second.uuid);
+    std::shared_ptr<Connection> connection = std::move(it->second.connection);
+    cluster_.Delete(ChunkserverKey(it->first));
+    it = servers_.erase(it);
+    if (connection != nullptr)
+      connection->Close(Status(EPIPE, Code::kConnectionLost, "the chunkserver was removed from the cluster"));
+  }
+  if (cluster_.dirty()) cluster_.Commit();
 }
 
 Result<ServerId> Chunkservers::Register(const pb::RegisterChunkserverRequest& request,
@@ -69,16 +99,7 @@ Result<ServerId> Chunkservers::Register(const pb::RegisterChunkserverRequest& re
   for (auto& [id, s] : servers_) {
     if (s.uuid == request.uuid()) server = &s;
   }
-  if (server == nullptr) {
-    rec::ClusterCounters counters;
-    if (auto stored = cluster_.Get(CountersKey())) (void)counters.ParseFromString(*stored);
-    ServerId id(counters.next_server() + 1);
-    counters.set_next_server(id.v);
-    cluster_.Put(CountersKey(), counters.SerializeAsString());
-    server = &servers_[id];
-    server->id = id;
-    server->uuid = request.uuid();
-  }
+  if (server == nullptr) return Status(ENOENT, "the chunkserver does not belong to the cluster (yet)");
   if (server->address != request.address()) {
     server->address = request.address();
     rec::Chunkserver record;
@@ -86,11 +107,9 @@ Result<ServerId> Chunkservers::Register(const pb::RegisterChunkserverRequest& re
     record.set_uuid(server->uuid);
     record.set_address(server->address);
     cluster_.Put(ChunkserverKey(server->id), record.SerializeAsString());
+    cluster_.Commit();
+    KFS_RETURN_IF_ERROR(cluster_.Sync());
   }
-  cluster_.Commit();
-  if (Status s = cluster_.Sync(); !s.ok()) return s;
-  auto label = request.label().find("host");
-  server->host = label != request.label().end() ? label->second : HostOf(server->address);
   server->disks.assign(request.disk().begin(), request.disk().end());
   server->last_heard = clock_.MonoNow();
   server->last_seen_wall = clock_.WallNow();
@@ -183,7 +202,7 @@ void Chunkservers::Placed(ServerId server, uint64_t chunk_size) {
 std::vector<Candidate> Chunkservers::Candidates() const {
   std::vector<Candidate> out;
   for (const auto& [id, s] : servers_)
-    out.push_back({id, s.available(), s.capacity(), s.host, s.up, s.promised});
+    out.push_back({id, s.available(), s.capacity(), s.host(), s.up, s.promised});
   return out;
 }
 

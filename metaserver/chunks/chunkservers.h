@@ -1,5 +1,5 @@
-// The chunkservers of the cluster: who they are (durable, by uuid), where they are, how full they are, and
-// the connection on which the metaserver asks things of them. Loop's thread only.
+// The chunkservers of the cluster: who they are (from the configuration), where they were last (durable), how
+// full they are, and the connection on which the metaserver asks things of them. Loop's thread only.
 #pragma once
 
 #include <functional>
@@ -14,6 +14,7 @@
 #include "metaserver/placement/placement.h"
 #include "metaserver/store/db.h"
 #include "proto/chunk.pb.h"
+#include "proto/cluster.pb.h"
 #include "proto/op_table.h"
 
 namespace kfs {
@@ -25,8 +26,8 @@ namespace kfs::meta {
 struct Chunkserver {
   ServerId id;
   std::string uuid, address;
-  std::string host;                        // failure domain
-  std::shared_ptr<Connection> connection;  // null: not connected
+  std::map<std::string, std::string> label;  // from the configuration
+  std::shared_ptr<Connection> connection;    // null: not connected
   std::vector<pb::DiskStatus> disks;
   int64_t last_seen_wall = 0;
   MonoTime last_heard{};
@@ -38,6 +39,7 @@ struct Chunkserver {
   uint64_t available() const;
   uint64_t chunks() const;
   std::string error() const;
+  std::string host() const;  // failure domain: the label, or the address without its port
 };
 
 // How requests reach a chunkserver; tests put their own in its place.
@@ -51,8 +53,10 @@ class Chunkservers {
   Chunkservers(Db& cluster, Clock& clock);
   Status Load();
 
-  // A chunkserver (re)connected. Numbers new ones durably. An older connection of the same server is
-  // superseded.
+  // Who belongs to the cluster. Those that no longer do are let go of.
+  void Configure(const pb::ClusterConf& conf);
+  // A chunkserver (re)connected. ENOENT when the configuration does not have it. An older connection of the
+  // same server is superseded.
   Result<ServerId> Register(const pb::RegisterChunkserverRequest& request,
                             std::shared_ptr<Connection> connection);
   Status Heartbeat(ServerId server, const pb::HeartbeatRequest& request);

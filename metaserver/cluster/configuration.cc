@@ -10,6 +10,7 @@
 #include <set>
 
 #include "common/limits.h"
+#include "metaserver/cluster/conf_options.h"
 
 namespace kfs::meta {
 namespace {
@@ -145,6 +146,13 @@ Status Do(const pb::Change::SetAddress& c, pb::ClusterConf* next) {
   return {};
 }
 
+// REQUIRES: it is a member.
+void SetOwner(const std::string& uuid, pb::ClusterConf* next, pb::VolumeConf* v) {
+  v->set_owner(uuid);
+  v->set_owner_incarnation(FindMember(*next, uuid)->incarnation());
+  v->set_epoch(next->generation());
+}
+
 Status Do(const pb::Change::CreateVolume& c, pb::ClusterConf* next) {
   KFS_RETURN_IF_ERROR(CheckVolumeName(c.name()));
   if (next->volume_size() >= kVolumesMax)
@@ -165,7 +173,7 @@ Status Do(const pb::Change::CreateVolume& c, pb::ClusterConf* next) {
   next->set_next_volume(next->next_volume() + 1);
   v->set_id(next->next_volume());
   v->set_name(c.name());
-  v->set_owner(c.owner());
+  SetOwner(c.owner(), next, v);
   v->set_started(true);
   v->set_replicas(c.replicas());
   v->set_chunk_size(c.chunk_size());
@@ -208,10 +216,12 @@ Status Do(const pb::Change::SetOption& c, pb::ClusterConf* next) {
     if (v == nullptr) return NoVolume(c.volume());
     options = v->mutable_option();
   }
-  if (c.name().empty()) return Status(EINVAL, "an option needs a name");
+  const auto of = c.volume().empty() ? ConfOption::Of::kCluster : ConfOption::Of::kVolume;
   if (c.value().empty()) {
-    options->erase(c.name());
+    if (options->erase(c.name()) == 0 && FindConfOption(of, c.name()) == nullptr)
+      return CheckConfOption(of, c.name(), "");
   } else {
+    KFS_RETURN_IF_ERROR(CheckConfOption(of, c.name(), c.value()));
     (*options)[c.name()] = c.value();
   }
   return {};
@@ -266,7 +276,7 @@ Status Do(const pb::Change::MoveVolume& c, pb::ClusterConf* next) {
   if (v->owner() == c.owner())
     return Status(EALREADY,
                   fmt::format("{} serves volume \"{}\" already", NameOf(*next, c.owner()), c.name()));
-  v->set_owner(c.owner());
+  SetOwner(c.owner(), next, v);
   return {};
 }
 

@@ -1,23 +1,42 @@
 #include "metaserver/cluster/node.h"
 
-#include "common/log.h"
+#include <algorithm>
+
 #include "metaserver/cluster/configuration.h"
+#include "metaserver/cluster/envelope.h"
 
 namespace kfs::meta {
 
 ClusterNode::ClusterNode(ClusterEnv& env, MemberStore& store)
-    : env_(env), acceptor_(store), participant_(env, acceptor_) {}
+    : env_(env), acceptor_(store), participant_(env, acceptor_), friends_(env, acceptor_) {}
 
 std::string ClusterNode::Submit(Command command, Originator::Done done) {
-  if (originators_.size() >= kTransactionsMax) {
-    done({.kind = Outcome::kNothingChanged,
-          .status = Status(EAGAIN, "too many commands are under way on this metaserver: try again")});
-    return "";
+  const auto refuse = [&](int code, const std::string& words) {
+    done({.kind = Outcome::kNothingChanged, .status = Status(code, words)});
+    return std::string();
+  };
+  // Under an id that is known nothing is begun a second time.
+  if (auto it = originators_.find(command.id); it != originators_.end()) {
+    Originator& same = *it->second;
+    if (same.command().words != command.words)
+      return refuse(EINVAL, "another command is under way under the same id: " + same.command().words);
+    if (same.waiters() >= kWaitersMax) return refuse(EAGAIN, "too many wait for this command: try again");
+    same.Attach(std::move(done));
+    return same.id();
   }
-  auto originator =
-      std::make_unique<Originator>(env_, acceptor_, participant_, std::move(command), std::move(done));
+  const pb::ClusterConf& conf = acceptor_.conf();
+  if (!command.id.empty() &&
+      std::find(conf.recent().begin(), conf.recent().end(), command.id) != conf.recent().end()) {
+    done({.kind = Outcome::kDone, .status = {}, .generation = conf.generation()});
+    return command.id;
+  }
+  if (originators_.size() >= kTransactionsMax)
+    return refuse(EAGAIN, "too many commands are under way on this metaserver: try again");
+  auto originator = std::make_unique<Originator>(env_, acceptor_, participant_, std::move(command));
   Originator& started = *originator;
   originators_[started.id()] = std::move(originator);
+  started.Attach([this, &started](const Outcome& outcome) { history_.Add(started, outcome, env_.Now()); });
+  started.Attach(std::move(done));
   started.Start();
   return started.id();
 }
@@ -27,29 +46,14 @@ bool ClusterNode::Abort(const std::string& id) {
   return it != originators_.end() && it->second->Abort();
 }
 
-pb::PeerMessage ClusterNode::Message() const {
-  pb::PeerMessage m;
-  m.set_from(acceptor_.uuid());
-  m.set_incarnation(acceptor_.incarnation());
-  m.set_cluster_id(acceptor_.conf().cluster_id());
-  m.set_generation(acceptor_.generation());
-  m.set_checksum(acceptor_.checksum());
-  return m;
-}
-
 void ClusterNode::OnMessage(const pb::PeerMessage& message) {
-  if (message.cluster_id() != acceptor_.conf().cluster_id()) {
-    KFS_LOG(warn, "cluster.stranger from={} cluster={}", message.from(), message.cluster_id());
-    return;
-  }
-  // What a member said before it lost its state no longer counts.
-  const pb::MemberConf* member = FindMember(acceptor_.conf(), message.from());
-  if (member != nullptr && message.incarnation() < member->incarnation()) return;
+  friends_.Follow();
+  if (!friends_.Admit(message)) return;
   switch (message.body_case()) {
     case pb::PeerMessage::kRequest:
       return participant_.Handle(message, [this, to = message.from(),
                                            transaction = message.transaction()](const pb::PhaseReply& reply) {
-        pb::PeerMessage answer = Message();
+        pb::PeerMessage answer = Envelope(acceptor_);
         answer.set_transaction(transaction);
         *answer.mutable_reply() = reply;
         env_.Send(to, answer);
@@ -61,53 +65,19 @@ void ClusterNode::OnMessage(const pb::PeerMessage& message) {
       return;
     }
     case pb::PeerMessage::kHello:
-      return OnHello(message);
+    case pb::PeerMessage::kFriendship:
+      return friends_.OnMessage(message);
     case pb::PeerMessage::BODY_NOT_SET:
       return;
   }
 }
 
-void ClusterNode::OnHello(const pb::PeerMessage& message) {
-  const pb::PeerHello& hello = message.hello();
-  if (hello.has_conf()) {
-    if (hello.conf().cluster_id() == acceptor_.conf().cluster_id()) acceptor_.Learn(hello.conf());
-    return;
-  }
-  const bool behind = message.generation() > acceptor_.generation();
-  if (!behind && !(message.generation() < acceptor_.generation()) && !hello.want_conf()) {
-    if (message.checksum() != acceptor_.checksum()) {
-      KFS_LOG(error, "cluster.conflict peer={} generation={} next=\"kfs peer why {}\"", message.from(),
-              acceptor_.generation(), NameOf(acceptor_.conf(), message.from()));
-    }
-    return;
-  }
-  pb::PeerMessage answer = Message();
-  if (behind) {
-    answer.mutable_hello()->set_want_conf(true);
-  } else {
-    *answer.mutable_hello()->mutable_conf() = acceptor_.conf();
-  }
-  env_.Send(message.from(), answer);
-}
-
-void ClusterNode::SayHello() {
-  pb::PeerMessage hello = Message();
-  hello.mutable_hello();
-  for (const pb::MemberConf& m : acceptor_.conf().member()) {
-    if (m.uuid() != acceptor_.uuid() && env_.Reachable(m.uuid())) env_.Send(m.uuid(), hello);
-  }
-}
-
 void ClusterNode::OnTimer() {
-  const MonoTime now = env_.Now();
   participant_.OnTimer();
   for (const auto& [id, o] : originators_) o->OnTimer();
   std::erase_if(originators_,
                 [](const auto& o) { return o.second->finished() && o.second->state() == OpState::kDefault; });
-  if (now >= hello_at_) {
-    hello_at_ = now + kHelloEvery;
-    SayHello();
-  }
+  friends_.OnTimer();
   FinishUndecided();
 }
 

@@ -88,13 +88,12 @@ struct OpTables {
   static_assert(AllReachable(kTable, S::kDefault));
 };
 
-Originator::Originator(ClusterEnv& env, Acceptor& acceptor, Participant& self, Command command, Done done)
+Originator::Originator(ClusterEnv& env, Acceptor& acceptor, Participant& self, Command command)
     : env_(env),
       acceptor_(acceptor),
       self_(self),
       command_(std::move(command)),
-      id_(env.NewTransactionId()),
-      done_(std::move(done)),
+      id_(command_.id.empty() ? env.NewTransactionId() : command_.id),
       started_(env.Now()) {}
 
 void Originator::Inject(OpEvent event) {
@@ -136,7 +135,14 @@ void Originator::Finish(Outcome outcome) {
   finished_ = true;
   outcome.reports = std::move(reports_);
   outcome.unreachable.assign(unreachable_.begin(), unreachable_.end());
-  done_(outcome);
+  outcome_ = std::move(outcome);
+  for (size_t i = 0; i < done_.size(); ++i) done_[i](outcome_);
+  done_.clear();
+}
+
+void Originator::Attach(Done done) {
+  if (finished_) return done(outcome_);
+  done_.push_back(std::move(done));
 }
 
 bool Originator::Abort() {
@@ -154,203 +160,7 @@ bool Originator::Abort() {
   return true;
 }
 
-// ---- asking and weighing
-
-void Originator::Ask(pb::Phase phase, Duration timeout) {
-  request_.Clear();
-  request_.set_phase(phase);
-  *request_.mutable_ballot() = ballot_;
-  request_.set_read(command_.read);
-  request_.set_lease_ms(static_cast<uint32_t>(std::chrono::milliseconds(kLease).count()));
-  request_.set_command(finishing_ ? value_.command() : command_.words);
-  request_.set_dry_run(command_.dry_run);
-  if (phase == pb::STAGE || phase == pb::BRICK || phase == pb::COMMIT) {
-    request_.set_base_checksum(Checksum(base_));
-    *request_.mutable_value() = value_;
-  }
-  if (phase == pb::STAGE && !finishing_ && !command_.read) *request_.mutable_change() = command_.change;
-  if (phase == pb::UNLOCK && decided_) *request_.mutable_value() = value_;
-  // Who has granted the lock takes part in what follows; the outcome is for everybody.
-  std::map<std::string, Answer> asked;
-  for (const pb::MemberConf& m : base_.member()) {
-    if (phase == pb::LOCK || phase == pb::UNLOCK || answers_[m.uuid()].kind == Answer::kAcc)
-      asked[m.uuid()] = {};
-  }
-  if (decided_) {
-    for (const pb::MemberConf& m : value_.member()) asked[m.uuid()] = {};
-  }
-  answers_ = std::move(asked);
-  deadline_ = env_.Now() + timeout;
-  // Ourselves first: what we promise and accept is durable before anybody hears of it, and a ballot is never
-  // used for two attempts, whatever happens in between.
-  if (answers_.contains(acceptor_.uuid())) SendTo(acceptor_.uuid());
-  if (phase == pb::LOCK && answers_[acceptor_.uuid()].kind != Answer::kAcc) {
-    std::erase_if(answers_, [this](const auto& a) { return a.first != acceptor_.uuid(); });
-    return;
-  }
-  std::vector<std::string> others;
-  for (const auto& [uuid, answer] : answers_) {
-    if (uuid != acceptor_.uuid()) others.push_back(uuid);
-  }
-  for (const std::string& uuid : others) SendTo(uuid);
-  Weigh();
-}
-
-void Originator::SendTo(const std::string& uuid) {
-  pb::PeerMessage message;
-  message.set_from(acceptor_.uuid());
-  message.set_incarnation(acceptor_.incarnation());
-  message.set_cluster_id(base_.cluster_id());
-  // Where we stood when the attempt began: an answer about anything else would be of no use.
-  message.set_generation(base_.generation());
-  message.set_checksum(Checksum(base_));
-  message.set_transaction(id_);
-  *message.mutable_request() = request_;
-  if (uuid == acceptor_.uuid()) {
-    self_.Handle(message, [this, alive = alive_](const pb::PhaseReply& reply) {
-      if (*alive) OnReply(acceptor_.uuid(), acceptor_.incarnation(), reply);
-    });
-    return;
-  }
-  if (!env_.Reachable(uuid)) {
-    answers_[uuid].kind = Answer::kUnreachable;
-    unreachable_.insert(uuid);
-    return;
-  }
-  env_.Send(uuid, message);
-}
-
-void Originator::OnReply(const std::string& from, uint64_t incarnation, const pb::PhaseReply& reply) {
-  if (finished_ || reply.phase() != request_.phase() || !Equal(reply.ballot(), request_.ballot())) return;
-  auto it = answers_.find(from);
-  if (it == answers_.end() || it->second.kind == Answer::kAcc || it->second.kind == Answer::kRjt) return;
-  counter_seen_ = std::max({counter_seen_, reply.promised().counter(), reply.accepted().counter()});
-  unreachable_.erase(from);
-  Answer& answer = it->second;
-  answer.incarnation = incarnation;
-  answer.reply = reply;
-  if (reply.acc()) {
-    answer.kind = Answer::kAcc;
-    if (command_.read && reply.phase() == pb::BRICK) reports_[from] = reply.report();
-    return Inject(OpEvent::kRcvdAcc);
-  }
-  if (reply.why() == pb::PhaseReply::I_AM_BEHIND && helped_.insert(from).second) {
-    pb::PeerMessage help;
-    help.set_from(acceptor_.uuid());
-    help.set_incarnation(acceptor_.incarnation());
-    help.set_cluster_id(acceptor_.conf().cluster_id());
-    help.set_generation(acceptor_.generation());
-    help.set_checksum(acceptor_.checksum());
-    *help.mutable_hello()->mutable_conf() = acceptor_.conf();
-    env_.Send(from, help);
-    return SendTo(from);
-  }
-  if (reply.why() == pb::PhaseReply::I_AM_BEHIND || reply.why() == pb::PhaseReply::STRANGER) {
-    // It stands apart: no reason to keep the others from deciding.
-    answer.kind = Answer::kUnreachable;
-    unreachable_.insert(from);
-    return Inject(OpEvent::kRcvdAcc);
-  }
-  answer.kind = Answer::kRjt;
-  Refuse(from, reply);
-  // A commit is not refused by one: see Weigh.
-  Inject(state_ == OpState::kCommitOpSent ? OpEvent::kRcvdAcc : OpEvent::kRcvdRjt);
-}
-
-void Originator::Refuse(const std::string& uuid, const pb::PhaseReply& reply) {
-  static constexpr std::string_view kPhase[] = {"?", "lock", "stage", "brick", "commit", "unlock"};
-  switch (reply.why()) {
-    case pb::PhaseReply::YOU_ARE_BEHIND:
-      if (reply.has_decided()) acceptor_.Learn(reply.decided());
-      [[fallthrough]];
-    case pb::PhaseReply::LOCKED:
-    case pb::PhaseReply::PROMISED:
-    case pb::PhaseReply::NO_LOCK:
-      retry_ = refusal_.ok() || retry_;
-      break;
-    default:
-      retry_ = false;
-      refusal_ = Status();  // a real refusal outweighs "try again"
-      break;
-  }
-  if (!refusal_.ok()) return;
-  refusal_ = Status(reply.why() == pb::PhaseReply::LOCKED ? EBUSY : EINVAL,
-                    fmt::format("{} failed in {} on peer {}: {}", command_.words,
-                                kPhase[reply.phase() >= 1 && reply.phase() <= 5 ? reply.phase() : 0],
-                                NameOf(base_, uuid), reply.words()));
-}
-
-size_t Originator::Votes() const {
-  size_t n = 0;
-  for (const auto& [uuid, a] : answers_) {
-    if (a.kind == Answer::kAcc && HasVote(base_, uuid, a.incarnation)) ++n;
-  }
-  return n;
-}
-
-bool Originator::EveryoneAnswered() const {
-  return std::none_of(answers_.begin(), answers_.end(),
-                      [](const auto& a) { return a.second.kind == Answer::kNone; });
-}
-
-bool Originator::MajorityImpossible() const {
-  size_t possible = Votes();
-  for (const auto& [uuid, a] : answers_) {
-    if (a.kind == Answer::kNone || a.kind == Answer::kUnreachable) ++possible;
-  }
-  return possible < Majority(base_);
-}
-
-void Originator::NoMajority() {
-  std::string missing;
-  for (const pb::MemberConf& m : base_.member()) {
-    auto it = answers_.find(m.uuid());
-    if (it != answers_.end() && it->second.kind == Answer::kAcc &&
-        HasVote(base_, m.uuid(), it->second.incarnation))
-      continue;
-    missing += (missing.empty() ? "" : ", ") + m.address();
-  }
-  if (refusal_.ok()) {
-    refusal_ = Status(EHOSTUNREACH,
-                      fmt::format("{} failed: {} of {} peers answer, {} are needed; missing: {}",
-                                  command_.words, Votes(), base_.member_size(), Majority(base_), missing));
-  }
-  retry_ = true;
-  Inject(OpEvent::kRcvdRjt);
-}
-
-// Is there enough to go on, or nobody left to wait for?
-void Originator::Weigh() {
-  const bool all = EveryoneAnswered();
-  const bool enough = command_.read || Votes() >= Majority(base_);
-  switch (state_) {
-    case OpState::kLockSent:
-    case OpState::kStageOpSent:
-      if (all) enough ? Inject(OpEvent::kAllAcc) : NoMajority();
-      break;
-    case OpState::kBrickOpSent:
-      if (all) enough ? Inject(OpEvent::kAllAck) : NoMajority();
-      break;
-    case OpState::kCommitOpSent:
-      if (command_.read ? all : enough) {
-        Inject(OpEvent::kAllAcc);
-      } else if (all || MajorityImpossible()) {
-        NoMajority();
-      }
-      break;
-    case OpState::kAckDrain:
-    case OpState::kStageOpFailed:
-    case OpState::kBrickOpFailed:
-    case OpState::kCommitOpFailed:
-      if (all) Inject(OpEvent::kAllAck);
-      break;
-    case OpState::kUnlockSent:
-      if (all) Inject(OpEvent::kAllAcc);
-      break;
-    case OpState::kDefault:
-      break;
-  }
-}
+// ---- deadlines
 
 void Originator::OnTimer() {
   if (finished_) return;
@@ -375,6 +185,7 @@ void Originator::SendLock() {
   finishing_ = decided_ = retry_ = false;
   refusal_ = Status();
   helped_.clear();
+  refusals_.clear();
   answers_.clear();
   if (!command_.read) {
     // Higher than our own last one, too: members refuse what is left of an attempt that has ended.
@@ -464,6 +275,7 @@ std::map<std::string, std::string> Originator::Answers() const {
                 : a.kind == Answer::kUnreachable ? "unreachable"
                                                  : "";
   }
+  for (const auto& [uuid, words] : refusals_) out[uuid] = "refused " + words;
   return out;
 }
 

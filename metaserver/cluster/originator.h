@@ -49,6 +49,9 @@ struct Command {
   bool dry_run = false;  // lock and stage only
   pb::Change change;     // not set: nothing but finish what is undecided
   Duration timeout = std::chrono::seconds(20);
+  // Of the transaction, if whoever asks may have to ask again: a change is made once under one id. Empty: a
+  // new one.
+  std::string id;
 };
 
 struct Outcome {
@@ -64,9 +67,12 @@ class Originator {
  public:
   using Done = std::function<void(const Outcome&)>;
 
-  Originator(ClusterEnv& env, Acceptor& acceptor, Participant& self, Command command, Done done);
+  Originator(ClusterEnv& env, Acceptor& acceptor, Participant& self, Command command);
   ~Originator() { *alive_ = false; }
 
+  // Calls `done` with the outcome, at once if there is one.
+  void Attach(Done done);
+  size_t waiters() const { return done_.size(); }
   void Start();
   void OnReply(const std::string& from, uint64_t incarnation, const pb::PhaseReply& reply);
   // Phase deadlines, the next attempt.
@@ -78,7 +84,8 @@ class Originator {
   bool finished() const { return finished_; }
   MonoTime started() const { return started_; }
   const TransitionLog& log() const { return log_; }
-  // What each member said in the phase under way, for people; empty: nothing yet.
+  // What each member said in the phase under way, or how it has refused the attempt, for people; empty:
+  // nothing yet.
   std::map<std::string, std::string> Answers() const;
   // Gives the attempt up, if it can still be: before a commit was sent.
   bool Abort();
@@ -122,12 +129,13 @@ class Originator {
   Participant& self_;
   const Command command_;
   const std::string id_;
-  Done done_;
+  std::vector<Done> done_;
   const MonoTime started_;
   TransitionLog log_;
   OpState state_ = OpState::kDefault;
   std::deque<OpEvent> queue_;
   bool finished_ = false;
+  Outcome outcome_;  // once it is
 
   // The attempt under way.
   pb::ClusterConf base_;
@@ -138,8 +146,9 @@ class Originator {
   bool proposed_ = false;   // our own change was sent for commit, in this attempt or an earlier one
   bool decided_ = false;
   pb::PhaseRequest request_;
-  std::map<std::string, Answer> answers_;  // by member asked
-  std::set<std::string> helped_;           // members that were behind and were told
+  std::map<std::string, Answer> answers_;        // by member asked
+  std::set<std::string> helped_;                 // members that were behind and were told
+  std::map<std::string, std::string> refusals_;  // by member: phase and words
   MonoTime deadline_{}, retry_at_{};
   bool waiting_ = false;  // for the next attempt
   bool retry_ = false;    // the attempt's failure is nobody's refusal

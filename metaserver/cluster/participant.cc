@@ -313,6 +313,13 @@ MonoTime Participant::lock_until() const {
   return it == transactions_.end() ? MonoTime{} : it->second->until;
 }
 
+std::vector<Participant::View> Participant::List() const {
+  std::vector<View> out;
+  for (const auto& [id, t] : transactions_)
+    out.push_back({id, t->originator, t->command, NameOf(t->state), t->read, t->until});
+  return out;
+}
+
 void Participant::OnTimer() {
   std::vector<TransactionPtr> late;
   for (const auto& [id, t] : transactions_) {

@@ -16,6 +16,8 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "metaserver/cluster/acceptor.h"
 #include "metaserver/cluster/environment.h"
@@ -44,6 +46,14 @@ class Participant {
   const std::string& lock_holder() const { return lock_; }
   MonoTime lock_until() const;
   size_t transactions() const { return transactions_.size(); }
+  // What is under way here, everybody's.
+  struct View {
+    std::string id, originator, command;
+    std::string_view state;
+    bool read = false;
+    MonoTime until;  // its lease
+  };
+  std::vector<View> List() const;
   uint64_t unexpected() const { return unexpected_; }
 
   static constexpr auto kLeaseMax = std::chrono::seconds(30);

@@ -7,6 +7,9 @@
 //       ...
 //   });
 //   static_assert(AllReachable(kTable, State::kDefault));
+//
+// What several states have in common is written once: MakeTable(Join(rows, FromEach({...}, event, to,
+// handler), StayIn({...}, event, handler))).
 #pragma once
 
 #include <array>
@@ -46,6 +49,37 @@ consteval auto MakeTable(const Transition<State, Event, Handler> (&rows)[N]) {
     table.rows[i] = rows[i];
   }
   return table;
+}
+
+template <typename State, typename Event, typename Handler, size_t N>
+consteval auto MakeTable(const std::array<Transition<State, Event, Handler>, N>& rows) {
+  Transition<State, Event, Handler> list[N];
+  for (size_t i = 0; i < N; ++i) list[i] = rows[i];
+  return MakeTable(list);
+}
+
+// The same row for several states.
+template <typename State, typename Event, typename Handler, size_t N>
+consteval auto FromEach(const State (&from)[N], Event on, State to, Handler run) {
+  std::array<Transition<State, Event, Handler>, N> rows{};
+  for (size_t i = 0; i < N; ++i) rows[i] = {from[i], on, to, run};
+  return rows;
+}
+template <typename State, typename Event, typename Handler, size_t N>
+consteval auto StayIn(const State (&states)[N], Event on, Handler run) {
+  std::array<Transition<State, Event, Handler>, N> rows{};
+  for (size_t i = 0; i < N; ++i) rows[i] = {states[i], on, states[i], run};
+  return rows;
+}
+template <typename Row, size_t... N>
+consteval auto Join(const std::array<Row, N>&... parts) {
+  std::array<Row, (N + ...)> rows{};
+  size_t count = 0;
+  const auto add = [&](const auto& part) {
+    for (const Row& row : part) rows[count++] = row;
+  };
+  (add(parts), ...);
+  return rows;
 }
 
 template <typename State, typename Event, typename Handler, size_t N>

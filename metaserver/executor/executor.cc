@@ -46,6 +46,8 @@ VolumeHooks Executor::HooksForVolume() {
 void Executor::AddVolume(std::unique_ptr<Volume> volume) {
   VolumeId id = volume->id();
   volume->disk_full = disk_full_;
+  volume->settings.session_keep = options_.session_keep;
+  volume->settings.slow_op = options_.slow_op;
   volumes_[id] = std::move(volume);
   Schedule();
 }
@@ -58,6 +60,30 @@ void Executor::RemoveVolume(VolumeId id) {
   for (const SessionPtr& s : sessions) EndSession(s, "the volume has been deleted");
   EndTick();
   ForgetDb(it->second->store.db());
+  volumes_.erase(it);
+}
+
+void Executor::CloseVolume(VolumeId id, const Status& why) {
+  auto it = volumes_.find(id);
+  if (it == volumes_.end()) return;
+  EndTick();
+  Volume& volume = *it->second;
+  for (const auto& [sid, s] : volume.sessions) {
+    for (const ParkedPtr& parked : s->parked) {
+      if (parked->call != nullptr) Refuse(parked->call, why);
+      parked->call = nullptr;
+    }
+    s->parked.clear();
+    s->waiting.clear();
+    s->elsewhere = why;
+    s->volume = nullptr;
+  }
+  EndTick();  // the refusals leave before the connections are closed
+  for (const auto& [sid, s] : volume.sessions) {
+    if (hooks_.close_connection) hooks_.close_connection(*s, why);
+  }
+  volume.store.MarkClean();
+  ForgetDb(volume.store.db());
   volumes_.erase(it);
 }
 
@@ -148,6 +174,10 @@ void Executor::RunTyped(const CallPtr& call) {
   if (!status.ok()) {
     volume.txn.Clear();
     return Refuse(call, status);
+  }
+  if (volume.settings.read_only && volume.txn.changes_inodes()) {
+    volume.txn.Clear();
+    return Refuse(call, volume.CheckWritable());
   }
   std::string out;
   reply->SerializeToString(&out);

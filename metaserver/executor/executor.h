@@ -27,7 +27,6 @@ struct ExecutorOptions {
   Duration session_ttl = std::chrono::seconds(30);
   Duration session_keep = std::chrono::hours(24);  // of one that has expired
   Duration slow_op = std::chrono::seconds(1);
-  uint64_t incarnation = 1;
 };
 
 class Executor {
@@ -43,6 +42,8 @@ class Executor {
     // Asks a session's mount to send the releases that its kernel has queued; `done` on answer or loss.
     std::function<void(Session&, Ino, std::function<void()> done)> drain;
     std::function<void(Session&, const Status&)> close_connection;
+    // Why a volume is not here, for whoever asks for it.
+    std::function<Status(const std::string& name)> where;
   };
 
   Executor(Clock& clock, ExecutorOptions options, WalSync* sync, Hooks hooks);
@@ -52,6 +53,8 @@ class Executor {
   void AddVolume(std::unique_ptr<Volume> volume);
   // Ends its sessions and closes it.
   void RemoveVolume(VolumeId id);
+  // Closes it; its sessions live on, here or elsewhere. What they have under way is answered with `why`.
+  void CloseVolume(VolumeId id, const Status& why);
   Volume* FindVolume(VolumeId id);
   Volume* FindVolume(const std::string& name);
   const std::map<VolumeId, std::unique_ptr<Volume>>& volumes() const { return volumes_; }
@@ -94,6 +97,8 @@ class Executor {
   const ExecutorOptions& options() const { return options_; }
   // Of all volumes, see Volume::CheckRoom.
   void SetDiskFull(bool full);
+  // Of the configuration; clients that know another ask what has changed.
+  void SetGeneration(uint64_t generation) { generation_ = generation; }
   uint64_t replays() const { return replays_; }
   uint64_t cold_runs() const { return cold_runs_; }
   uint64_t parked_now() const;
@@ -147,6 +152,7 @@ class Executor {
   bool scheduled_ = false;
   bool next_asked_ = false;
   bool disk_full_ = false;
+  uint64_t generation_ = 0;
   uint64_t replays_ = 0;
   uint64_t cold_runs_ = 0;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -11,6 +11,7 @@
 #include <unordered_set>
 
 #include "common/clock.h"
+#include "common/status.h"
 #include "common/types.h"
 #include "metaserver/executor/call.h"
 
@@ -28,6 +29,7 @@ struct Session {
   std::string host, mountpoint, client_id;
   int64_t opened = 0;        // wall time
   Volume* volume = nullptr;  // null once the session has ended
+  Status elsewhere;          // not ok: it lives on, but the volume is no longer served here
 
   std::shared_ptr<Connection> connection;  // null: not attached
   uint64_t connection_number = 0;          // rises with every attachment

@@ -28,8 +28,8 @@ SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionReque
   Volume* volume = FindVolume(request.volume());
   SessionPtr session;
   if (volume == nullptr) {
-    Refuse(call, Status(ENOENT,
-                        "there is no volume \"" + Printable(request.volume()) + "\" (see: kfs volume list)"));
+    Refuse(call, hooks_.where ? hooks_.where(Printable(request.volume()))
+                              : Status(ENOENT, "there is no volume \"" + Printable(request.volume()) + "\""));
     return nullptr;
   }
   if (request.session() != 0) {
@@ -68,7 +68,8 @@ SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionReque
   reply.set_chunk_size(volume->chunk_size());
   reply.set_ttl_ms(static_cast<uint32_t>(
       std::chrono::duration_cast<std::chrono::milliseconds>(options_.session_ttl).count()));
-  reply.set_incarnation(options_.incarnation);
+  reply.set_incarnation(volume->incarnation());
+  reply.set_generation(generation_);
   reply.set_expiries(session->expiries);
   Answer(call, reply.SerializeAsString());
   return session;
@@ -77,7 +78,8 @@ SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionReque
 bool Executor::Alive(const CallPtr& call) {
   const Session& session = *call->session;
   if (session.volume == nullptr) {
-    Refuse(call, Status(EACCES, Code::kUnknownSession, "the session has ended"));
+    Refuse(call, session.elsewhere.ok() ? Status(EACCES, Code::kUnknownSession, "the session has ended")
+                                        : session.elsewhere);
     return false;
   }
   if (session.expired != 0) {  // what was under way when the connection was closed
@@ -147,7 +149,9 @@ void Executor::KeepAlive(const CallPtr& call, const pb::KeepAliveRequest& reques
     }
     Schedule();
   }
-  Answer(call, "");
+  pb::KeepAliveReply reply;
+  reply.set_generation(generation_);
+  Answer(call, reply.SerializeAsString());
 }
 
 void Executor::CloseSession(const CallPtr& call) {
@@ -187,7 +191,8 @@ void Executor::Disconnected(Session& session, uint64_t connection_number) {
 void Executor::ExpireSessions(Volume& volume) {
   const MonoTime now = clock_.MonoNow();
   const int64_t forget =
-      clock_.WallNow() - std::chrono::duration_cast<std::chrono::nanoseconds>(options_.session_keep).count();
+      clock_.WallNow() -
+      std::chrono::duration_cast<std::chrono::nanoseconds>(volume.settings.session_keep).count();
   std::vector<SessionPtr> expired, forgotten;
   for (auto& [sid, s] : volume.sessions) {
     if (s->expired != 0) {

@@ -61,10 +61,12 @@ void Executor::EndTick() {
   outgoing.swap(outgoing_);
   const MonoTime now = clock_.MonoNow();
   for (Outgoing& o : outgoing) {
-    if (o.call->arrived != MonoTime{} && now - o.call->arrived > options_.slow_op &&
-        o.call->op() != Op::kSetLock) {
+    const Session* session = o.call->session.get();
+    const Duration slow = session != nullptr && session->volume != nullptr ? session->volume->settings.slow_op
+                                                                           : options_.slow_op;
+    if (o.call->arrived != MonoTime{} && now - o.call->arrived > slow && o.call->op() != Op::kSetLock) {
       KFS_LOG(warn, "op.slow op={} session={} op_id={} ms={} status=\"{}\"", OpName(o.call->op()),
-              o.call->session == nullptr ? 0 : o.call->session->id.v, o.call->op_id,
+              session == nullptr ? 0 : session->id.v, o.call->op_id,
               std::chrono::duration_cast<std::chrono::milliseconds>(now - o.call->arrived).count(),
               o.status.ToString());
     }

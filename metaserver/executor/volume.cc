@@ -23,6 +23,7 @@ Volume::Volume(const rec::Volume& i, std::unique_ptr<Db> db, size_t cache_bytes,
       hooks_(std::move(hooks)) {
   // Tokens of an earlier incarnation must not look like ours.
   next_token_ = (random() >> 1) | 1;
+  incarnation_ = (random() >> 1) | 1;
 }
 
 Result<std::unique_ptr<Volume>> Volume::Open(const rec::Volume& info, std::unique_ptr<Db> db,
@@ -76,6 +77,11 @@ Status Volume::Load() {
   KFS_RETURN_IF_ERROR(store.db().TakeReadError());
   if (!in_grace()) QueueAllOrphans();
   return {};
+}
+
+Status Volume::CheckWritable() const {
+  if (!settings.read_only) return {};
+  return Status(EROFS, "the volume is read-only (see: kfs volume get " + info.name() + " read-only)");
 }
 
 Status Volume::CheckRoom() const {

@@ -97,6 +97,20 @@ class Volume {
   Status CheckRoom() const;
   bool disk_full = false;
 
+  // Tells one opening of the volume from another: whoever holds something reclaims it when this has changed.
+  uint64_t incarnation() const { return incarnation_; }
+
+  // As the configuration has them; taking effect at once.
+  struct Settings {
+    bool atime = true;  // as relatime does; else never
+    bool read_only = false;
+    Duration session_keep{};
+    Duration slow_op{};
+  };
+  Settings settings;
+  // EROFS when nothing may be changed.
+  Status CheckWritable() const;
+
   rec::Volume info;
   VolumeStore store;
   Txn txn;
@@ -123,6 +137,7 @@ class Volume {
 
   Clock& clock_;
   VolumeHooks hooks_;
+  uint64_t incarnation_ = 0;
   int64_t last_now_ = 0;
   size_t unreclaimed_ = 0;
   size_t expired_ = 0;

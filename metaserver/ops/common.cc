@@ -102,6 +102,7 @@ void TouchContent(const OpEnv& env, rec::Inode* inode) {
 
 void Accessed(OpEnv& env, const rec::Inode& inode) {
   constexpr int64_t kDay = 86400ll * 1000000000;
+  if (!env.volume.settings.atime || env.volume.settings.read_only) return;
   if (inode.atime() > inode.mtime() && inode.atime() > inode.ctime() && env.now - inode.atime() < kDay)
     return;
   if (inode.atime() >= env.now) return;

@@ -1,6 +1,6 @@
-// What the metaserver stores of the cluster as a whole: its id, the volumes, the counters. (Chunkservers have
-// their records in the same database; see chunks/chunkservers.h.) Every change is synced before the call
-// returns: they are rare, and ids must never be handed out twice. Loop's thread only.
+// What the metaserver stores beside the configuration: its cluster's id, which volumes' databases are on its
+// disk, how often it has started. (The member's record and the chunkservers' addresses are in the same
+// database.) Every change is synced before the call returns. Loop's thread only.
 #pragma once
 
 #include <map>
@@ -15,21 +15,18 @@ namespace kfs::meta {
 
 class ClusterStore {
  public:
-  // Opens data_dir/cluster; makes the cluster id at the first start. Counts the incarnation up.
+  // Opens data_dir/cluster; makes a cluster id at the first start.
   static Result<std::unique_ptr<ClusterStore>> Open(const std::string& data_dir, DbMemory& memory);
 
   const std::string& cluster_id() const { return cluster_id_; }
-  uint64_t incarnation() const { return incarnation_; }
-  bool first_start() const { return first_start_; }
-  const std::map<VolumeId, rec::Volume>& volumes() const { return volumes_; }
-  const rec::Volume* FindVolume(const std::string& name) const;
+  // The metaserver has joined another cluster.
+  Status SetClusterId(const std::string& id);
+  uint64_t starts() const { return starts_; }
 
-  // Gives the volume an id.
-  Result<rec::Volume> AddVolume(rec::Volume volume);
-  Status UpdateVolume(const rec::Volume& volume);
+  // Databases that are there, whole.
+  const std::map<VolumeId, rec::Volume>& volumes() const { return volumes_; }
+  Status PutVolume(const rec::Volume& volume);
   Status RemoveVolume(VolumeId id);
-  // Ids below have been handed out, though the volume may be gone.
-  VolumeId next_volume() const { return next_volume_; }
 
   Db& db() { return *db_; }
 
@@ -39,9 +36,7 @@ class ClusterStore {
 
   std::unique_ptr<Db> db_;
   std::string cluster_id_;
-  uint64_t incarnation_ = 0;
-  bool first_start_ = false;
-  VolumeId next_volume_{1};
+  uint64_t starts_ = 0;
   std::map<VolumeId, rec::Volume> volumes_;
 };
 

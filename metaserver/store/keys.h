@@ -69,7 +69,11 @@ inline Key MutationKey(ChunkId chunk, ChunkVersion to) { return Key('M').U64(chu
 inline Key GarbageKey(ServerId server, ChunkId chunk) { return Key('G').U64(server.v).U64(chunk.v); }
 inline Key GarbagePrefix(ServerId server) { return Key('G').U64(server.v); }
 
+inline Key StampKey() { return Key('V'); }
+
 // Cluster.
+inline Key MemberKey() { return Key('M'); }
+inline Key GenerationKey(uint64_t generation) { return Key('G').U64(generation); }
 inline Key VolumeKey(VolumeId volume) { return Key('V').U32(volume.v); }
 inline Key ChunkserverKey(ServerId server) { return Key('H').U64(server.v); }
 

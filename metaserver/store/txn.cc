@@ -136,6 +136,13 @@ void Txn::Apply() {
   for (auto& fn : effects) fn();
 }
 
+bool Txn::changes_inodes() const {
+  for (const InodeEdit& e : inodes_) {
+    if (e.edited != nullptr || e.removed) return true;
+  }
+  return false;
+}
+
 void Txn::Clear() {
   inodes_.clear();
   names_.clear();

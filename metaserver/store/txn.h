@@ -46,6 +46,7 @@ class Txn {
   void CountBytes(int64_t delta) { bytes_delta_ += delta; }
 
   bool empty() const { return !changed_; }
+  bool changes_inodes() const;
   void Apply();
   void Clear();
   VolumeStore& store() { return store_; }

@@ -57,11 +57,20 @@ check "volume list --json" bash -c "'$kfs' volume list --json | jq -e '[.[].name
 check "volume info" "$kfs" volume info second
 check "volume info --json" bash -c "'$kfs' volume info second --json | jq -e '.name == \"second\" and .replicas == 1'"
 refused "a volume that is not there" 4 'nothere' "$kfs" volume info nothere
+refused "delete of a started volume" 1 'kfs volume stop second' "$kfs" volume delete second
+refused "stop asks" 1 'nothing was stopped' bash -c "echo no | '$kfs' volume stop second"
+check "stop with yes typed" bash -c "echo y | '$kfs' volume stop second"
 refused "delete asks for the name" 1 'nothing was deleted' bash -c "echo no | '$kfs' volume delete second"
 check "a wrong answer deletes nothing" "$kfs" volume info second
 check "delete with the name typed" bash -c "echo second | '$kfs' volume delete second"
 refused "it is gone" 4 '' "$kfs" volume info second
-check "create and delete --yes" bash -c "'$kfs' volume create third && '$kfs' volume delete third --yes"
+check "create and delete --yes" bash -c "'$kfs' volume create third && '$kfs' volume stop third --yes && '$kfs' volume delete third --yes"
+check "a dry run changes nothing" bash -c "'$kfs' volume stop dev --dry-run | grep -q 'would change' && '$kfs' volume info dev --json | jq -e .started"
+check "cluster log" bash -c "'$kfs' cluster log --json | jq -e '.[0].command == \"volume delete third --yes\"'"
+check "peer status" bash -c "'$kfs' peer status | grep -qx 'Number of Peers: 0'"
+check "volume status --json" bash -c "'$kfs' volume status --json | jq -e '.chunkservers | length == 2'"
+refused "a peer that is not there" 4 'nothere' "$kfs" peer detach nothere
+check "completion of a volume's name" bash -c "source '$repo/cli/completion/kfs.bash' && COMP_WORDS=('$kfs') COMP_LINE='kfs volume info d' && COMP_POINT=\${#COMP_LINE} && _kfs && [ \"\${COMPREPLY[*]}\" = dev ]"
 
 refused "nobody listens there" 3 'is kfs-metaserver running' "$kfs" status --metaserver 127.0.0.1:1
 refused "a host that does not resolve" 3 'nosuchhost.invalid' "$kfs" status --metaserver nosuchhost.invalid
@@ -80,7 +89,7 @@ refused "mount: nobody listens" 32 '' timeout 60 "$kfs" mount 127.0.0.1:1:/dev "
 check "mount in the background" "$kfs" mount "$KFS_METASERVER:/dev" "$work/mnt" -o "pidfile=$work/mount.pid"
 check "a file" bash -c "echo x >'$work/mnt/x' && sync '$work/mnt/x'"
 refused "mount: busy" 32 '' "$kfs" mount "$KFS_METASERVER:/dev" "$work/mnt"
-refused "delete of a mounted volume" 1 '' "$kfs" volume delete dev --yes
+refused "delete of a started volume, --yes" 1 'started' "$kfs" volume delete dev --yes
 pid=$(cat "$work/mount.pid" 2>/dev/null)
 check "remount read-only" "$build/bin/mount.kfs" "$KFS_METASERVER:/dev" "$work/mnt" -o remount,ro
 refused "which it is then" 1 'Read-only file system' touch "$work/mnt/x"

@@ -97,7 +97,7 @@ def unknown_op(target):
 
 def op_before_greeting(target):
     """Every op but the greeting is refused, and the connection ends."""
-    for op in ("Ping", "OpenSession", "Lookup", "VolumeDelete", "ChunkRead", "DeleteChunks", "RegisterChunkserver"):
+    for op in ("Ping", "OpenSession", "Lookup", "ConfChange", "ChunkRead", "DeleteChunks", "RegisterChunkserver"):
         with target.connect() as c:
             c.send(frame(op))
             refused(c)
@@ -106,11 +106,11 @@ def op_before_greeting(target):
 
 def op_of_a_wrong_role(target):
     """A client may not administrate or play a server; nor an administrator or a server a client."""
-    wrong = {CLIENT: ("VolumeCreate", "VolumeDelete", "ClusterStatus", "RegisterChunkserver", "Heartbeat", "ReportChunks",
+    wrong = {CLIENT: ("ConfChange", "PeerSend", "PeerAdopt", "ClusterStatus", "RegisterChunkserver", "Heartbeat", "ReportChunks",
                       "MutateChunk", "DeleteChunks", "DrainReleases"),
              ADMIN: ("OpenSession", "Mkdir", "ChunkWrite", "DeleteChunks", "RegisterChunkserver"),
-             CHUNKSERVER: ("OpenSession", "Unlink", "VolumeDelete", "ChunkWrite", "DeleteChunks"),
-             METASERVER: ("OpenSession", "Lookup", "VolumeDelete", "ChunkRead")}
+             CHUNKSERVER: ("OpenSession", "Unlink", "ConfChange", "ChunkWrite", "DeleteChunks"),
+             METASERVER: ("OpenSession", "Lookup", "ConfChange", "ChunkRead")}
     for role, ops in wrong.items():
         with target.greeted(role) as c:
             for op in ops:

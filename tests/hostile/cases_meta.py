@@ -1,7 +1,7 @@
 """What a client with a session may try on a metaserver."""
 import os
 
-from target import NUMBERS, ROOT, Skip, ctx, must_fail
+from target import NUMBERS, ROOT, Skip, ctx, drop_volume, make_volume, must_fail
 from wire import ADMIN, CHUNKSERVER, NOT_ATTACHED, U32, U64, UNKNOWN_SESSION, frame, msg, parse
 
 SESSION_OPS = ("Lookup", "Mkdir", "Mknod", "Symlink", "Link", "Unlink", "Rmdir", "Rename", "Readlink", "Readdir", "Getattr",
@@ -50,14 +50,14 @@ def a_session_of_another_volume(target):
     victim = target.session()
     with victim.conn, target.greeted(ADMIN) as admin:
         other = target.volume + "b"
-        assert not admin.call("VolumeCreate", msg((1, other), (4, other))).error
+        make_volume(admin, other)
         try:
             with target.greeted() as c:
                 answer = c.call("OpenSession", msg((1, other), (2, victim.id), (3, victim.key)))
                 if not answer.error:
                     assert answer.get(3) == victim.volume_id, "a session moved to another volume"
         finally:
-            admin.call("VolumeDelete", msg((1, other), (2, 1)))
+            drop_volume(admin, other)
 
 
 def bad_volume_names(target):

@@ -60,8 +60,7 @@ class Target:
     def prepare(self):
         if self.role == "meta":
             with self.greeted(ADMIN) as admin:
-                reply = admin.call("VolumeCreate", msg((1, self.volume), (4, self.volume)))
-                assert not reply.error, "VolumeCreate refused: " + reply.text
+                make_volume(admin, self.volume)
         self.still_serves()
         self.memory, self.descriptors = self._memory(), self._descriptors()
 
@@ -107,9 +106,28 @@ class Target:
             return
         try:
             with self.greeted(ADMIN) as admin:
-                admin.call("VolumeDelete", msg((1, self.volume), (2, 1)))
+                drop_volume(admin, self.volume)
         except (OSError, Closed, AssertionError):
             pass  # the cases have said what is wrong
+
+
+# ---- changes of the configuration ----
+
+CREATE_VOLUME, DELETE_VOLUME, STOP_VOLUME = 5, 6, 8  # fields of Change
+
+
+def change(admin, field, name):
+    return admin.call("ConfChange", msg((1, msg((1, f"hostile-{field}-{name}"), (2, "hostile test"))), (2, msg((field, msg((1, name)))))))
+
+
+def make_volume(admin, name):
+    reply = change(admin, CREATE_VOLUME, name)
+    assert not reply.error, "making a volume is refused: " + reply.text
+
+
+def drop_volume(admin, name):
+    change(admin, STOP_VOLUME, name)
+    change(admin, DELETE_VOLUME, name)
 
 
 # ---- what a sender must see ----

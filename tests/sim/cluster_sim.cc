@@ -30,6 +30,7 @@ Faults FaultsOf(uint64_t seed) {
   f.cut_each_s = up_to(0.5);
   f.wipe_each_s = seed % 3 == 0 ? up_to(0.3) : 0;
   f.bricks_fail = up_to(0.1);
+  f.cuts_are_noticed = seed % 7 < 3;
   return f;
 }
 

@@ -24,6 +24,10 @@ MonoTime Machine::Now() const {
          std::chrono::nanoseconds(static_cast<int64_t>(static_cast<double>(world.now_) * speed));
 }
 
+bool Machine::Reachable(const std::string& to) const {
+  return !world.faults_.cuts_are_noticed || !world.cut_.contains({uuid, to});
+}
+
 uint64_t Machine::Random() { return world.random_(); }
 std::string Machine::NewTransactionId() { return "t" + std::to_string(++world.ids_); }
 
@@ -181,6 +185,7 @@ void World::Submit(Machine& m, meta::Command command) {
   if (m.node == nullptr) return;
   const std::string words = command.words;
   const bool dry = command.dry_run || command.read;
+  meta::Command copy = command;
   // The id is not known before Submit returns, and the answer may come inside.
   auto id = std::make_shared<std::string>();
   auto early = std::make_shared<std::optional<meta::Outcome>>();
@@ -198,7 +203,7 @@ void World::Submit(Machine& m, meta::Command command) {
       ++counts_.unknown;
     } else {
       ++counts_.refused;
-      refused_.insert(of);
+      if (!again_.contains(of)) refused_.insert(of);
     }
   };
   On(m, m.life, [&](meta::ClusterNode& node) {
@@ -211,6 +216,10 @@ void World::Submit(Machine& m, meta::Command command) {
     });
     if (early->has_value() && !id->empty()) note(*id, **early);
   });
+  if (!dry && !id->empty()) {
+    copy.id = *id;
+    last_ = std::move(copy);
+  }
   if (m.node != nullptr) Tell(fmt::format("{} begins {} \"{}\"", m.uuid, *id, words));
 }
 
@@ -228,6 +237,14 @@ void World::SubmitSomething() {
     command.change.mutable_readmit()->set_incarnation(o->disk.incarnation());
     return Submit(m, std::move(command));
   }
+  if (random_() % 10 == 0 && !last_.id.empty()) {
+    // Its client has heard nothing and asks again, maybe somewhere else. What one of the two says of its own
+    // try says nothing about the other's.
+    again_.insert(last_.id);
+    refused_.erase(last_.id);
+    return Submit(m, last_);
+  }
+  if (random_() % 8 == 0 && m.node != nullptr && ChangeMembers(m)) return;
   const std::string name = "v" + std::to_string(random_() % 4);
   command.dry_run = random_() % 20 == 0;
   command.read = random_() % 10 == 0;
@@ -251,7 +268,7 @@ void World::SubmitSomething() {
       break;
     default: {
       auto* c = command.change.mutable_set_option();
-      c->set_name("option" + std::to_string(random_() % 3));
+      c->set_name("user.option" + std::to_string(random_() % 3));
       c->set_value(std::to_string(random_() % 1000));
       command.words = "set " + c->name() + " " + c->value();
     }
@@ -259,7 +276,58 @@ void World::SubmitSomething() {
   Submit(m, std::move(command));
 }
 
+bool World::ChangeMembers(Machine& m) {
+  const pb::ClusterConf& conf = m.node->acceptor().conf();
+  const Machine& o = *machines_[random_() % machines_.size()];
+  meta::Command command;
+  command.timeout = std::chrono::milliseconds(2000 + random_() % 10000);
+  const pb::MemberConf* known = meta::FindMember(conf, o.uuid);
+  if (known == nullptr && conf.generation() > 0) {
+    command.words = "peer probe " + o.uuid;
+    pb::MemberConf* member = command.change.mutable_add_member()->mutable_member();
+    member->set_uuid(o.uuid);
+    member->set_address("host" + o.uuid.substr(1) + ":7400");
+    member->set_incarnation(o.disk.incarnation());
+  } else if (known != nullptr && conf.member_size() > 3) {
+    command.words = "peer detach " + o.uuid;
+    command.change.mutable_remove_member()->set_uuid(o.uuid);
+  } else {
+    return false;
+  }
+  Submit(m, std::move(command));
+  return true;
+}
+
 // ---- what must hold
+
+// The newest decided configuration, as far as anybody has it on disk.
+const pb::ClusterConf& World::Newest() const {
+  const pb::ClusterConf* newest = &machines_[0]->disk.conf();
+  for (const auto& m : machines_) {
+    if (m->disk.conf().generation() > newest->generation()) newest = &m->disk.conf();
+  }
+  return *newest;
+}
+
+// Whoever is a member is a friend of every other one, and knows nothing of those that are not; whoever is not
+// knows that.
+void World::CheckFriends() {
+  const pb::ClusterConf& conf = Newest();
+  for (const auto& m : machines_) {
+    const bool member = meta::FindMember(conf, m->uuid) != nullptr;
+    if (member == !m->node->detached().empty())
+      Break(m->uuid + (member ? " believes that it was detached" : " does not know that it was detached"));
+    if (!member) continue;
+    const std::vector<meta::PeerView> peers = m->node->Peers();
+    if (peers.size() + 1 != static_cast<size_t>(conf.member_size()))
+      Break(fmt::format("{} has {} peers of {}", m->uuid, peers.size(), conf.member_size() - 1));
+    for (const meta::PeerView& p : peers) {
+      if (p.state != meta::FriendState::kBefriended || !p.connected)
+        Break(fmt::format("{} stays in '{}' with {}: {}", m->uuid, meta::NameOf(p.state), p.uuid, p.reason));
+      if (p.log->unexpected() != 0) Break(m->uuid + ": an event without a row, of " + p.uuid);
+    }
+  }
+}
 
 void World::Decided(const std::string& who, const pb::ClusterConf& conf) {
   const std::string checksum = meta::Checksum(conf);
@@ -307,17 +375,21 @@ bool World::Settled() {
   if (!Run(std::chrono::seconds(60))) return false;
   const auto all_equal = [this] {
     for (auto& m : machines_) {
-      if (m->disk.conf().generation() != machines_[0]->disk.conf().generation()) return false;
+      if (meta::FindMember(Newest(), m->uuid) != nullptr &&
+          m->disk.conf().generation() != Newest().generation())
+        return false;
     }
     return true;
   };
   if (!all_equal()) Break("members do not catch up");
+  CheckFriends();
   for (auto& m : machines_) {
     if (!m->node->participant().lock_holder().empty()) Break(m->uuid + ": a lock is still held");
-    if (m->node->acceptor().accepted().counter() != 0) Break(m->uuid + ": a change stays undecided");
+    if (meta::FindMember(Newest(), m->uuid) != nullptr && m->node->acceptor().accepted().counter() != 0)
+      Break(m->uuid + ": a change stays undecided");
   }
   for (auto& m : machines_) {
-    const pb::MemberConf* known = meta::FindMember(m->disk.conf(), m->uuid);
+    const pb::MemberConf* known = meta::FindMember(Newest(), m->uuid);
     if (known == nullptr || known->incarnation() >= m->disk.incarnation()) continue;
     meta::Command command;
     command.words = "readmit " + m->uuid;
@@ -332,16 +404,18 @@ bool World::Settled() {
     if (!Run(std::chrono::seconds(10))) return false;
   }
   for (auto& m : machines_) {
+    if (meta::FindMember(Newest(), m->uuid) == nullptr) continue;
     const uint64_t before = counts_.done;
     meta::Command command;
     command.words = "last";
-    command.change.mutable_set_option()->set_name("last");
+    command.change.mutable_set_option()->set_name("user.last");
     command.change.mutable_set_option()->set_value(m->uuid);
     Submit(*m, command);
     if (!Run(std::chrono::seconds(10))) return false;
     if (counts_.done != before + 1) Break(m->uuid + " cannot change anything although all is well");
   }
   if (!all_equal()) Break("members do not agree in the end");
+  CheckFriends();
   std::set<std::string> made;
   for (const auto& [generation, what] : decided_) {
     if (!what.second.empty() && !made.insert(what.second).second) Break(what.second + " was made twice");

@@ -26,6 +26,7 @@ struct Faults {
   double crash_sending = 0;                                  // right after a message has left
   double crash_each_s = 0, cut_each_s = 0, wipe_each_s = 0;  // of the whole cluster
   double bricks_fail = 0;
+  bool cuts_are_noticed = false;  // the sender knows that a link is cut
 };
 
 class World;
@@ -39,7 +40,7 @@ class Machine : public meta::ClusterEnv, public meta::MemberStore {
   uint64_t Random() override;
   std::string NewTransactionId() override;
   void Send(const std::string& uuid, const pb::PeerMessage& message) override;
-  bool Reachable(const std::string&) const override { return true; }
+  bool Reachable(const std::string& to) const override;
   Status Validate(const pb::ClusterConf&) override { return {}; }
   void Bricks(const pb::ClusterConf& next, const pb::Ballot& ballot, bool read,
               std::function<void(Status, std::string)> done) override;
@@ -65,8 +66,9 @@ class World {
   void Heal();
   // A random member asks for a random change.
   void SubmitSomething();
-  // After Heal: everybody agrees, nothing is undecided, no lock is held, a change from each member is made,
-  // what was acknowledged is there, and what was refused is not.
+  // After Heal: everybody agrees and is everybody's friend, those detached know it, nothing is undecided, no
+  // lock is held, a change from each member is made, what was acknowledged is there, and what was refused is
+  // not.
   bool Settled();
 
   const std::string& broken() const { return broken_; }
@@ -94,6 +96,9 @@ class World {
   void Tick(Machine& m, uint64_t life);
   void Mishaps();
   void Submit(Machine& m, meta::Command command);
+  bool ChangeMembers(Machine& m);
+  const pb::ClusterConf& Newest() const;
+  void CheckFriends();
   void Decided(const std::string& who, const pb::ClusterConf& conf);
   void CheckLock(Machine& m);
   void Break(const std::string& what);
@@ -111,6 +116,8 @@ class World {
   // What is known to all the world: by generation, the checksum and the transaction.
   std::map<uint64_t, std::pair<std::string, std::string>> decided_;
   std::set<std::string> acknowledged_, refused_;
+  meta::Command last_;           // change that was begun, with its id
+  std::set<std::string> again_;  // ids that were sent more than once
   Counts counts_;
   std::vector<std::string> story_;
   std::string broken_;

@@ -36,6 +36,14 @@ TEST_F(ResolveDefaultsTest, WithoutAnythingItIsThisMachine) {
   ASSERT_TRUE(ResolveDefaults(&options, dir_ + "/none").ok());
   EXPECT_EQ(options.metaservers, std::vector<std::string>{"127.0.0.1:7400"});
   EXPECT_EQ(options.secret_file, "/etc/kfs/secret");
+  EXPECT_EQ(options.timeout_s, kReadTimeoutS);
+}
+
+TEST_F(ResolveDefaultsTest, ATimeOutThatWasGivenStays) {
+  GlobalOptions options;
+  options.timeout_s = 0.5;
+  ASSERT_TRUE(ResolveDefaults(&options, dir_ + "/none").ok());
+  EXPECT_EQ(options.timeout_s, 0.5);
 }
 
 TEST_F(ResolveDefaultsTest, CommandLineGoesBeforeEnvironmentBeforeFile) {

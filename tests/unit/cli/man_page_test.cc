@@ -20,7 +20,10 @@ TEST_F(ManPageTest, EveryCommandIsInThePage) {
   std::string page = ManPage(app_, "kfs");
   for (const char* command :
        {"kfs status", "kfs df", "kfs volume create NAME", "kfs volume list", "kfs volume info NAME",
-        "kfs volume delete NAME", "kfs bench meta", "kfs version", "kfs mount SOURCE DIRECTORY"}) {
+        "kfs volume delete NAME", "kfs volume set NAME OPTION [VALUE]", "kfs volume move NAME PEER",
+        "kfs peer probe ADDRESS", "kfs peer address PEER ADDRESS", "kfs chunkserver label ID [LABEL...]",
+        "kfs cluster revert GENERATION", "kfs cluster transitions [ID]", "kfs bench meta", "kfs version",
+        "kfs mount SOURCE DIRECTORY"}) {
     EXPECT_NE(page.find(std::string(".SS ") + command + "\n"), std::string::npos) << command;
   }
 }

@@ -11,19 +11,16 @@
 
 namespace kfs::test {
 
-FakeCluster::FakeCluster(size_t count) : thread_(std::make_unique<LoopThread>("fake-cluster")) {
+FakeCluster::FakeCluster(size_t count, size_t metaservers)
+    : thread_(std::make_unique<LoopThread>("fake-cluster")) {
   inodes[1].attr.set_ino(1);
   inodes[1].attr.set_mode(S_IFDIR | 0755);
   On([&] {
-    ServerIdentity identity{.role = pb::HelloRequest::METASERVER, .cluster_id = "fake", .secret = kSecret};
-    meta_ = std::make_unique<Server>(thread_->loop(), identity);
-    ServeSessions();
-    ServeNames();
-    ServeFiles();
-    ServeLocks();
-    ASSERT_TRUE(meta_->Listen("127.0.0.1:0").ok());
+    metas_.resize(metaservers);
+    addresses_.assign(metaservers, "127.0.0.1:0");
+    for (size_t i = 0; i < metaservers; ++i) StartMeta(i);
+    ServerIdentity identity{.role = pb::HelloRequest::CHUNKSERVER, .cluster_id = "fake", .secret = kSecret};
     chunkservers.resize(count);
-    identity.role = pb::HelloRequest::CHUNKSERVER;
     for (FakeChunkserver& s : chunkservers) {
       s.server = std::make_unique<Server>(thread_->loop(), identity);
       ServeChunks(s);
@@ -37,8 +34,7 @@ FakeCluster::~FakeCluster() {
     intercept = nullptr;
     swallow_answer = nullptr;
     for (auto& s : chunkservers) s.intercept = nullptr;
-    meta_->Stop();
-    meta_.reset();
+    for (size_t i = 0; i < metas_.size(); ++i) StopMeta(i);
     for (auto& s : chunkservers) {
       if (s.server == nullptr) continue;
       s.server->Stop();
@@ -49,7 +45,7 @@ FakeCluster::~FakeCluster() {
 
 KfsClient::Options FakeCluster::ClientOptions() {
   KfsClient::Options o;
-  o.metaservers = {meta_->address()};
+  o.metaservers = {addresses_[0]};
   o.volume = "data";
   o.secret = kSecret;
   return o;
@@ -69,9 +65,46 @@ void FakeCluster::Until(const std::function<bool()>& fn) {
   }
 }
 
+void FakeCluster::StartMeta(size_t i) {
+  metas_[i] = std::make_unique<Server>(
+      thread_->loop(),
+      ServerIdentity{.role = pb::HelloRequest::METASERVER, .cluster_id = "fake", .secret = kSecret});
+  meta_ = metas_[i].get();
+  at_ = i;
+  ServeSessions();
+  ServeNames();
+  ServeFiles();
+  ServeLocks();
+  ASSERT_TRUE(meta_->Listen(addresses_[i]).ok());
+  addresses_[i] = meta_->address();
+}
+
+void FakeCluster::StopMeta(size_t i) {
+  if (metas_[i] == nullptr) return;
+  metas_[i]->Stop();
+  metas_[i].reset();
+}
+
 void FakeCluster::DropConnections() {
-  const auto connections = meta_->connections();
-  for (const auto& c : connections) c->Close(Status(ECONNRESET, "dropped by the test"));
+  for (const auto& meta : metas_) {
+    if (meta == nullptr) continue;
+    const auto connections = meta->connections();
+    for (const auto& c : connections) c->Close(Status(ECONNRESET, "dropped by the test"));
+  }
+}
+
+bool FakeCluster::MayServe(const IncomingCallPtr& call, size_t at) {
+  if (without_volume.contains(at)) {
+    call->Fail(Status(ENOENT, "no volume \"data\""));
+  } else if (stopped) {
+    call->Fail(Status(ESHUTDOWN, Code::kStopped,
+                      "volume \"data\" is stopped: start it with 'kfs volume start data'"));
+  } else if (at != owner) {
+    call->Fail(Status(EAGAIN, Code::kNotOwner, "another metaserver serves volume \"data\""));
+  } else {
+    return true;
+  }
+  return false;
 }
 
 void FakeCluster::Restart() {
@@ -127,11 +160,12 @@ size_t FakeCluster::Seen(Op op) const {
 // fn(request, reply) -> Status. Executed once an op id: a resend gets the stored reply.
 template <typename Rpc, typename Fn>
 void FakeCluster::Mutation(Fn fn) {
-  meta_->Handle(Rpc::kOp, [this, fn](IncomingCallPtr call) {
+  meta_->Handle(Rpc::kOp, [this, fn, at = at_](IncomingCallPtr call) {
     typename Rpc::Request request;
     if (!call->Parse(&request)) return;
-    seen.push_back({Rpc::kOp, request.ctx().op_id(), request.ctx().acked()});
+    seen.push_back({Rpc::kOp, request.ctx().op_id(), request.ctx().acked(), at});
     if (intercept && intercept(call)) return;
+    if (!MayServe(call, at)) return;
     if (call->connection()->context == nullptr)
       return call->Fail(Status(EACCES, Code::kUnknownSession, "no session"));
     EXPECT_NE(request.ctx().op_id(), 0u);
@@ -149,11 +183,12 @@ void FakeCluster::Mutation(Fn fn) {
 
 template <typename Rpc, typename Fn>
 void FakeCluster::Query(Fn fn) {
-  meta_->Handle(Rpc::kOp, [this, fn](IncomingCallPtr call) {
+  meta_->Handle(Rpc::kOp, [this, fn, at = at_](IncomingCallPtr call) {
     typename Rpc::Request request;
     if (!call->Parse(&request)) return;
-    seen.push_back({Rpc::kOp, 0, 0});
+    seen.push_back({Rpc::kOp, 0, 0, at});
     if (intercept && intercept(call)) return;
+    if (!MayServe(call, at)) return;
     if (call->connection()->context == nullptr)
       return call->Fail(Status(EACCES, Code::kUnknownSession, "no session"));
     typename Rpc::Reply reply;
@@ -163,33 +198,57 @@ void FakeCluster::Query(Fn fn) {
 }
 
 void FakeCluster::ServeSessions() {
-  meta_->Handle<rpc::OpenSession>([this](IncomingCallPtr call, const pb::OpenSessionRequest& request) {
-    seen.push_back({Op::kOpenSession, 0, 0});
-    if (intercept && intercept(call)) return;
-    if (request.volume() != "data")
-      return call->Fail(Status(ENOENT, "no volume \"" + request.volume() + "\""));
-    uint64_t id = request.session();
-    if (id != 0 && !sessions.contains(id))
-      return call->Fail(Status(EACCES, Code::kUnknownSession, "no such session"));
-    if (id == 0) id = next_session_++;
-    sessions.insert(id);
-    call->connection()->context = std::make_shared<uint64_t>(id);
-    pb::OpenSessionReply reply;
-    reply.set_session(id);
-    reply.set_key("key");
-    reply.set_volume(7);
-    reply.set_chunk_size(kChunkSize);
-    reply.set_ttl_ms(ttl_ms);
-    reply.set_incarnation(incarnation);
-    reply.set_expiries(expiries);
-    call->Reply(reply);
-  });
+  meta_->Handle<rpc::OpenSession>(
+      [this, at = at_](IncomingCallPtr call, const pb::OpenSessionRequest& request) {
+        seen.push_back({Op::kOpenSession, 0, 0, at});
+        if (intercept && intercept(call)) return;
+        if (!MayServe(call, at)) return;
+        if (request.volume() != "data")
+          return call->Fail(Status(ENOENT, "no volume \"" + request.volume() + "\""));
+        uint64_t id = request.session();
+        if (id != 0 && !sessions.contains(id))
+          return call->Fail(Status(EACCES, Code::kUnknownSession, "no such session"));
+        if (id == 0) id = next_session_++;
+        sessions.insert(id);
+        call->connection()->context = std::make_shared<uint64_t>(id);
+        pb::OpenSessionReply reply;
+        reply.set_session(id);
+        reply.set_key("key");
+        reply.set_volume(7);
+        reply.set_chunk_size(kChunkSize);
+        reply.set_ttl_ms(ttl_ms);
+        reply.set_incarnation(incarnation);
+        reply.set_expiries(expiries);
+        reply.set_generation(generation);
+        call->Reply(reply);
+      });
+  meta_->Handle<rpc::LocateVolume>(
+      [this, at = at_](IncomingCallPtr call, const pb::LocateVolumeRequest& request) {
+        seen.push_back({Op::kLocateVolume, 0, 0, at});
+        if (intercept && intercept(call)) return;
+        if (generation == 0) return call->Fail(Status(EOPNOTSUPP, "LocateVolume is not served"));
+        EXPECT_EQ(request.name(), "data");
+        pb::LocateVolumeReply reply;
+        const size_t says = locates_to.empty() ? owner : locates_to[at];
+        reply.set_owner(addresses_[says]);
+        reply.add_metaserver(addresses_[says]);
+        for (size_t i = 0; i < addresses_.size(); ++i) {
+          const bool member = members.empty() || std::count(members.begin(), members.end(), i) != 0;
+          if (i != says && member) reply.add_metaserver(addresses_[i]);
+        }
+        reply.set_started(!stopped);
+        reply.set_generation(generation);
+        call->Reply(reply);
+      });
   meta_->Handle<rpc::Reclaim>([this](IncomingCallPtr call, const pb::ReclaimRequest& request) {
     seen.push_back({Op::kReclaim, 0, 0});
     reclaims.push_back(request);
     call->Reply(pb::ReclaimReply());
   });
-  Query<rpc::KeepAlive>([](const auto&, auto&) { return Status(); });
+  Query<rpc::KeepAlive>([this](const auto&, auto& reply) {
+    reply.set_generation(generation);
+    return Status();
+  });
   Query<rpc::CloseSession>([](const auto&, auto&) { return Status(); });
 }
 

@@ -45,7 +45,7 @@ struct FakeInode {
 
 class FakeCluster {
  public:
-  explicit FakeCluster(size_t chunkservers = 2);
+  explicit FakeCluster(size_t chunkservers = 2, size_t metaservers = 1);
   ~FakeCluster();
 
   KfsClient::Options ClientOptions();
@@ -68,11 +68,15 @@ class FakeCluster {
     });
     return future.get();
   }
+  std::string MetaAddress(size_t i) const { return addresses_[i]; }
   // Waits until `fn`, asked on the fake's thread, is true.
   void Until(const std::function<bool()>& fn);
 
   // ---- On the fake's thread from here on ----
   void DropConnections();
+  // The machine is gone, or back under its address.
+  void StopMeta(size_t i);
+  void StartMeta(size_t i);
   // As a metaserver that was killed: connections gone, another incarnation.
   void Restart();
   void LoseSessions() { sessions.clear(); }
@@ -87,6 +91,7 @@ class FakeCluster {
   struct SeenOp {
     Op op;
     uint64_t op_id, acked;
+    size_t at = 0;  // which metaserver
   };
   std::vector<SeenOp> seen;
   std::vector<pb::ReclaimRequest> reclaims;
@@ -97,6 +102,13 @@ class FakeCluster {
   std::map<uint64_t, FakeInode> inodes;
   std::vector<FakeChunkserver> chunkservers;
   std::set<uint64_t> sessions;
+  // The cluster: all metaservers share the state above, and one of them, the owner, serves it.
+  size_t owner = 0;
+  std::vector<size_t> locates_to;   // what each says who the owner is; empty: the owner
+  std::vector<size_t> members;      // that LocateVolume names; empty: all
+  std::set<size_t> without_volume;  // these have never heard of it
+  bool stopped = false;
+  uint64_t generation = 0;  // 0: LocateVolume is not served
   uint64_t incarnation = 1;
   uint32_t expiries = 0;  // of every session
   uint32_t ttl_ms = 30000;
@@ -112,6 +124,8 @@ class FakeCluster {
   void Mutation(Fn fn);
   template <typename Rpc, typename Fn>
   void Query(Fn fn);
+  // False: the call was answered, because of what the cluster is like.
+  bool MayServe(const IncomingCallPtr& call, size_t at);
   void ServeSessions();
   void ServeNames();
   void ServeFiles();
@@ -122,7 +136,10 @@ class FakeCluster {
 
   uint64_t next_ino_ = 2, next_chunk_ = 1, next_session_ = 1;
   std::unique_ptr<LoopThread> thread_;
-  std::unique_ptr<Server> meta_;
+  std::vector<std::unique_ptr<Server>> metas_;
+  std::vector<std::string> addresses_;  // of metaservers
+  Server* meta_ = nullptr;              // the one being set up,
+  size_t at_ = 0;                       // which is this one
 };
 
 // Result of a completion, waited for on the test's thread.

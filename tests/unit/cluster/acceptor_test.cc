@@ -16,7 +16,7 @@ pb::Ballot BallotOf(uint64_t counter, const std::string& member = "m1") {
 
 pb::ClusterConf Next(const std::string& value) {
   pb::Change change;
-  change.mutable_set_option()->set_name("o");
+  change.mutable_set_option()->set_name("user.o");
   change.mutable_set_option()->set_value(value);
   return *Apply(ThreeMembers(), change, "t-" + value, "set o " + value);
 }

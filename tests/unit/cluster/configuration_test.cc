@@ -83,12 +83,12 @@ TEST(Configuration, DifferencesAreSaidInWords) {
   const pb::ClusterConf conf = Must(ThreeMembers(), CreateVolume("data"));
   pb::Change set;
   set.mutable_set_option()->set_volume("data");
-  set.mutable_set_option()->set_name("inline-max");
-  set.mutable_set_option()->set_value("32K");
+  set.mutable_set_option()->set_name("session-keep");
+  set.mutable_set_option()->set_value("2h");
   const pb::ClusterConf once = Must(conf, set);
-  set.mutable_set_option()->set_value("16K");
-  EXPECT_THAT(Differences(conf, once), ElementsAre("volume data: option inline-max: default -> 32K"));
-  EXPECT_THAT(Differences(once, Must(once, set)), ElementsAre("volume data: option inline-max: 32K -> 16K"));
+  set.mutable_set_option()->set_value("1h");
+  EXPECT_THAT(Differences(conf, once), ElementsAre("volume data: option session-keep: default -> 2h"));
+  EXPECT_THAT(Differences(once, Must(once, set)), ElementsAre("volume data: option session-keep: 2h -> 1h"));
   EXPECT_THAT(Differences(ThreeMembers(), conf), ElementsAre("volume data: created, owner host1:7400"));
 }
 

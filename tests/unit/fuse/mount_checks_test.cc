@@ -62,6 +62,9 @@ TEST(ExplainConnect, SaysWhatToDoNext) {
     EXPECT_THAT(said.message(), HasSubstr(hint));
     EXPECT_EQ(said.err(), why.err());
   }
+  // The metaserver says itself what to do, and nothing is wrong with host or firewall.
+  const Status stopped(ESHUTDOWN, Code::kStopped, "volume \"data\" is stopped: start it");
+  EXPECT_EQ(ExplainConnect(o, stopped).message(), stopped.message());
 }
 
 TEST(ExplainKernel, SaysWhatToDoNext) {

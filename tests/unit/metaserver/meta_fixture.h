@@ -92,6 +92,10 @@ class MetaTest : public testing::Test {
       mutated_.push_back({static_cast<const pb::MutateChunkRequest&>(m), std::move(done)});
       if (auto_ack_) AckMutations();
     });
+    pb::ClusterConf conf;
+    conf.add_chunkserver()->set_id(1);
+    conf.mutable_chunkserver(0)->set_uuid("chunkserver-1");
+    servers_->Configure(conf);
     pb::RegisterChunkserverRequest r;
     r.set_uuid("chunkserver-1");
     r.set_address("127.0.0.1:9");
@@ -100,7 +104,6 @@ class MetaTest : public testing::Test {
     disk->set_available(1ull << 39);
     ASSERT_TRUE(servers_->Register(r, nullptr).ok());
     ExecutorOptions options;
-    options.incarnation = ++incarnation_;
     executor_ = std::make_unique<Executor>(clock_, options, nullptr, hooks_);
     rec::Volume info;
     info.set_id(1);
@@ -432,7 +435,7 @@ class MetaTest : public testing::Test {
   Executor::Hooks hooks_;
   std::unique_ptr<Executor> executor_;
   SessionPtr s_;
-  uint64_t incarnation_ = 0, op_ids_ = 0;
+  uint64_t op_ids_ = 0;
   size_t cache_bytes_ = 16 << 20;
   Status last_;
   uint32_t uid_ = 0, gid_ = 0, umask_ = 022;

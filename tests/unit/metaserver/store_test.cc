@@ -119,7 +119,7 @@ TEST_F(DbTest, ALastRecordWithABadChecksumIsATornTail) {
   EXPECT_FALSE((*db)->Get("X99").has_value());
 }
 
-TEST_F(DbTest, ClusterIdAndVolumeIdsLast) {
+TEST_F(DbTest, ClusterIdAndVolumesLast) {
   std::string id;
   {
     auto store = ClusterStore::Open(dir_, memory_);
@@ -128,17 +128,17 @@ TEST_F(DbTest, ClusterIdAndVolumeIdsLast) {
     EXPECT_EQ(id.size(), 36u);
     rec::Volume v;
     v.set_name("a");
-    auto added = (*store)->AddVolume(v);
-    ASSERT_TRUE(added.ok());
-    EXPECT_EQ(added->id(), 1u);
+    for (uint32_t n : {1, 2}) {
+      v.set_id(n);
+      EXPECT_TRUE((*store)->PutVolume(v).ok());
+    }
     EXPECT_TRUE((*store)->RemoveVolume(VolumeId(1)).ok());
   }
   auto store = ClusterStore::Open(dir_, memory_);
   EXPECT_EQ((*store)->cluster_id(), id);
-  EXPECT_EQ((*store)->incarnation(), 2u);
-  rec::Volume v;
-  v.set_name("b");
-  EXPECT_EQ((*store)->AddVolume(v)->id(), 2u);
+  EXPECT_EQ((*store)->starts(), 2u);
+  ASSERT_EQ((*store)->volumes().size(), 1u);
+  EXPECT_EQ((*store)->volumes().at(VolumeId(2)).name(), "a");
 }
 
 TEST_F(DbTest, WalSyncTellsEveryWaiterOnce) {

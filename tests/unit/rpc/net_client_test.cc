@@ -97,6 +97,45 @@ TEST_F(NetClientTest, NextAddressIsTriedWhenOneIsDead) {
   EXPECT_EQ(Target(Send<rpc::Readlink>(Request(9)).get()), "target of 9");
 }
 
+TEST_F(NetClientTest, WhatIsPendingGoesToTheNewAddresses) {
+  auto options = ClientOptions();
+  options.addresses = {"127.0.0.1:1"};
+  MakeClient(options);
+  auto a = Send<rpc::Readlink>(Request(9));
+  OnLoop(client_thread_.loop(), [&] { client_->SetAddresses({address_}); });
+  EXPECT_EQ(Target(a.get()), "target of 9");
+  OnLoop(client_thread_.loop(), [&] { EXPECT_EQ(client_->address(), address_); });
+}
+
+TEST_F(NetClientTest, NewAddressesLeaveALiveConnectionAlone) {
+  MakeClient(ClientOptions());
+  EXPECT_EQ(Target(Send<rpc::Readlink>(Request(1)).get()), "target of 1");
+  OnLoop(client_thread_.loop(), [&] { client_->SetAddresses({"127.0.0.1:1"}); });
+  EXPECT_EQ(Target(Send<rpc::Readlink>(Request(2)).get()), "target of 2");
+  OnLoop(client_thread_.loop(), [&] {
+    EXPECT_EQ(client_->reconnects(), 0u);
+    client_->SetAddresses({address_});
+    client_->Reconnect(Status(EAGAIN, "test"));
+  });
+  EXPECT_EQ(Target(Send<rpc::Readlink>(Request(3)).get()), "target of 3");
+  OnLoop(client_thread_.loop(), [&] { EXPECT_EQ(client_->reconnects(), 1u); });
+}
+
+TEST_F(NetClientTest, APauseAskedForReplacesOneBackoff) {
+  auto options = ClientOptions();
+  options.backoff_min = options.backoff_max = std::chrono::hours(1);
+  MakeClient(options);
+  int attempts = 0;
+  OnLoop(client_thread_.loop(), [&] {
+    client_->OnConnected([&](const ConnectionPtr&, NetClient::ReadyFn ready) {
+      if (++attempts == 2) return ready(Status(), false);
+      client_->RetryAfter(Duration::zero());
+      ready(Status(EAGAIN, "elsewhere"), false);
+    });
+  });
+  EXPECT_EQ(Target(Send<rpc::Readlink>(Request(9)).get()), "target of 9");
+}
+
 TEST_F(NetClientTest, NothingIsSentBeforeTheLinkIsAttached) {
   MakeClient(ClientOptions());
   std::promise<NetClient::ReadyFn> ready;

@@ -1,0 +1,20 @@
+#include "chunkserver/disk_status.h"
+
+#include <algorithm>
+
+namespace kfs {
+
+void FillDiskStatus(const ChunkStore& store, bool fresh,
+                    google::protobuf::RepeatedPtrField<pb::DiskStatus>* out) {
+  for (const auto& disk : store.disks()) {
+    const auto space = fresh && disk->healthy() ? disk->RefreshSpace() : disk->space();
+    auto* status = out->Add();
+    status->set_path(disk->path());
+    status->set_capacity(space.capacity);
+    status->set_available(disk->healthy() ? space.available : 0);
+    status->set_chunks(static_cast<uint64_t>(std::max<int64_t>(disk->chunks, 0)));
+    status->set_error(disk->error());
+  }
+}
+
+}  // namespace kfs

@@ -1,0 +1,79 @@
+// Tells one metaserver which chunks there are, folder by folder, and deletes those that nothing references:
+// once after each registration, then at an interval. Loop's thread.
+//
+//   Begin -> [waits for its turn] -> folder: read on the pool -> ReportChunks -> garbage deleted -> pause ->
+//         next folder ... -> gives the turn back -> interval -> again
+//
+// All metaservers are told the same, so the scans take turns: many members do not mean many scans at once.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "chunkserver/chunk_store.h"
+#include "chunkserver/io_pool.h"
+#include "rpc/net_client.h"
+
+namespace kfs {
+
+class InventoryTurns {
+ public:
+  // `go` runs when it is this one's turn, perhaps at once; asking again changes nothing.
+  void Ask(const void* who, std::function<void()> go);
+  void Leave(const void* who);
+
+ private:
+  struct Waiting {
+    const void* who;
+    std::function<void()> go;
+  };
+  std::deque<Waiting> waiting_;  // the first one has the turn
+};
+
+class Inventory {
+ public:
+  struct Options {
+    std::string metaserver;  // for logs
+    Duration interval = std::chrono::hours(1);
+    int64_t rate = 5000;  // chunks in a second
+    // What the metaserver calls garbage may be deleted. One that is behind the others must not be believed:
+    // it may not know of chunks that were made since.
+    std::function<bool()> trusted;
+  };
+  // All but `options` outlive it.
+  Inventory(EventLoop& loop, ChunkStore* store, IoPool* pool, NetClient* client, InventoryTurns* turns,
+            Options options);
+  ~Inventory();
+
+  void Begin();  // from the first folder
+  void Stop();   // the metaserver is gone; the turn is given back
+
+ private:
+  struct Batch {
+    ChunkStore::Held held;
+    ChunkStore::Cursor cursor;
+  };
+  // Continuations of a scan that was stopped do nothing.
+  template <typename Fn>
+  auto Guarded(Fn fn);
+  void ScanNext();
+  void Report(std::shared_ptr<Batch> batch, size_t from);
+  void Reported(const std::shared_ptr<Batch>& batch, size_t to, const Answer& answer);
+  void DeleteGarbage(VolumeId volume, std::vector<uint64_t> garbage, std::function<void()> then);
+  void Done();
+
+  EventLoop& loop_;
+  ChunkStore* const store_;
+  IoPool* const pool_;
+  NetClient* const client_;
+  InventoryTurns* const turns_;
+  const Options options_;
+  ChunkStore::Cursor cursor_;
+  EventLoop::Timer timer_;
+  std::shared_ptr<bool> scan_;  // the present one; false: it has been stopped
+};
+
+}  // namespace kfs

@@ -1,0 +1,62 @@
+#include "chunkserver/known_metaservers.h"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+
+#include "chunkserver/text_record.h"
+#include "common/log.h"
+
+namespace kfs {
+namespace {
+
+constexpr char kTitle[] = "kfs-chunk-metaservers";
+constexpr char kName[] = "kfs-disk.metaservers";
+
+std::string Encode(const KnownMetaservers& known) {
+  std::string text = TextRecordHead(kTitle);
+  text += fmt::format("cluster-id={}\ngeneration={}\n", known.cluster_id, known.generation);
+  for (const std::string& address : known.addresses) text += fmt::format("metaserver={}\n", address);
+  return SealTextRecord(std::move(text));
+}
+
+}  // namespace
+
+KnownMetaservers ReadKnownMetaservers(const ChunkStore& store) {
+  KnownMetaservers newest;
+  const std::string cluster = store.cluster_id();
+  for (const auto& disk : store.disks()) {
+    if (!disk->healthy()) continue;
+    auto text = disk->ReadSmallFile(kName);
+    if (text.status().err() == ENOENT) continue;
+    std::multimap<std::string, std::string> fields;
+    if (!text.ok() || ParseTextRecord(*text, kTitle, &fields) != TextRecord::kGood) {
+      KFS_LOG(warn, "metaserver.list_unreadable disk={} reason=\"{}\"", disk->path(),
+              text.ok() ? "damaged" : text.status().ToString());
+      continue;
+    }
+    KnownMetaservers known;
+    if (auto it = fields.find("cluster-id"); it != fields.end()) known.cluster_id = it->second;
+    if (auto it = fields.find("generation"); it != fields.end())
+      known.generation = std::strtoull(it->second.c_str(), nullptr, 10);
+    const auto [begin, end] = fields.equal_range("metaserver");
+    for (auto it = begin; it != end; ++it) known.addresses.push_back(it->second);
+    if (known.cluster_id == cluster && known.generation > newest.generation) newest = std::move(known);
+  }
+  return newest;
+}
+
+Status WriteKnownMetaservers(const ChunkStore& store, const KnownMetaservers& known) {
+  const std::string text = Encode(known);
+  size_t taken = 0;
+  Status error(EIO, "no disk is healthy");
+  for (const auto& disk : store.disks()) {
+    if (!disk->healthy()) continue;
+    Status st = disk->WriteSmallFile(kName, text);
+    taken += st.ok();
+    if (!st.ok()) error = std::move(st);
+  }
+  return taken != 0 ? Status() : error;
+}
+
+}  // namespace kfs

@@ -1,0 +1,21 @@
+#include "common/uuid.h"
+
+#include <fmt/format.h>
+
+#include "common/secret.h"
+
+namespace kfs {
+
+std::string NewUuid() {
+  std::string b = RandomBytes(16);
+  b[6] = static_cast<char>((b[6] & 0x0f) | 0x40);
+  b[8] = static_cast<char>((b[8] & 0x3f) | 0x80);
+  std::string text;
+  for (size_t i = 0; i < b.size(); ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+    text += fmt::format("{:02x}", static_cast<unsigned char>(b[i]));
+  }
+  return text;
+}
+
+}  // namespace kfs

@@ -1,0 +1,134 @@
+// The metaserver and its cluster's configuration: founding it, doing what it says, joining another.
+#include "metaserver/cluster/configuration.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "metaserver/members/answers.h"
+#include "metaserver/metaserver.h"
+#include "rpc/address.h"
+
+namespace kfs::meta {
+namespace {
+
+// What others reach us by: the address listened on, unless it means "all addresses".
+std::string Advertised(const std::string& configured, const std::string& listening) {
+  if (!configured.empty()) return configured;
+  std::string host;
+  uint16_t port = 0;
+  if (!SplitAddress(listening, 0, &host, &port).ok()) return listening;
+  if (host != "0.0.0.0" && host != "::") return listening;
+  char name[256] = "";
+  gethostname(name, sizeof(name) - 1);
+  return fmt::format("{}:{}", name, port);
+}
+
+}  // namespace
+
+Status MetaServer::Found() {
+  Result<bool> empty = member_db_->Empty();
+  if (!empty.ok()) return empty.status();
+  if (!*empty) return {};
+  member_db_->Save(Founding(cluster_->cluster_id(), Advertised(options_.advertise(), address())));
+  return {};
+}
+
+Status MetaServer::BecomeMember(const std::string& secret) {
+  member_db_ = std::make_unique<MemberDb>(cluster_->db());
+  KFS_RETURN_IF_ERROR(Found());
+  volumes_ = std::make_unique<VolumeHost>(
+      VolumeHost::Options{options_.data_dir(), static_cast<size_t>(options_.cache_memory())}, *cluster_,
+      *memory_, *executor_, *chunkservers_, clock_);
+  member_ = std::make_unique<Member>(
+      loop_, clock_, *member_db_, secret,
+      Member::Hooks{.learned = [this](const pb::ClusterConf& before) { Learned(before); },
+                    .validate = [](const pb::ClusterConf&) { return Status(); },
+                    .report = [this](std::function<void(pb::MemberReport)> done) { Report(std::move(done)); },
+                    .defaults =
+                        [this] {
+                          return VolumeDefaults{static_cast<uint64_t>(options_.default_chunk_size()),
+                                                static_cast<uint32_t>(options_.default_replicas())};
+                        },
+                    .chunkservers =
+                        [this] {
+                          ChunkserverAddresses out;
+                          for (const auto& [id, s] : chunkservers_->all()) out[id.v] = s.address;
+                          return out;
+                        }});
+  peers_ = std::make_unique<PeerOps>(
+      loop_, clock_, *member_,
+      PeerOps::Hooks{.holds = [this] { return Holds(); },
+                     .joined = [this](const std::string& id) { return Joined(id); }});
+  if (cluster_id() != member_->conf().cluster_id())  // a crash between the two records of joining
+    KFS_RETURN_IF_ERROR(Joined(member_->conf().cluster_id()));
+  chunkservers_->Configure(member_->conf());
+  KFS_RETURN_IF_ERROR(volumes_->Apply(member_->conf(), member_->uuid(), member_->incarnation()));
+  KFS_RETURN_IF_ERROR(CreateDefaultVolume());
+
+  const std::string now = Advertised(options_.advertise(), address()), known = member_->address();
+  if (now == known || known.empty()) return {};
+  if (member_->conf().member_size() > 1) {
+    KFS_LOG(warn,
+            "cluster.address configured={} known={} next=\"the others reach this metaserver at the old "
+            "address: kfs peer address {} {}\"",
+            now, known, known, now);
+    return {};
+  }
+  pb::Change change;
+  change.mutable_set_address()->set_uuid(member_->uuid());
+  change.mutable_set_address()->set_address(now);
+  pb::CommandContext ctx;
+  ctx.set_words("peer address " + known + " " + now);
+  Status changed(EIO, "the address could not be changed");
+  member_->Change(ctx, std::move(change), [&](const Status& s, const pb::ConfChangeReply&) { changed = s; });
+  return changed;
+}
+
+// In a cluster of one a change is made before the call returns.
+Status MetaServer::CreateDefaultVolume() {
+  const std::string& name = options_.default_volume();
+  if (name.empty() || member_->conf().next_volume() != 0 || member_->conf().member_size() > 1) return {};
+  pb::Change change;
+  change.mutable_create_volume()->set_name(name);
+  pb::CommandContext ctx;
+  ctx.set_words("volume create " + name);
+  Status made(EIO, "the default volume could not be made");
+  member_->Change(ctx, std::move(change), [&](const Status& s, const pb::ConfChangeReply&) { made = s; });
+  if (made.ok()) return volumes_->Trouble(VolumeId(member_->conf().next_volume()));
+  return made;
+}
+
+void MetaServer::Learned(const pb::ClusterConf&) {
+  chunkservers_->Configure(member_->conf());
+  (void)volumes_->Apply(member_->conf(), member_->uuid(),
+                        member_->incarnation());  // logged, and told by Trouble
+}
+
+std::string MetaServer::Holds() const {
+  if (!cluster_->volumes().empty())
+    return fmt::format("it holds the data of {} volumes (delete them, or back them up first)",
+                       cluster_->volumes().size());
+  for (const auto& [id, s] : chunkservers_->all()) {
+    if (s.connection != nullptr) return "chunkservers use it: point them at the cluster first";
+  }
+  return "";
+}
+
+Status MetaServer::Joined(const std::string& cluster_id) {
+  KFS_RETURN_IF_ERROR(cluster_->SetClusterId(cluster_id));
+  if (server_ != nullptr) server_->SetClusterId(cluster_id);
+  return {};
+}
+
+Status MetaServer::Where(const std::string& name) const {
+  const Status s = volumes_->Where(member_->conf(), member_->uuid(), name);
+  if (s.err() == ENOENT && member_->conf().member_size() > 1 && !member_->InTouch()) {
+    return Status(
+        EAGAIN, Code::kTryAgain,
+        "this metaserver does not know the volume, and cannot ask the others: most are out of reach");
+  }
+  return s;
+}
+
+}  // namespace kfs::meta

@@ -1,0 +1,132 @@
+#include "metaserver/members/admin_ops.h"
+
+#include <fmt/format.h>
+
+#include "metaserver/cluster/configuration.h"
+#include "metaserver/members/answers.h"
+
+namespace kfs::meta {
+namespace {
+
+constexpr size_t kRequestIdMax = 64;
+
+// Answers a change when it is over.
+Member::ChangeDone Answering(const IncomingCallPtr& call) {
+  return [call](const Status& s, const pb::ConfChangeReply& reply) {
+    if (!s.ok()) return call->Fail(s);
+    call->Reply(reply);
+  };
+}
+
+bool GoodContext(const IncomingCallPtr& call, const pb::CommandContext& ctx) {
+  if (ctx.request_id().size() <= kRequestIdMax) return true;
+  call->Fail(Status(EINVAL, Code::kMalformed, "request id too long"));
+  return false;
+}
+
+Status Locate(const Member& member, const std::string& name, pb::LocateVolumeReply* reply) {
+  const pb::ClusterConf& conf = member.conf();
+  const pb::VolumeConf* v = FindVolume(conf, name);
+  if (v == nullptr) {
+    if (!member.InTouch())
+      return Status(
+          EAGAIN, Code::kTryAgain,
+          "this metaserver does not know the volume, and cannot ask the others: most are out of reach");
+    return Status(ENOENT, "there is no such volume (see: kfs volume list)");
+  }
+  reply->set_owner(NameOf(conf, v->owner()));
+  reply->set_started(v->started());
+  reply->set_generation(conf.generation());
+  *reply->mutable_option() = v->option();
+  reply->add_metaserver(reply->owner());
+  for (const pb::MemberConf& m : conf.member()) {
+    if (m.uuid() != v->owner()) reply->add_metaserver(m.address());
+  }
+  return {};
+}
+
+}  // namespace
+
+void RegisterMemberOps(Server& server, Member& member, PeerOps& peers, const Chunkservers& chunkservers) {
+  server.Handle<rpc::PeerSend>([&member](IncomingCallPtr call, const pb::PeerSendRequest& request) {
+    member.OnMessage(request.message());
+    call->Reply(pb::Empty());
+  });
+  server.Handle<rpc::PeerAsk>([&peers](IncomingCallPtr call, const pb::PeerAskRequest&) {
+    pb::PeerAskReply reply;
+    peers.Tell(&reply);
+    call->Reply(reply);
+  });
+  server.Handle<rpc::PeerAdopt>([&peers](IncomingCallPtr call, const pb::PeerAdoptRequest& request) {
+    if (Status s = peers.Adopt(request); !s.ok()) return call->Fail(s);
+    call->Reply(pb::Empty());
+  });
+  server.Handle<rpc::LocateVolume>([&member](IncomingCallPtr call, const pb::LocateVolumeRequest& request) {
+    pb::LocateVolumeReply reply;
+    if (Status s = Locate(member, request.name(), &reply); !s.ok()) return call->Fail(s);
+    call->Reply(reply);
+  });
+
+  server.Handle<rpc::ConfChange>([&member](IncomingCallPtr call, const pb::ConfChangeRequest& request) {
+    if (!GoodContext(call, request.ctx())) return;
+    switch (request.change().what_case()) {
+      case pb::Change::kAddMember:
+      case pb::Change::kReadmit:
+        return call->Fail(Status(EINVAL, "peers come in by 'kfs peer probe' and 'kfs peer repair'"));
+      default:
+        member.Change(request.ctx(), request.change(), Answering(call));
+    }
+  });
+  server.Handle<rpc::ConfShow>([&](IncomingCallPtr call, const pb::ConfShowRequest&) {
+    pb::ConfShowReply reply;
+    FillConf(member, chunkservers, &reply);
+    call->Reply(reply);
+  });
+  server.Handle<rpc::ConfLog>([&member](IncomingCallPtr call, const pb::ConfLogRequest& request) {
+    pb::ConfLogReply reply;
+    FillLog(member, request, &reply);
+    call->Reply(reply);
+  });
+  server.Handle<rpc::PeerProbe>([&peers](IncomingCallPtr call, const pb::PeerProbeRequest& request) {
+    if (GoodContext(call, request.ctx())) peers.Probe(request, Answering(call));
+  });
+  server.Handle<rpc::PeerRepair>([&peers](IncomingCallPtr call, const pb::PeerRepairRequest& request) {
+    if (GoodContext(call, request.ctx())) peers.Repair(request, Answering(call));
+  });
+  server.Handle<rpc::PeerWhy>([&peers](IncomingCallPtr call, const pb::PeerWhyRequest& request) {
+    peers.Why(request.peer(), [call](const Status& s, const pb::PeerWhyReply& reply) {
+      if (!s.ok()) return call->Fail(s);
+      call->Reply(reply);
+    });
+  });
+  server.Handle<rpc::VolumeStatus>([&member](IncomingCallPtr call, const pb::VolumeStatusRequest& request) {
+    if (!GoodContext(call, request.ctx())) return;
+    if (!request.name().empty() && FindVolume(member.conf(), request.name()) == nullptr) {
+      return call->Fail(
+          Status(ENOENT, fmt::format("there is no volume \"{}\" (see: kfs volume list)", request.name())));
+    }
+    member.ReadStatus(request.ctx(), [call](const pb::VolumeStatusReply& reply) { call->Reply(reply); });
+  });
+  server.Handle<rpc::TransactionList>([&member](IncomingCallPtr call, const pb::TransactionListRequest&) {
+    pb::TransactionListReply reply;
+    FillTransactions(member, &reply);
+    call->Reply(reply);
+  });
+  server.Handle<rpc::TransactionAbort>([&member](IncomingCallPtr call,
+                                                 const pb::TransactionAbortRequest& request) {
+    const auto& running = member.node().transactions();
+    if (!running.contains(request.id())) {
+      return call->Fail(Status(ENOENT, fmt::format("no transaction {} was begun on this metaserver and is "
+                                                   "under way (see: kfs cluster transactions)",
+                                                   request.id().substr(0, kRequestIdMax))));
+    }
+    if (!member.node().Abort(request.id())) {
+      return call->Fail(Status(EBUSY,
+                               "too late: its commit has been sent, it will be made or dropped as a "
+                               "whole (see: kfs cluster log)"));
+    }
+    call->Reply(pb::Empty());
+  });
+}
+
+}  // namespace kfs::meta

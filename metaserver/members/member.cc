@@ -1,0 +1,210 @@
+#include "metaserver/members/member.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/log.h"
+#include "common/uuid.h"
+#include "metaserver/cluster/configuration.h"
+
+namespace kfs::meta {
+namespace {
+
+constexpr auto kTick = std::chrono::milliseconds(50);
+constexpr auto kTimeoutMax = std::chrono::minutes(10);
+constexpr size_t kWordsMax = 500;
+
+std::string Printable(std::string text) {
+  text.resize(std::min(text.size(), kWordsMax));
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == '"') c = '?';
+  }
+  return text;
+}
+
+Command CommandOf(const pb::CommandContext& ctx) {
+  Command command;
+  command.words = Printable(ctx.words());
+  command.id = ctx.request_id();
+  command.dry_run = ctx.dry_run();
+  if (ctx.timeout_ms() != 0)
+    command.timeout = std::min<Duration>(std::chrono::milliseconds(ctx.timeout_ms()), kTimeoutMax);
+  return command;
+}
+
+Status StatusOf(const Outcome& outcome) {
+  if (outcome.kind == Outcome::kUnknown)
+    return Status(ETIMEDOUT, Code::kOutcomeUnknown, outcome.status.message());
+  return outcome.status;
+}
+
+}  // namespace
+
+pb::MemberRecord Founding(const std::string& cluster_id, const std::string& address) {
+  pb::MemberRecord record;
+  record.set_uuid(NewUuid());
+  record.set_incarnation(1);
+  pb::ClusterConf* conf = record.mutable_conf();
+  conf->set_cluster_id(cluster_id);
+  conf->set_generation(1);
+  conf->set_command("(founded)");
+  conf->set_originator(record.uuid());
+  pb::MemberConf* member = conf->add_member();
+  member->set_uuid(record.uuid());
+  member->set_incarnation(1);
+  member->set_address(address);
+  return record;
+}
+
+Member::Member(EventLoop& loop, Clock& clock, MemberDb& db, std::string secret, Hooks hooks)
+    : loop_(loop), clock_(clock), db_(db), secret_(std::move(secret)), hooks_(std::move(hooks)) {
+  Begin();
+}
+
+Member::~Member() { Stop(); }
+
+void Member::Begin() {
+  links_ = std::make_unique<PeerLinks>(loop_, clock_, secret_);
+  node_ = std::make_unique<ClusterNode>(*this, db_);
+  node_->acceptor().OnLearned([this](const pb::ClusterConf& before) { OnLearned(before); });
+}
+
+void Member::Start() {
+  started_ = true;
+  ConfigureLinks();
+  timer_ = loop_.RunEvery(kTick, [this] {
+    node_->OnTimer();
+    ConfigureLinks();  // also to those that have been detached and do not know it yet
+  });
+}
+
+void Member::Stop() {
+  started_ = false;
+  timer_.Cancel();
+  links_.reset();
+}
+
+void Member::ConfigureLinks() {
+  std::map<std::string, std::string> peers;
+  for (const PeerView& p : node_->Peers()) peers[p.uuid] = p.address;
+  links_->Configure(conf().cluster_id(), uuid(), peers);
+}
+
+std::string Member::address() const {
+  const pb::MemberConf* self = FindMember(conf(), uuid());
+  return self == nullptr ? "" : self->address();
+}
+
+bool Member::InTouch() const {
+  return links_ != nullptr && FindMember(conf(), uuid()) != nullptr &&
+         links_->connected() + 1 >= Majority(conf());
+}
+
+void Member::OnLearned(const pb::ClusterConf& before) { hooks_.learned(before); }
+
+void Member::OnMessage(const pb::PeerMessage& message) { node_->OnMessage(message); }
+
+void Member::Adopt(const pb::PeerAdoptRequest& request) {
+  const pb::ClusterConf before = conf();
+  pb::MemberRecord record;
+  record.set_uuid(request.uuid());
+  record.set_incarnation(request.incarnation());
+  *record.mutable_conf() = request.conf();
+  db_.Save(record);
+  KFS_LOG(info, "cluster.joined cluster={} generation={} members={}", request.conf().cluster_id(),
+          request.conf().generation(), request.conf().member_size());
+  Begin();
+  OnLearned(before);
+}
+
+// ---- commands
+
+void Member::Change(const pb::CommandContext& ctx, pb::Change change, ChangeDone done) {
+  if (Status s = ResolveChange(conf(), hooks_.chunkservers(), hooks_.defaults(), &change); !s.ok())
+    return done(s, {});
+  if (change.what_case() == pb::Change::kRevert) {
+    const uint64_t wanted = change.revert().to().generation();
+    std::optional<pb::ClusterConf> then = db_.At(wanted);
+    if (!then) {
+      return done(
+          Status(ENOENT, fmt::format("generation {} is not kept here (see: kfs cluster log)", wanted)), {});
+    }
+    *change.mutable_revert()->mutable_to() = std::move(*then);
+  }
+  change.set_time(clock_.WallNow());
+  change.set_originator(uuid());
+  Command command = CommandOf(ctx);
+  command.change = std::move(change);
+  node_->Submit(std::move(command), [this, done = std::move(done)](const Outcome& outcome) {
+    pb::ConfChangeReply reply;
+    reply.set_generation(outcome.generation);
+    for (const std::string& line : outcome.preview) reply.add_difference(line);
+    if (outcome.kind == Outcome::kDone) {
+      const auto before = db_.At(outcome.generation - 1), after = db_.At(outcome.generation);
+      if (before && after) {
+        for (const std::string& line : Differences(*before, *after)) reply.add_difference(line);
+      }
+    } else {
+      reply.set_dry_run(outcome.status.ok());
+    }
+    for (const std::string& u : outcome.unreachable) reply.add_unreachable(Absent(u));
+    done(StatusOf(outcome), reply);
+  });
+}
+
+void Member::ReadStatus(const pb::CommandContext& ctx, StatusDone done) {
+  Command command = CommandOf(ctx);
+  command.read = true;
+  auto id = std::make_shared<std::string>();
+  *id = node_->Submit(std::move(command), [this, id, done = std::move(done)](const Outcome& outcome) {
+    pb::VolumeStatusReply reply;
+    reply.set_generation(conf().generation());
+    reply.set_transaction(*id);
+    for (const auto& [u, bytes] : outcome.reports) {
+      pb::MemberReport report;
+      if (report.ParseFromString(bytes)) (*reply.mutable_report())[NameOf(conf(), u)] = std::move(report);
+    }
+    for (const std::string& u : outcome.unreachable) reply.add_unreachable(Absent(u));
+    done(reply);
+  });
+}
+
+int64_t Member::WallOf(MonoTime at) const {
+  if (at == MonoTime{}) return 0;
+  return clock_.WallNow() -
+         std::chrono::duration_cast<std::chrono::nanoseconds>(clock_.MonoNow() - at).count();
+}
+
+std::string Member::Absent(const std::string& u) const {
+  const std::string name = NameOf(conf(), u);
+  if (links_ == nullptr) return name;
+  const PeerLinks::View view = links_->Of(u);
+  if (view.since == 0) return name;
+  const std::time_t seconds = view.since / 1000000000;
+  return view.connected ? fmt::format("{} (connected, but does not answer)", name)
+                        : fmt::format("{} (since {:%F %T})", name, fmt::localtime(seconds));
+}
+
+// ---- what the state machines ask for
+
+MonoTime Member::Now() const { return clock_.MonoNow(); }
+uint64_t Member::Random() { return random_(); }
+std::string Member::NewTransactionId() { return NewUuid(); }
+void Member::Send(const std::string& u, const pb::PeerMessage& message) {
+  if (links_ != nullptr) links_->Send(u, message);
+}
+bool Member::Reachable(const std::string& u) const { return links_ != nullptr && links_->Connected(u); }
+Status Member::Validate(const pb::ClusterConf& next) { return hooks_.validate(next); }
+
+void Member::Bricks(const pb::ClusterConf&, const pb::Ballot&, bool read,
+                    std::function<void(Status, std::string report)> done) {
+  // Chunkservers learn of options that concern them with their heartbeats, once they are decided: there is
+  // nothing that one of them could object to.
+  if (!read) return done({}, "");
+  hooks_.report(
+      [done = std::move(done)](const pb::MemberReport& report) { done({}, report.SerializeAsString()); });
+}
+
+}  // namespace kfs::meta

@@ -1,0 +1,96 @@
+// This metaserver as a member of its cluster: the configuration's state machines with real clocks, sockets
+// and disk around them. Loop's thread only.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <random>
+#include <string>
+
+#include "metaserver/cluster/node.h"
+#include "metaserver/members/peer_links.h"
+#include "metaserver/members/resolve.h"
+#include "metaserver/store/member_db.h"
+#include "proto/admin.pb.h"
+
+namespace kfs::meta {
+
+class Member final : public ClusterEnv {
+ public:
+  struct Hooks {
+    // The configuration has changed.
+    std::function<void(const pb::ClusterConf& before)> learned;
+    // What only this machine could object to. Changes nothing.
+    std::function<Status(const pb::ClusterConf& next)> validate;
+    // What this member and its chunkservers see; within a second.
+    std::function<void(std::function<void(pb::MemberReport)>)> report;
+    std::function<VolumeDefaults()> defaults;
+    std::function<ChunkserverAddresses()> chunkservers;
+  };
+  // REQUIRES: `db` holds a record (see Founding).
+  Member(EventLoop& loop, Clock& clock, MemberDb& db, std::string secret, Hooks hooks);
+  ~Member() override;
+
+  // Connects to the others. Before it is called changes can be made only in a cluster of one.
+  void Start();
+  void Stop();
+
+  const pb::ClusterConf& conf() const { return node_->acceptor().conf(); }
+  const std::string& uuid() const { return node_->acceptor().uuid(); }
+  uint64_t incarnation() const { return node_->acceptor().incarnation(); }
+  std::string address() const;  // in the configuration; empty: not in it
+  const std::string& secret() const { return secret_; }
+  // Whether a majority can be heard: what this member knows is then what the cluster has decided, but for
+  // moments.
+  bool InTouch() const;
+
+  ClusterNode& node() { return *node_; }
+  const ClusterNode& node() const { return *node_; }
+  const PeerLinks& links() const { return *links_; }
+  MemberDb& db() { return db_; }
+
+  // Through all phases. `done` comes once, in a bounded time.
+  using ChangeDone = std::function<void(const Status&, const pb::ConfChangeReply&)>;
+  void Change(const pb::CommandContext& ctx, pb::Change change, ChangeDone done);
+  using StatusDone = std::function<void(const pb::VolumeStatusReply&)>;
+  void ReadStatus(const pb::CommandContext& ctx, StatusDone done);
+  // Takes part in another cluster from here on. REQUIRES: nothing is lost by it.
+  void Adopt(const pb::PeerAdoptRequest& request);
+  void OnMessage(const pb::PeerMessage& message);
+
+  // Wall clock (ns) of a moment; 0 for none.
+  int64_t WallOf(MonoTime at) const;
+  // "m3:7400 (since 12:00:05)"
+  std::string Absent(const std::string& uuid) const;
+
+  // ClusterEnv.
+  MonoTime Now() const override;
+  uint64_t Random() override;
+  std::string NewTransactionId() override;
+  void Send(const std::string& uuid, const pb::PeerMessage& message) override;
+  bool Reachable(const std::string& uuid) const override;
+  Status Validate(const pb::ClusterConf& next) override;
+  void Bricks(const pb::ClusterConf& next, const pb::Ballot& ballot, bool read,
+              std::function<void(Status, std::string report)> done) override;
+
+ private:
+  void Begin();
+  void OnLearned(const pb::ClusterConf& before);
+  void ConfigureLinks();
+
+  EventLoop& loop_;
+  Clock& clock_;
+  MemberDb& db_;
+  const std::string secret_;
+  Hooks hooks_;
+  std::mt19937_64 random_{std::random_device{}()};
+  std::unique_ptr<PeerLinks> links_;
+  std::unique_ptr<ClusterNode> node_;
+  EventLoop::Timer timer_;
+  bool started_ = false;
+};
+
+// The record with which a metaserver begins: alone, in a cluster of its own.
+pb::MemberRecord Founding(const std::string& cluster_id, const std::string& address);
+
+}  // namespace kfs::meta

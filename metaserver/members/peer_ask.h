@@ -1,0 +1,24 @@
+// Asks a metaserver that may not be a member who it is. Loop's thread only.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "proto/cluster.pb.h"
+#include "rpc/net_client.h"
+
+namespace kfs::meta {
+
+struct PeerAnswer {
+  Status status;  // not ok: in words for a person, with the address
+  pb::PeerAskReply reply;
+  Duration took{};
+  std::shared_ptr<NetClient> link;  // for more to be asked; closes when it is let go
+};
+
+// `done` comes once, within some seconds.
+void AskPeer(EventLoop& loop, const std::string& address, const std::string& self, const std::string& secret,
+             std::function<void(PeerAnswer)> done);
+
+}  // namespace kfs::meta

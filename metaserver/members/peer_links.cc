@@ -1,0 +1,101 @@
+#include "metaserver/members/peer_links.h"
+
+#include <algorithm>
+
+#include "common/log.h"
+
+namespace kfs::meta {
+namespace {
+
+// What is older helps nobody: phases are asked again after a second.
+constexpr auto kMessageTimeout = std::chrono::seconds(2);
+constexpr size_t kPendingMax = 256;
+
+}  // namespace
+
+PeerLinks::PeerLinks(EventLoop& loop, Clock& clock, std::string secret)
+    : loop_(loop), clock_(clock), secret_(std::move(secret)) {}
+
+PeerLinks::~PeerLinks() { *alive_ = false; }
+
+void PeerLinks::Configure(const std::string& cluster_id, const std::string& self,
+                          const std::map<std::string, std::string>& peers) {
+  if (cluster_id != cluster_id_ || self != self_) links_.clear();
+  cluster_id_ = cluster_id;
+  self_ = self;
+  std::erase_if(links_, [&](const auto& l) {
+    auto it = peers.find(l.first);
+    return it == peers.end() || it->second != l.second.address;
+  });
+  for (const auto& [uuid, address] : peers) {
+    if (!links_.contains(uuid))
+      links_[uuid] = {address, Dial(uuid, address, self, cluster_id), clock_.WallNow()};
+  }
+}
+
+std::unique_ptr<NetClient> PeerLinks::Dial(const std::string& uuid, const std::string& address,
+                                           const std::string& self, const std::string& cluster_id) {
+  NetClient::Options net;
+  net.name = "metaserver " + address;
+  net.addresses = {address};
+  net.role = pb::HelloRequest::METASERVER;
+  net.id = self;
+  net.cluster_id = cluster_id;
+  net.secret = secret_;
+  net.connect_timeout = std::chrono::seconds(2);
+  net.backoff_max = std::chrono::seconds(1);
+  net.silence = std::chrono::seconds(2);
+  net.pending_max = kPendingMax;
+  auto client = std::make_unique<NetClient>(loop_, std::move(net));
+  auto changed = [this, alive = alive_, uuid] {
+    if (!*alive) return;
+    if (auto it = links_.find(uuid); it != links_.end()) it->second.since = clock_.WallNow();
+  };
+  client->OnConnected([changed, address](const ConnectionPtr&, NetClient::ReadyFn ready) {
+    KFS_LOG(info, "peer.connected address={}", address);
+    changed();
+    ready({}, false);
+  });
+  client->OnDisconnected([changed, address](const Status& why) {
+    KFS_LOG(warn, "peer.disconnected address={} reason=\"{}\"", address, why.ToString());
+    changed();
+  });
+  client->KeepConnected();
+  return client;
+}
+
+void PeerLinks::Send(const std::string& uuid, const pb::PeerMessage& message) {
+  auto it = links_.find(uuid);
+  if (it == links_.end() || !it->second.client->connected()) return;
+  pb::PeerSendRequest request;
+  *request.mutable_message() = message;
+  it->second.client->Enqueue({.op = Op::kPeerSend,
+                              .request = &request,
+                              .payload = {},
+                              .timeout = kMessageTimeout,
+                              .resend = false,
+                              .done = [](Answer) {}});
+}
+
+bool PeerLinks::Connected(const std::string& uuid) const {
+  auto it = links_.find(uuid);
+  return it != links_.end() && it->second.client->connected();
+}
+
+PeerLinks::View PeerLinks::Of(const std::string& uuid) const {
+  auto it = links_.find(uuid);
+  if (it == links_.end()) return {};
+  View view{.connected = it->second.client->connected(), .since = it->second.since, .reason = {}};
+  if (!view.connected) {
+    const Status why = it->second.client->last_error();
+    view.reason = why.ok() ? "no connection yet" : why.message();
+  }
+  return view;
+}
+
+size_t PeerLinks::connected() const {
+  return static_cast<size_t>(std::count_if(links_.begin(), links_.end(),
+                                           [](const auto& l) { return l.second.client->connected(); }));
+}
+
+}  // namespace kfs::meta

@@ -1,0 +1,216 @@
+#include "metaserver/members/peer_ops.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/log.h"
+#include "metaserver/cluster/configuration.h"
+#include "metaserver/members/diagnose.h"
+#include "rpc/address.h"
+#include "rpc/hello.h"
+
+namespace kfs::meta {
+namespace {
+
+constexpr auto kAdoptTimeout = std::chrono::seconds(5);
+
+Result<std::string> WithPort(const std::string& address) {
+  std::string host;
+  uint16_t port = 0;
+  KFS_RETURN_IF_ERROR(SplitAddress(address, kMetaserverPort, &host, &port));
+  if (host.empty()) return Status(EINVAL, "a peer is named by HOST or HOST:PORT");
+  return host.find(':') == std::string::npos ? fmt::format("{}:{}", host, port)
+                                             : fmt::format("[{}]:{}", host, port);
+}
+
+}  // namespace
+
+PeerOps::PeerOps(EventLoop& loop, Clock& clock, Member& member, Hooks hooks)
+    : loop_(loop), clock_(clock), member_(member), hooks_(std::move(hooks)) {}
+
+// ---- the side that is asked
+
+std::string PeerOps::WhyNotAlone() const {
+  const pb::ClusterConf& conf = member_.conf();
+  const bool member = FindMember(conf, member_.uuid()) != nullptr;
+  if (member && conf.member_size() > 1)
+    return fmt::format("it belongs to a cluster of {} metaservers: detach it there first",
+                       conf.member_size());
+  return hooks_.holds();
+}
+
+void PeerOps::Tell(pb::PeerAskReply* reply) {
+  reply->set_uuid(member_.uuid());
+  reply->set_incarnation(member_.incarnation());
+  reply->set_cluster_id(member_.conf().cluster_id());
+  reply->set_generation(member_.conf().generation());
+  reply->set_checksum(member_.node().acceptor().checksum());
+  reply->set_address(member_.address());
+  reply->set_why_not(WhyNotAlone());
+  reply->set_alone(reply->why_not().empty());
+  reply->set_software(kSoftware);
+  reply->set_wall(clock_.WallNow());
+  *reply->mutable_conf() = member_.conf();
+}
+
+Status PeerOps::Adopt(const pb::PeerAdoptRequest& request) {
+  const pb::ClusterConf& conf = request.conf();
+  const pb::MemberConf* self = FindMember(conf, request.uuid());
+  if (self == nullptr || self->incarnation() != request.incarnation() || conf.cluster_id().empty())
+    return Status(EINVAL, Code::kMalformed, "who is adopted is in the configuration");
+  const bool same = conf.cluster_id() == member_.conf().cluster_id() && request.uuid() == member_.uuid() &&
+                    request.incarnation() == member_.incarnation() &&
+                    FindMember(member_.conf(), member_.uuid()) != nullptr;
+  if (same) return {};  // asked twice
+  if (std::string why = WhyNotAlone(); !why.empty())
+    return Status(EBUSY, fmt::format("{} cannot join: {}", member_.address(), why));
+  KFS_RETURN_IF_ERROR(hooks_.joined(conf.cluster_id()));
+  member_.Adopt(request);
+  return {};
+}
+
+// ---- taking one in
+
+void PeerOps::AdoptThere(const std::shared_ptr<NetClient>& link, const std::string& uuid,
+                         uint64_t incarnation, const pb::ConfChangeReply& reply, Member::ChangeDone done) {
+  pb::PeerAdoptRequest adopt;
+  *adopt.mutable_conf() = member_.conf();
+  adopt.set_uuid(uuid);
+  adopt.set_incarnation(incarnation);
+  link->Enqueue<rpc::PeerAdopt>(
+      adopt,
+      [this, alive = alive_, link, reply, uuid, done = std::move(done)](Answer answer) {
+        if (!*alive) return;
+        Status s = answer.status;
+        if (!s.ok()) {
+          const std::string name = NameOf(member_.conf(), uuid);
+          s = Status(s.err(),
+                     fmt::format("{} is in the configuration, but could not be told: {}. Probe it again "
+                                 "(kfs peer probe {}), or detach it",
+                                 name, s.message(), name));
+        }
+        loop_.Post([done, s, reply] { done(s, reply); });
+      },
+      kAdoptTimeout);
+}
+
+void PeerOps::Probe(const pb::PeerProbeRequest& request, Member::ChangeDone done) {
+  Result<std::string> address = WithPort(request.address());
+  if (!address.ok()) return done(address.status(), {});
+  AskPeer(loop_, *address, member_.uuid(), member_.secret(),
+          [this, alive = alive_, request, address = *address, done = std::move(done)](PeerAnswer there) {
+            if (!*alive) return;
+            if (!there.status.ok()) return done(there.status, {});
+            const pb::PeerAskReply& peer = there.reply;
+            if (peer.uuid() == member_.uuid())
+              return done(Status(EINVAL, fmt::format("{} is this metaserver itself", address)), {});
+            const pb::MemberConf* known = FindMember(member_.conf(), peer.uuid());
+            pb::ConfChangeReply reply;
+            reply.set_generation(member_.conf().generation());
+            const auto& recent = member_.conf().recent();
+            if (known != nullptr && !peer.alone() &&
+                std::find(recent.begin(), recent.end(), request.ctx().request_id()) != recent.end())
+              return done({}, reply);  // sent again after a lost answer
+            if (known != nullptr && peer.cluster_id() == member_.conf().cluster_id() && !peer.alone())
+              return done(Status(EEXIST, fmt::format("{} is a member already", address)), {});
+            if (!peer.alone())
+              return done(Status(EBUSY, fmt::format("{} cannot join: {}", address, peer.why_not())), {});
+            // An earlier probe that was interrupted before the peer was told.
+            if (known != nullptr)
+              return AdoptThere(there.link, peer.uuid(), known->incarnation(), reply, done);
+            pb::Change change;
+            pb::MemberConf* m = change.mutable_add_member()->mutable_member();
+            m->set_uuid(peer.uuid());
+            m->set_incarnation(peer.incarnation());
+            m->set_address(address);
+            member_.Change(request.ctx(), change,
+                           [this, alive, there, done](const Status& s, const pb::ConfChangeReply& made) {
+                             if (!*alive) return;
+                             if (!s.ok() || made.dry_run()) return done(s, made);
+                             AdoptThere(there.link, there.reply.uuid(), there.reply.incarnation(), made,
+                                        done);
+                           });
+          });
+}
+
+// ---- mending one
+
+void PeerOps::Readmit(const pb::CommandContext& ctx, const pb::MemberConf& member, const PeerAnswer& there,
+                      Member::ChangeDone done) {
+  pb::Change change;
+  change.mutable_readmit()->set_uuid(member.uuid());
+  change.mutable_readmit()->set_incarnation(member.incarnation() + 1);
+  member_.Change(ctx, change,
+                 [this, alive = alive_, there, uuid = member.uuid(), incarnation = member.incarnation() + 1,
+                  done = std::move(done)](const Status& s, const pb::ConfChangeReply& made) {
+                   if (!*alive) return;
+                   if (!s.ok() || made.dry_run()) return done(s, made);
+                   AdoptThere(there.link, uuid, incarnation, made, done);
+                 });
+}
+
+void PeerOps::Repair(const pb::PeerRepairRequest& request, Member::ChangeDone done) {
+  Result<std::string> uuid = ResolvePeer(member_.conf(), request.peer());
+  if (!uuid.ok()) return done(uuid.status(), {});
+  if (*uuid == member_.uuid()) {
+    return done(Status(EINVAL,
+                       "a metaserver cannot mend itself: ask another one (kfs --metaserver OTHER peer "
+                       "repair ...)"),
+                {});
+  }
+  const pb::MemberConf member = *FindMember(member_.conf(), *uuid);
+  AskPeer(
+      loop_, member.address(), member_.uuid(), member_.secret(),
+      [this, alive = alive_, request, member, done = std::move(done)](PeerAnswer there) {
+        if (!*alive) return;
+        if (!there.status.ok()) return done(there.status, {});
+        const pb::PeerAskReply& peer = there.reply;
+        const pb::ClusterConf& conf = member_.conf();
+        if (peer.uuid() == member.uuid() && peer.cluster_id() == conf.cluster_id()) {
+          // What it stores is its own: it needs no help but the newest configuration, which it takes by
+          // itself.
+          if (peer.generation() != conf.generation() ||
+              peer.checksum() == member_.node().acceptor().checksum()) {
+            pb::ConfChangeReply reply;
+            reply.set_generation(conf.generation());
+            reply.set_dry_run(request.ctx().dry_run());
+            reply.add_difference(peer.generation() == conf.generation()
+                                     ? "nothing: it has the cluster's configuration"
+                                     : "nothing: it is catching up by itself");
+            return done({}, reply);
+          }
+          return done(Status(EINVAL, fmt::format("{} has another configuration under generation {}: stop it, "
+                                                 "move its data-dir/cluster away, start it, and repair it "
+                                                 "again",
+                                                 member.address(), conf.generation())),
+                      {});
+        }
+        if (!peer.alone())
+          return done(Status(EBUSY, fmt::format("{} cannot be mended: {}", member.address(), peer.why_not())),
+                      {});
+        Readmit(request.ctx(), member, there, done);
+      });
+}
+
+// ---- what is wrong with one
+
+void PeerOps::Why(const std::string& peer, std::function<void(const Status&, const pb::PeerWhyReply&)> done) {
+  Result<std::string> uuid = ResolvePeer(member_.conf(), peer);
+  if (!uuid.ok()) return done(uuid.status(), {});
+  const pb::MemberConf member = *FindMember(member_.conf(), *uuid);
+  AskPeer(loop_, member.address(), member_.uuid(), member_.secret(),
+          [this, alive = alive_, member, done = std::move(done)](const PeerAnswer& there) {
+            if (!*alive) return;
+            pb::PeerWhyReply reply;
+            reply.set_address(member.address());
+            Diagnose(member_.conf(), member_.node().acceptor().checksum(), member, there, clock_.WallNow(),
+                     &reply);
+            for (const PeerView& p : member_.node().Peers()) {
+              if (p.uuid == member.uuid()) reply.set_state(std::string(WordsFor(p.state)));
+            }
+            done({}, reply);
+          });
+}
+
+}  // namespace kfs::meta

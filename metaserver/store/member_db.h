@@ -1,0 +1,35 @@
+// The member's record in the cluster's database, and the history of decided configurations beside it. Loop's
+// thread only.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "metaserver/cluster/member_store.h"
+#include "metaserver/store/db.h"
+
+namespace kfs::meta {
+
+class MemberDb final : public MemberStore {
+ public:
+  explicit MemberDb(Db& db) : db_(db) {}
+
+  // Nothing is stored yet: the first start. EIO when it cannot be understood.
+  Result<bool> Empty();
+  pb::MemberRecord Load() override;
+  // Synced before it returns; ends the process when that fails. A configuration that is new joins the
+  // history.
+  void Save(const pb::MemberRecord& record) override;
+
+  // The configuration decided under that generation; none when it is not kept (any more).
+  std::optional<pb::ClusterConf> At(uint64_t generation);
+
+  static constexpr uint64_t kHistoryKept = 1000;
+
+ private:
+  Db& db_;
+  uint64_t last_ = 0;  // generation that the history ends with
+};
+
+}  // namespace kfs::meta

@@ -1,0 +1,190 @@
+#include "metaserver/volume_host.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "common/log.h"
+#include "metaserver/cluster/conf_options.h"
+#include "metaserver/cluster/configuration.h"
+#include "metaserver/store/keys.h"
+
+namespace kfs::meta {
+namespace {
+
+rec::Volume InfoOf(const pb::VolumeConf& v) {
+  rec::Volume info;
+  info.set_id(v.id());
+  info.set_name(v.name());
+  info.set_chunk_size(v.chunk_size());
+  info.set_replicas(v.replicas());
+  info.set_created(v.created());
+  return info;
+}
+
+// The value in force; none when it is not set.
+std::optional<int64_t> Get(const pb::VolumeConf& v, std::string_view name) {
+  auto it = v.option().find(std::string(name));
+  if (it == v.option().end()) return {};
+  return ConfValue(*FindConfOption(ConfOption::Of::kVolume, name), it->second);
+}
+
+void SetOptions(const pb::VolumeConf& v, const ExecutorOptions& standard, Volume* volume) {
+  Volume::Settings& s = volume->settings;
+  s.atime = Get(v, "atime").value_or(0) == 0;
+  s.read_only = Get(v, "read-only").value_or(0) != 0;
+  const auto keep = Get(v, "session-keep"), slow = Get(v, "slow-op-ms");
+  s.session_keep = keep ? std::chrono::seconds(*keep) : standard.session_keep;
+  s.slow_op = slow ? std::chrono::milliseconds(*slow) : standard.slow_op;
+}
+
+}  // namespace
+
+VolumeHost::VolumeHost(Options options, ClusterStore& cluster, DbMemory& memory, Executor& executor,
+                       Chunkservers& chunkservers, Clock& clock)
+    : options_(std::move(options)),
+      cluster_(cluster),
+      memory_(memory),
+      executor_(executor),
+      chunkservers_(chunkservers),
+      clock_(clock) {}
+
+std::string VolumeHost::Path(VolumeId id) const {
+  return fmt::format("{}/volumes/{}", options_.data_dir, id.v);
+}
+
+Status VolumeHost::Apply(const pb::ClusterConf& conf, const std::string& self, uint64_t incarnation) {
+  std::map<VolumeId, const pb::VolumeConf*> there;
+  for (const pb::VolumeConf& v : conf.volume()) there[VolumeId(v.id())] = &v;
+  std::vector<VolumeId> open;
+  for (const auto& [id, volume] : executor_.volumes()) open.push_back(id);
+  for (VolumeId id : open) {
+    auto it = there.find(id);
+    if (it == there.end()) {
+      executor_.RemoveVolume(id);
+    } else if (it->second->owner() != self || !it->second->started()) {
+      executor_.CloseVolume(id, Where(conf, self, it->second->name()));
+      KFS_LOG(info, "volume.closed name={} id={} started={} owner={}", it->second->name(), id.v,
+              it->second->started(), NameOf(conf, it->second->owner()));
+    }
+  }
+  Status first;
+  for (const auto& [id, info] : std::map<VolumeId, rec::Volume>(cluster_.volumes())) {
+    if (there.contains(id)) continue;
+    if (Status s = Delete(id); !s.ok()) {
+      KFS_LOG(error, "volume.delete_failed id={} reason=\"{}\"", id.v, s.ToString());
+      if (first.ok()) first = s;
+    }
+  }
+  for (const auto& [id, v] : there) {
+    trouble_.erase(id);
+    if (v->owner() != self || !v->started()) continue;
+    if (executor_.FindVolume(id) == nullptr) {
+      if (Status s = Open(conf, *v, incarnation); !s.ok()) {
+        KFS_LOG(error, "volume.open_failed name={} id={} reason=\"{}\"", v->name(), id.v, s.ToString());
+        trouble_[id] = s;
+        if (first.ok()) first = s;
+        continue;
+      }
+    }
+    SetOptions(*v, executor_.options(), executor_.FindVolume(id));
+  }
+  executor_.SetGeneration(conf.generation());
+  return first;
+}
+
+Result<std::unique_ptr<Db>> VolumeHost::OpenStamped(const pb::ClusterConf& conf, const pb::VolumeConf& v,
+                                                    uint64_t incarnation) {
+  const VolumeId id(v.id());
+  const std::string path = Path(id);
+  std::error_code ec;
+  const bool known = cluster_.volumes().contains(id);  // it was whole once
+  const bool present = std::filesystem::exists(path, ec);
+  rec::VolumeStamp stamp;
+  if (known || present) {
+    if (!present) {
+      return Status(EIO,
+                    fmt::format("the data of volume \"{}\" is not in {}: put it back, or restore a backup "
+                                "(kfs volume restore)",
+                                v.name(), path));
+    }
+    Result<std::unique_ptr<Db>> db = Db::Open(path, "volume", memory_);
+    if (!db.ok()) return db;
+    const std::optional<std::string> stored = (*db)->Get(StampKey());
+    KFS_RETURN_IF_ERROR((*db)->TakeReadError());
+    if (stored && stamp.ParseFromString(*stored) && stamp.cluster_id() == conf.cluster_id() &&
+        stamp.volume() == v.id() && stamp.epoch() == v.epoch())
+      return db;
+    // A start that was interrupted in the middle of making it.
+    const bool half_made = !stored && !known && v.owner_incarnation() == incarnation;
+    if (!half_made) {
+      return Status(EIO,
+                    fmt::format("{} holds another volume, or volume \"{}\" of another time: put the right "
+                                "data there, or restore a backup",
+                                path, v.name()));
+    }
+    db->reset();
+    KFS_RETURN_IF_ERROR(Db::Destroy(path));
+  }
+  if (v.owner_incarnation() != incarnation) {
+    return Status(EIO,
+                  fmt::format("volume \"{}\" was lost with this metaserver's disk: restore a backup (kfs "
+                              "volume restore), or delete the volume",
+                              v.name()));
+  }
+  Result<std::unique_ptr<Db>> db = Db::Open(path, "volume", memory_);
+  if (!db.ok()) return db;
+  stamp.set_cluster_id(conf.cluster_id());
+  stamp.set_volume(v.id());
+  stamp.set_epoch(v.epoch());
+  (*db)->Put(StampKey(), stamp.SerializeAsString());
+  (*db)->Commit();
+  KFS_RETURN_IF_ERROR((*db)->Sync());
+  return db;
+}
+
+Status VolumeHost::Open(const pb::ClusterConf& conf, const pb::VolumeConf& v, uint64_t incarnation) {
+  const VolumeId id(v.id());
+  Result<std::unique_ptr<Db>> db = OpenStamped(conf, v, incarnation);
+  if (!db.ok()) return db.status();
+  if (!cluster_.volumes().contains(id)) KFS_RETURN_IF_ERROR(cluster_.PutVolume(InfoOf(v)));
+  Result<std::unique_ptr<Volume>> volume = Volume::Open(InfoOf(v), std::move(*db), options_.cache_bytes,
+                                                        chunkservers_, clock_, executor_.HooksForVolume());
+  if (!volume.ok()) return volume.status();
+  KFS_LOG(info, "volume.opened name={} id={} inodes={} sessions={}", v.name(), v.id(),
+          (*volume)->store.counters().inodes(), (*volume)->sessions.size());
+  executor_.AddVolume(std::move(*volume));
+  return {};
+}
+
+Status VolumeHost::Delete(VolumeId id) {
+  KFS_RETURN_IF_ERROR(Db::Destroy(Path(id)));
+  std::error_code ec;
+  std::filesystem::remove_all(Path(id), ec);
+  KFS_LOG(info, "volume.deleted id={}", id.v);
+  return cluster_.RemoveVolume(id);  // its chunks are garbage at the next inventory
+}
+
+Status VolumeHost::Trouble(VolumeId id) const {
+  auto it = trouble_.find(id);
+  return it == trouble_.end() ? Status() : it->second;
+}
+
+Status VolumeHost::Where(const pb::ClusterConf& conf, const std::string& self,
+                         const std::string& name) const {
+  const pb::VolumeConf* v = meta::FindVolume(conf, name);
+  if (v == nullptr)
+    return Status(ENOENT, fmt::format("there is no volume \"{}\" (see: kfs volume list)", name));
+  if (!v->started()) {
+    return Status(ESHUTDOWN, Code::kStopped,
+                  fmt::format("volume \"{}\" is stopped: start it with 'kfs volume start {}'", name, name));
+  }
+  if (v->owner() != self) {
+    return Status(EAGAIN, Code::kNotOwner,
+                  fmt::format("volume \"{}\" is served by {}", name, NameOf(conf, v->owner())));
+  }
+  const Status trouble = Trouble(VolumeId(v->id()));
+  return trouble.ok() ? Status(EAGAIN, Code::kTryAgain, "the volume is being opened") : trouble;
+}
+
+}  // namespace kfs::meta
