@@ -8,6 +8,7 @@
 #include "chunkserver/pin.h"
 #include "common/log.h"
 #include "common/secret.h"
+#include "common/uuid.h"
 
 namespace kfs {
 namespace {

@@ -30,9 +30,6 @@ struct DiskIdentity {
 std::string EncodeDiskIdentity(const DiskIdentity& identity);
 Result<DiskIdentity> DecodeDiskIdentity(const std::string& text, const std::string& path);
 
-// A random UUID in its usual form.
-std::string NewUuid();
-
 class Disk {
  public:
   // Creates the directory when its parent exists. Never fails: a sick disk says so.

@@ -5,7 +5,6 @@
 
 #include "chunkserver/disk.h"
 #include "chunkserver/text_record.h"
-#include "common/secret.h"
 
 namespace kfs {
 namespace {
@@ -13,18 +12,6 @@ namespace {
 constexpr char kTitle[] = "kfs-chunk-disk";
 
 }  // namespace
-
-std::string NewUuid() {
-  std::string b = RandomBytes(16);
-  b[6] = static_cast<char>((b[6] & 0x0f) | 0x40);
-  b[8] = static_cast<char>((b[8] & 0x3f) | 0x80);
-  std::string out;
-  for (size_t i = 0; i < 16; ++i) {
-    if (i == 4 || i == 6 || i == 8 || i == 10) out += '-';
-    out += fmt::format("{:02x}", static_cast<uint8_t>(b[i]));
-  }
-  return out;
-}
 
 std::string EncodeDiskIdentity(const DiskIdentity& identity) {
   return SealTextRecord(TextRecordHead(kTitle) + fmt::format("disk-uuid={}\nserver-uuid={}\ncluster-id={}\n",

@@ -22,6 +22,7 @@ MetaserverLink::MetaserverLink(EventLoop& loop, ChunkStore* store, IoPool* pool,
   net.id = store_->server_uuid();
   net.cluster_id = store_->cluster_id();
   net.secret = options_.secret;
+  net.may_give_up = false;  // a metaserver may be about to join the cluster, others are there meanwhile
   client_ = std::make_unique<NetClient>(loop_, std::move(net));
   inventory_ = std::make_unique<Inventory>(
       loop_, store_, pool, client_.get(), turns,
@@ -44,9 +45,8 @@ void MetaserverLink::Start() {
     const std::string& cluster = client_->server_cluster_id();
     if (!cluster.empty()) st = store_->AdoptCluster(cluster);
     if (!st.ok()) {
-      KFS_LOG(error, "metaserver.wrong_cluster metaserver={} reason=\"{}\"", options_.metaserver,
-              st.ToString());
-      return ready(st, st.code() == Code::kWrongCluster);
+      Refused(st);
+      return ready(st, false);
     }
     if (!cluster.empty()) hooks_.on_cluster(cluster);
     Register(connection, std::move(ready));
@@ -69,7 +69,7 @@ void MetaserverLink::Register(const ConnectionPtr& connection, NetClient::ReadyF
                      const Status status = ParseAnswer(answer, &reply);
                      if (!status.ok()) {
                        Refused(status);
-                       return ready(status, status.code() == Code::kWrongCluster);
+                       return ready(status, false);
                      }
                      registered_ = true;
                      ready({}, false);

@@ -10,6 +10,7 @@
 
 #include "cli/change.h"
 #include "common/secret.h"
+#include "common/uuid.h"
 
 namespace kfs::cli {
 namespace {

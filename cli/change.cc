@@ -3,20 +3,13 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "cli/output.h"
+#include "common/uuid.h"
 
 namespace kfs::cli {
-
-std::string NewUuid() {
-  std::ifstream in("/proc/sys/kernel/random/uuid");
-  std::string id;
-  std::getline(in, id);
-  return id;
-}
 
 pb::CommandContext NewContext(const GlobalOptions& global, const AdminConnection& admin, bool dry_run) {
   pb::CommandContext ctx;

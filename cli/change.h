@@ -12,8 +12,6 @@
 
 namespace kfs::cli {
 
-std::string NewUuid();
-
 // A request id of its own, the words as typed, the time that the member has.
 pb::CommandContext NewContext(const GlobalOptions& global, const AdminConnection& admin, bool dry_run);
 

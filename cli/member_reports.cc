@@ -41,6 +41,14 @@ VolumeView Unreported(const pb::VolumeStatusReply& status, const pb::VolumeConf&
   return view;
 }
 
+// Why the owner's report does not say what only it knows.
+std::string WhyNotCounted(const pb::VolumeInfo& v, const std::string& owner) {
+  if (v.counted()) return "";
+  if (!v.trouble().empty()) return v.trouble();
+  if (!v.started()) return "it is stopped";
+  return fmt::format("{} has not counted them", owner);
+}
+
 // A report with an answer goes before one without, then a connected one, then the quicker.
 auto Rank(const pb::MemberReport::Chunkserver& c) {
   bool answered = c.asked_micros() != 0 && c.reason().empty();
@@ -60,7 +68,7 @@ std::vector<VolumeView> Volumes(const pb::VolumeStatusReply& status, const pb::C
       if (!added && (at->second.info.counted() || !v.counted())) continue;
       at->second.info = v;
       if (v.owner().empty()) at->second.info.set_owner(member);
-      at->second.reason = v.counted() ? "" : fmt::format("{} has not counted them", member);
+      at->second.reason = WhyNotCounted(v, member);
     }
   }
   for (const pb::VolumeConf& v : conf.conf().volume()) {

@@ -48,7 +48,7 @@ void AddDetach(CLI::App& peer, GlobalOptions& global) {
                          },
                      .confirm = nullptr,
                      .next = nullptr});
-  command->footer("Move its volumes to others first (kfs volume move). It may be down, or gone for good.");
+  command->footer("It must own no volume. It may be down, or gone for good.");
 }
 
 void AddAddress(CLI::App& peer, GlobalOptions& global) {

@@ -14,10 +14,18 @@ namespace kfs::cli {
 using nlohmann::json;
 
 std::string MembersLine(const pb::ConfShowReply& conf) {
-  const auto connected = std::count_if(conf.peer().begin(), conf.peer().end(),
-                                       [](const pb::ConfShowReply::Peer& p) { return p.connected(); });
-  return fmt::format("members     {} of {} connected, generation {}\n", connected + 1, conf.peer_size() + 1,
-                     conf.conf().generation());
+  bool itself = false;
+  int connected = 0;
+  for (const auto& m : conf.conf().member()) {
+    const bool self = m.uuid() == conf.self();
+    itself = itself || self;
+    // Those that were detached and are being told of it are peers, but no members.
+    connected += self || std::any_of(conf.peer().begin(), conf.peer().end(),
+                                     [&](const auto& p) { return p.uuid() == m.uuid() && p.connected(); });
+  }
+  return fmt::format("members     {} of {} connected, generation {}{}\n", connected,
+                     conf.conf().member_size(), conf.conf().generation(),
+                     itself ? "" : "; this metaserver was detached from them");
 }
 
 std::string PeerStatusText(const pb::ConfShowReply& conf, TimeNs now) {

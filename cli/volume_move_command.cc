@@ -12,7 +12,8 @@ void AddVolumeMoveCommand(CLI::App& volume, GlobalOptions& global) {
     std::string name, peer;
   };
   auto args = std::make_shared<MoveArgs>();
-  CLI::App* command = volume.add_subcommand("move", "Let another metaserver serve a volume.");
+  CLI::App* command =
+      volume.add_subcommand("move", "Let another metaserver serve a volume. Refused in this version.");
   command->fallthrough();
   AddVolumeArgument(command, global, &args->name);
   AddPeerArgument(command, global, &args->peer, "The new owner");

@@ -1,27 +1,9 @@
 #include "client/net_manager.h"
 
-#include <fmt/format.h>
-
 #include "common/log.h"
-#include "common/secret.h"
+#include "common/uuid.h"
 
 namespace kfs {
-namespace {
-
-std::string NewUuid() {
-  std::string b = RandomBytes(16);
-  b[6] = static_cast<char>((b[6] & 0x0f) | 0x40);
-  b[8] = static_cast<char>((b[8] & 0x3f) | 0x80);
-  std::string out;
-  for (size_t i = 0; i < b.size(); ++i) {
-    if (i == 4 || i == 6 || i == 8 || i == 10) out += '-';
-    out += fmt::format("{:02x}", static_cast<unsigned char>(b[i]));
-  }
-  return out;
-}
-
-}  // namespace
-
 NetManager::NetManager(EventLoop* loop, Options options)
     : options_(std::move(options)), id_(NewUuid()), loop_(loop) {
   if (loop_ == nullptr) {

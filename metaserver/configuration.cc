@@ -30,6 +30,13 @@ Status MetaServer::Found() {
   Result<bool> empty = member_db_->Empty();
   if (!empty.ok()) return empty.status();
   if (!*empty) return {};
+  if (!cluster_->volumes().empty()) {
+    // A new configuration would not have them, and what is not in it is deleted.
+    return Status(EPROTONOSUPPORT,
+                  fmt::format("{} has volumes, but no member's record: an earlier version made it, which "
+                              "this one cannot take over; nothing was changed",
+                              options_.data_dir()));
+  }
   member_db_->Save(Founding(cluster_->cluster_id(), Advertised(options_.advertise(), address())));
   return {};
 }
@@ -41,7 +48,7 @@ Status MetaServer::BecomeMember(const std::string& secret) {
       VolumeHost::Options{options_.data_dir(), static_cast<size_t>(options_.cache_memory())}, *cluster_,
       *memory_, *executor_, *chunkservers_, clock_);
   member_ = std::make_unique<Member>(
-      loop_, clock_, *member_db_, secret,
+      loop_, clock_, *member_db_, secret, TestStop(options_.data_dir()),
       Member::Hooks{.learned = [this](const pb::ClusterConf& before) { Learned(before); },
                     .validate = [](const pb::ClusterConf&) { return Status(); },
                     .report = [this](std::function<void(pb::MemberReport)> done) { Report(std::move(done)); },
@@ -63,7 +70,10 @@ Status MetaServer::BecomeMember(const std::string& secret) {
   if (cluster_id() != member_->conf().cluster_id())  // a crash between the two records of joining
     KFS_RETURN_IF_ERROR(Joined(member_->conf().cluster_id()));
   chunkservers_->Configure(member_->conf());
-  KFS_RETURN_IF_ERROR(volumes_->Apply(member_->conf(), member_->uuid(), member_->incarnation()));
+  const Status served = volumes_->Apply(member_->conf(), member_->uuid(), member_->incarnation());
+  // The cluster needs the vote of a member also when a volume of its is lost; 'kfs volume status' tells of
+  // it.
+  if (!served.ok() && member_->conf().member_size() == 1) return served;
   KFS_RETURN_IF_ERROR(CreateDefaultVolume());
 
   const std::string now = Advertised(options_.advertise(), address()), known = member_->address();
@@ -123,7 +133,7 @@ Status MetaServer::Joined(const std::string& cluster_id) {
 
 Status MetaServer::Where(const std::string& name) const {
   const Status s = volumes_->Where(member_->conf(), member_->uuid(), name);
-  if (s.err() == ENOENT && member_->conf().member_size() > 1 && !member_->InTouch()) {
+  if (s.err() == ENOENT && !member_->InTouch()) {  // out of the cluster, or cut off from it
     return Status(
         EAGAIN, Code::kTryAgain,
         "this metaserver does not know the volume, and cannot ask the others: most are out of reach");

@@ -103,10 +103,11 @@ Result<std::unique_ptr<Db>> VolumeHost::OpenStamped(const pb::ClusterConf& conf,
   rec::VolumeStamp stamp;
   if (known || present) {
     if (!present) {
-      return Status(EIO,
-                    fmt::format("the data of volume \"{}\" is not in {}: put it back, or restore a backup "
-                                "(kfs volume restore)",
-                                v.name(), path));
+      return Status(
+          EIO,
+          fmt::format("the data of volume \"{}\" is not in {}: put it back there, or a backup of it, then "
+                      "stop and start the volume",
+                      v.name(), path));
     }
     Result<std::unique_ptr<Db>> db = Db::Open(path, "volume", memory_);
     if (!db.ok()) return db;
@@ -120,17 +121,18 @@ Result<std::unique_ptr<Db>> VolumeHost::OpenStamped(const pb::ClusterConf& conf,
     if (!half_made) {
       return Status(EIO,
                     fmt::format("{} holds another volume, or volume \"{}\" of another time: put the right "
-                                "data there, or restore a backup",
+                                "data there, then stop and start the volume",
                                 path, v.name()));
     }
     db->reset();
     KFS_RETURN_IF_ERROR(Db::Destroy(path));
   }
   if (v.owner_incarnation() != incarnation) {
-    return Status(EIO,
-                  fmt::format("volume \"{}\" was lost with this metaserver's disk: restore a backup (kfs "
-                              "volume restore), or delete the volume",
-                              v.name()));
+    return Status(
+        EIO,
+        fmt::format("volume \"{}\" was lost with this metaserver's disk: put a backup of it into {}, then "
+                    "stop and start the volume; or delete the volume",
+                    v.name(), path));
   }
   Result<std::unique_ptr<Db>> db = Db::Open(path, "volume", memory_);
   if (!db.ok()) return db;

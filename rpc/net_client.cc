@@ -265,7 +265,12 @@ void NetClient::Impl::OnSocket(int fd) {
             Code code = reply.status().code();
             bool fatal =
                 code == Code::kWrongCluster || code == Code::kBadProof || code == Code::kWrongVersion;
-            return self->Trouble(reply.status(), fatal && !self->ever_ready);
+            const bool give_up = fatal && !self->ever_ready && self->options.may_give_up;
+            if (fatal && !give_up && self->last_error.ToString() != reply.status().ToString()) {
+              KFS_LOG(warn, "net.refused server=\"{}\" reason=\"{}\"", self->options.name,
+                      reply.status().ToString());
+            }
+            return self->Trouble(reply.status(), give_up);
           }
           self->OnGreeted(*reply);
         });

@@ -31,6 +31,9 @@ class NetClient {
     // Nothing heard for so long while something is pending: Ping; twice as long: the connection is given up.
     Duration silence = std::chrono::seconds(10);
     size_t pending_max = 65536;  // more are refused with EAGAIN/kTryAgain
+    // A server that was never reached and refuses the greeting (another cluster, secret or version) ends the
+    // link for good. Else it is tried again, like one that does not answer: it may change its mind.
+    bool may_give_up = true;
   };
 
   struct Call {

@@ -104,6 +104,7 @@ void Originator::Inject(OpEvent event) {
     const std::string subject = "transaction " + id_ + " originator";
     if (const auto* row = OpTables::kTable.Find(state_, next)) {
       log_.Add(env_.Now(), subject, NameOf(row->from), NameOf(next), NameOf(row->to));
+      if (row->to != state_) told_ = false;
       state_ = row->to;
       (this->*row->run)();
     } else {
@@ -192,7 +193,7 @@ void Originator::SendLock() {
     ballot_.set_counter(std::max({counter_seen_, acceptor_.promised().counter(), ballot_.counter()}) + 1);
     ballot_.set_member(acceptor_.uuid());
   }
-  Ask(pb::LOCK, kPhaseTimeout);
+  Ask(pb::LOCK, Patience());
 }
 
 void Originator::SendStage() {
@@ -216,7 +217,7 @@ void Originator::SendStage() {
     }
     value_ = std::move(*next);
   }
-  Ask(pb::STAGE, kPhaseTimeout);
+  Ask(pb::STAGE, Patience());
 }
 
 void Originator::SendBrick() {
@@ -226,7 +227,7 @@ void Originator::SendBrick() {
 
 void Originator::SendCommit() {
   if (value_.transaction() == id_) proposed_ = true;
-  Ask(pb::COMMIT, kPhaseTimeout);
+  Ask(pb::COMMIT, Patience());
 }
 
 void Originator::SendDecision() {
@@ -237,7 +238,7 @@ void Originator::SendDecision() {
   SendUnlock();
 }
 
-void Originator::SendUnlock() { Ask(pb::UNLOCK, kPhaseTimeout); }
+void Originator::SendUnlock() { Ask(pb::UNLOCK, Patience()); }
 
 void Originator::Ended() {
   if (command_.read) return Finish({.kind = Outcome::kDone, .generation = base_.generation()});

@@ -91,6 +91,7 @@ class Originator {
   bool Abort();
 
   static constexpr auto kPhaseTimeout = std::chrono::milliseconds(1000);
+  static constexpr auto kReadTimeout = std::chrono::milliseconds(500);  // a read waits for nobody for long
   static constexpr auto kBrickTimeout = std::chrono::milliseconds(1500);
   static constexpr auto kLease = std::chrono::seconds(5);
 
@@ -107,6 +108,8 @@ class Originator {
   void Ask(pb::Phase phase, Duration timeout);
   void SendTo(const std::string& uuid);
   void Weigh();
+  void Tell(OpEvent event);
+  Duration Patience() const { return command_.read ? kReadTimeout : kPhaseTimeout; }
   size_t Votes() const;
   bool EveryoneAnswered() const;
   bool MajorityImpossible() const;
@@ -150,6 +153,7 @@ class Originator {
   std::set<std::string> helped_;                 // members that were behind and were told
   std::map<std::string, std::string> refusals_;  // by member: phase and words
   MonoTime deadline_{}, retry_at_{};
+  bool told_ = false;     // in this state, that it is over
   bool waiting_ = false;  // for the next attempt
   bool retry_ = false;    // the attempt's failure is nobody's refusal
   Status refusal_;

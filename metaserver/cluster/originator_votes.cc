@@ -23,11 +23,11 @@ void Originator::Ask(pb::Phase phase, Duration timeout) {
   }
   if (phase == pb::STAGE && !finishing_ && !command_.read) *request_.mutable_change() = command_.change;
   if (phase == pb::UNLOCK && decided_) *request_.mutable_value() = value_;
-  // Who has granted the lock takes part in what follows; the outcome is for everybody.
+  // Who has granted the lock takes part in what follows; the outcome of a change is for everybody.
+  const bool everybody = phase == pb::LOCK || (phase == pb::UNLOCK && !command_.read);
   std::map<std::string, Answer> asked;
   for (const pb::MemberConf& m : base_.member()) {
-    if (phase == pb::LOCK || phase == pb::UNLOCK || answers_[m.uuid()].kind == Answer::kAcc)
-      asked[m.uuid()] = {};
+    if (everybody || answers_[m.uuid()].kind == Answer::kAcc) asked[m.uuid()] = {};
   }
   if (decided_) {
     for (const pb::MemberConf& m : value_.member()) asked[m.uuid()] = {};
@@ -45,7 +45,11 @@ void Originator::Ask(pb::Phase phase, Duration timeout) {
   for (const auto& [uuid, answer] : answers_) {
     if (uuid != acceptor_.uuid()) others.push_back(uuid);
   }
-  for (const std::string& uuid : others) SendTo(uuid);
+  for (const std::string& uuid : others) {
+    SendTo(uuid);
+    // Told, in case it is only slow; but who has kept the caller waiting in one phase does not do so again.
+    if (phase == pb::UNLOCK && unreachable_.contains(uuid)) answers_[uuid].kind = Answer::kUnreachable;
+  }
   Weigh();
 }
 
@@ -165,7 +169,15 @@ void Originator::NoMajority() {
                                   command_.words, Votes(), base_.member_size(), Majority(base_), missing));
   }
   retry_ = true;
-  Inject(OpEvent::kRcvdRjt);
+  Tell(OpEvent::kRcvdRjt);
+}
+
+// Answers can come while others are still being asked (our own does), and weighing them twice must not lead
+// on twice.
+void Originator::Tell(OpEvent event) {
+  if (told_) return;
+  told_ = true;
+  Inject(event);
 }
 
 // Is there enough to go on, or nobody left to wait for?
@@ -175,14 +187,14 @@ void Originator::Weigh() {
   switch (state_) {
     case OpState::kLockSent:
     case OpState::kStageOpSent:
-      if (all) enough ? Inject(OpEvent::kAllAcc) : NoMajority();
+      if (all) enough ? Tell(OpEvent::kAllAcc) : NoMajority();
       break;
     case OpState::kBrickOpSent:
-      if (all) enough ? Inject(OpEvent::kAllAck) : NoMajority();
+      if (all) enough ? Tell(OpEvent::kAllAck) : NoMajority();
       break;
     case OpState::kCommitOpSent:
       if (command_.read ? all : enough) {
-        Inject(OpEvent::kAllAcc);
+        Tell(OpEvent::kAllAcc);
       } else if (all || MajorityImpossible()) {
         NoMajority();
       }
@@ -191,10 +203,10 @@ void Originator::Weigh() {
     case OpState::kStageOpFailed:
     case OpState::kBrickOpFailed:
     case OpState::kCommitOpFailed:
-      if (all) Inject(OpEvent::kAllAck);
+      if (all) Tell(OpEvent::kAllAck);
       break;
     case OpState::kUnlockSent:
-      if (all) Inject(OpEvent::kAllAcc);
+      if (all) Tell(OpEvent::kAllAcc);
       break;
     case OpState::kDefault:
       break;

@@ -73,6 +73,9 @@ void RegisterMemberOps(Server& server, Member& member, PeerOps& peers, const Chu
       case pb::Change::kAddMember:
       case pb::Change::kReadmit:
         return call->Fail(Status(EINVAL, "peers come in by 'kfs peer probe' and 'kfs peer repair'"));
+      case pb::Change::WHAT_NOT_SET:
+        return call->Fail(
+            Status(EINVAL, Code::kMalformed, "this version does not know the change asked for"));
       default:
         member.Change(request.ctx(), request.change(), Answering(call));
     }

@@ -46,6 +46,9 @@ void FillConf(const Member& member, const Chunkservers& chunkservers, pb::ConfSh
     const pb::MemberConf* m = FindMember(conf, p.uuid);
     out->set_votes(m != nullptr && HasVote(conf, p.uuid, m->incarnation()));
   }
+  // People look for a name; uuids, by which members are kept, say nothing to them.
+  std::sort(reply->mutable_peer()->begin(), reply->mutable_peer()->end(),
+            [](const auto& a, const auto& b) { return a.address() < b.address(); });
   for (const ConfOption& o : ConfOptions()) {
     auto* out = reply->add_option();
     out->set_name(std::string(o.name));
@@ -67,11 +70,12 @@ void FillConf(const Member& member, const Chunkservers& chunkservers, pb::ConfSh
 
 void FillLog(Member& member, const pb::ConfLogRequest& request, pb::ConfLogReply* reply) {
   const uint32_t count = request.count() == 0 ? kLogStandard : std::min(request.count(), kLogMax);
-  uint64_t generation = member.conf().generation();
-  if (request.before() != 0) generation = std::min(generation, request.before() - 1);
-  std::optional<pb::ClusterConf> conf = member.db().At(generation);
+  uint64_t from = member.conf().generation();
+  if (request.before() != 0) from = std::min(from, request.before() - 1);
+  std::optional<pb::ClusterConf> conf = member.db().NewestUpTo(from);
   for (uint32_t i = 0; i < count && conf; ++i) {
-    std::optional<pb::ClusterConf> before = generation > 1 ? member.db().At(generation - 1) : std::nullopt;
+    const uint64_t generation = conf->generation();
+    const std::optional<pb::ClusterConf> before = member.db().At(generation - 1);
     auto* entry = reply->add_entry();
     entry->set_generation(generation);
     entry->set_time(conf->time());
@@ -82,14 +86,14 @@ void FillLog(Member& member, const pb::ConfLogRequest& request, pb::ConfLogReply
     if (before) {
       for (const std::string& line : Differences(*before, *conf)) entry->add_difference(line);
     }
-    conf = std::move(before);
-    --generation;
+    conf = before ? before : member.db().NewestUpTo(generation - 1);
   }
 }
 
 void FillTransactions(const Member& member, pb::TransactionListReply* reply) {
   const pb::ClusterConf& conf = member.conf();
   for (const auto& [id, o] : member.node().transactions()) {
+    if (o->finished()) continue;  // it is in the history already
     auto* out = reply->add_transaction();
     out->set_id(id);
     out->set_command(o->command().words);

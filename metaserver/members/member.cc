@@ -34,6 +34,11 @@ Command CommandOf(const pb::CommandContext& ctx) {
   return command;
 }
 
+bool SameMember(const pb::ClusterConf& before, const pb::ClusterConf& after, const std::string& uuid) {
+  const pb::MemberConf *then = FindMember(before, uuid), *now = FindMember(after, uuid);
+  return then != nullptr && now != nullptr && then->incarnation() == now->incarnation();
+}
+
 Status StatusOf(const Outcome& outcome) {
   if (outcome.kind == Outcome::kUnknown)
     return Status(ETIMEDOUT, Code::kOutcomeUnknown, outcome.status.message());
@@ -58,8 +63,14 @@ pb::MemberRecord Founding(const std::string& cluster_id, const std::string& addr
   return record;
 }
 
-Member::Member(EventLoop& loop, Clock& clock, MemberDb& db, std::string secret, Hooks hooks)
-    : loop_(loop), clock_(clock), db_(db), secret_(std::move(secret)), hooks_(std::move(hooks)) {
+Member::Member(EventLoop& loop, Clock& clock, MemberDb& db, std::string secret, TestStop test_stop,
+               Hooks hooks)
+    : loop_(loop),
+      clock_(clock),
+      db_(db),
+      secret_(std::move(secret)),
+      hooks_(std::move(hooks)),
+      test_stop_(std::move(test_stop)) {
   Begin();
 }
 
@@ -98,13 +109,20 @@ std::string Member::address() const {
 }
 
 bool Member::InTouch() const {
-  return links_ != nullptr && FindMember(conf(), uuid()) != nullptr &&
-         links_->connected() + 1 >= Majority(conf());
+  if (links_ == nullptr || FindMember(conf(), uuid()) == nullptr) return false;
+  // Links are kept for a while to those that were detached: they are not counted.
+  size_t heard = 1;
+  for (const pb::MemberConf& m : conf().member()) heard += links_->Connected(m.uuid()) ? 1 : 0;
+  return heard >= Majority(conf());
 }
 
 void Member::OnLearned(const pb::ClusterConf& before) { hooks_.learned(before); }
 
-void Member::OnMessage(const pb::PeerMessage& message) { node_->OnMessage(message); }
+void Member::OnMessage(const pb::PeerMessage& message) {
+  test_stop_.At("receive", message);
+  node_->OnMessage(message);
+  test_stop_.At("done", message);
+}
 
 void Member::Adopt(const pb::PeerAdoptRequest& request) {
   const pb::ClusterConf before = conf();
@@ -141,15 +159,18 @@ void Member::Change(const pb::CommandContext& ctx, pb::Change change, ChangeDone
     pb::ConfChangeReply reply;
     reply.set_generation(outcome.generation);
     for (const std::string& line : outcome.preview) reply.add_difference(line);
+    std::vector<std::string> missing(outcome.unreachable.begin(), outcome.unreachable.end());
     if (outcome.kind == Outcome::kDone) {
       const auto before = db_.At(outcome.generation - 1), after = db_.At(outcome.generation);
       if (before && after) {
+        // Whom the change itself adds, admits again or detaches hears of it afterwards: nobody was missed.
+        std::erase_if(missing, [&](const std::string& u) { return !SameMember(*before, *after, u); });
         for (const std::string& line : Differences(*before, *after)) reply.add_difference(line);
       }
     } else {
       reply.set_dry_run(outcome.status.ok());
     }
-    for (const std::string& u : outcome.unreachable) reply.add_unreachable(Absent(u));
+    for (const std::string& u : missing) reply.add_unreachable(Absent(u));
     done(StatusOf(outcome), reply);
   });
 }
@@ -193,6 +214,7 @@ MonoTime Member::Now() const { return clock_.MonoNow(); }
 uint64_t Member::Random() { return random_(); }
 std::string Member::NewTransactionId() { return NewUuid(); }
 void Member::Send(const std::string& u, const pb::PeerMessage& message) {
+  test_stop_.At("send", message);
   if (links_ != nullptr) links_->Send(u, message);
 }
 bool Member::Reachable(const std::string& u) const { return links_ != nullptr && links_->Connected(u); }

@@ -10,6 +10,7 @@
 #include "metaserver/cluster/node.h"
 #include "metaserver/members/peer_links.h"
 #include "metaserver/members/resolve.h"
+#include "metaserver/members/test_stop.h"
 #include "metaserver/store/member_db.h"
 #include "proto/admin.pb.h"
 
@@ -28,7 +29,7 @@ class Member final : public ClusterEnv {
     std::function<ChunkserverAddresses()> chunkservers;
   };
   // REQUIRES: `db` holds a record (see Founding).
-  Member(EventLoop& loop, Clock& clock, MemberDb& db, std::string secret, Hooks hooks);
+  Member(EventLoop& loop, Clock& clock, MemberDb& db, std::string secret, TestStop test_stop, Hooks hooks);
   ~Member() override;
 
   // Connects to the others. Before it is called changes can be made only in a cluster of one.
@@ -87,6 +88,7 @@ class Member final : public ClusterEnv {
   std::unique_ptr<PeerLinks> links_;
   std::unique_ptr<ClusterNode> node_;
   EventLoop::Timer timer_;
+  TestStop test_stop_;
   bool started_ = false;
 };
 

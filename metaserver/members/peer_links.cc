@@ -1,7 +1,5 @@
 #include "metaserver/members/peer_links.h"
 
-#include <algorithm>
-
 #include "common/log.h"
 
 namespace kfs::meta {
@@ -46,6 +44,7 @@ std::unique_ptr<NetClient> PeerLinks::Dial(const std::string& uuid, const std::s
   net.backoff_max = std::chrono::seconds(1);
   net.silence = std::chrono::seconds(2);
   net.pending_max = kPendingMax;
+  net.may_give_up = false;  // one that is being taken in, mended or upgraded is refused until then
   auto client = std::make_unique<NetClient>(loop_, std::move(net));
   auto changed = [this, alive = alive_, uuid] {
     if (!*alive) return;
@@ -91,11 +90,6 @@ PeerLinks::View PeerLinks::Of(const std::string& uuid) const {
     view.reason = why.ok() ? "no connection yet" : why.message();
   }
   return view;
-}
-
-size_t PeerLinks::connected() const {
-  return static_cast<size_t>(std::count_if(links_.begin(), links_.end(),
-                                           [](const auto& l) { return l.second.client->connected(); }));
 }
 
 }  // namespace kfs::meta

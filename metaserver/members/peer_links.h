@@ -30,7 +30,6 @@ class PeerLinks {
     std::string reason;  // why it is not
   };
   View Of(const std::string& uuid) const;
-  size_t connected() const;
 
  private:
   struct Link {

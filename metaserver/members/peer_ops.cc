@@ -80,17 +80,24 @@ void PeerOps::AdoptThere(const std::shared_ptr<NetClient>& link, const std::stri
   adopt.set_incarnation(incarnation);
   link->Enqueue<rpc::PeerAdopt>(
       adopt,
-      [this, alive = alive_, link, reply, uuid, done = std::move(done)](Answer answer) {
+      [this, alive = alive_, link, made = reply, uuid, done = std::move(done)](Answer answer) mutable {
         if (!*alive) return;
         Status s = answer.status;
-        if (!s.ok()) {
-          const std::string name = NameOf(member_.conf(), uuid);
+        const std::string name = NameOf(member_.conf(), uuid);
+        if (s.ok()) {
+          // Of the phases it heard nothing, but by this it has the configuration.
+          auto* missed = made.mutable_unreachable();
+          missed->erase(
+              std::remove_if(missed->begin(), missed->end(),
+                             [&](const std::string& m) { return m == name || m.starts_with(name + " "); }),
+              missed->end());
+        } else {
           s = Status(s.err(),
                      fmt::format("{} is in the configuration, but could not be told: {}. Probe it again "
                                  "(kfs peer probe {}), or detach it",
                                  name, s.message(), name));
         }
-        loop_.Post([done, s, reply] { done(s, reply); });
+        loop_.Post([done, s, made] { done(s, made); });
       },
       kAdoptTimeout);
 }

@@ -74,6 +74,7 @@ inline Key StampKey() { return Key('V'); }
 // Cluster.
 inline Key MemberKey() { return Key('M'); }
 inline Key GenerationKey(uint64_t generation) { return Key('G').U64(generation); }
+inline Key GenerationPrefix() { return Key('G'); }
 inline Key VolumeKey(VolumeId volume) { return Key('V').U32(volume.v); }
 inline Key ChunkserverKey(ServerId server) { return Key('H').U64(server.v); }
 

@@ -1,5 +1,6 @@
 #include "metaserver/store/member_db.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "common/log.h"
@@ -26,17 +27,34 @@ pb::MemberRecord MemberDb::Load() {
   pb::MemberRecord record;
   if (auto stored = db_.Get(MemberKey())) (void)record.ParseFromString(*stored);
   last_ = record.conf().generation();
+  cluster_ = record.conf().cluster_id();
   return record;
+}
+
+void MemberDb::Forget(uint64_t to) {
+  std::vector<std::string> old;
+  db_.Scan(GenerationPrefix(), "", [&](std::string_view key, std::string_view) {
+    if (KeyU64(key, 1) > to) return false;
+    old.emplace_back(key);
+    return true;
+  });
+  for (const std::string& key : old) db_.Delete(key);
 }
 
 void MemberDb::Save(const pb::MemberRecord& record) {
   const uint64_t generation = record.conf().generation();
-  db_.Put(MemberKey(), record.SerializeAsString());
-  if (generation != last_) {
+  const bool another_cluster = record.conf().cluster_id() != cluster_;
+  if (another_cluster || generation != last_) {
+    if (another_cluster) {
+      Forget(UINT64_MAX);  // what was decided there says nothing about here
+    } else if (generation > kHistoryKept) {
+      Forget(generation - kHistoryKept);
+    }
     db_.Put(GenerationKey(generation), record.conf().SerializeAsString());
-    if (generation > kHistoryKept) db_.Delete(GenerationKey(generation - kHistoryKept));
     last_ = generation;
+    cluster_ = record.conf().cluster_id();
   }
+  db_.Put(MemberKey(), record.SerializeAsString());
   db_.Commit();
   if (Status s = db_.Sync(); !s.ok()) {
     // What was promised could be forgotten: nobody may hear of it.
@@ -48,6 +66,14 @@ void MemberDb::Save(const pb::MemberRecord& record) {
 std::optional<pb::ClusterConf> MemberDb::At(uint64_t generation) {
   pb::ClusterConf conf;
   if (auto stored = db_.Get(GenerationKey(generation)); stored && conf.ParseFromString(*stored)) return conf;
+  return {};
+}
+
+std::optional<pb::ClusterConf> MemberDb::NewestUpTo(uint64_t generation) {
+  const uint64_t oldest = last_ > kHistoryKept ? last_ - kHistoryKept : 0;
+  for (generation = std::min(generation, last_); generation > oldest; --generation) {
+    if (std::optional<pb::ClusterConf> conf = At(generation)) return conf;
+  }
   return {};
 }
 

@@ -19,17 +19,23 @@ class MemberDb final : public MemberStore {
   Result<bool> Empty();
   pb::MemberRecord Load() override;
   // Synced before it returns; ends the process when that fails. A configuration that is new joins the
-  // history.
+  // history; one of another cluster begins it anew.
   void Save(const pb::MemberRecord& record) override;
 
   // The configuration decided under that generation; none when it is not kept (any more).
   std::optional<pb::ClusterConf> At(uint64_t generation);
+  // The newest one that is kept of those up to it. (A member that was away has gaps.)
+  std::optional<pb::ClusterConf> NewestUpTo(uint64_t generation);
 
   static constexpr uint64_t kHistoryKept = 1000;
 
  private:
+  // Drops the history up to that generation.
+  void Forget(uint64_t to);
+
   Db& db_;
-  uint64_t last_ = 0;  // generation that the history ends with
+  uint64_t last_ = 0;    // generation that the history ends with
+  std::string cluster_;  // whose history it is
 };
 
 }  // namespace kfs::meta

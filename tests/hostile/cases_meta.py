@@ -1,8 +1,8 @@
 """What a client with a session may try on a metaserver."""
 import os
 
-from target import NUMBERS, ROOT, Skip, ctx, drop_volume, make_volume, must_fail
-from wire import ADMIN, CHUNKSERVER, NOT_ATTACHED, U32, U64, UNKNOWN_SESSION, frame, msg, parse
+from target import CREATE_VOLUME, DELETE_VOLUME, NUMBERS, ROOT, SET_OPTION, Skip, change, ctx, drop_volume, make_volume, must_fail
+from wire import ADMIN, CHUNKSERVER, METASERVER, NOT_ATTACHED, U32, U64, UNKNOWN_SESSION, frame, msg, parse
 
 SESSION_OPS = ("Lookup", "Mkdir", "Mknod", "Symlink", "Link", "Unlink", "Rmdir", "Rename", "Readlink", "Readdir", "Getattr",
                "Setattr", "Access", "Statfs", "Getxattr", "Setxattr", "Listxattr", "Removexattr", "Open", "Create", "Tmpfile",
@@ -67,18 +67,49 @@ def bad_volume_names(target):
             must_fail(c.call("OpenSession", msg((1, name))), f"volume {name[:20]!r}")
         with target.greeted(ADMIN) as c:
             must_fail(c.call("VolumeInfo", msg((1, name))), f"info of volume {name[:20]!r}")
-            must_fail(c.call("VolumeDelete", msg((1, name))), f"deletion of volume {name[:20]!r}")
+            must_fail(change(c, DELETE_VOLUME, (1, name)), f"deletion of volume {name[:20]!r}")
             if name != b"no-such-volume":
-                must_fail(c.call("VolumeCreate", msg((1, name), (4, "x"))), f"creation of volume {name[:20]!r}")
+                must_fail(change(c, CREATE_VOLUME, (1, name)), f"creation of volume {name[:20]!r}")
 
 
 def bad_volume_parameters(target):
     """Chunk sizes and replica counts out of bounds."""
     with target.greeted(ADMIN) as c:
         for size in (1, 4095, 4097, 65535, 1 << 31, 1 << 63, U64):
-            must_fail(c.call("VolumeCreate", msg((1, "hostile-size"), (2, size), (4, "s%d" % size))), f"chunk size {size}")
+            must_fail(change(c, CREATE_VOLUME, (1, "hostile-size"), (4, size)), f"chunk size {size}")
         for replicas in (1000, U32):
-            must_fail(c.call("VolumeCreate", msg((1, "hostile-size"), (3, replicas), (4, "r"))), f"{replicas} replicas")
+            must_fail(change(c, CREATE_VOLUME, (1, "hostile-size"), (3, replicas)), f"{replicas} replicas")
+
+
+def bad_changes(target):
+    """Changes that nobody can want, of things that do not exist, and of every other kind with nothing in it."""
+    with target.greeted(ADMIN) as c:
+        for field in range(1, 15):
+            must_fail(change(c, field), f"an empty change {field}")
+        must_fail(change(c, 16, (1, "x")), "an unknown change")
+        must_fail(change(c, SET_OPTION, (1, target.volume), (2, "no-such-option"), (3, "1")), "an unknown option")
+        must_fail(change(c, SET_OPTION, (1, target.volume), (2, "user." + "n" * 100000), (3, "1")), "a long option name")
+        must_fail(change(c, SET_OPTION, (1, target.volume), (2, "user.n"), (3, "v" * 100000)), "a long option value")
+        must_fail(change(c, 10, (1, "u" * 100000)), "a chunkserver with an absurd uuid")
+        must_fail(c.call("ConfChange", msg((1, msg((1, "i" * 100000))))), "an absurd request id")
+        must_fail(c.call("TransactionAbort", msg((1, b"\xff" * 1000))), "abort of nothing")
+        must_fail(c.call("PeerWhy", msg((1, "nobody"))), "a peer that is not there")
+        for address in ("", ":", "nowhere", "127.0.0.1:1", "x" * 100000, "[::", "127.0.0.1:99999"):
+            must_fail(c.call("PeerProbe", msg((2, address))), f"probe of {address[:20]!r}")
+
+
+def forged_peers(target):
+    """Messages of metaservers that are not members, of other clusters, and that make no sense."""
+    with target.greeted(METASERVER) as c:
+        for body in (b"", msg((11, b"")), msg((12, b"")), msg((10, msg((1, 1)))), msg((10, msg((1, 99), (2, msg((1, U64), (2, "x"))))))):
+            for cluster in ("", "another-cluster"):
+                for generation in (0, 1, U64):
+                    message = msg((1, "stranger"), (2, 1), (3, cluster), (4, generation), (5, b"c" * 32), (6, "t")) + body
+                    c.call("PeerSend", msg((1, message)))
+        must_fail(c.call("PeerAdopt", b""), "adoption into nothing")
+        must_fail(c.call("PeerAdopt", msg((1, msg((1, "another"), (2, 9), (3, msg((1, "u"), (2, 1), (3, "h:1"))))), (2, "u"), (3, 1))),
+                  "adoption of a metaserver that holds volumes")
+        assert not c.call("PeerAsk").error
 
 
 def many_sessions(target):
@@ -353,7 +384,7 @@ def readers_that_do_not_read(target):
         target.still_serves()
 
 
-CASES = [ops_without_a_session, foreign_sessions, a_session_of_another_volume, bad_volume_names, bad_volume_parameters,
+CASES = [ops_without_a_session, foreign_sessions, a_session_of_another_volume, bad_volume_names, bad_volume_parameters, bad_changes, forged_peers,
          many_sessions, bad_names, inodes_that_are_none, absurd_sizes, forged_commits, another_sessions_append,
          odd_attributes, odd_xattrs, odd_locks, lock_flood, odd_readdir, bogus_reclaim, odd_op_ids, one_id_for_two_ops,
          crowds_of_groups, lying_chunkserver, readers_that_do_not_read]

@@ -113,21 +113,22 @@ class Target:
 
 # ---- changes of the configuration ----
 
-CREATE_VOLUME, DELETE_VOLUME, STOP_VOLUME = 5, 6, 8  # fields of Change
+CREATE_VOLUME, DELETE_VOLUME, STOP_VOLUME, SET_OPTION = 5, 6, 8, 9  # fields of Change
 
 
-def change(admin, field, name):
-    return admin.call("ConfChange", msg((1, msg((1, f"hostile-{field}-{name}"), (2, "hostile test"))), (2, msg((field, msg((1, name)))))))
+def change(admin, field, *values):
+    """Answer to a Change with that field, whose own fields are given."""
+    return admin.call("ConfChange", msg((1, msg((1, os.urandom(8).hex()), (2, "hostile test"))), (2, msg((field, msg(*values))))))
 
 
 def make_volume(admin, name):
-    reply = change(admin, CREATE_VOLUME, name)
+    reply = change(admin, CREATE_VOLUME, (1, name))
     assert not reply.error, "making a volume is refused: " + reply.text
 
 
 def drop_volume(admin, name):
-    change(admin, STOP_VOLUME, name)
-    change(admin, DELETE_VOLUME, name)
+    change(admin, STOP_VOLUME, (1, name))
+    change(admin, DELETE_VOLUME, (1, name))
 
 
 # ---- what a sender must see ----

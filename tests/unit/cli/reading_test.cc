@@ -8,6 +8,8 @@ class ReadingTest : public CliFixture {};
 
 pb::ConfShowReply ConfWithVolume() {
   pb::ConfShowReply conf;
+  conf.set_self("m1");
+  conf.mutable_conf()->add_member()->set_uuid("m1");
   conf.mutable_conf()->set_generation(12);
   conf.mutable_conf()->add_volume()->set_name("data");
   return conf;

@@ -59,6 +59,9 @@ TEST_F(ReportsTest, PeerStatusReadsLikeGlusters) {
   EXPECT_EQ(json["self"]["address"], "m1:7400");
   EXPECT_EQ(json["peers"][1]["reason"], "Connection refused");
   EXPECT_EQ(MembersLine(conf), "members     2 of 3 connected, generation 12\n");
+  conf.set_self("detached");
+  EXPECT_EQ(MembersLine(conf),
+            "members     1 of 3 connected, generation 12; this metaserver was detached from them\n");
 }
 
 TEST_F(ReportsTest, PeerWhyHasALineForAFinding) {
@@ -140,6 +143,17 @@ TEST_F(ReportsTest, VolumeStatusTellsWhatIsNotKnownAndWhy) {
   EXPECT_EQ(json["chunkservers"][0]["disks"][0]["chunks"], 7);
   EXPECT_EQ(json["chunkservers"][0]["down_at"][0], "m2:7400");
   EXPECT_EQ(json["unreachable"].size(), 1u);
+}
+
+TEST_F(ReportsTest, VolumeStatusTellsTheOwnersTrouble) {
+  pb::VolumeStatusReply status = Status();
+  auto* v = (*status.mutable_report())["m1:7400"].mutable_volume(0);
+  v->set_counted(false);
+  v->set_trouble("its disk is gone");
+  EXPECT_EQ(VolumeStatusJson(status, Conf(), "")["volumes"][0]["reason"], "its disk is gone");
+  v->clear_trouble();
+  v->set_started(false);
+  EXPECT_EQ(VolumeStatusJson(status, Conf(), "")["volumes"][0]["reason"], "it is stopped");
 }
 
 TEST_F(ReportsTest, TheQuickestAnswerOfAChunkserverIsTaken) {

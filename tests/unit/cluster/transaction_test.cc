@@ -40,10 +40,31 @@ TEST(Transaction, AReadAnswersWithPeersDownAndNamesThem) {
   Cluster c;
   c.down = {"m2", "m3"};
   c.notice_down = false;
-  const Outcome o = c.Do(1, {.words = "volume status", .read = true}, std::chrono::milliseconds(2000));
+  const Outcome o = c.Do(1, {.words = "volume status", .read = true}, std::chrono::milliseconds(600));
   EXPECT_EQ(o.kind, Outcome::kDone);
   EXPECT_THAT(o.unreachable, ElementsAre("m2", "m3"));
   EXPECT_EQ(o.reports.size(), 1u);
+}
+
+TEST(Transaction, WhoIsSilentKeepsTheCallerWaitingOnceOnly) {
+  Cluster c;
+  c.down = {"m3"};
+  c.notice_down = false;
+  const MonoTime began = c.now;
+  std::optional<MonoTime> ended;
+  c[1].node.Submit({.words = "volume status", .read = true}, [&](const Outcome&) { ended = c.now; });
+  c.Deliver();
+  c.Pass(std::chrono::seconds(4));
+  ASSERT_TRUE(ended);
+  EXPECT_LT(*ended - began, std::chrono::milliseconds(1200));
+}
+
+TEST(Transaction, AMemberThatIsKnownToBeAloneIsSurprisedByNoEvent) {
+  Cluster c;
+  c.down = {"m2", "m3"};
+  const Outcome o = c.Do(1, {.words = "volume status", .read = true});
+  EXPECT_EQ(o.kind, Outcome::kDone);
+  EXPECT_EQ(c[1].node.transactions().at(c.last)->log().unexpected(), 0u);
 }
 
 TEST(Transaction, AReadWaitsForNobodyAndKeepsNobodyOut) {
@@ -157,6 +178,42 @@ TEST(Transaction, AMemberThatLostItsStateMayNotChangeAnything) {
   readmit.change.mutable_readmit()->set_incarnation(2);
   EXPECT_EQ(c.Do(2, readmit).kind, Outcome::kDone);
   EXPECT_EQ(c.Do(1, Set("user.a", "1")).kind, Outcome::kDone);
+}
+
+// In a cluster of one every answer comes while the question is still being asked.
+TEST(Transaction, AClusterOfOneWalksThePhasesOnceAndAnswersAtOnce) {
+  Cluster c;
+  MemoryStore store = StoreOf("m1", 1);
+  store.record.mutable_conf()->mutable_member()->DeleteSubrange(1, 2);
+  Peer alone(c, "m1", store);
+  std::vector<Outcome> outcomes;
+  const auto submit = [&](Command command) {
+    alone.node.Submit(std::move(command), [&](const Outcome& o) { outcomes.push_back(o); });
+  };
+  submit(Set("user.a", "1"));
+  Command refused{.words = "volume delete nothing"};
+  refused.change.mutable_delete_volume()->set_name("nothing");
+  submit(refused);
+  submit({.words = "volume status", .read = true});
+  Command dry = Set("user.a", "2");
+  dry.dry_run = true;
+  submit(dry);
+  alone.node.OnTimer();
+  ASSERT_EQ(outcomes.size(), 4u);
+  EXPECT_EQ(outcomes[0].kind, Outcome::kDone);
+  EXPECT_EQ(outcomes[1].kind, Outcome::kNothingChanged);
+  EXPECT_THAT(outcomes[1].status.message(), HasSubstr("there is no volume"));
+  EXPECT_EQ(outcomes[2].kind, Outcome::kDone);
+  EXPECT_EQ(outcomes[3].preview.size(), 1u);
+  EXPECT_EQ(alone.node.participant().unexpected(), 0u);
+  ASSERT_EQ(alone.node.history().entries().size(), 4u);
+  std::vector<std::string_view> states{"Default"};
+  for (const auto& step : alone.node.history().entries().front().log.entries()) {
+    if (step.to != states.back()) states.push_back(step.to);
+  }
+  EXPECT_THAT(states, ElementsAre("Default", "Lock sent", "Stage op sent", "Brick op sent", "Commit op sent",
+                                  "Unlock sent", "Default"));
+  for (const History::Entry& e : alone.node.history().entries()) EXPECT_EQ(e.log.unexpected(), 0u) << e.words;
 }
 
 }  // namespace

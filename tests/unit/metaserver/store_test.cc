@@ -2,6 +2,7 @@
 
 #include "metaserver/store/cluster_store.h"
 #include "metaserver/store/keys.h"
+#include "metaserver/store/member_db.h"
 #include "metaserver/store/wal_sync.h"
 #include "tests/unit/metaserver/meta_fixture.h"
 
@@ -28,6 +29,26 @@ class DbTest : public testing::Test {
   std::string dir_;
   DbMemory memory_{16 << 20};
 };
+
+TEST_F(DbTest, TheHistoryOfAMemberHasGapsAndNothingOfAnotherCluster) {
+  auto db = Open();
+  ASSERT_TRUE(db.ok());
+  MemberDb members(**db);
+  auto save = [&members](const std::string& cluster, uint64_t generation) {
+    pb::MemberRecord record;
+    record.set_uuid("m1");
+    record.mutable_conf()->set_cluster_id(cluster);
+    record.mutable_conf()->set_generation(generation);
+    members.Save(record);
+  };
+  save("alone", 1);
+  save("alone", 2);
+  for (uint64_t generation : {4, 5, 9}) save("joined", generation);
+  EXPECT_EQ(members.NewestUpTo(9)->generation(), 9u);
+  EXPECT_EQ(members.NewestUpTo(8)->generation(), 5u);
+  EXPECT_EQ(members.NewestUpTo(3), std::nullopt);
+  EXPECT_EQ(members.At(2), std::nullopt);
+}
 
 TEST_F(DbTest, ReadsSeeTheUncommittedBatch) {
   auto db = Open();

@@ -85,6 +85,21 @@ TEST_F(NetClientTest, WrongClusterIsTold) {
   EXPECT_NE(a.status.message().find("cluster-a"), std::string::npos);
 }
 
+TEST_F(NetClientTest, ALinkThatMayNotGiveUpOutlivesARefusedGreeting) {
+  auto options = ClientOptions();
+  options.cluster_id = "cluster-b";
+  options.may_give_up = false;
+  MakeClient(options);
+  auto answer = Send<rpc::Readlink>(Request(9));
+  Status refusal;
+  while (refusal.code() != Code::kWrongCluster)
+    OnLoop(client_thread_.loop(), [&] { refusal = client_->last_error(); });
+  StopServer();
+  StartServer(address_,
+              {.role = pb::HelloRequest::METASERVER, .cluster_id = "cluster-b", .secret = kTestSecret});
+  EXPECT_EQ(Target(answer.get()), "target of 9");
+}
+
 TEST_F(NetClientTest, OpOfAnotherRoleIsRefused) {
   MakeClient(ClientOptions());
   EXPECT_EQ(Send<rpc::VolumeList>(pb::VolumeListRequest()).get().status.err(), EPERM);

@@ -1,0 +1,315 @@
+// What each change does to a configuration, and when it is refused.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/limits.h"
+#include "metaserver/cluster/conf_options.h"
+#include "metaserver/cluster/configuration.h"
+
+namespace kfs::meta {
+namespace {
+
+// Whoever asks whether its change was made has not been away for more changes than this.
+constexpr int kRecentKept = 64;
+
+Status CheckVolumeName(const std::string& name) {
+  bool good = !name.empty() && name.size() <= kVolumeNameMax && name.front() != '-' && name.back() != '-';
+  for (char c : name)
+    good = good && (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.');
+  if (good && name != "." && name != "..") return {};
+  return Status(EINVAL,
+                fmt::format("a volume's name is 1 to {} letters, digits, '-', '_' or '.'", kVolumeNameMax));
+}
+
+Status NoVolume(const std::string& name) {
+  return Status(ENOENT, fmt::format("there is no volume \"{}\" (see: kfs volume list)", name));
+}
+
+constexpr size_t kLabelsMax = 32, kLabelMax = 64;
+constexpr int kVolumesMax = 4096, kChunkserversMax = 10000, kMembersMax = 15;
+
+using Strings = google::protobuf::Map<std::string, std::string>;
+
+Status SetLabels(const Strings& set, Strings* labels) {
+  for (const auto& [name, value] : set) {
+    if (name.empty() || name.size() > kLabelMax || value.empty() || value.size() > kLabelMax)
+      return Status(
+          EINVAL, fmt::format("label {}={}: name and value have 1 to {} characters", name, value, kLabelMax));
+    (*labels)[name] = value;
+  }
+  if (labels->size() > kLabelsMax) return Status(EINVAL, fmt::format("more than {} labels", kLabelsMax));
+  return {};
+}
+
+// One change each; `next` is a copy of the configuration, to be edited.
+Status Do(const pb::Change::AddMember& c, pb::ClusterConf* next) {
+  const pb::MemberConf& m = c.member();
+  if (m.uuid().empty() || m.address().empty())
+    return Status(EINVAL, Code::kMalformed, "a member needs a uuid and an address");
+  for (const pb::MemberConf& other : next->member()) {
+    if (other.uuid() == m.uuid())
+      return Status(EEXIST, fmt::format("{} is a member already", other.address()));
+    if (other.address() == m.address())
+      return Status(EEXIST, fmt::format("the address {} belongs to another member", m.address()));
+  }
+  if (next->member_size() >= kMembersMax)
+    return Status(EINVAL, fmt::format("a cluster has at most {} metaservers", kMembersMax));
+  pb::MemberConf* added = next->add_member();
+  *added = m;
+  added->set_votes_from(next->generation());
+  return {};
+}
+
+Status Do(const pb::Change::RemoveMember& c, pb::ClusterConf* next) {
+  if (FindMember(*next, c.uuid()) == nullptr)
+    return Status(ENOENT, fmt::format("{} is not a member", c.uuid()));
+  if (next->member_size() == 1)
+    return Status(EBUSY, "the last member cannot be detached: there would be no cluster left");
+  for (const pb::VolumeConf& v : next->volume()) {
+    if (v.owner() == c.uuid()) {
+      return Status(EBUSY,
+                    fmt::format("{} owns volume \"{}\": delete it first (kfs volume delete {}); a volume "
+                                "cannot be handed to another metaserver in this version",
+                                NameOf(*next, c.uuid()), v.name(), v.name()));
+    }
+  }
+  auto* members = next->mutable_member();
+  members->erase(std::find_if(members->begin(), members->end(),
+                              [&](const pb::MemberConf& m) { return m.uuid() == c.uuid(); }));
+  return {};
+}
+
+pb::MemberConf* MutableMember(pb::ClusterConf* conf, const std::string& uuid) {
+  for (pb::MemberConf& m : *conf->mutable_member()) {
+    if (m.uuid() == uuid) return &m;
+  }
+  return nullptr;
+}
+
+Status Do(const pb::Change::Readmit& c, pb::ClusterConf* next) {
+  pb::MemberConf* m = MutableMember(next, c.uuid());
+  if (m == nullptr) return Status(ENOENT, fmt::format("{} is not a member: probe it", c.uuid()));
+  if (c.incarnation() <= m->incarnation())
+    return Status(EINVAL, fmt::format("{} has not lost its state", m->address()));
+  m->set_incarnation(c.incarnation());
+  m->set_votes_from(next->generation());
+  return {};
+}
+
+Status Do(const pb::Change::SetAddress& c, pb::ClusterConf* next) {
+  for (const pb::MemberConf& m : next->member()) {
+    if (m.address() == c.address() && m.uuid() != c.uuid())
+      return Status(EEXIST, fmt::format("the address {} belongs to another member", c.address()));
+  }
+  pb::MemberConf* m = MutableMember(next, c.uuid());
+  if (m == nullptr) return Status(ENOENT, fmt::format("{} is not a member", c.uuid()));
+  if (c.address().empty()) return Status(EINVAL, "an address is needed (HOST:PORT)");
+  m->set_address(c.address());
+  return {};
+}
+
+// REQUIRES: it is a member.
+void SetOwner(const std::string& uuid, pb::ClusterConf* next, pb::VolumeConf* v) {
+  v->set_owner(uuid);
+  v->set_owner_incarnation(FindMember(*next, uuid)->incarnation());
+  v->set_epoch(next->generation());
+}
+
+Status Do(const pb::Change::CreateVolume& c, pb::ClusterConf* next) {
+  KFS_RETURN_IF_ERROR(CheckVolumeName(c.name()));
+  if (next->volume_size() >= kVolumesMax)
+    return Status(EINVAL, fmt::format("a cluster has at most {} volumes", kVolumesMax));
+  if (FindVolume(*next, c.name()) != nullptr)
+    return Status(EEXIST, fmt::format("there is a volume \"{}\" already", c.name()));
+  if (FindMember(*next, c.owner()) == nullptr)
+    return Status(ENOENT, fmt::format("the owner {} is not a member of the cluster", c.owner()));
+  if (c.replicas() != 1)
+    return Status(EOPNOTSUPP,
+                  fmt::format("replicas={}: this version keeps one copy of each chunk", c.replicas()));
+  const uint64_t cs = c.chunk_size();
+  if (cs < kChunkSizeMin || cs > kChunkSizeMax || (cs & (cs - 1)) != 0)
+    return Status(EINVAL, "the chunk size is a power of two from 64 KiB to 1 GiB");
+  pb::VolumeConf* v = next->add_volume();
+  KFS_RETURN_IF_ERROR(SetLabels(c.label(), v->mutable_label()));
+  v->set_created(next->time());
+  next->set_next_volume(next->next_volume() + 1);
+  v->set_id(next->next_volume());
+  v->set_name(c.name());
+  SetOwner(c.owner(), next, v);
+  v->set_started(true);
+  v->set_replicas(c.replicas());
+  v->set_chunk_size(c.chunk_size());
+  return {};
+}
+
+pb::VolumeConf* MutableVolume(pb::ClusterConf* conf, const std::string& name) {
+  for (pb::VolumeConf& v : *conf->mutable_volume()) {
+    if (v.name() == name) return &v;
+  }
+  return nullptr;
+}
+
+Status DeleteVolume(const std::string& name, pb::ClusterConf* next) {
+  const pb::VolumeConf* v = FindVolume(*next, name);
+  if (v == nullptr) return NoVolume(name);
+  if (v->started())
+    return Status(EBUSY,
+                  fmt::format("volume \"{}\" is started: stop it first (kfs volume stop {})", name, name));
+  auto* volumes = next->mutable_volume();
+  volumes->erase(std::find_if(volumes->begin(), volumes->end(),
+                              [&](const pb::VolumeConf& o) { return o.name() == name; }));
+  return {};
+}
+
+Status StartVolume(const std::string& name, bool started, pb::ClusterConf* next) {
+  pb::VolumeConf* v = MutableVolume(next, name);
+  if (v == nullptr) return NoVolume(name);
+  if (v->started() == started)
+    return Status(EALREADY,
+                  fmt::format("volume \"{}\" is {} already", name, started ? "started" : "stopped"));
+  v->set_started(started);
+  return {};
+}
+
+Status Do(const pb::Change::SetOption& c, pb::ClusterConf* next) {
+  auto* options = next->mutable_option();
+  if (!c.volume().empty()) {
+    pb::VolumeConf* v = MutableVolume(next, c.volume());
+    if (v == nullptr) return NoVolume(c.volume());
+    options = v->mutable_option();
+  }
+  const auto of = c.volume().empty() ? ConfOption::Of::kCluster : ConfOption::Of::kVolume;
+  if (c.value().empty()) {
+    if (options->erase(c.name()) == 0 && FindConfOption(of, c.name()) == nullptr)
+      return CheckConfOption(of, c.name(), "");
+  } else {
+    KFS_RETURN_IF_ERROR(CheckConfOption(of, c.name(), c.value()));
+    (*options)[c.name()] = c.value();
+  }
+  return {};
+}
+
+pb::ChunkserverConf* MutableChunkserver(pb::ClusterConf* conf, const std::string& uuid) {
+  for (pb::ChunkserverConf& c : *conf->mutable_chunkserver()) {
+    if (c.uuid() == uuid) return &c;
+  }
+  return nullptr;
+}
+
+Status NoChunkserver(const std::string& uuid) {
+  return Status(ENOENT, fmt::format("there is no chunkserver {} (see: kfs chunkserver list)", uuid));
+}
+
+Status Do(const pb::Change::AddChunkserver& c, pb::ClusterConf* next) {
+  if (c.uuid().empty() || c.uuid().size() > 64)
+    return Status(EINVAL, Code::kMalformed, "a chunkserver has a uuid");
+  if (MutableChunkserver(next, c.uuid()) != nullptr)
+    return Status(EEXIST, fmt::format("chunkserver {} has been added already", c.uuid()));
+  if (next->chunkserver_size() >= kChunkserversMax)
+    return Status(EINVAL, fmt::format("a cluster has at most {} chunkservers", kChunkserversMax));
+  next->set_next_chunkserver(next->next_chunkserver() + 1);
+  pb::ChunkserverConf* added = next->add_chunkserver();
+  added->set_id(next->next_chunkserver());
+  added->set_uuid(c.uuid());
+  return SetLabels(c.label(), added->mutable_label());
+}
+
+Status Do(const pb::Change::LabelChunkserver& c, pb::ClusterConf* next) {
+  pb::ChunkserverConf* server = MutableChunkserver(next, c.uuid());
+  if (server == nullptr) return NoChunkserver(c.uuid());
+  for (const std::string& name : c.remove()) server->mutable_label()->erase(name);
+  return SetLabels(c.set(), server->mutable_label());
+}
+
+Status Do(const pb::Change::RemoveChunkserver& c, pb::ClusterConf* next) {
+  auto* servers = next->mutable_chunkserver();
+  auto it = std::find_if(servers->begin(), servers->end(),
+                         [&](const pb::ChunkserverConf& s) { return s.uuid() == c.uuid(); });
+  if (it == servers->end()) return NoChunkserver(c.uuid());
+  servers->erase(it);
+  return {};
+}
+
+Status Do(const pb::Change::MoveVolume& c, pb::ClusterConf* next) {
+  pb::VolumeConf* v = MutableVolume(next, c.name());
+  if (v == nullptr) return NoVolume(c.name());
+  if (FindMember(*next, c.owner()) == nullptr)
+    return Status(ENOENT, fmt::format("{} is not a member of the cluster", c.owner()));
+  if (v->owner() == c.owner())
+    return Status(EALREADY,
+                  fmt::format("{} serves volume \"{}\" already", NameOf(*next, c.owner()), c.name()));
+  SetOwner(c.owner(), next, v);
+  return {};
+}
+
+Status Do(const pb::Change::Revert& c, pb::ClusterConf* next) {
+  *next->mutable_option() = c.to().option();
+  for (const pb::VolumeConf& then : c.to().volume()) {
+    pb::VolumeConf* now = MutableVolume(next, then.name());
+    if (now == nullptr || now->id() != then.id()) continue;
+    *now->mutable_option() = then.option();
+    *now->mutable_label() = then.label();
+    now->set_started(then.started());
+  }
+  for (const pb::ChunkserverConf& then : c.to().chunkserver()) {
+    if (pb::ChunkserverConf* now = MutableChunkserver(next, then.uuid()))
+      *now->mutable_label() = then.label();
+  }
+  return {};
+}
+
+Status Do(const pb::Change& change, pb::ClusterConf* next) {
+  switch (change.what_case()) {
+    case pb::Change::kAddMember:
+      return Do(change.add_member(), next);
+    case pb::Change::kRemoveMember:
+      return Do(change.remove_member(), next);
+    case pb::Change::kReadmit:
+      return Do(change.readmit(), next);
+    case pb::Change::kSetAddress:
+      return Do(change.set_address(), next);
+    case pb::Change::kCreateVolume:
+      return Do(change.create_volume(), next);
+    case pb::Change::kDeleteVolume:
+      return DeleteVolume(change.delete_volume().name(), next);
+    case pb::Change::kStartVolume:
+      return StartVolume(change.start_volume().name(), true, next);
+    case pb::Change::kStopVolume:
+      return StartVolume(change.stop_volume().name(), false, next);
+    case pb::Change::kSetOption:
+      return Do(change.set_option(), next);
+    case pb::Change::kAddChunkserver:
+      return Do(change.add_chunkserver(), next);
+    case pb::Change::kLabelChunkserver:
+      return Do(change.label_chunkserver(), next);
+    case pb::Change::kRemoveChunkserver:
+      return Do(change.remove_chunkserver(), next);
+    case pb::Change::kMoveVolume:
+      return Do(change.move_volume(), next);
+    case pb::Change::kRevert:
+      return Do(change.revert(), next);
+    case pb::Change::WHAT_NOT_SET:
+      break;
+  }
+  return Status(EINVAL, Code::kMalformed, "this version does not know the change asked for");
+}
+
+}  // namespace
+
+Result<pb::ClusterConf> Apply(const pb::ClusterConf& conf, const pb::Change& change,
+                              const std::string& transaction, const std::string& command) {
+  pb::ClusterConf next = conf;
+  next.set_generation(conf.generation() + 1);
+  next.set_time(change.time());
+  next.set_originator(change.originator());
+  KFS_RETURN_IF_ERROR(Do(change, &next));
+  next.set_transaction(transaction);
+  next.set_command(command);
+  next.add_recent(transaction);
+  if (next.recent_size() > kRecentKept)
+    next.mutable_recent()->DeleteSubrange(0, next.recent_size() - kRecentKept);
+  return next;
+}
+
+}  // namespace kfs::meta

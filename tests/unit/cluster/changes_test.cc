@@ -1,0 +1,344 @@
+// Each change: what it makes, and when it is refused.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "common/limits.h"
+#include "memory_store.h"
+
+namespace kfs::meta {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class Changes : public testing::Test {
+ protected:
+  void Must(const pb::Change& change) {
+    Result<pb::ClusterConf> next = Apply(conf_, change, "t", "command");
+    ASSERT_TRUE(next.ok()) << next.status().ToString();
+    conf_ = *next;
+  }
+  Status Try(const pb::Change& change) { return Apply(conf_, change, "t", "command").status(); }
+
+  static pb::Change Volume(const std::string& name) {
+    pb::Change c;
+    auto* v = c.mutable_create_volume();
+    v->set_name(name);
+    v->set_owner("m1");
+    v->set_replicas(1);
+    v->set_chunk_size(64 << 20);
+    return c;
+  }
+  static pb::Change Start(const std::string& name, bool start) {
+    pb::Change c;
+    (start ? c.mutable_start_volume() : c.mutable_stop_volume())->set_name(name);
+    return c;
+  }
+  static pb::Change Delete(const std::string& name) {
+    pb::Change c;
+    c.mutable_delete_volume()->set_name(name);
+    return c;
+  }
+  static pb::Change Set(const std::string& volume, const std::string& name, const std::string& value) {
+    pb::Change c;
+    c.mutable_set_option()->set_volume(volume);
+    c.mutable_set_option()->set_name(name);
+    c.mutable_set_option()->set_value(value);
+    return c;
+  }
+  static pb::Change Chunkserver(const std::string& uuid,
+                                const std::map<std::string, std::string>& labels = {}) {
+    pb::Change c;
+    c.mutable_add_chunkserver()->set_uuid(uuid);
+    for (const auto& [name, value] : labels) (*c.mutable_add_chunkserver()->mutable_label())[name] = value;
+    return c;
+  }
+  static pb::Change Label(const std::string& uuid, const std::string& name, const std::string& value) {
+    pb::Change c;
+    c.mutable_label_chunkserver()->set_uuid(uuid);
+    (*c.mutable_label_chunkserver()->mutable_set())[name] = value;
+    return c;
+  }
+  static pb::Change Remove(const std::string& uuid) {
+    pb::Change c;
+    c.mutable_remove_chunkserver()->set_uuid(uuid);
+    return c;
+  }
+  static pb::Change Revert(const pb::ClusterConf& to) {
+    pb::Change c;
+    *c.mutable_revert()->mutable_to() = to;
+    return c;
+  }
+
+  pb::ClusterConf conf_ = ThreeMembers();
+};
+
+TEST_F(Changes, WhatIsNotKnownIsRefused) { EXPECT_EQ(Try({}).code(), Code::kMalformed); }
+
+// ---- volumes
+
+TEST_F(Changes, AVolumeIsBornWithItsOwnersIncarnation) {
+  conf_.mutable_member(0)->set_incarnation(4);
+  pb::Change c = Volume("data");
+  c.set_time(12345);
+  Must(c);
+  const pb::VolumeConf& v = *FindVolume(conf_, "data");
+  EXPECT_EQ(v.owner_incarnation(), 4u);
+  EXPECT_EQ(v.epoch(), conf_.generation());
+  EXPECT_EQ(v.created(), 12345);
+  EXPECT_TRUE(v.started());
+}
+
+TEST_F(Changes, NamesOfVolumesAreLetters) {
+  for (const char* good : {"a", "data-1", "A_b.c", "9"}) EXPECT_TRUE(Try(Volume(good)).ok()) << good;
+  for (const char* bad : {"", ".", "..", "-a", "a-", "a/b", "a b", "\xc3\xa4", "a\n"})
+    EXPECT_EQ(Try(Volume(bad)).err(), EINVAL) << bad;
+  EXPECT_TRUE(Try(Volume(std::string(kVolumeNameMax, 'v'))).ok());
+  EXPECT_EQ(Try(Volume(std::string(kVolumeNameMax + 1, 'v'))).err(), EINVAL);
+}
+
+TEST_F(Changes, ChunkSizesAreBoundedPowersOfTwo) {
+  for (uint64_t good : {kChunkSizeMin, kChunkSizeMax}) {
+    pb::Change c = Volume("data");
+    c.mutable_create_volume()->set_chunk_size(static_cast<uint64_t>(good));
+    EXPECT_TRUE(Try(c).ok()) << good;
+  }
+  for (uint64_t bad : {uint64_t{0}, uint64_t{kChunkSizeMin} / 2, uint64_t{kChunkSizeMax} * 2,
+                       uint64_t{kChunkSizeMin} * 3, UINT64_MAX}) {
+    pb::Change c = Volume("data");
+    c.mutable_create_volume()->set_chunk_size(bad);
+    EXPECT_EQ(Try(c).err(), EINVAL) << bad;
+  }
+}
+
+TEST_F(Changes, OneCopyIsAllThatThisVersionKeeps) {
+  for (uint32_t replicas : {0u, 2u}) {
+    pb::Change c = Volume("data");
+    c.mutable_create_volume()->set_replicas(replicas);
+    EXPECT_EQ(Try(c).err(), EOPNOTSUPP);
+  }
+}
+
+TEST_F(Changes, StartingWhatIsStartedIsSaid) {
+  Must(Volume("data"));
+  EXPECT_EQ(Try(Start("data", true)).err(), EALREADY);
+  EXPECT_EQ(Try(Start("none", true)).err(), ENOENT);
+  Must(Start("data", false));
+  EXPECT_FALSE(FindVolume(conf_, "data")->started());
+  EXPECT_EQ(Try(Start("data", false)).err(), EALREADY);
+}
+
+TEST_F(Changes, AMovedVolumeHasAnotherEpoch) {
+  Must(Volume("data"));
+  const uint64_t epoch = FindVolume(conf_, "data")->epoch();
+  pb::Change move;
+  move.mutable_move_volume()->set_name("data");
+  move.mutable_move_volume()->set_owner("m1");
+  EXPECT_EQ(Try(move).err(), EALREADY);
+  move.mutable_move_volume()->set_owner("m9");
+  EXPECT_EQ(Try(move).err(), ENOENT);
+  move.mutable_move_volume()->set_owner("m2");
+  Must(move);
+  EXPECT_EQ(FindVolume(conf_, "data")->owner(), "m2");
+  EXPECT_GT(FindVolume(conf_, "data")->epoch(), epoch);
+}
+
+// ---- options
+
+TEST_F(Changes, OptionsAreCheckedAndCanBeTakenBack) {
+  Must(Volume("data"));
+  EXPECT_EQ(Try(Set("data", "read-only", "maybe")).err(), EINVAL);
+  EXPECT_EQ(Try(Set("data", "default-chunk-size", "1M")).err(), EINVAL);  // of the cluster
+  EXPECT_EQ(Try(Set("", "read-only", "on")).err(), EINVAL);               // of a volume
+  EXPECT_EQ(Try(Set("none", "read-only", "on")).err(), ENOENT);
+  Must(Set("data", "read-only", "on"));
+  EXPECT_EQ(FindVolume(conf_, "data")->option().at("read-only"), "on");
+  Must(Set("data", "read-only", ""));
+  EXPECT_THAT(FindVolume(conf_, "data")->option(), IsEmpty());
+  EXPECT_EQ(Try(Set("data", "nothing", "")).err(), EINVAL);
+  Must(Set("", "user.note", "a b"));
+  Must(Set("", "user.note", ""));
+  EXPECT_THAT(conf_.option(), IsEmpty());
+}
+
+// ---- chunkservers
+
+TEST_F(Changes, ChunkserversGetNumbersThatAreNeverUsedAgain) {
+  Must(Chunkserver("c-a", {{"rack", "r1"}}));
+  Must(Chunkserver("c-b"));
+  EXPECT_EQ(conf_.chunkserver(0).id(), 1u);
+  EXPECT_EQ(conf_.chunkserver(1).id(), 2u);
+  EXPECT_EQ(conf_.chunkserver(0).label().at("rack"), "r1");
+  EXPECT_EQ(Try(Chunkserver("c-a")).err(), EEXIST);
+  Must(Remove("c-b"));
+  EXPECT_EQ(Try(Remove("c-b")).err(), ENOENT);
+  Must(Chunkserver("c-b"));
+  EXPECT_EQ(conf_.chunkserver(1).id(), 3u);
+}
+
+TEST_F(Changes, AChunkserverHasAUuid) {
+  EXPECT_EQ(Try(Chunkserver("")).code(), Code::kMalformed);
+  EXPECT_EQ(Try(Chunkserver(std::string(65, 'c'))).code(), Code::kMalformed);
+}
+
+TEST_F(Changes, LabelsAreSetAndTakenAway) {
+  Must(Chunkserver("c-a", {{"rack", "r1"}, {"room", "2"}}));
+  pb::Change c = Label("c-a", "rack", "r9");
+  c.mutable_label_chunkserver()->add_remove("room");
+  Must(c);
+  EXPECT_EQ(conf_.chunkserver(0).label_size(), 1);
+  EXPECT_EQ(conf_.chunkserver(0).label().at("rack"), "r9");
+  EXPECT_EQ(Try(Label("c-x", "rack", "r1")).err(), ENOENT);
+  EXPECT_EQ(Try(Label("c-a", "", "r1")).err(), EINVAL);
+  EXPECT_EQ(Try(Label("c-a", "rack", "")).err(), EINVAL);
+  EXPECT_EQ(Try(Label("c-a", "rack", std::string(65, 'r'))).err(), EINVAL);
+  EXPECT_TRUE(Try(Label("c-a", "rack", std::string(64, 'r'))).ok());
+}
+
+TEST_F(Changes, LabelsHaveALimit) {
+  Must(Chunkserver("c-a"));
+  for (int i = 0; i < 32; ++i) Must(Label("c-a", std::to_string(i), "v"));
+  EXPECT_THAT(Try(Label("c-a", "one more", "v")).message(), HasSubstr("more than 32 labels"));
+  EXPECT_TRUE(Try(Label("c-a", "7", "w")).ok());
+}
+
+// ---- limits
+
+TEST_F(Changes, ThereIsALimitOnEverything) {
+  for (int i = conf_.member_size(); i < 15; ++i) {
+    pb::Change c;
+    c.mutable_add_member()->mutable_member()->set_uuid("x" + std::to_string(i));
+    c.mutable_add_member()->mutable_member()->set_address("x:" + std::to_string(i));
+    Must(c);
+  }
+  pb::Change member;
+  member.mutable_add_member()->mutable_member()->set_uuid("more");
+  member.mutable_add_member()->mutable_member()->set_address("more:1");
+  EXPECT_THAT(Try(member).message(), HasSubstr("at most 15 metaservers"));
+  for (int i = 0; i < 4096; ++i) conf_.add_volume()->set_name("v" + std::to_string(i));
+  EXPECT_THAT(Try(Volume("more")).message(), HasSubstr("at most 4096 volumes"));
+  for (int i = 0; i < 10000; ++i) conf_.add_chunkserver()->set_uuid("c" + std::to_string(i));
+  EXPECT_THAT(Try(Chunkserver("more")).message(), HasSubstr("at most 10000 chunkservers"));
+}
+
+TEST_F(Changes, TheTransactionsThatLedHereAreBounded) {
+  for (int i = 0; i < 70; ++i) {
+    Result<pb::ClusterConf> next = Apply(conf_, Set("", "user.n", std::to_string(i)), std::to_string(i), "c");
+    ASSERT_TRUE(next.ok());
+    conf_ = *next;
+  }
+  EXPECT_EQ(conf_.recent_size(), 64);
+  EXPECT_EQ(conf_.recent(0), "6");
+  EXPECT_EQ(conf_.recent(63), "69");
+}
+
+// ---- peers
+
+TEST_F(Changes, AnAddressBelongsToOneMember) {
+  pb::Change c;
+  c.mutable_set_address()->set_uuid("m1");
+  c.mutable_set_address()->set_address("host2:7400");
+  EXPECT_EQ(Try(c).err(), EEXIST);
+  c.mutable_set_address()->set_address("");
+  EXPECT_EQ(Try(c).err(), EINVAL);
+  c.mutable_set_address()->set_address("moved:7400");
+  Must(c);
+  EXPECT_EQ(FindMember(conf_, "m1")->address(), "moved:7400");
+  c.mutable_set_address()->set_uuid("m9");
+  c.mutable_set_address()->set_address("else:1");
+  EXPECT_EQ(Try(c).err(), ENOENT);
+}
+
+TEST_F(Changes, ANewMemberVotesOnWhatFollowsTheGenerationThatTookItIn) {
+  pb::Change c;
+  pb::MemberConf* m = c.mutable_add_member()->mutable_member();
+  m->set_uuid("m4");
+  EXPECT_EQ(Try(c).code(), Code::kMalformed);
+  m->set_address("host1:7400");
+  EXPECT_EQ(Try(c).err(), EEXIST);
+  m->set_address("host4:7400");
+  m->set_incarnation(1);
+  Must(c);
+  EXPECT_TRUE(HasVote(conf_, "m4", 1));
+  EXPECT_EQ(FindMember(conf_, "m4")->votes_from(), conf_.generation());
+  EXPECT_EQ(Try(c).err(), EEXIST);
+}
+
+TEST_F(Changes, TheLastMemberStays) {
+  for (const char* uuid : {"m1", "m2"}) {
+    pb::Change c;
+    c.mutable_remove_member()->set_uuid(uuid);
+    Must(c);
+  }
+  pb::Change last;
+  last.mutable_remove_member()->set_uuid("m3");
+  EXPECT_EQ(Try(last).err(), EBUSY);
+}
+
+// ---- revert
+
+TEST_F(Changes, RevertBringsBackOptionsLabelsAndWhatWasStarted) {
+  Must(Volume("data"));
+  Must(Chunkserver("c-a", {{"rack", "r1"}}));
+  Must(Set("", "user.note", "then"));
+  const pb::ClusterConf then = conf_;
+  Must(Set("data", "atime", "off"));
+  Must(Start("data", false));
+  Must(Label("c-a", "rack", "r2"));
+  Must(Set("", "user.note", "now"));
+  const pb::ClusterConf now = conf_;
+  Must(Revert(then));
+  EXPECT_EQ(conf_.generation(), now.generation() + 1);
+  EXPECT_TRUE(FindVolume(conf_, "data")->started());
+  EXPECT_THAT(FindVolume(conf_, "data")->option(), IsEmpty());
+  EXPECT_EQ(conf_.chunkserver(0).label().at("rack"), "r1");
+  EXPECT_EQ(conf_.option().at("user.note"), "then");
+  EXPECT_THAT(Differences(then, conf_), IsEmpty());
+}
+
+TEST_F(Changes, RevertDoesNotBringBackWhatWasDeletedNorTakeAwayWhatIsNew) {
+  Must(Volume("gone"));
+  Must(Volume("again"));
+  Must(Set("again", "atime", "off"));
+  Must(Chunkserver("c-a"));
+  const pb::ClusterConf then = conf_;
+  for (const char* name : {"gone", "again"}) {
+    Must(Start(name, false));
+    Must(Delete(name));
+  }
+  Must(Volume("again"));  // another one under the name
+  Must(Volume("new"));
+  Must(Remove("c-a"));
+  const uint32_t next_volume = conf_.next_volume();
+  Must(Revert(then));
+  EXPECT_EQ(FindVolume(conf_, "gone"), nullptr);
+  EXPECT_THAT(FindVolume(conf_, "again")->option(), IsEmpty());
+  EXPECT_NE(FindVolume(conf_, "new"), nullptr);
+  EXPECT_EQ(conf_.chunkserver_size(), 0);
+  EXPECT_EQ(conf_.next_volume(), next_volume);
+  EXPECT_EQ(conf_.member_size(), 3);
+}
+
+// ---- in words
+
+TEST_F(Changes, DifferencesOfChunkserversAndOwnersAreSaidInWords) {
+  Must(Volume("data"));
+  Must(Chunkserver("c-a", {{"rack", "r1"}}));
+  const pb::ClusterConf before = conf_;
+  Must(Label("c-a", "rack", "r2"));
+  Must(Chunkserver("c-b"));
+  pb::Change move;
+  move.mutable_move_volume()->set_name("data");
+  move.mutable_move_volume()->set_owner("m2");
+  Must(move);
+  EXPECT_THAT(Differences(before, conf_),
+              ElementsAre("volume data: owner: host1:7400 -> host2:7400",
+                          "chunkserver 1: label rack: r1 -> r2", "chunkserver 2: added"));
+  EXPECT_THAT(Differences(conf_, before),
+              ElementsAre("volume data: owner: host2:7400 -> host1:7400",
+                          "chunkserver 1: label rack: r2 -> r1", "chunkserver 2: removed"));
+}
+
+}  // namespace
+}  // namespace kfs::meta

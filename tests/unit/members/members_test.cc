@@ -1,0 +1,193 @@
+// Two or three real members: taking one in, changing things, detaching, mending.
+#include "member_fixture.h"
+
+namespace kfs::meta {
+namespace {
+
+using testing::HasSubstr;
+
+#define EXPECT_MADE(expr)                                      \
+  do {                                                         \
+    const Made made_ = (expr);                                 \
+    EXPECT_TRUE(made_.status.ok()) << made_.status.ToString(); \
+  } while (false)
+
+TEST_F(MembersTest, OneAloneMakesChangesAtOnce) {
+  TestMember& m = Found();
+  EXPECT_EQ(m.conf().member_size(), 1);
+  EXPECT_TRUE(m.Ask([](Member& x) { return x.InTouch(); }));
+  EXPECT_MADE(m.SetNote("a"));
+  EXPECT_EQ(m.conf().option().at("user.note"), "a");
+}
+
+TEST_F(MembersTest, AProbedPeerHasTheConfigurationAndTakesPart) {
+  Found();
+  EXPECT_MADE((*this)[0].SetNote("before"));
+  Cluster(2);
+  EXPECT_EQ((*this)[1].conf().cluster_id(), (*this)[0].conf().cluster_id());
+  EXPECT_EQ((*this)[1].conf().option().at("user.note"), "before");
+  EXPECT_MADE((*this)[1].SetNote("by the new one"));
+  WaitNote((*this)[0], "by the new one");
+  EXPECT_EQ(Checksum((*this)[0].conf()), Checksum((*this)[1].conf()));
+  EXPECT_EQ((*this)[0].Why((*this)[1].address()), "");
+}
+
+TEST_F(MembersTest, ADryProbeTakesNobodyIn) {
+  Found();
+  Found();
+  const Made made = (*this)[0].Probe((*this)[1].address(), /*dry_run=*/true);
+  EXPECT_TRUE(made.status.ok()) << made.status.ToString();
+  EXPECT_TRUE(made.reply.dry_run());
+  ASSERT_EQ(made.reply.difference_size(), 1);
+  EXPECT_THAT(made.reply.difference(0), HasSubstr(": added"));
+  EXPECT_EQ((*this)[0].conf().member_size(), 1);
+  EXPECT_EQ((*this)[1].conf().member_size(), 1);
+}
+
+TEST_F(MembersTest, WhoCannotJoinIsNotTakenIn) {
+  Cluster(2);
+  TestMember& alone = Found();
+  EXPECT_EQ((*this)[0].Probe((*this)[0].address()).status.err(), EINVAL);
+  EXPECT_EQ((*this)[0].Probe((*this)[1].address()).status.err(), EEXIST);
+  const Made taken = alone.Probe((*this)[1].address());
+  EXPECT_EQ(taken.status.err(), EBUSY);
+  EXPECT_THAT(taken.status.message(), HasSubstr("a cluster of 2 metaservers: detach it there first"));
+  alone.Hold("it holds the data of 1 volumes");
+  const Made holds = (*this)[0].Probe(alone.address());
+  EXPECT_EQ(holds.status.err(), EBUSY);
+  EXPECT_THAT(holds.status.message(), HasSubstr("it holds the data of 1 volumes"));
+  EXPECT_EQ((*this)[0].conf().member_size(), 2);
+  EXPECT_EQ(alone.conf().member_size(), 1);
+}
+
+TEST_F(MembersTest, NobodyAtTheAddressIsSaid) {
+  Found();
+  const std::string address = Found().address();
+  (*this)[1].Stop();
+  const Made made = (*this)[0].Probe(address);
+  EXPECT_EQ(made.status.err(), EHOSTUNREACH);
+  EXPECT_THAT(made.status.message(), HasSubstr(address + " does not answer as a metaserver"));
+  (*this)[1].Start();
+}
+
+TEST_F(MembersTest, AProbeSentAgainIsAnsweredTheSame) {
+  Found();
+  Found();
+  const Made made = (*this)[0].Probe((*this)[1].address(), false, "the-request");
+  EXPECT_TRUE(made.status.ok()) << made.status.ToString();
+  EXPECT_EQ(made.reply.unreachable_size(), 0) << made.reply.unreachable(0);  // it has been told
+  EXPECT_MADE((*this)[0].Probe((*this)[1].address(), false, "the-request"));
+  EXPECT_EQ((*this)[0].conf().member_size(), 2);
+}
+
+TEST_F(MembersTest, AnInterruptedProbeIsFinishedByTheNext) {
+  Found();
+  Found();
+  pb::Change c;  // its originator died before the peer was told
+  pb::MemberConf* m = c.mutable_add_member()->mutable_member();
+  m->set_uuid((*this)[1].uuid());
+  m->set_incarnation(1);
+  m->set_address((*this)[1].address());
+  EXPECT_MADE((*this)[0].Change(c));
+  EXPECT_EQ((*this)[1].conf().member_size(), 1);
+  // Meanwhile it is called, and answers as another cluster's.
+  WaitUntil("it has been refused", [&] {
+    return (*this)[0].Ask([&](Member& x) {
+      const auto peers = x.node().Peers();
+      return !peers.empty() &&
+             x.links().Of(peers[0].uuid).reason.find("belongs to cluster") != std::string::npos;
+    });
+  });
+  EXPECT_MADE((*this)[0].Probe((*this)[1].address()));
+  WaitUntil("friends", [&] { return (*this)[0].Friends() && (*this)[1].Friends(); });
+  EXPECT_EQ((*this)[1].conf().member_size(), 2);
+  EXPECT_MADE((*this)[1].SetNote("x"));
+}
+
+TEST_F(MembersTest, AMinorityRefusesNamingWhoIsMissing) {
+  Cluster(3);
+  (*this)[1].Stop();
+  EXPECT_MADE((*this)[0].SetNote("two of three"));
+  (*this)[2].Stop();
+  WaitUntil("the others are missed", [&] { return !(*this)[0].Ask([](Member& m) { return m.InTouch(); }); });
+  const Made refused = (*this)[0].SetNote("alone", /*timeout_ms=*/1500);
+  EXPECT_FALSE(refused.status.ok());
+  EXPECT_THAT(refused.status.message(), HasSubstr((*this)[1].address()));
+  EXPECT_THAT(refused.status.message(), HasSubstr((*this)[2].address()));
+  EXPECT_EQ((*this)[0].conf().option().at("user.note"), "two of three");
+  (*this)[1].Start();
+  WaitNote((*this)[1], "two of three");  // it has caught up
+  (*this)[2].Start();
+  WaitUntil("a majority", [&] { return (*this)[0].Ask([](Member& m) { return m.InTouch(); }); });
+  EXPECT_MADE((*this)[2].SetNote("together"));
+  for (size_t i = 0; i < 3; ++i) WaitNote((*this)[i], "together");
+}
+
+TEST_F(MembersTest, ADetachedOneKnowsItAndCanComeBack) {
+  Cluster(3);
+  const std::string uuid = (*this)[2].uuid();
+  EXPECT_MADE((*this)[0].Detach((*this)[2].address()));
+  WaitUntil("it knows", [&] { return FindMember((*this)[2].conf(), uuid) == nullptr; });
+  EXPECT_FALSE((*this)[2].Ask([](Member& m) { return m.InTouch(); }));
+  EXPECT_FALSE((*this)[2].SetNote("by a stranger").status.ok());
+  EXPECT_MADE((*this)[0].SetNote("without it"));
+  EXPECT_MADE((*this)[0].Probe((*this)[2].address()));
+  EXPECT_EQ((*this)[2].uuid(), uuid);
+  EXPECT_EQ((*this)[2].conf().option().at("user.note"), "without it");
+  WaitUntil("friends again", [&] { return (*this)[2].Friends() && (*this)[0].Friends(); });
+  EXPECT_MADE((*this)[2].SetNote("back"));
+}
+
+TEST_F(MembersTest, AWipedOneIsMendedAndVotesAgain) {
+  Cluster(3);
+  const std::string uuid = (*this)[2].uuid();
+  (*this)[2].Wipe();
+  EXPECT_NE((*this)[2].uuid(), uuid);
+  EXPECT_EQ((*this)[0].Why((*this)[2].address()), "cluster");
+  EXPECT_EQ((*this)[0].Probe((*this)[2].address()).status.err(), EEXIST);  // the address is a member's
+  EXPECT_EQ((*this)[0].Repair((*this)[0].address()).status.err(), EINVAL);
+  EXPECT_MADE((*this)[0].Repair((*this)[2].address()));
+  EXPECT_EQ((*this)[2].uuid(), uuid);
+  EXPECT_EQ((*this)[2].Ask([](Member& m) { return m.incarnation(); }), 2u);
+  WaitUntil("friends again", [&] { return (*this)[0].Friends() && (*this)[2].Friends(); });
+  EXPECT_EQ((*this)[0].Why((*this)[2].address()), "");
+  const Made nothing = (*this)[0].Repair((*this)[2].address());
+  ASSERT_EQ(nothing.reply.difference_size(), 1);
+  EXPECT_THAT(nothing.reply.difference(0), HasSubstr("nothing: it has the cluster's configuration"));
+  (*this)[1].Stop();  // its vote is needed now
+  EXPECT_MADE((*this)[0].SetNote("with its vote"));
+  WaitNote((*this)[2], "with its vote");
+}
+
+TEST_F(MembersTest, WhatCannotBeMeantIsNotAdopted) {
+  Cluster(2);
+  TestMember& alone = Found();
+  pb::PeerAdoptRequest r;
+  *r.mutable_conf() = (*this)[0].conf();
+  r.set_uuid("not in it");
+  EXPECT_EQ(alone.Adopt(r).code(), Code::kMalformed);
+  r.set_uuid((*this)[0].uuid());
+  r.set_incarnation(7);
+  EXPECT_EQ(alone.Adopt(r).code(), Code::kMalformed);
+  r.set_incarnation(1);
+  EXPECT_EQ((*this)[1].Adopt(r).err(), EBUSY);
+  r.set_uuid((*this)[1].uuid());
+  EXPECT_TRUE((*this)[1].Adopt(r).ok());  // told twice
+  EXPECT_EQ(alone.conf().member_size(), 1);
+}
+
+TEST_F(MembersTest, ARestartForgetsNothing) {
+  Cluster(2);
+  EXPECT_MADE((*this)[0].SetNote("kept"));
+  const std::string uuid = (*this)[1].uuid();
+  WaitNote((*this)[1], "kept");
+  (*this)[1].Stop();
+  (*this)[1].Start();
+  EXPECT_EQ((*this)[1].uuid(), uuid);
+  EXPECT_EQ((*this)[1].conf().option().at("user.note"), "kept");
+  WaitUntil("friends again", [&] { return (*this)[0].Friends() && (*this)[1].Friends(); });
+  EXPECT_MADE((*this)[1].SetNote("again"));
+}
+
+}  // namespace
+}  // namespace kfs::meta
