@@ -10,7 +10,7 @@ cleanup() {
 }
 trap cleanup EXIT
 
-refused "several metaservers are refused with words" 1 'one metaserver' "$devcluster" up --dir "$one" --metaservers 3
+refused "no metaservers are refused" 2 'from 1 on' "$devcluster" up --dir "$one" --metaservers 0
 refused "replicas are refused with words" 1 'one copy' "$devcluster" up --dir "$one" --replicas 2
 refused "an unknown option is refused" 2 'neither mounts nor daemons' "$devcluster" up --dir "$one" --build "$build" --option nonsense=1
 refused "a missing build is named" 1 'is missing; build it' "$devcluster" up --dir "$one" --build "$work/nothing"

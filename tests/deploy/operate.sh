@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# docs/operate.md, run: its machines are made (machines.sh), each command in its console blocks is executed in order and has to
+# print what the document shows. document.py says how the two are compared, and what stands in for apt-get and scp.
+#   KFS_UPDATE=1 tests/deploy/operate.sh     writes into the document what the commands print; read the difference
+# shellcheck source=machines.sh
+. "$(dirname "${BASH_SOURCE[0]}")/machines.sh"
+document=$repo/docs/operate.md update=()
+[ "${KFS_UPDATE:-}" != 1 ] || update=(--update)
+
+make_packages >/dev/null || { flunk "the packages are made"; finish; exit 1; }
+for n in 1 2 3 4; do
+  machine m$n 10.74.0.$n || { flunk "machine m$n"; finish; exit 1; }
+  on m$n sh -c 'printf "127.0.0.1 localhost\n10.74.0.1 m1\n10.74.0.2 m2\n10.74.0.3 m3\n10.74.0.4 m4\n" >/etc/hosts; : >/etc/fstab'
+  for file in "$work"/packages/*.deb; do on m$n sh -c "cat >~/'${file##*/}'" <"$file"; done
+done
+"$repo/tests/deploy/document.py" "${update[@]}" "$work" "$document"
+status=$?
+if [ $status != 0 ]; then for n in 1 2 3 4; do on m$n sh -c "tail -n 5 /var/log/kfs-*.log | cut -c1-300" 2>/dev/null | sed "s/^/    m$n: /"; done; fi >&2
+exit $status
