@@ -35,9 +35,10 @@ for n in 2 3; do [ "$(grep -c '^0' "$WORK/admin-$n")" -ge 3 ] || { head -5 "$WOR
 
 # The history: pages of at most 100, newest first.
 history() {  # history N
-  python3 - "$(kfs_at "$1" cluster log --json -n 100000)" "$first_generation" <<'P'
+  kfs_at "$1" cluster log --json -n 100000 >"$WORK/log.json"
+  python3 - "$WORK/log.json" "$first_generation" <<'P'
 import json, sys
-for entry in reversed(json.loads(sys.argv[1])):
+for entry in reversed(json.load(open(sys.argv[1], encoding="utf-8"))):
     if entry["generation"] > int(sys.argv[2]):
         print(entry["generation"], entry["checksum"], entry["command"], sep="|")
 P
