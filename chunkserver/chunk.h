@@ -41,6 +41,7 @@ struct ChunkEnv {
 // May the call wait for the disk? kNever: EAGAIN/kTryAgain instead, nothing changed; call again with
 // kAllowed.
 enum class Wait { kNever, kAllowed };
+inline Status TryAgain() { return Status(EAGAIN, Code::kTryAgain, "would wait for the disk"); }
 inline bool WouldWait(const Status& st) { return st.err() == EAGAIN && st.code() == Code::kTryAgain; }
 
 class Chunk {

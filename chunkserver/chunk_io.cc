@@ -9,11 +9,6 @@
 #include "common/log.h"
 
 namespace kfs {
-namespace {
-
-Status TryAgain() { return Status(EAGAIN, Code::kTryAgain, "would wait for the disk"); }
-
-}  // namespace
 
 Status Chunk::ReadData(std::span<const iovec> iov, uint64_t offset, Wait wait) {
   const bool nowait = wait == Wait::kNever;

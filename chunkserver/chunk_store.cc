@@ -15,8 +15,6 @@ namespace {
 
 constexpr size_t kDeletedMax = 65536;  // a late write comes within seconds
 
-Status TryAgain() { return Status(EAGAIN, Code::kTryAgain, "would wait"); }
-
 Status Stale(ChunkKey key, uint64_t ours, ChunkVersion theirs) {
   return Status(ESTALE, Code::kStaleChunk,
                 ours == 0 ? fmt::format("chunk {} is not here", key.ToString())

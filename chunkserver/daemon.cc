@@ -2,18 +2,14 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <pthread.h>
 #include <unistd.h>
-
-#include <condition_variable>
-#include <mutex>
-#include <thread>
 
 #include "chunkserver/chunk_store.h"
 #include "chunkserver/io_pool.h"
 #include "chunkserver/metaserver_links.h"
 #include "chunkserver/metrics.h"
 #include "chunkserver/service.h"
+#include "chunkserver/sync_thread.h"
 #include "common/log.h"
 #include "common/secret.h"
 #include "rpc/server.h"
@@ -30,39 +26,6 @@ Result<std::vector<std::pair<std::string, std::string>>> ParseLabels(const std::
   }
   return labels;
 }
-
-// Makes written data durable about once a second.
-class SyncThread {
- public:
-  SyncThread(ChunkStore* store, Duration interval)
-      : store_(store), interval_(interval), thread_([this] { Run(); }) {
-    pthread_setname_np(thread_.native_handle(), "kfs-sync");
-  }
-  ~SyncThread() {
-    {
-      std::lock_guard lock(mutex_);
-      stop_ = true;
-    }
-    wake_.notify_all();
-    thread_.join();
-  }
-
- private:
-  void Run() {
-    std::unique_lock lock(mutex_);
-    while (!wake_.wait_for(lock, interval_, [this] { return stop_; })) {
-      lock.unlock();
-      store_->SyncChangedDisks();
-      lock.lock();
-    }
-  }
-  ChunkStore* const store_;
-  const Duration interval_;
-  std::mutex mutex_;  // guards stop_
-  std::condition_variable wake_;
-  bool stop_ = false;
-  std::thread thread_;
-};
 
 }  // namespace
 

@@ -36,6 +36,13 @@ if(KFS_FUZZ)
   add_link_options(-fsanitize=address,undefined)
 endif()
 
+# These are built whole and from nothing, mostly: several sources at a time take half as long. The release build keeps each source
+# by itself, so that none lives on what another includes.
+if(KFS_SANITIZE OR KFS_FUZZ)
+  set(CMAKE_UNITY_BUILD ON)
+  set(CMAKE_UNITY_BUILD_BATCH_SIZE 12)
+endif()
+
 include_directories(${CMAKE_SOURCE_DIR})
 if(KFS_SANITIZE STREQUAL "thread")
   # ThreadSanitizer does not know fences. Asio orders its handlers by its mutex as well, which it does know.

@@ -26,8 +26,6 @@ constexpr uint32_t kUngreetedBodyMax = 4096;
 constexpr size_t kOutputBytesMax = 16u << 20;
 constexpr int kIovMax = 64;
 
-Status Malformed(std::string why) { return Status(EPROTO, Code::kMalformed, std::move(why)); }
-
 }  // namespace
 
 struct Connection::Impl {

@@ -26,8 +26,6 @@ T Get(const char* in) {
   return v;
 }
 
-Status Malformed(std::string why) { return Status(EPROTO, Code::kMalformed, std::move(why)); }
-
 }  // namespace
 
 void EncodeHeader(const FrameHeader& h, char* out) {

@@ -1,10 +1,12 @@
 // The frame: a fixed little-endian header, a protobuf body, a raw payload. docs/protocol.md draws it.
 #pragma once
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "common/status.h"
 #include "proto/op_table.h"
@@ -40,6 +42,9 @@ Result<FrameHeader> DecodeHeader(const char* in);
 // Header and serialized message, ready to be sent before `payload_size` bytes of payload.
 std::string EncodeFrame(Op op, uint16_t flags, uint64_t seq, const google::protobuf::MessageLite& message,
                         size_t payload_size);
+
+// What a peer is told that does not keep to the protocol.
+inline Status Malformed(std::string why) { return Status(EPROTO, Code::kMalformed, std::move(why)); }
 
 // The same frame under another sequence number (resend on another connection).
 void SetFrameSeq(std::string& frame, uint64_t seq);

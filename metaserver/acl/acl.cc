@@ -9,7 +9,6 @@ namespace {
 constexpr uint32_t kXattrVersion = 2;
 constexpr size_t kHeaderSize = 4;
 constexpr size_t kEntrySize = 8;
-constexpr uint32_t kRwx = 7;
 
 uint32_t LoadLe(const char* p, size_t bytes) {
   uint32_t v = 0;

@@ -21,6 +21,8 @@ constexpr uint16_t kAclMask = 0x10;
 constexpr uint16_t kAclOther = 0x20;
 constexpr uint32_t kAclNoId = 0xffffffff;
 
+constexpr uint32_t kRwx = 7;  // all permissions of an entry, or of one class of a mode
+
 struct AclEntry {
   uint16_t tag = 0;
   uint16_t perm = 0;       // rwx bits, 0 to 7

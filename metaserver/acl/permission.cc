@@ -9,7 +9,6 @@
 namespace kfs::meta {
 namespace {
 
-constexpr uint32_t kRwx = 7;
 constexpr uint32_t kWrite = 2, kExec = 1;
 
 bool Allows(uint32_t perm, uint32_t want) { return (perm & want) == want; }

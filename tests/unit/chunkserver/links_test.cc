@@ -19,7 +19,7 @@
 namespace kfs {
 namespace {
 
-constexpr char kSecret[] = "0123456789abcdef0123456789abcdef";
+constexpr char kLinksSecret[] = "0123456789abcdef0123456789abcdef";
 
 // Everything of it on the loop's thread.
 struct FakeMetaserver {
@@ -27,7 +27,7 @@ struct FakeMetaserver {
   void Start() {
     server = std::make_unique<Server>(
         loop,
-        ServerIdentity{.role = pb::HelloRequest::METASERVER, .cluster_id = cluster_id, .secret = kSecret});
+        ServerIdentity{.role = pb::HelloRequest::METASERVER, .cluster_id = cluster_id, .secret = kLinksSecret});
     server->Handle<rpc::RegisterChunkserver>([this](IncomingCallPtr call, const auto&) {
       ++attempts;
       if (!refuse.ok()) return call->Fail(refuse);
@@ -81,7 +81,7 @@ class LinksTest : public ::testing::Test {
     char name[] = "/tmp/kfs-links-test-XXXXXX";
     ASSERT_NE(mkdtemp(name), nullptr);
     root_ = name;
-    ASSERT_TRUE(WriteSecretFile(root_ + "/secret", kSecret).ok());
+    ASSERT_TRUE(WriteSecretFile(root_ + "/secret", kLinksSecret).ok());
     for (int i = 0; i < 3; ++i)
       On([&] { m_.push_back(std::make_unique<FakeMetaserver>(thread_.loop(), "c")); });
   }
@@ -147,7 +147,7 @@ class LinksTest : public ::testing::Test {
       NetClient::Options net;
       net.name = "chunkserver";
       net.addresses = {daemon_->address()};
-      net.secret = kSecret;
+      net.secret = kLinksSecret;
       if (client_ == nullptr) client_ = std::make_unique<NetClient>(thread_.loop(), net);
       client_->Enqueue({.op = op,
                         .request = &request,

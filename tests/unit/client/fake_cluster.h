@@ -3,6 +3,7 @@
 // LoopThread; tests look at it with On().
 #pragma once
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 
 #include <condition_variable>
@@ -176,5 +177,9 @@ class Waiter {
   };
   std::shared_ptr<State> state_ = std::make_shared<State>();
 };
+
+inline Status OpenFile(KfsClient& client, uint64_t ino) {
+  return client.Wait<Attr>([&](auto done) { client.Open({}, Ino(ino), O_RDWR, done); }).status();
+}
 
 }  // namespace kfs::test

@@ -8,10 +8,6 @@
 namespace kfs::test {
 namespace {
 
-Status OpenFile(KfsClient& client, uint64_t ino) {
-  return client.Wait<Attr>([&](auto done) { client.Open({}, Ino(ino), O_RDWR, done); }).status();
-}
-
 TEST(Session, ConnectTellsVolumeAndChunkSize) {
   FakeCluster cluster;
   auto client = cluster.Client();

@@ -7,10 +7,6 @@
 namespace kfs::test {
 namespace {
 
-Status OpenFile(KfsClient& client, uint64_t ino) {
-  return client.Wait<Attr>([&](auto done) { client.Open({}, Ino(ino), O_RDWR, done); }).status();
-}
-
 class Stopped : public ::testing::Test {
  protected:
   void SetUp() override {
