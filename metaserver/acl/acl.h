@@ -21,7 +21,8 @@ constexpr uint16_t kAclMask = 0x10;
 constexpr uint16_t kAclOther = 0x20;
 constexpr uint32_t kAclNoId = 0xffffffff;
 
-constexpr uint32_t kRwx = 7;  // all permissions of an entry, or of one class of a mode
+// Permissions of an entry, or of one class of a mode.
+constexpr uint32_t kRead = 4, kWrite = 2, kExec = 1, kRwx = 7;
 
 struct AclEntry {
   uint16_t tag = 0;

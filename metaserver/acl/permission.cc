@@ -9,8 +9,6 @@
 namespace kfs::meta {
 namespace {
 
-constexpr uint32_t kWrite = 2, kExec = 1;
-
 bool Allows(uint32_t perm, uint32_t want) { return (perm & want) == want; }
 Access YesIf(bool yes) { return yes ? Access::kYes : Access::kNo; }
 

@@ -53,6 +53,5 @@ void RemoveEntry(OpEnv& env, Ino dir, std::string_view name, const Dentry& dentr
 // One name less; a nameless inode becomes an orphan or goes. A directory loses all its links.
 void Unlinked(OpEnv& env, Ino ino);
 
-constexpr uint32_t kRead = 4, kWrite = 2, kExec = 1;
 
 }  // namespace kfs::meta

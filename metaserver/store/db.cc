@@ -10,6 +10,7 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <functional>
 #include <unordered_map>
 #include <utility>
 
@@ -23,15 +24,6 @@ namespace {
 
 rocksdb::Slice Slice(std::string_view s) { return {s.data(), s.size()}; }
 std::string_view View(const rocksdb::Slice& s) { return {s.data(), s.size()}; }
-
-struct Hash {
-  using is_transparent = void;
-  size_t operator()(std::string_view s) const { return std::hash<std::string_view>()(s); }
-};
-struct Equal {
-  using is_transparent = void;
-  bool operator()(std::string_view a, std::string_view b) const { return a == b; }
-};
 
 Status Words(const std::string& path, const rocksdb::Status& s) {
   if (s.IsCorruption()) {
@@ -65,10 +57,14 @@ DbMemory::~DbMemory() = default;
 size_t DbMemory::used() const { return impl_->cache->GetUsage(); }
 
 struct Db::Impl {
+  struct Hash {
+    using is_transparent = void;
+    size_t operator()(std::string_view s) const { return std::hash<std::string_view>()(s); }
+  };
   std::unique_ptr<rocksdb::DB> db;
   rocksdb::WriteBatch batch;
   // Uncommitted values by key; nullopt: deleted.
-  std::unordered_map<std::string, std::optional<std::string>, Hash, Equal> overlay;
+  std::unordered_map<std::string, std::optional<std::string>, Hash, std::equal_to<>> overlay;
   rocksdb::Status read_error;
   bool unsure = false;
   bool memory_only = false;
