@@ -133,7 +133,10 @@ void MetaserverLink::SendHeartbeat() {
         heartbeat_under_way_ = false;
         pb::HeartbeatReply reply;
         const Status status = ParseAnswer(answer, &reply);
-        if (status.ok()) return TakeMembers(reply);
+        if (status.ok()) {
+          if (reply.inventory()) inventory_->Begin();
+          return TakeMembers(reply);
+        }
         if (!registered_) return;
         // It may have forgotten us: register again.
         KFS_LOG(warn, "metaserver.heartbeat_failed metaserver={} reason=\"{}\"", options_.metaserver,

@@ -89,7 +89,7 @@ void AddClusterRevertCommand(CLI::App& cluster, GlobalOptions& global) {
   command->add_option("GENERATION", *generation, "Its number: see kfs cluster log.")
       ->required()
       ->type_name("")
-      ->check(CLI::PositiveNumber.description(""));
+      ->check(CLI::Range(int64_t{1}, INT64_MAX).description(""));
   MakeChangeCommand(command, global,
                     {.build =
                          [generation](pb::Change* change) {

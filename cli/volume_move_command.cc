@@ -6,26 +6,47 @@
 #include "cli/change.h"
 
 namespace kfs::cli {
+namespace {
+
+// Copying takes its time; the volume is served meanwhile.
+constexpr int kMoveTimeoutS = 3600;
+
+// Only the owner can hand it over: its database is there.
+int Move(GlobalOptions& global, const std::string& name, const std::string& peer, bool dry_run) {
+  if (global.timeout_s == 0) global.timeout_s = kMoveTimeoutS;
+  int code = kOk;
+  auto any = OpenOrReport(global, &code);
+  if (any == nullptr) return code;
+  pb::LocateVolumeRequest where;
+  where.set_name(name);
+  auto found = ReplyOrReport(*any, any->Call<rpc::LocateVolume>(where), &code);
+  if (found == nullptr) return code;
+  pb::VolumeMoveRequest request;
+  request.set_name(name);
+  request.set_peer(peer);
+  global.metaservers = {found->owner()};
+  return RunChange<rpc::VolumeMove>(global, request, dry_run);
+}
+
+}  // namespace
 
 void AddVolumeMoveCommand(CLI::App& volume, GlobalOptions& global) {
   struct MoveArgs {
     std::string name, peer;
+    bool dry_run = false;
   };
   auto args = std::make_shared<MoveArgs>();
-  CLI::App* command =
-      volume.add_subcommand("move", "Let another metaserver serve a volume. Refused in this version.");
+  CLI::App* command = volume.add_subcommand(
+      "move",
+      "Let another metaserver serve a volume, while it is mounted: its metadata is copied, calls wait for a "
+      "moment, and go on there.");
   command->fallthrough();
   AddVolumeArgument(command, global, &args->name);
   AddPeerArgument(command, global, &args->peer, "The new owner");
-  MakeChangeCommand(command, global,
-                    {.build =
-                         [args](pb::Change* change) {
-                           change->mutable_move_volume()->set_name(args->name);
-                           change->mutable_move_volume()->set_owner(args->peer);
-                           return Status();
-                         },
-                     .confirm = nullptr,
-                     .next = nullptr});
+  AddDryRun(command, &args->dry_run);
+  command->callback([&global, args] {
+    global.run = [&global, args] { return Move(global, args->name, args->peer, args->dry_run); };
+  });
 }
 
 }  // namespace kfs::cli

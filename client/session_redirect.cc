@@ -29,7 +29,9 @@ void Session::NotOpened(const std::shared_ptr<Attaching>& a, const Status& statu
     if (net != nullptr) net->RetryAfter(kStoppedPause);
   }
   // A volume that was stopped may be started again; one that is gone stays gone.
-  a->ready(status, status.err() == ENOENT && metaservers_.SaidGone(address));
+  const bool gone = status.err() == ENOENT && metaservers_.SaidGone(address);
+  // Not ENOENT: programs would take that for the answer about a file.
+  a->ready(gone ? Status(ESTALE, status.code(), status.message()) : status, gone);
 }
 
 void Session::Redirect(const std::shared_ptr<Attaching>& a, const Status& why) {

@@ -28,6 +28,7 @@ void MetaServer::FillVolume(const pb::VolumeConf& conf, pb::VolumeInfo* out) {
   *out->mutable_label() = conf.label();
   if (Status trouble = volumes_->Trouble(VolumeId(conf.id())); !trouble.ok())
     out->set_trouble(trouble.message());
+  out->set_moving(mover_->Progress(VolumeId(conf.id())));
   if (Volume* v = executor_->FindVolume(VolumeId(conf.id()))) {
     out->set_counted(true);
     out->set_files(v->store.counters().inodes());
@@ -154,6 +155,19 @@ void MetaServer::RegisterAdmin() {
     pb::VolumeReply reply;
     FillVolume(*v, reply.mutable_volume());
     call->Reply(reply);
+  });
+  server_->Handle<rpc::VolumeMove>([this](IncomingCallPtr call, const pb::VolumeMoveRequest& request) {
+    mover_->Move(request, [call](const Status& s, const pb::ConfChangeReply& reply) {
+      if (!s.ok()) return call->Fail(s);
+      call->Reply(reply);
+    });
+    if (!call->answered()) call->Parked();
+  });
+  server_->Handle<rpc::ImagePut>([this](IncomingCallPtr call, const pb::ImagePutRequest& request) {
+    images_->Put(request, std::move(call->payload()), [call](const Status& s) {
+      if (!s.ok()) return call->Fail(s);
+      call->Reply(pb::Empty());
+    });
   });
   server_->Handle<rpc::ClusterStatus>([this](IncomingCallPtr call, const pb::ClusterStatusRequest&) {
     pb::ClusterStatusReply reply;

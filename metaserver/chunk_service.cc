@@ -27,6 +27,7 @@ void MetaServer::Inventory(ServerId server, const pb::ReportChunksRequest& reque
   }
   volume->store.Commit();  // nothing is garbage that might not be after a crash
   const uint64_t next = volume->store.counters().next_chunk();
+  size_t found_again = 0;
   for (const auto& held : request.held()) {
     if (held.chunk() >= next) {
       KFS_LOG(warn, "inventory.unknown_chunk volume={} chunk={} server={} next={}", id.v, held.chunk(),
@@ -45,10 +46,29 @@ void MetaServer::Inventory(ServerId server, const pb::ReportChunksRequest& reque
     std::optional<std::string> value = volume->store.db().Get(ChunkKey(Ino(owner.ino()), owner.index()));
     if (!volume->store.db().TakeReadError().ok()) return;
     if (!value || !chunk.ParseFromString(*value) || chunk.chunk() != held.chunk()) continue;
-    bool listed = false;
-    for (uint64_t s : chunk.server()) listed = listed || s == server.v;
-    if (!listed) reply->add_garbage(held.chunk());  // a replica given up
+    bool listed = false, elsewhere = false;
+    for (uint64_t s : chunk.server()) {
+      listed = listed || s == server.v;
+      elsewhere = elsewhere || chunkservers_->Find(ServerId(s)) != nullptr;
+    }
+    if (listed) continue;
+    if (elsewhere) {
+      reply->add_garbage(held.chunk());  // a replica given up
+      continue;
+    }
+    // Whoever had it has been removed from the cluster, perhaps to come back under another number: this is
+    // the only copy.
+    if (held.version() != chunk.version() || volume->mutations.Pending(ChunkId(held.chunk()))) continue;
+    chunk.clear_server();
+    chunk.add_server(server.v);
+    volume->store.db().Put(ChunkKey(Ino(owner.ino()), owner.index()), chunk.SerializeAsString());
+    ++found_again;
   }
+  if (found_again == 0) return;
+  volume->store.Commit();
+  KFS_LOG(warn,
+          "inventory.found_again volume={} server={} chunks={} reason=\"their chunkserver had been removed\"",
+          id.v, server.v, found_again);
 }
 
 template <typename Reply>
@@ -103,9 +123,10 @@ void MetaServer::RegisterChunkService() {
         Register(call, request);
       });
   server_->Handle<rpc::Heartbeat>([this](IncomingCallPtr call, const pb::HeartbeatRequest& request) {
-    Status s = chunkservers_->Heartbeat(chunkservers_->OfConnection(call->connection().get()), request);
-    if (!s.ok()) return call->Fail(s);
+    const ServerId server = chunkservers_->OfConnection(call->connection().get());
+    if (Status s = chunkservers_->Heartbeat(server, request); !s.ok()) return call->Fail(s);
     pb::HeartbeatReply reply;
+    reply.set_inventory(chunkservers_->TakeInventoryWanted(server));
     FillMembers(&reply);
     call->Reply(reply);
   });

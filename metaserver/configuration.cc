@@ -44,13 +44,16 @@ Status MetaServer::Found() {
 Status MetaServer::BecomeMember(const std::string& secret) {
   member_db_ = std::make_unique<MemberDb>(cluster_->db());
   KFS_RETURN_IF_ERROR(Found());
+  images_ = std::make_unique<ImageStore>(options_.data_dir(), *jobs_, clock_);
+  KFS_RETURN_IF_ERROR(images_->Open());
   volumes_ = std::make_unique<VolumeHost>(
       VolumeHost::Options{options_.data_dir(), static_cast<size_t>(options_.cache_memory())}, *cluster_,
-      *memory_, *executor_, *chunkservers_, clock_);
+      *memory_, *executor_, *chunkservers_, clock_, *images_);
   member_ = std::make_unique<Member>(
       loop_, clock_, *member_db_, secret, TestStop(options_.data_dir()),
       Member::Hooks{.learned = [this](const pb::ClusterConf& before) { Learned(before); },
-                    .validate = [](const pb::ClusterConf&) { return Status(); },
+                    .validate = [this](const pb::Change& change,
+                                       const pb::ClusterConf& next) { return Validate(change, next); },
                     .report = [this](std::function<void(pb::MemberReport)> done) { Report(std::move(done)); },
                     .defaults =
                         [this] {
@@ -67,6 +70,10 @@ Status MetaServer::BecomeMember(const std::string& secret) {
       loop_, clock_, *member_,
       PeerOps::Hooks{.holds = [this] { return Holds(); },
                      .joined = [this](const std::string& id) { return Joined(id); }});
+  mover_ = std::make_unique<Mover>(
+      Mover::Options{options_.data_dir(), static_cast<uint64_t>(options_.move_rate())}, loop_, clock_, *jobs_,
+      *member_, *volumes_);
+  mover_->Start();
   if (cluster_id() != member_->conf().cluster_id())  // a crash between the two records of joining
     KFS_RETURN_IF_ERROR(Joined(member_->conf().cluster_id()));
   chunkservers_->Configure(member_->conf());
@@ -109,8 +116,13 @@ Status MetaServer::CreateDefaultVolume() {
   return made;
 }
 
-void MetaServer::Learned(const pb::ClusterConf&) {
+void MetaServer::Learned(const pb::ClusterConf& before) {
   chunkservers_->Configure(member_->conf());
+  for (const pb::VolumeConf& v : before.volume()) {
+    const pb::VolumeConf* now = meta::FindVolume(member_->conf(), v.name());
+    if ((now == nullptr || now->id() != v.id()) && v.owner() == member_->uuid())
+      chunkservers_->WantInventories();  // its chunks are garbage now
+  }
   (void)volumes_->Apply(member_->conf(), member_->uuid(),
                         member_->incarnation());  // logged, and told by Trouble
 }
@@ -123,6 +135,43 @@ std::string MetaServer::Holds() const {
     if (s.connection != nullptr) return "chunkservers use it: point them at the cluster first";
   }
   return "";
+}
+
+// What only this member can object to.
+Status MetaServer::Validate(const pb::Change& change, const pb::ClusterConf& next) const {
+  if (change.has_remove_chunkserver()) return MayRemove(change.remove_chunkserver());
+  if (!change.has_move_volume()) return {};
+  const pb::Change::MoveVolume& move = change.move_volume();
+  if (move.owner() != member_->uuid() || move.transfer().empty() || move.transfer() == kDryTransfer ||
+      images_->Find(move.transfer()) != nullptr)
+    return {};
+  return Status(EINVAL, fmt::format("it has no copy of volume \"{}\" of generation {}", move.name(),
+                                    next.generation()));
+}
+
+// Its number is never given out again: whatever it holds would be lost.
+Status MetaServer::MayRemove(const pb::Change::RemoveChunkserver& change) const {
+  for (const auto& [id, s] : chunkservers_->all()) {
+    if (s.uuid != change.uuid()) continue;
+    const bool up = chunkservers_->IsUp(id);
+    if (up && change.lost()) {
+      return Status(EBUSY, fmt::format("chunkserver {} ({}) is up: --lost is for one that will never be seen "
+                                       "again. Stop its daemon first",
+                                       id.v, s.address));
+    }
+    if (up && s.chunks() > 0) {
+      return Status(EBUSY, fmt::format("chunkserver {} ({}) holds {} chunks, which would be lost: copy their "
+                                       "files elsewhere and remove them first",
+                                       id.v, s.address, s.chunks()));
+    }
+    // One that has never been seen holds nothing.
+    if (!up && !change.lost() && !s.address.empty()) {
+      return Status(EBUSY, fmt::format("chunkserver {} ({}) is down, and may hold chunks: start it, or give "
+                                       "up whatever it holds with --lost",
+                                       id.v, s.address));
+    }
+  }
+  return {};
 }
 
 Status MetaServer::Joined(const std::string& cluster_id) {

@@ -124,6 +124,7 @@ Status MetaServer::Start() {
                      .slow_op = std::chrono::milliseconds(options_.slow_op_ms())};
   sync_ = std::make_unique<WalSync>([this](std::function<void()> fn) { loop_.Post(std::move(fn)); });
   cold_reads_ = std::make_unique<ColdReads>([this](std::function<void()> fn) { loop_.Post(std::move(fn)); });
+  jobs_ = std::make_unique<JobThread>([this](std::function<void()> fn) { loop_.Post(std::move(fn)); });
   executor_ = std::make_unique<Executor>(
       clock_, eo, sync_.get(),
       Executor::Hooks{.schedule_tick =
@@ -148,7 +149,11 @@ Status MetaServer::Start() {
                           [this](Db& db, std::vector<std::string> keys, std::function<void()> done) {
                             cold_reads_->Fetch(&db, std::move(keys), std::move(done));
                           },
-                      .forget_fetches = [this](Db& db) { cold_reads_->Remove(&db); },
+                      .forget_fetches =
+                          [this](Db& db) {
+                            cold_reads_->Remove(&db);
+                            jobs_->Forget(&db);
+                          },
                       .drain = [this](Session& s, Ino ino,
                                       std::function<void()> done) { DrainReleases(s, ino, std::move(done)); },
                       .close_connection =
@@ -188,6 +193,10 @@ Status MetaServer::Start() {
       }
       executor_->OnTimer();
     });
+    moving_timer_ = loop_.RunEvery(std::chrono::seconds(1), [this] {
+      mover_->OnTimer();
+      images_->Sweep(member_->conf(), member_->uuid());
+    });
     if (metrics_ != nullptr)
       metrics_timer_ = loop_.RunEvery(std::chrono::seconds(1), [this] { UpdateMetrics(); });
   });
@@ -210,6 +219,7 @@ void MetaServer::CheckDisk() {
   if (full == disk_full_) return;
   disk_full_ = full;
   executor_->SetDiskFull(full);
+  images_->SetDiskFull(full);
   if (full) {
     KFS_LOG(error, "disk.full path={} available={} reserve={} effect=\"nothing new is made (ENOSPC)\"",
             options_.data_dir(), available, reserve);
@@ -225,6 +235,7 @@ void MetaServer::Stop() {
   }
   timer_.Cancel();
   metrics_timer_.Cancel();
+  moving_timer_.Cancel();
   executor_->EndTick();
   stopped_ = true;
   *alive_ = false;
@@ -233,7 +244,9 @@ void MetaServer::Stop() {
     server_->OnDisconnect({});
     server_->Stop();
   }
+  mover_.reset();
   executor_->Stop();
+  jobs_.reset();
   sync_.reset();
   cold_reads_.reset();
 }

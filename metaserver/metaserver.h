@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "metaserver/chunks/chunkservers.h"
 #include "metaserver/executor/executor.h"
+#include "metaserver/images/mover.h"
 #include "metaserver/members/peer_ops.h"
 #include "metaserver/metrics.h"
 #include "metaserver/options.h"
@@ -42,6 +43,8 @@ class MetaServer : public Daemon {
   std::string Holds() const;
   Status Where(const std::string& name) const;
   Status Joined(const std::string& cluster_id);
+  Status Validate(const pb::Change& change, const pb::ClusterConf& next) const;
+  Status MayRemove(const pb::Change::RemoveChunkserver& change) const;
 
   void RegisterHandlers();
   void OnDisconnect(const ConnectionPtr& connection);
@@ -73,14 +76,17 @@ class MetaServer : public Daemon {
   std::unique_ptr<Chunkservers> chunkservers_;
   std::unique_ptr<WalSync> sync_;
   std::unique_ptr<ColdReads> cold_reads_;
+  std::unique_ptr<JobThread> jobs_;
   std::unique_ptr<Executor> executor_;
+  std::unique_ptr<ImageStore> images_;
   std::unique_ptr<VolumeHost> volumes_;
   std::unique_ptr<MemberDb> member_db_;
   std::unique_ptr<Member> member_;
   std::unique_ptr<PeerOps> peers_;
+  std::unique_ptr<Mover> mover_;
   std::unique_ptr<Server> server_;
   std::unique_ptr<Metrics> metrics_;
-  EventLoop::Timer timer_, metrics_timer_;
+  EventLoop::Timer timer_, metrics_timer_, moving_timer_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   // Chunkservers whose admission is under way, by uuid.
   std::set<std::string> accepting_;

@@ -55,6 +55,13 @@ struct MetaOptions : DaemonOptions {
   Option<int64_t> cache_memory{
       this,    "cache-memory",   256 << 20,
       1 << 20, int64_t{1} << 40, "Memory for decoded inodes and names, of each volume (bytes)."};
+  Option<int64_t> move_rate{this,
+                            "move-rate",
+                            64 << 20,
+                            1 << 20,
+                            int64_t{1} << 40,
+                            "How fast a volume's metadata is copied to another metaserver while it is "
+                            "served (bytes a second; see: kfs volume move)."};
   Option<int64_t> slow_op_ms{this, "slow-op-ms", 1000,
                              1,    3600000,      "Ops that take longer are logged (milliseconds)."};
 };

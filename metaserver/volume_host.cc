@@ -41,13 +41,14 @@ void SetOptions(const pb::VolumeConf& v, const ExecutorOptions& standard, Volume
 }  // namespace
 
 VolumeHost::VolumeHost(Options options, ClusterStore& cluster, DbMemory& memory, Executor& executor,
-                       Chunkservers& chunkservers, Clock& clock)
+                       Chunkservers& chunkservers, Clock& clock, ImageStore& images)
     : options_(std::move(options)),
       cluster_(cluster),
       memory_(memory),
       executor_(executor),
       chunkservers_(chunkservers),
-      clock_(clock) {}
+      clock_(clock),
+      images_(images) {}
 
 std::string VolumeHost::Path(VolumeId id) const {
   return fmt::format("{}/volumes/{}", options_.data_dir, id.v);
@@ -70,7 +71,12 @@ Status VolumeHost::Apply(const pb::ClusterConf& conf, const std::string& self, u
   }
   Status first;
   for (const auto& [id, info] : std::map<VolumeId, rec::Volume>(cluster_.volumes())) {
-    if (there.contains(id)) continue;
+    if (auto it = there.find(id); it != there.end()) {
+      // What was handed over has its owner elsewhere now: decided, so that the copy there is the volume.
+      const bool gone = it->second->owner() != self && !info.handed().empty() &&
+                        it->second->epoch() > info.handed_epoch() && !held_.contains(id);
+      if (!gone) continue;
+    }
     if (Status s = Delete(id); !s.ok()) {
       KFS_LOG(error, "volume.delete_failed id={} reason=\"{}\"", id.v, s.ToString());
       if (first.ok()) first = s;
@@ -78,7 +84,15 @@ Status VolumeHost::Apply(const pb::ClusterConf& conf, const std::string& self, u
   }
   for (const auto& [id, v] : there) {
     trouble_.erase(id);
-    if (v->owner() != self || !v->started()) continue;
+    if (v->owner() != self || !v->started() || held_.contains(id)) continue;
+    if (IsSealed(*v)) {
+      trouble_[id] = Status(
+          EAGAIN, Code::kTryAgain,
+          fmt::format("volume \"{}\" was being handed to another metaserver: whether it was is not known "
+                      "until a majority of the metaservers is there",
+                      v->name()));
+      continue;
+    }
     if (executor_.FindVolume(id) == nullptr) {
       if (Status s = Open(conf, *v, incarnation); !s.ok()) {
         KFS_LOG(error, "volume.open_failed name={} id={} reason=\"{}\"", v->name(), id.v, s.ToString());
@@ -98,6 +112,7 @@ Result<std::unique_ptr<Db>> VolumeHost::OpenStamped(const pb::ClusterConf& conf,
   const VolumeId id(v.id());
   const std::string path = Path(id);
   std::error_code ec;
+  KFS_RETURN_IF_ERROR(TakeCopy(conf, v));
   const bool known = cluster_.volumes().contains(id);  // it was whole once
   const bool present = std::filesystem::exists(path, ec);
   rec::VolumeStamp stamp;
@@ -114,8 +129,18 @@ Result<std::unique_ptr<Db>> VolumeHost::OpenStamped(const pb::ClusterConf& conf,
     const std::optional<std::string> stored = (*db)->Get(StampKey());
     KFS_RETURN_IF_ERROR((*db)->TakeReadError());
     if (stored && stamp.ParseFromString(*stored) && stamp.cluster_id() == conf.cluster_id() &&
-        stamp.volume() == v.id() && stamp.epoch() == v.epoch())
-      return db;
+        stamp.volume() == v.id()) {
+      if (stamp.epoch() == v.epoch()) return db;
+      // A copy that was sent here, or what was kept when a move was called off: no other metaserver can have
+      // changed the volume since.
+      if (stamp.epoch() == v.from_epoch()) {
+        stamp.set_epoch(v.epoch());
+        (*db)->Put(StampKey(), stamp.SerializeAsString());
+        (*db)->Commit();
+        KFS_RETURN_IF_ERROR((*db)->Sync());
+        return db;
+      }
+    }
     // A start that was interrupted in the middle of making it.
     const bool half_made = !stored && !known && v.owner_incarnation() == incarnation;
     if (!half_made) {
@@ -149,7 +174,9 @@ Status VolumeHost::Open(const pb::ClusterConf& conf, const pb::VolumeConf& v, ui
   const VolumeId id(v.id());
   Result<std::unique_ptr<Db>> db = OpenStamped(conf, v, incarnation);
   if (!db.ok()) return db.status();
-  if (!cluster_.volumes().contains(id)) KFS_RETURN_IF_ERROR(cluster_.PutVolume(InfoOf(v)));
+  auto known = cluster_.volumes().find(id);
+  if (known == cluster_.volumes().end() || !known->second.handed().empty())
+    KFS_RETURN_IF_ERROR(cluster_.PutVolume(InfoOf(v)));
   Result<std::unique_ptr<Volume>> volume = Volume::Open(InfoOf(v), std::move(*db), options_.cache_bytes,
                                                         chunkservers_, clock_, executor_.HooksForVolume());
   if (!volume.ok()) return volume.status();
@@ -157,6 +184,54 @@ Status VolumeHost::Open(const pb::ClusterConf& conf, const pb::VolumeConf& v, ui
           (*volume)->store.counters().inodes(), (*volume)->sessions.size());
   executor_.AddVolume(std::move(*volume));
   return {};
+}
+
+Status VolumeHost::TakeCopy(const pb::ClusterConf& conf, const pb::VolumeConf& v) {
+  if (v.transfer().empty()) return {};
+  const pb::ImageManifest* copy = images_.Find(v.transfer());
+  if (copy == nullptr) return {};
+  if (copy->cluster_id() != conf.cluster_id() || copy->volume() != v.id() || copy->epoch() != v.from_epoch())
+    return Status(EIO, fmt::format("the copy {} is not of volume \"{}\"", v.transfer(), v.name()));
+  const VolumeId id(v.id());
+  // What an earlier time has left.
+  std::error_code ec;
+  if (std::filesystem::exists(Path(id), ec)) KFS_RETURN_IF_ERROR(Db::Destroy(Path(id)));
+  std::filesystem::remove_all(Path(id), ec);
+  return images_.Take(v.transfer(), Path(id));
+}
+
+Db* VolumeHost::OpenDb(VolumeId id) const {
+  Volume* v = executor_.FindVolume(id);
+  return v == nullptr ? nullptr : &v->store.db();
+}
+
+void VolumeHost::Hold(VolumeId id, const Status& why) {
+  held_[id] = why;
+  executor_.CloseVolume(id, why);
+}
+
+Status VolumeHost::Seal(VolumeId id, const std::string& transfer, uint64_t epoch) {
+  auto it = cluster_.volumes().find(id);
+  if (it == cluster_.volumes().end()) return Status(EIO, "the volume is not here");
+  rec::Volume info = it->second;
+  info.set_handed(transfer);
+  info.set_handed_epoch(epoch);
+  return cluster_.PutVolume(info);
+}
+
+Status VolumeHost::Unseal(VolumeId id) {
+  auto it = cluster_.volumes().find(id);
+  if (it == cluster_.volumes().end()) return {};
+  rec::Volume info = it->second;
+  info.clear_handed();
+  info.clear_handed_epoch();
+  return cluster_.PutVolume(info);
+}
+
+bool VolumeHost::IsSealed(const pb::VolumeConf& v) const {
+  auto it = cluster_.volumes().find(VolumeId(v.id()));
+  return it != cluster_.volumes().end() && !it->second.handed().empty() &&
+         it->second.handed_epoch() == v.epoch();
 }
 
 Status VolumeHost::Delete(VolumeId id) {
@@ -185,6 +260,7 @@ Status VolumeHost::Where(const pb::ClusterConf& conf, const std::string& self,
     return Status(EAGAIN, Code::kNotOwner,
                   fmt::format("volume \"{}\" is served by {}", name, NameOf(conf, v->owner())));
   }
+  if (auto held = held_.find(VolumeId(v->id())); held != held_.end()) return held->second;
   const Status trouble = Trouble(VolumeId(v->id()));
   return trouble.ok() ? Status(EAGAIN, Code::kTryAgain, "the volume is being opened") : trouble;
 }

@@ -12,6 +12,7 @@
 
 #include "metaserver/chunks/chunkservers.h"
 #include "metaserver/executor/executor.h"
+#include "metaserver/images/image_store.h"
 #include "metaserver/store/cluster_store.h"
 #include "proto/cluster.pb.h"
 
@@ -24,7 +25,7 @@ class VolumeHost {
     size_t cache_bytes = 0;
   };
   VolumeHost(Options options, ClusterStore& cluster, DbMemory& memory, Executor& executor,
-             Chunkservers& chunkservers, Clock& clock);
+             Chunkservers& chunkservers, Clock& clock, ImageStore& images);
 
   // Makes what is open agree with the configuration. A volume that cannot be opened is named in Trouble();
   // the first such error is given back. `self` and `incarnation`: this member.
@@ -34,12 +35,27 @@ class VolumeHost {
   // OK: none.
   Status Trouble(VolumeId id) const;
 
+  // ---- handing over (images/mover.h)
+  // Null: it is not open.
+  Db* OpenDb(VolumeId id) const;
+  // Closes it, and keeps it closed; `why` is what callers are told. Unhold lets the next Apply open it.
+  void Hold(VolumeId id, const Status& why);
+  void Unhold(VolumeId id) { held_.erase(id); }
+  // Durably: its database does not change until the configuration has decided on the transfer. REQUIRES: it
+  // is closed.
+  Status Seal(VolumeId id, const std::string& transfer, uint64_t epoch);
+  Status Unseal(VolumeId id);
+  // Whether it is still sealed at the configuration's epoch.
+  bool IsSealed(const pb::VolumeConf& v) const;
+
   std::string Path(VolumeId id) const;
 
  private:
   Status Open(const pb::ClusterConf& conf, const pb::VolumeConf& v, uint64_t incarnation);
   Result<std::unique_ptr<Db>> OpenStamped(const pb::ClusterConf& conf, const pb::VolumeConf& v,
                                           uint64_t incarnation);
+  // The copy that the configuration names, if it is here and has not been begun with.
+  Status TakeCopy(const pb::ClusterConf& conf, const pb::VolumeConf& v);
   Status Delete(VolumeId id);
 
   const Options options_;
@@ -48,7 +64,9 @@ class VolumeHost {
   Executor& executor_;
   Chunkservers& chunkservers_;
   Clock& clock_;
+  ImageStore& images_;
   std::map<VolumeId, Status> trouble_;
+  std::map<VolumeId, Status> held_;
 };
 
 }  // namespace kfs::meta

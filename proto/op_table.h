@@ -9,6 +9,7 @@
 #include "proto/admin.pb.h"
 #include "proto/chunk.pb.h"
 #include "proto/common.pb.h"
+#include "proto/image.pb.h"
 #include "proto/meta.pb.h"
 
 // KFS_OP(number, Name, ReplyMessage, mutates, run, senders)
@@ -59,6 +60,7 @@
   KFS_OP(61, PeerSend, Empty, false, kRepeats, kFromMetaserver)                                \
   KFS_OP(62, PeerAsk, PeerAskReply, false, kRepeats, kFromMetaserver)                          \
   KFS_OP(63, PeerAdopt, Empty, false, kRepeats, kFromMetaserver)                               \
+  KFS_OP(64, ImagePut, Empty, false, kRepeats, kFromMetaserver)                                \
   KFS_OP(72, VolumeList, VolumeListReply, false, kRepeats, kFromAdmin)                         \
   KFS_OP(73, VolumeInfo, VolumeReply, false, kRepeats, kFromAdmin)                             \
   KFS_OP(74, ClusterStatus, ClusterStatusReply, false, kRepeats, kFromAdmin)                   \
@@ -74,6 +76,7 @@
   KFS_OP(84, TransactionList, TransactionListReply, false, kRepeats, kFromAdmin)               \
   KFS_OP(85, TransactionAbort, Empty, false, kRepeats, kFromAdmin)                             \
   KFS_OP(86, ConfLog, ConfLogReply, false, kRepeats, kFromAdmin)                               \
+  KFS_OP(87, VolumeMove, ConfChangeReply, false, kRepeats, kFromAdmin)                         \
   KFS_OP(90, ChunkRead, ChunkReadReply, false, kRepeats, kFromClient)                          \
   KFS_OP(91, ChunkWrite, ChunkWriteReply, false, kRepeats, kFromClient)                        \
   KFS_OP(92, ChunkSync, ChunkSyncReply, false, kRepeats, kFromClient)                          \

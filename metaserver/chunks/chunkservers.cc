@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <set>
+#include <utility>
 
 #include "common/log.h"
 #include "metaserver/store/keys.h"
@@ -191,6 +192,15 @@ ServerId Chunkservers::OfConnection(const Connection* connection) const {
     if (s.connection.get() == connection) return id;
   }
   return {};
+}
+
+void Chunkservers::WantInventories() {
+  for (auto& [id, s] : servers_) s.inventory_wanted = true;
+}
+
+bool Chunkservers::TakeInventoryWanted(ServerId server) {
+  auto it = servers_.find(server);
+  return it != servers_.end() && std::exchange(it->second.inventory_wanted, false);
 }
 
 void Chunkservers::Placed(ServerId server, uint64_t chunk_size) {

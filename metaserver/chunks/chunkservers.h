@@ -33,6 +33,7 @@ struct Chunkserver {
   MonoTime last_heard{};
   bool up = false;
   uint64_t rss_bytes = 0;
+  bool inventory_wanted = false;
   uint64_t promised = 0;  // bytes of chunks placed lately; what they have taken shows in later heartbeats
 
   uint64_t capacity() const;
@@ -60,6 +61,9 @@ class Chunkservers {
   Result<ServerId> Register(const pb::RegisterChunkserverRequest& request,
                             std::shared_ptr<Connection> connection);
   Status Heartbeat(ServerId server, const pb::HeartbeatRequest& request);
+  // Each is asked for an inventory with its next heartbeat.
+  void WantInventories();
+  bool TakeInventoryWanted(ServerId server);
   void Placed(ServerId server, uint64_t chunk_size);
   void Disconnected(const Connection* connection);
   // Marks those down that have been silent for too long.

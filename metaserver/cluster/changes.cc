@@ -68,10 +68,10 @@ Status Do(const pb::Change::RemoveMember& c, pb::ClusterConf* next) {
     return Status(EBUSY, "the last member cannot be detached: there would be no cluster left");
   for (const pb::VolumeConf& v : next->volume()) {
     if (v.owner() == c.uuid()) {
-      return Status(EBUSY,
-                    fmt::format("{} owns volume \"{}\": delete it first (kfs volume delete {}); a volume "
-                                "cannot be handed to another metaserver in this version",
-                                NameOf(*next, c.uuid()), v.name(), v.name()));
+      return Status(
+          EBUSY,
+          fmt::format("{} owns volume \"{}\": let another one serve it first (kfs volume move {} PEER)",
+                      NameOf(*next, c.uuid()), v.name(), v.name()));
     }
   }
   auto* members = next->mutable_member();
@@ -236,9 +236,20 @@ Status Do(const pb::Change::MoveVolume& c, pb::ClusterConf* next) {
   if (v == nullptr) return NoVolume(c.name());
   if (FindMember(*next, c.owner()) == nullptr)
     return Status(ENOENT, fmt::format("{} is not a member of the cluster", c.owner()));
-  if (v->owner() == c.owner())
-    return Status(EALREADY,
-                  fmt::format("{} serves volume \"{}\" already", NameOf(*next, c.owner()), c.name()));
+  if (c.epoch() != v->epoch()) {
+    return Status(ESTALE, fmt::format("volume \"{}\" has changed hands since: its epoch is {}, not {}",
+                                      c.name(), v->epoch(), c.epoch()));
+  }
+  // Without a copy only the owner itself can go on.
+  if (c.transfer().empty() != (v->owner() == c.owner())) {
+    return v->owner() == c.owner()
+               ? Status(EALREADY,
+                        fmt::format("{} serves volume \"{}\" already", NameOf(*next, c.owner()), c.name()))
+               : Status(EINVAL,
+                        fmt::format("{} has no copy of volume \"{}\"", NameOf(*next, c.owner()), c.name()));
+  }
+  v->set_transfer(c.transfer());
+  v->set_from_epoch(v->epoch());
   SetOwner(c.owner(), next, v);
   return {};
 }

@@ -10,6 +10,9 @@
 
 namespace kfs::meta {
 
+// The transfer of a move that is only tried out.
+constexpr char kDryTransfer[] = "dry-run";
+
 // SHA-256 of everything in it.
 std::string Checksum(const pb::ClusterConf& conf);
 // The same change of the same configuration, whoever worked it out.

@@ -22,7 +22,7 @@ class ClusterEnv {
   // False: sending is known to be of no use now.
   virtual bool Reachable(const std::string& uuid) const = 0;
   // What only this member can object to (a port that it cannot take, say). Changes nothing.
-  virtual Status Validate(const pb::ClusterConf& next) = 0;
+  virtual Status Validate(const pb::Change& change, const pb::ClusterConf& next) = 0;
   // Prepares this member's chunkservers for `next`, or asks them (`read`). May be repeated, also with a value
   // that is never decided. `done` comes once; the report is for whoever asked.
   virtual void Bricks(const pb::ClusterConf& next, const pb::Ballot& ballot, bool read,

@@ -235,8 +235,9 @@ bool Participant::MayStage(const Ask& ask, const Transaction& t) {
     if (!ours.ok()) return no(ours.status().message());
     if (!Same(*ours, r.value()))
       return no("works out another configuration from the same change: upgrade the older one");
+    // Not of a change that is finished for another originator: it may be decided already.
+    if (Status s = env_.Validate(r.change(), r.value()); !s.ok()) return no(s.message());
   }
-  if (Status s = env_.Validate(r.value()); !s.ok()) return no(s.message());
   return true;
 }
 

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "common/limits.h"
+#include "common/uuid.h"
 #include "metaserver/cluster/configuration.h"
 #include "metaserver/members/answers.h"
 
@@ -32,7 +34,8 @@ Status Locate(const Member& member, const std::string& name, pb::LocateVolumeRep
       return Status(
           EAGAIN, Code::kTryAgain,
           "this metaserver does not know the volume, and cannot ask the others: most are out of reach");
-    return Status(ENOENT, "there is no such volume (see: kfs volume list)");
+    return Status(ENOENT, fmt::format("there is no volume \"{}\" (see: kfs volume list)",
+                                      name.substr(0, kVolumeNameMax)));
   }
   reply->set_owner(NameOf(conf, v->owner()));
   reply->set_started(v->started());
@@ -73,6 +76,15 @@ void RegisterMemberOps(Server& server, Member& member, PeerOps& peers, const Chu
       case pb::Change::kAddMember:
       case pb::Change::kReadmit:
         return call->Fail(Status(EINVAL, "peers come in by 'kfs peer probe' and 'kfs peer repair'"));
+      case pb::Change::kMoveVolume:
+        return call->Fail(Status(EINVAL, "a volume is moved by 'kfs volume move', with its data"));
+      case pb::Change::kAddChunkserver:
+        if (!IsUuid(request.change().add_chunkserver().uuid())) {
+          return call->Fail(Status(EINVAL,
+                                   "a chunkserver is added by its uuid, which its own log tells "
+                                   "('kfs chunkserver add ...')"));
+        }
+        return member.Change(request.ctx(), request.change(), Answering(call));
       case pb::Change::WHAT_NOT_SET:
         return call->Fail(
             Status(EINVAL, Code::kMalformed, "this version does not know the change asked for"));

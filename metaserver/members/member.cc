@@ -218,7 +218,9 @@ void Member::Send(const std::string& u, const pb::PeerMessage& message) {
   if (links_ != nullptr) links_->Send(u, message);
 }
 bool Member::Reachable(const std::string& u) const { return links_ != nullptr && links_->Connected(u); }
-Status Member::Validate(const pb::ClusterConf& next) { return hooks_.validate(next); }
+Status Member::Validate(const pb::Change& change, const pb::ClusterConf& next) {
+  return hooks_.validate(change, next);
+}
 
 void Member::Bricks(const pb::ClusterConf&, const pb::Ballot&, bool read,
                     std::function<void(Status, std::string report)> done) {

@@ -22,7 +22,7 @@ class Member final : public ClusterEnv {
     // The configuration has changed.
     std::function<void(const pb::ClusterConf& before)> learned;
     // What only this machine could object to. Changes nothing.
-    std::function<Status(const pb::ClusterConf& next)> validate;
+    std::function<Status(const pb::Change& change, const pb::ClusterConf& next)> validate;
     // What this member and its chunkservers see; within a second.
     std::function<void(std::function<void(pb::MemberReport)>)> report;
     std::function<VolumeDefaults()> defaults;
@@ -70,7 +70,7 @@ class Member final : public ClusterEnv {
   std::string NewTransactionId() override;
   void Send(const std::string& uuid, const pb::PeerMessage& message) override;
   bool Reachable(const std::string& uuid) const override;
-  Status Validate(const pb::ClusterConf& next) override;
+  Status Validate(const pb::Change& change, const pb::ClusterConf& next) override;
   void Bricks(const pb::ClusterConf& next, const pb::Ballot& ballot, bool read,
               std::function<void(Status, std::string report)> done) override;
 

@@ -113,9 +113,7 @@ Status ResolveChange(const pb::ClusterConf& conf, const ChunkserverAddresses& ad
       return {};
     }
     case pb::Change::kMoveVolume:
-      // Its data lies on its owner's disk, and would have to go first.
-      return Status(EOPNOTSUPP,
-                    "this version cannot hand a volume to another metaserver yet; nothing was changed");
+      return SetOwner(conf, change->mutable_move_volume());
     case pb::Change::kLabelChunkserver:
       return SetChunkserver(conf, addresses, change->mutable_label_chunkserver());
     case pb::Change::kRemoveChunkserver:

@@ -15,7 +15,11 @@ Status Handle(OpEnv& env, const pb::AccessRequest& request, pb::Empty*) {
   if ((request.mask() & ~7u) != 0) return Status(EINVAL, "unknown access mask");
   Result<const rec::Inode*> inode = GetInode(env, request.ino());
   if (!inode.ok()) return inode.status();
-  return Permit(env, **inode, request.mask());
+  KFS_RETURN_IF_ERROR(Permit(env, **inode, request.mask()));
+  const bool has_content =
+      S_ISREG((*inode)->mode()) || S_ISDIR((*inode)->mode()) || S_ISLNK((*inode)->mode());
+  if ((request.mask() & kWrite) != 0 && has_content) return env.volume.CheckWritable();
+  return {};
 }
 
 Status Handle(OpEnv& env, const pb::StatfsRequest&, pb::StatfsReply* reply) {

@@ -53,5 +53,4 @@ void RemoveEntry(OpEnv& env, Ino dir, std::string_view name, const Dentry& dentr
 // One name less; a nameless inode becomes an orphan or goes. A directory loses all its links.
 void Unlinked(OpEnv& env, Ino ino);
 
-
 }  // namespace kfs::meta

@@ -27,6 +27,20 @@ Result<const rec::Inode*> GetFile(OpEnv& env, uint64_t ino) {
   return inode;
 }
 
+// A chunk whose chunkservers have all been removed from the cluster. Nothing is waited for: they do not come
+// back.
+Status CheckLost(OpEnv& env, const std::vector<ChunkRow>& rows) {
+  for (const ChunkRow& row : rows) {
+    if (!row.chunk.written()) continue;
+    bool there = row.chunk.server_size() == 0;
+    for (uint64_t id : row.chunk.server()) there = there || env.volume.servers.Find(ServerId(id)) != nullptr;
+    if (there) continue;
+    return Status(EIO, fmt::format("chunk {} was on chunkserver {}, which has been removed as lost",
+                                   row.chunk.chunk(), row.chunk.server(0)));
+  }
+  return {};
+}
+
 void FillLayout(OpEnv& env, const ChunkRow& row, pb::LayoutReply* reply) {
   pb::ChunkLayout* c = reply->add_chunk();
   c->set_index(row.index);
@@ -96,6 +110,7 @@ Status Handle(OpEnv& env, const pb::ReadLayoutRequest& request, pb::LayoutReply*
                         : request.offset() + request.length() - 1;
     std::vector<ChunkRow> rows =
         ListChunks(env.volume, env.txn, *inode, request.offset() / cs, last / cs, kLayoutChunksMax);
+    KFS_RETURN_IF_ERROR(CheckLost(env, rows));
     Result<bool> waits = WaitForMutations(env, rows, /*only_written=*/true);
     if (!waits.ok()) return waits.status();
     if (*waits) return {};
@@ -137,6 +152,7 @@ Status Handle(OpEnv& env, const pb::PrepareWriteRequest& request, pb::LayoutRepl
     return {};
   }
   std::vector<ChunkRow> rows = ListChunks(volume, env.txn, **found, first, last);
+  KFS_RETURN_IF_ERROR(CheckLost(env, rows));
   Result<bool> waits = WaitForMutations(env, rows, /*only_written=*/false);
   if (!waits.ok()) return waits.status();
   if (*waits) return {};

@@ -5,6 +5,7 @@
 #include <rocksdb/db.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/table.h>
+#include <rocksdb/utilities/checkpoint.h>
 #include <rocksdb/write_batch.h>
 #include <rocksdb/write_buffer_manager.h>
 
@@ -258,6 +259,15 @@ bool Db::TakeUnsynced() { return std::exchange(unsynced_, false); }
 Status Db::Sync() {
   rocksdb::Status s = impl_->db->SyncWAL();
   return s.ok() ? Status() : Status(EIO, fmt::format("syncing {} failed: {}", path_, s.ToString()));
+}
+
+Status Db::Checkpoint(const std::string& dir) {
+  rocksdb::Checkpoint* made = nullptr;
+  rocksdb::Status s = rocksdb::Checkpoint::Create(impl_->db.get(), &made);
+  const std::unique_ptr<rocksdb::Checkpoint> checkpoint(made);
+  if (s.ok()) s = checkpoint->CreateCheckpoint(dir);
+  if (!s.ok()) return Status(EIO, fmt::format("cannot copy the metadata to {}: {}", dir, s.ToString()));
+  return {};
 }
 
 Status Db::TakeReadError() {

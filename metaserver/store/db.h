@@ -69,6 +69,10 @@ class Db {
   // Any thread: what was committed before the call survives loss of power after it.
   Status Sync();
 
+  // Any thread: a copy of what was committed before the call, in a directory that is not there yet; tables
+  // are links, and take no room while the database still has them.
+  Status Checkpoint(const std::string& dir);
+
   // Tells a failed read since the last call, and forgets it.
   Status TakeReadError();
 

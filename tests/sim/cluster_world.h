@@ -41,7 +41,7 @@ class Machine : public meta::ClusterEnv, public meta::MemberStore {
   std::string NewTransactionId() override;
   void Send(const std::string& uuid, const pb::PeerMessage& message) override;
   bool Reachable(const std::string& to) const override;
-  Status Validate(const pb::ClusterConf&) override { return {}; }
+  Status Validate(const pb::Change&, const pb::ClusterConf&) override { return {}; }
   void Bricks(const pb::ClusterConf& next, const pb::Ballot& ballot, bool read,
               std::function<void(Status, std::string)> done) override;
 

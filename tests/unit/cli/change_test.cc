@@ -68,7 +68,6 @@ TEST_F(ChangeTest, EachCommandAsksForItsChange) {
   ExpectChange({"volume", "delete", "data", "--yes"}, "delete_volume { name: \"data\" }");
   ExpectChange({"volume", "start", "data"}, "start_volume { name: \"data\" }");
   ExpectChange({"volume", "stop", "data", "--yes"}, "stop_volume { name: \"data\" }");
-  ExpectChange({"volume", "move", "data", "m2:7400"}, "move_volume { name: \"data\" owner: \"m2:7400\" }");
   ExpectChange({"volume", "set", "data", "a", "1"},
                "set_option { volume: \"data\" name: \"a\" value: \"1\" }");
   ExpectChange({"volume", "set", "data", "a=b=c"},

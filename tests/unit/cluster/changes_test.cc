@@ -30,7 +30,16 @@ class Changes : public testing::Test {
     v->set_chunk_size(64 << 20);
     return c;
   }
-  static pb::Change Start(const std::string& name, bool start) {
+  static pb::Change Move(const std::string& owner, uint64_t epoch, const std::string& transfer) {
+    pb::Change change;
+    pb::Change::MoveVolume* move = change.mutable_move_volume();
+    move->set_name("data");
+    move->set_owner(owner);
+    move->set_epoch(epoch);
+    move->set_transfer(transfer);
+    return change;
+  }
+  pb::Change Start(const std::string& name, bool start) {
     pb::Change c;
     (start ? c.mutable_start_volume() : c.mutable_stop_volume())->set_name(name);
     return c;
@@ -132,16 +141,27 @@ TEST_F(Changes, StartingWhatIsStartedIsSaid) {
 TEST_F(Changes, AMovedVolumeHasAnotherEpoch) {
   Must(Volume("data"));
   const uint64_t epoch = FindVolume(conf_, "data")->epoch();
-  pb::Change move;
-  move.mutable_move_volume()->set_name("data");
-  move.mutable_move_volume()->set_owner("m1");
-  EXPECT_EQ(Try(move).err(), EALREADY);
-  move.mutable_move_volume()->set_owner("m9");
-  EXPECT_EQ(Try(move).err(), ENOENT);
-  move.mutable_move_volume()->set_owner("m2");
-  Must(move);
-  EXPECT_EQ(FindVolume(conf_, "data")->owner(), "m2");
-  EXPECT_GT(FindVolume(conf_, "data")->epoch(), epoch);
+  EXPECT_EQ(Try(Move("m1", epoch, "copy")).err(), EALREADY);
+  EXPECT_EQ(Try(Move("m9", epoch, "copy")).err(), ENOENT);
+  EXPECT_EQ(Try(Move("m2", epoch, "")).err(), EINVAL);
+  EXPECT_EQ(Try(Move("m2", epoch + 1, "copy")).err(), ESTALE);
+  Must(Move("m2", epoch, "copy"));
+  const pb::VolumeConf* v = FindVolume(conf_, "data");
+  EXPECT_EQ(v->owner(), "m2");
+  EXPECT_EQ(v->transfer(), "copy");
+  EXPECT_EQ(v->from_epoch(), epoch);
+  EXPECT_GT(v->epoch(), epoch);
+}
+
+TEST_F(Changes, AMoveThatIsCalledOffCannotBeMadeAfterwards) {
+  Must(Volume("data"));
+  const uint64_t epoch = FindVolume(conf_, "data")->epoch();
+  Must(Move("m1", epoch, ""));
+  const pb::VolumeConf* v = FindVolume(conf_, "data");
+  EXPECT_EQ(v->owner(), "m1");
+  EXPECT_EQ(v->transfer(), "");
+  EXPECT_EQ(v->from_epoch(), epoch);
+  EXPECT_EQ(Try(Move("m2", epoch, "copy")).err(), ESTALE);
 }
 
 // ---- options
@@ -328,10 +348,7 @@ TEST_F(Changes, DifferencesOfChunkserversAndOwnersAreSaidInWords) {
   const pb::ClusterConf before = conf_;
   Must(Label("c-a", "rack", "r2"));
   Must(Chunkserver("c-b"));
-  pb::Change move;
-  move.mutable_move_volume()->set_name("data");
-  move.mutable_move_volume()->set_owner("m2");
-  Must(move);
+  Must(Move("m2", FindVolume(conf_, "data")->epoch(), "copy"));
   EXPECT_THAT(Differences(before, conf_),
               ElementsAre("volume data: owner: host1:7400 -> host2:7400",
                           "chunkserver 1: label rack: r1 -> r2", "chunkserver 2: added"));

@@ -28,7 +28,7 @@ struct Peer : ClusterEnv {
   std::string NewTransactionId() override { return uuid + "-" + std::to_string(++ids); }
   void Send(const std::string& to, const pb::PeerMessage& message) override;
   bool Reachable(const std::string& to) const override;
-  Status Validate(const pb::ClusterConf&) override { return objection; }
+  Status Validate(const pb::Change&, const pb::ClusterConf&) override { return objection; }
   void Bricks(const pb::ClusterConf&, const pb::Ballot&, bool,
               std::function<void(Status, std::string)> done) override {
     done(bricks, uuid + "'s bricks");

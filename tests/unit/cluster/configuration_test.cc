@@ -59,7 +59,7 @@ TEST(Configuration, APeerThatOwnsAVolumeStays) {
   const pb::ClusterConf conf = Must(ThreeMembers(), CreateVolume("data", "m2"));
   pb::Change detach;
   detach.mutable_remove_member()->set_uuid("m2");
-  EXPECT_THAT(Apply(conf, detach, "t", "c").status().message(), HasSubstr("volume delete data"));
+  EXPECT_THAT(Apply(conf, detach, "t", "c").status().message(), HasSubstr("volume move data"));
   detach.mutable_remove_member()->set_uuid("m3");
   EXPECT_EQ(Must(conf, detach).member_size(), 2);
 }

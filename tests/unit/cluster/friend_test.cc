@@ -24,7 +24,7 @@ struct Env : ClusterEnv {
   std::string NewTransactionId() override { return "t"; }
   void Send(const std::string&, const pb::PeerMessage& message) override { sent.push_back(message); }
   bool Reachable(const std::string&) const override { return reachable; }
-  Status Validate(const pb::ClusterConf&) override { return {}; }
+  Status Validate(const pb::Change&, const pb::ClusterConf&) override { return {}; }
   void Bricks(const pb::ClusterConf&, const pb::Ballot&, bool,
               std::function<void(Status, std::string)>) override {}
   MonoTime now{std::chrono::hours(1)};

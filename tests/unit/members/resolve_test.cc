@@ -147,11 +147,12 @@ TEST_F(ResolveTest, OwnersAreSpread) {
   for (const auto& [uuid, n] : owned) EXPECT_EQ(n, 2) << uuid;
 }
 
-TEST_F(ResolveTest, AMoveIsRefusedInThisVersion) {
+TEST_F(ResolveTest, ANewOwnerIsNamedLikeAnyPeer) {
   pb::Change c;
   c.mutable_move_volume()->set_name("v");
   c.mutable_move_volume()->set_owner("beta.example");
-  EXPECT_EQ(Resolve(&c).err(), EOPNOTSUPP);
+  ASSERT_TRUE(Resolve(&c).ok());
+  EXPECT_EQ(c.move_volume().owner(), ResolvePeer(conf_, "beta.example").value());
 }
 
 }  // namespace

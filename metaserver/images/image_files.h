@@ -1,0 +1,45 @@
+// An image: the files of a volume's database. Functions that work on the disk, for any thread but the loop's.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/buffer.h"
+#include "common/status.h"
+#include "proto/image.pb.h"
+
+namespace kfs::meta {
+
+constexpr size_t kImagePiece = 1u << 20;  // bytes of a file sent at a time
+
+// Names and sizes of the files that are needed to open the database in `dir`.
+Result<std::vector<pb::ImageFile>> ListImage(const std::string& dir);
+// Tables: once written they never change, and their names are never used again.
+bool NeverChanges(std::string_view name);
+// A file of an image, and nothing else below a directory.
+bool GoodImageName(std::string_view name);
+
+class Sha256 {
+ public:
+  Sha256();
+  ~Sha256();
+  void Add(std::string_view bytes);
+  std::string Finish();  // 32 bytes. REQUIRES: once
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// At most kImagePiece bytes; fewer only at the end of the file.
+Result<Buffer> ReadPiece(const std::string& path, uint64_t offset);
+// At offset 0 the file is made anew.
+Status WritePiece(const std::string& path, uint64_t offset, std::string_view bytes);
+// A file or a directory.
+Status SyncPath(const std::string& path);
+// Written beside it, synced, renamed.
+Status WriteWhole(const std::string& path, std::string_view bytes);
+
+}  // namespace kfs::meta

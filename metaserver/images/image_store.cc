@@ -1,0 +1,241 @@
+#include "metaserver/images/image_store.h"
+
+#include <fmt/format.h>
+#include <sys/statvfs.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "common/log.h"
+
+namespace kfs::meta {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kRunningMax = 4;
+constexpr size_t kFilesMax = 200000;
+constexpr auto kIdle = std::chrono::minutes(2);
+constexpr uint64_t kRoomLeft = 64u << 20;
+
+Status Gone() {
+  return Status(ENOENT,
+                "the receiver does not know the transfer: it has been restarted, or nobody went on with it");
+}
+
+}  // namespace
+
+struct ImageStore::Transfer {
+  struct File {
+    uint64_t size = 0;
+    std::unique_ptr<Sha256> sum = std::make_unique<Sha256>();
+    std::string sha256;  // known once finished
+  };
+  std::string name, dir;
+  uint32_t volume = 0;
+  MonoTime last_heard;
+  bool finishing = false;
+  std::map<std::string, File> files;  // the JobThread's
+
+  // The JobThread's.
+  Status Write(const std::string& file, uint64_t offset, std::string_view bytes) {
+    if (offset == 0) {
+      if (files.size() >= kFilesMax) return Status(EINVAL, "too many files");
+      files[file] = File();
+    }
+    auto it = files.find(file);
+    if (it == files.end() || it->second.size != offset || !it->second.sha256.empty())
+      return Status(EINVAL, Code::kMalformed, fmt::format("{} is not sent in order", file));
+    KFS_RETURN_IF_ERROR(WritePiece(dir + "/db/" + file, offset, bytes));
+    it->second.size += bytes.size();
+    it->second.sum->Add(bytes);
+    // A full piece is followed by another, or by an empty one.
+    if (bytes.size() == kImagePiece) return {};
+    it->second.sha256 = it->second.sum->Finish();
+    return SyncPath(dir + "/db/" + file);
+  }
+  Status Complete(const pb::ImageManifest& manifest) {
+    std::map<std::string, const pb::ImageFile*> named;
+    for (const pb::ImageFile& f : manifest.file()) named[f.name()] = &f;
+    for (const auto& [file, wanted] : named) {
+      auto it = files.find(file);
+      if (it == files.end() || it->second.size != wanted->size() || it->second.sha256 != wanted->sha256())
+        return Status(EIO, Code::kCorrupt, fmt::format("{} has not arrived as it was sent", file));
+    }
+    for (const auto& [file, f] : files) {
+      if (!named.contains(file)) std::remove((dir + "/db/" + file).c_str());
+    }
+    KFS_RETURN_IF_ERROR(SyncPath(dir + "/db"));
+    return WriteWhole(dir + "/manifest", manifest.SerializeAsString());
+  }
+};
+
+ImageStore::ImageStore(std::string data_dir, JobThread& jobs, Clock& clock)
+    : root_(data_dir + "/incoming"), jobs_(jobs), clock_(clock) {}
+ImageStore::~ImageStore() { *alive_ = false; }
+
+Status ImageStore::Open() {
+  std::error_code ec;
+  fs::create_directories(root_, ec);
+  if (ec) return Status(ec.value(), "cannot make " + root_ + ": " + ec.message());
+  for (const auto& entry : fs::directory_iterator(root_, ec)) {
+    const std::string name = entry.path().filename();
+    std::ifstream in(entry.path() / "manifest", std::ios::binary);
+    std::stringstream bytes;
+    bytes << in.rdbuf();
+    pb::ImageManifest manifest;
+    if (in.is_open() && manifest.ParseFromString(bytes.str()) && manifest.transfer() == name &&
+        fs::exists(entry.path() / "db", ec)) {
+      whole_[name] = manifest;
+    } else {
+      Remove(name);
+    }
+  }
+  return ec ? Status(ec.value(), "cannot list " + root_ + ": " + ec.message()) : Status();
+}
+
+void ImageStore::Put(const pb::ImagePutRequest& request, Buffer payload, Done done) {
+  const std::string& name = request.transfer();
+  if (!GoodImageName(name)) return done(Status(EINVAL, Code::kMalformed, "not a transfer's name"));
+  if (request.has_begin()) return Begin(name, request.begin(), done);
+  if (request.has_drop()) {
+    if (auto it = running_.find(name); it != running_.end() && it->second->finishing)
+      return done(Status(EBUSY, "it is being finished"));
+    running_.erase(name);
+    whole_.erase(name);
+    Remove(name);
+    return done({});
+  }
+  if (request.has_finish() && whole_.contains(name)) return done({});  // sent again
+  auto it = running_.find(name);
+  if (it == running_.end() || it->second->finishing) return done(Gone());
+  it->second->last_heard = clock_.MonoNow();
+  if (request.has_piece()) return Piece(it->second, request.piece(), std::move(payload), done);
+  if (request.has_finish()) return Finish(it->second, request.finish().manifest(), done);
+  done(Status(EINVAL, Code::kMalformed, "nothing is asked for"));
+}
+
+void ImageStore::Begin(const std::string& name, const pb::ImagePutRequest::Begin& begin, const Done& done) {
+  if (running_.contains(name) || whole_.contains(name))
+    return done(Status(EEXIST, "there is a transfer of this name"));
+  // The same volume's earlier attempts: its owner begins anew only once they are called off.
+  std::erase_if(running_, [&](const auto& t) {
+    if (t.second->volume != begin.volume() || t.second->finishing) return false;
+    Remove(t.first);
+    return true;
+  });
+  if (running_.size() >= kRunningMax)
+    return done(Status(EBUSY, "it receives several volumes at this moment: try again later"));
+  struct statvfs st {};
+  if (statvfs(root_.c_str(), &st) != 0) return done(ErrnoStatus(errno, root_));
+  const uint64_t available = st.f_bavail * st.f_frsize;
+  if (full_ || available < begin.bytes() + kRoomLeft) {
+    return done(Status(ENOSPC, fmt::format("its disk has no room: {} bytes are free, the volume has {}",
+                                           available, begin.bytes())));
+  }
+  auto t = std::make_shared<Transfer>();
+  t->name = name;
+  t->dir = Dir(name);
+  t->volume = begin.volume();
+  t->last_heard = clock_.MonoNow();
+  std::error_code ec;
+  fs::create_directories(t->dir + "/db", ec);
+  if (ec) return done(Status(ec.value(), "cannot make " + t->dir + ": " + ec.message()));
+  running_[name] = std::move(t);
+  KFS_LOG(info, "image.receiving transfer={} volume={} bytes={}", name, begin.volume(), begin.bytes());
+  done({});
+}
+
+void ImageStore::Piece(const std::shared_ptr<Transfer>& t, const pb::ImagePutRequest::Piece& piece,
+                       Buffer payload, const Done& done) {
+  if (!GoodImageName(piece.name()) || payload.size() > kImagePiece || piece.offset() % kImagePiece != 0)
+    return done(Status(EINVAL, Code::kMalformed, "not a piece of a file"));
+  if (full_) return done(Status(ENOSPC, "its disk is full"));
+  auto bytes = std::make_shared<Buffer>(std::move(payload));
+  jobs_.Do(
+      t.get(),
+      [t, bytes, name = piece.name(), offset = piece.offset()] {
+        return t->Write(name, offset, bytes->view());
+      },
+      done);
+}
+
+void ImageStore::Finish(const std::shared_ptr<Transfer>& t, const pb::ImageManifest& manifest,
+                        const Done& done) {
+  if (manifest.transfer() != t->name || manifest.volume() != t->volume)
+    return done(Status(EINVAL, Code::kMalformed, "the manifest is of another transfer"));
+  t->finishing = true;
+  jobs_.Do(
+      t.get(), [t, manifest] { return t->Complete(manifest); },
+      [this, alive = alive_, t, manifest, done](const Status& s) {
+        if (!*alive) return;
+        running_.erase(t->name);
+        if (s.ok()) {
+          whole_[t->name] = manifest;
+          KFS_LOG(info, "image.received transfer={} volume={} files={}", t->name, t->volume,
+                  manifest.file_size());
+        } else {
+          Remove(t->name);
+        }
+        done(s);
+      });
+}
+
+const pb::ImageManifest* ImageStore::Find(const std::string& transfer) const {
+  auto it = whole_.find(transfer);
+  return it == whole_.end() ? nullptr : &it->second;
+}
+
+Status ImageStore::Take(const std::string& transfer, const std::string& path) {
+  const std::string from = Dir(transfer) + "/db";
+  if (rename(from.c_str(), path.c_str()) != 0)
+    return ErrnoStatus(errno, fmt::format("cannot move {} to {}", from, path));
+  KFS_RETURN_IF_ERROR(SyncPath(fs::path(path).parent_path()));
+  KFS_RETURN_IF_ERROR(SyncPath(Dir(transfer)));
+  whole_.erase(transfer);
+  Remove(transfer);
+  return {};
+}
+
+void ImageStore::Sweep(const pb::ClusterConf& conf, const std::string& self) {
+  const MonoTime now = clock_.MonoNow();
+  std::erase_if(running_, [&](const auto& t) {
+    if (t.second->finishing || now - t.second->last_heard < kIdle) return false;
+    KFS_LOG(warn, "image.given_up transfer={} volume={} reason=\"nothing more has come\"", t.first,
+            t.second->volume);
+    Remove(t.first);
+    return true;
+  });
+  if (conf.generation() == 0) return;
+  std::erase_if(whole_, [&](const auto& w) {
+    const pb::ImageManifest& m = w.second;
+    if (m.cluster_id() != conf.cluster_id()) return false;  // nothing is known of it
+    for (const pb::VolumeConf& v : conf.volume()) {
+      if (v.id() != m.volume()) continue;
+      const bool ours = v.owner() == self && v.transfer() == w.first;
+      if (ours || v.epoch() <= m.epoch()) return false;
+    }
+    // Deleted, or the change that would have named it cannot be decided any more. A volume that is newer
+    // than what we know of is not in the configuration, either.
+    if (m.volume() > conf.next_volume()) return false;
+    KFS_LOG(info, "image.removed transfer={} volume={} reason=\"it is not needed any more\"", w.first,
+            m.volume());
+    Remove(w.first);
+    return true;
+  });
+}
+
+void ImageStore::Remove(const std::string& transfer) {
+  jobs_.Do(
+      nullptr,
+      [dir = Dir(transfer)] {
+        std::error_code ec;
+        fs::remove_all(dir, ec);
+        return Status();
+      },
+      [](const Status&) {});
+}
+
+}  // namespace kfs::meta

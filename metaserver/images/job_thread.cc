@@ -1,0 +1,78 @@
+#include "metaserver/images/job_thread.h"
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+namespace kfs::meta {
+
+struct JobThread::Impl {
+  struct Job {
+    const void* uses = nullptr;
+    std::function<Status()> work;
+    std::function<void(const Status&)> done;
+  };
+  std::function<void(std::function<void()>)> post;
+  std::mutex mutex;
+  std::condition_variable wake, idle;
+  // Guarded by mutex.
+  std::deque<Job> waiting;
+  const void* busy_with = nullptr;
+  bool stop = false;
+  std::thread thread;
+
+  void Run() {
+    std::unique_lock lock(mutex);
+    while (true) {
+      wake.wait(lock, [this] { return stop || !waiting.empty(); });
+      if (stop) return;
+      Job job = std::move(waiting.front());
+      waiting.pop_front();
+      busy_with = job.uses;
+      lock.unlock();
+      Tell(std::move(job.done), job.work());
+      lock.lock();
+      busy_with = nullptr;
+      idle.notify_all();
+    }
+  }
+  void Tell(std::function<void(const Status&)> done, Status s) {
+    post([done = std::move(done), s = std::move(s)] { done(s); });
+  }
+};
+
+JobThread::JobThread(std::function<void(std::function<void()>)> post) : impl_(std::make_unique<Impl>()) {
+  impl_->post = std::move(post);
+  impl_->thread = std::thread([impl = impl_.get()] { impl->Run(); });
+}
+
+JobThread::~JobThread() {
+  {
+    std::lock_guard lock(impl_->mutex);
+    impl_->stop = true;
+  }
+  impl_->wake.notify_all();
+  impl_->thread.join();
+}
+
+void JobThread::Do(const void* uses, std::function<Status()> work, std::function<void(const Status&)> done) {
+  {
+    std::lock_guard lock(impl_->mutex);
+    impl_->waiting.push_back({uses, std::move(work), std::move(done)});
+  }
+  impl_->wake.notify_one();
+}
+
+void JobThread::Forget(const void* uses) {
+  std::unique_lock lock(impl_->mutex);
+  for (Impl::Job& job : impl_->waiting) {
+    if (job.uses == uses)
+      impl_->Tell(std::move(job.done), Status(ECANCELED, "the volume was closed meanwhile"));
+  }
+  std::erase_if(impl_->waiting, [uses](const Impl::Job& job) { return job.uses == uses; });
+  impl_->idle.wait(lock, [&] { return impl_->busy_with != uses; });
+}
+
+}  // namespace kfs::meta
