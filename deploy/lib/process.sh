@@ -32,13 +32,49 @@ live_pid_of() {
   echo "$pid"
 }
 
-# Type of the file system mounted on a point (the uppermost); fails where none is. /proc writes blanks in octal.
-mounted_type() {
-  local point fields want=$1 type=""
+# "TYPE SOURCE" of what is mounted on a point (the uppermost); fails where nothing is. Never touches the mount itself, which may
+# be waiting for its servers. /proc writes blanks in octal.
+mount_of() {
+  local point fields want=$1 found=""
   while read -r _ _ _ _ point fields; do
     printf -v point '%b' "${point//\\/\\0}"
-    if [ "$point" = "$want" ]; then type=${fields##* - }; type=${type%% *}; fi
+    if [ "$point" = "$want" ]; then found=${fields##* - }; fi
   done </proc/self/mountinfo
-  [ -n "$type" ] && echo "$type"
+  [ -n "$found" ] || return 1
+  read -r point fields _ <<<"$found"
+  printf '%s %b\n' "$point" "${fields//\\/\\0}"
 }
-is_unmounted() { ! mounted_type "$1" >/dev/null; }
+mounted_type() { local found; found=$(mount_of "$1") && echo "${found%% *}"; }
+is_unmounted() { ! mount_of "$1" >/dev/null; }
+
+has_ended_pid() { case $(awk '/^State:/ {print $2}' "/proc/$1/status" 2>/dev/null) in "" | Z) ;; *) return 1 ;; esac; }
+
+# bounded SECONDS COMMAND...: its exit code, or 124 after the time. Unlike timeout(1) it does not wait for a command that not even
+# SIGKILL ends, as is one that waits for a mount whose process is stopped; nor may that hold the caller's output, so it has none.
+bounded() {
+  local seconds=$1 pid
+  shift
+  "$@" >/dev/null 2>&1 &
+  pid=$!
+  if wait_for $((seconds * 1000)) has_ended_pid $pid; then
+    wait $pid
+    return
+  fi
+  disown $pid
+  kill -KILL $pid 2>/dev/null || true
+  return 124
+}
+
+# open_below DIR [fd cwd exe]: "PID (NAME)" of who has a file below it open (or works there, or runs a program of it), one a line.
+# Reads only the links in /proc: fuser(1) looks at each file, which may be on a mount that waits.
+open_below() {
+  local pid where=()
+  local dir=$1
+  shift
+  [ $# -gt 0 ] || set -- fd
+  for pid in /proc/[0-9]*; do where+=("${@/#/$pid/}"); done
+  find "${where[@]}" -type l -printf '%p %l\n' 2>/dev/null |
+    KFS_DIR=$dir awk '{ at = $1; sub(/^[^ ]* /, ""); sub(/ \(deleted\)$/, "")
+      if ($0 == ENVIRON["KFS_DIR"] || index($0, ENVIRON["KFS_DIR"] "/") == 1) { split(at, part, "/"); print part[3] } }' |
+    sort -nu | while read -r pid; do echo "$pid ($(cat "/proc/$pid/comm" 2>/dev/null))"; done
+}
