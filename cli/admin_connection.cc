@@ -44,14 +44,14 @@ struct AdminConnection::Link : std::enable_shared_from_this<Link> {
     client = std::make_unique<NetClient>(loop, options);
   }
 
-  void Call(Op op, const google::protobuf::MessageLite& request, Duration timeout, Duration grace,
-            std::function<void(Answer, bool here)> on_answer) {
+  void Call(Op op, const google::protobuf::MessageLite& request, SharedBuffer payload, Duration timeout,
+            Duration grace, std::function<void(Answer, bool here)> on_answer) {
     done = std::move(on_answer);
     first_trouble.reset();
     id =
         client->Enqueue({.op = op,
                          .request = &request,
-                         .payload = {},
+                         .payload = std::move(payload),
                          .timeout = {},
                          .resend = true,
                          .done = [this](Answer answer) { Finish(std::move(answer), !client->connected()); }});
@@ -146,7 +146,8 @@ uint32_t AdminConnection::timeout_ms() const {
       std::max<int64_t>(1, std::chrono::duration_cast<milliseconds>(timeout_).count()));
 }
 
-Answer AdminConnection::CallRaw(Op op, const google::protobuf::MessageLite& request, Kind kind) {
+Answer AdminConnection::CallRaw(Op op, const google::protobuf::MessageLite& request, Kind kind,
+                                SharedBuffer payload) {
   const Duration longer = kind == Kind::kRead ? Duration::zero() : kLonger;
   auto deadline = std::chrono::steady_clock::now() + timeout_;
   while (true) {
@@ -168,7 +169,7 @@ Answer AdminConnection::CallRaw(Op op, const google::protobuf::MessageLite& requ
     auto left = deadline + longer - std::chrono::steady_clock::now();
     bool others = addresses_.size() > 1;
     Answer answer = Ask(op, request, std::max<Duration>(left, milliseconds(1)),
-                        others ? Duration::zero() : kRefusedGrace, &here);
+                        others ? Duration::zero() : kRefusedGrace, &here, payload);
     if (!here) return answer;
     if (!others || std::chrono::steady_clock::now() >= deadline) {
       unreachable_ = answer.status.err() != ETIMEDOUT;
@@ -205,11 +206,11 @@ Status AdminConnection::TryMember(Duration timeout, Duration grace) {
 }
 
 Answer AdminConnection::Ask(Op op, const google::protobuf::MessageLite& request, Duration timeout,
-                            Duration grace, bool* here) {
+                            Duration grace, bool* here, SharedBuffer payload) {
   std::promise<Answer> promise;
   thread_.loop().Post([&] {
     link_->Use(addresses_[at_]);
-    link_->Call(op, request, timeout, grace, [&promise, here](Answer answer, bool own) {
+    link_->Call(op, request, payload, timeout, grace, [&promise, here](Answer answer, bool own) {
       *here = own;
       promise.set_value(std::move(answer));
     });

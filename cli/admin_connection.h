@@ -41,6 +41,14 @@ class AdminConnection {
     return Parsed<Rpc>(CallRaw(Rpc::kOp, request, Kind::kChange));
   }
 
+  // Bytes beside the message, either way; of the one member that there is.
+  template <typename Rpc>
+  Result<typename Rpc::Reply> Transfer(const typename Rpc::Request& request, SharedBuffer to, Buffer* from) {
+    Answer answer = CallRaw(Rpc::kOp, request, Kind::kRead, std::move(to));
+    if (from != nullptr) *from = std::move(answer.payload);
+    return Parsed<Rpc>(answer);
+  }
+
   // The last failure was that no metaserver could be talked to, rather than an answer.
   bool unreachable() const { return unreachable_; }
   uint32_t timeout_ms() const;
@@ -56,13 +64,13 @@ class AdminConnection {
     if (Status s = ParseAnswer(answer, &reply); !s.ok()) return s;
     return reply;
   }
-  Answer CallRaw(Op op, const google::protobuf::MessageLite& request, Kind kind);
+  Answer CallRaw(Op op, const google::protobuf::MessageLite& request, Kind kind, SharedBuffer payload = {});
   // Until a member has greeted us; the one that had before comes first.
   Status Reach(MonoTime deadline);
   Status TryMember(Duration timeout, Duration grace);
   // One call to the present member. *here: the answer is our own, not the member's.
   Answer Ask(Op op, const google::protobuf::MessageLite& request, Duration timeout, Duration grace,
-             bool* here);
+             bool* here, SharedBuffer payload = {});
   Status Explain(const Status& status) const;
   void NextMember() { at_ = (at_ + 1) % addresses_.size(); }
 

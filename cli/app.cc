@@ -45,6 +45,7 @@ void AddVolumeGroup(CLI::App& app, GlobalOptions& global) {
   AddVolumeListCommand(*volume, global);
   AddVolumeStatusCommand(*volume, global);
   AddVolumeMoveCommand(*volume, global);
+  AddVolumeBackupCommands(*volume, global);
   volume->footer(
       "A volume is one file system: a name space of its own, mounted by name, served by one metaserver.");
 }

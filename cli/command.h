@@ -72,6 +72,7 @@ void AddVolumeDeleteCommand(CLI::App& volume, GlobalOptions& global);
 void AddVolumeStartCommand(CLI::App& volume, GlobalOptions& global);
 void AddVolumeStopCommand(CLI::App& volume, GlobalOptions& global);
 void AddVolumeMoveCommand(CLI::App& volume, GlobalOptions& global);
+void AddVolumeBackupCommands(CLI::App& volume, GlobalOptions& global);
 void AddVolumeStatusCommand(CLI::App& volume, GlobalOptions& global);
 // set, get and reset, of volumes and of the cluster.
 void AddVolumeOptionCommands(CLI::App& volume, GlobalOptions& global);

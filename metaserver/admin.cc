@@ -156,19 +156,6 @@ void MetaServer::RegisterAdmin() {
     FillVolume(*v, reply.mutable_volume());
     call->Reply(reply);
   });
-  server_->Handle<rpc::VolumeMove>([this](IncomingCallPtr call, const pb::VolumeMoveRequest& request) {
-    mover_->Move(request, [call](const Status& s, const pb::ConfChangeReply& reply) {
-      if (!s.ok()) return call->Fail(s);
-      call->Reply(reply);
-    });
-    if (!call->answered()) call->Parked();
-  });
-  server_->Handle<rpc::ImagePut>([this](IncomingCallPtr call, const pb::ImagePutRequest& request) {
-    images_->Put(request, std::move(call->payload()), [call](const Status& s) {
-      if (!s.ok()) return call->Fail(s);
-      call->Reply(pb::Empty());
-    });
-  });
   server_->Handle<rpc::ClusterStatus>([this](IncomingCallPtr call, const pb::ClusterStatusRequest&) {
     pb::ClusterStatusReply reply;
     FillStatus(&reply);

@@ -5,6 +5,7 @@
 
 #include "common/limits.h"
 #include "common/log.h"
+#include "common/uuid.h"
 #include "metaserver/metaserver.h"
 #include "metaserver/store/keys.h"
 
@@ -100,8 +101,10 @@ void MetaServer::Register(const IncomingCallPtr& call, const pb::RegisterChunkse
 // Every member may be asked at the same moment: all propose, one change is made.
 void MetaServer::Accept(const IncomingCallPtr& call, const pb::RegisterChunkserverRequest& request) {
   const Status later(EAGAIN, Code::kTryAgain, "the chunkserver is being accepted: register again");
-  if (!accepting_.insert(request.uuid()).second) return call->Fail(later);
   pb::CommandContext ctx;
+  ctx.set_request_id(NewUuid());
+  if (!accepting_.emplace(request.uuid(), Accepting{ctx.request_id(), call->connection().get()}).second)
+    return call->Fail(later);
   ctx.set_words("chunkserver add " + request.uuid());
   pb::Change change;
   change.mutable_add_chunkserver()->set_uuid(request.uuid());
@@ -115,6 +118,19 @@ void MetaServer::Accept(const IncomingCallPtr& call, const pb::RegisterChunkserv
                     // EEXIST: another member was quicker, and we shall hear of it in a moment.
                     call->Fail(s.err() == EINVAL ? s : Status(EAGAIN, Code::kTryAgain, s.message()));
                   });
+}
+
+// An admission that is over is not tried any longer: later it might undo a removal. `gone`: may be null.
+void MetaServer::EndAccepted(const Connection* gone) {
+  for (const auto& [uuid, accepting] : accepting_) {
+    bool over = gone != nullptr && accepting.asked_by == gone;
+    for (const pb::ChunkserverConf& c : member_->conf().chunkserver()) over = over || c.uuid() == uuid;
+    if (!over) continue;
+    // Not from within the change by which it was learned.
+    loop_.Post([this, alive = alive_, id = accepting.transaction] {
+      if (*alive && !stopped_) member_->node().GiveUp(id);
+    });
+  }
 }
 
 void MetaServer::RegisterChunkService() {

@@ -46,6 +46,7 @@ Status MetaServer::BecomeMember(const std::string& secret) {
   KFS_RETURN_IF_ERROR(Found());
   images_ = std::make_unique<ImageStore>(options_.data_dir(), *jobs_, clock_);
   KFS_RETURN_IF_ERROR(images_->Open());
+  image_reader_ = std::make_unique<ImageReader>(options_.data_dir(), *jobs_, clock_);
   volumes_ = std::make_unique<VolumeHost>(
       VolumeHost::Options{options_.data_dir(), static_cast<size_t>(options_.cache_memory())}, *cluster_,
       *memory_, *executor_, *chunkservers_, clock_, *images_);
@@ -118,6 +119,7 @@ Status MetaServer::CreateDefaultVolume() {
 
 void MetaServer::Learned(const pb::ClusterConf& before) {
   chunkservers_->Configure(member_->conf());
+  EndAccepted(nullptr);
   for (const pb::VolumeConf& v : before.volume()) {
     const pb::VolumeConf* now = meta::FindVolume(member_->conf(), v.name());
     if ((now == nullptr || now->id() != v.id()) && v.owner() == member_->uuid())
@@ -154,18 +156,25 @@ Status MetaServer::MayRemove(const pb::Change::RemoveChunkserver& change) const 
   for (const auto& [id, s] : chunkservers_->all()) {
     if (s.uuid != change.uuid()) continue;
     const bool up = chunkservers_->IsUp(id);
+    const bool sees_all = !s.disks.empty() && s.error().empty();
     if (up && change.lost()) {
       return Status(EBUSY, fmt::format("chunkserver {} ({}) is up: --lost is for one that will never be seen "
                                        "again. Stop its daemon first",
                                        id.v, s.address));
+    }
+    if (up && !sees_all) {
+      return Status(
+          EBUSY, fmt::format("chunkserver {} ({}) has a disk that cannot be read, and may hold chunks", id.v,
+                             s.address));
     }
     if (up && s.chunks() > 0) {
       return Status(EBUSY, fmt::format("chunkserver {} ({}) holds {} chunks, which would be lost: copy their "
                                        "files elsewhere and remove them first",
                                        id.v, s.address, s.chunks()));
     }
-    // One that has never been seen holds nothing.
-    if (!up && !change.lost() && !s.address.empty()) {
+    // One that has never been seen holds nothing, nor does one that had nothing when it was last heard of.
+    const bool empty = s.address.empty() || (sees_all && s.chunks() == 0 && s.promised == 0);
+    if (!up && !change.lost() && !empty) {
       return Status(EBUSY, fmt::format("chunkserver {} ({}) is down, and may hold chunks: start it, or give "
                                        "up whatever it holds with --lost",
                                        id.v, s.address));

@@ -175,6 +175,7 @@ Status MetaServer::Start() {
   KFS_RETURN_IF_ERROR(BecomeMember(secret));
   RegisterHandlers();
   RegisterAdmin();
+  RegisterImages();
   RegisterMemberOps(*server_, *member_, *peers_, *chunkservers_);
   RegisterChunkService();
   server_->OnDisconnect([this](const ConnectionPtr& c) { OnDisconnect(c); });
@@ -196,6 +197,7 @@ Status MetaServer::Start() {
     moving_timer_ = loop_.RunEvery(std::chrono::seconds(1), [this] {
       mover_->OnTimer();
       images_->Sweep(member_->conf(), member_->uuid());
+      image_reader_->Sweep();
     });
     if (metrics_ != nullptr)
       metrics_timer_ = loop_.RunEvery(std::chrono::seconds(1), [this] { UpdateMetrics(); });
@@ -288,6 +290,7 @@ void MetaServer::RegisterHandlers() {
 void MetaServer::OnDisconnect(const ConnectionPtr& connection) {
   if (stopped_) return;
   chunkservers_->Disconnected(connection.get());
+  EndAccepted(connection.get());
   SessionPtr session = SessionOf(connection);
   if (session == nullptr || session->connection != connection) return;
   session->connection.reset();

@@ -3,13 +3,14 @@
 // that runs the loop (or before it runs).
 #pragma once
 
+#include <map>
 #include <memory>
-#include <set>
 #include <string>
 
 #include "common/clock.h"
 #include "metaserver/chunks/chunkservers.h"
 #include "metaserver/executor/executor.h"
+#include "metaserver/images/image_reader.h"
 #include "metaserver/images/mover.h"
 #include "metaserver/members/peer_ops.h"
 #include "metaserver/metrics.h"
@@ -55,10 +56,16 @@ class MetaServer : public Daemon {
   void FillVolume(const pb::VolumeConf& conf, pb::VolumeInfo* out);
   void Report(std::function<void(pb::MemberReport)> done);
   void FillStatus(pb::ClusterStatusReply* reply);
+  // image_service.cc
+  void RegisterImages();
+  Result<const pb::VolumeConf*> OwnVolume(const std::string& name) const;
+  void Backup(const IncomingCallPtr& call, const pb::ImageGetRequest::Open& request);
+  void Restore(const IncomingCallPtr& call, const pb::VolumeRestoreRequest& request);
   // chunk_service.cc
   void RegisterChunkService();
   void Register(const IncomingCallPtr& call, const pb::RegisterChunkserverRequest& request);
   void Accept(const IncomingCallPtr& call, const pb::RegisterChunkserverRequest& request);
+  void EndAccepted(const Connection* gone);
   template <typename Reply>
   void FillMembers(Reply* reply);
   void Inventory(ServerId server, const pb::ReportChunksRequest& request, pb::ReportChunksReply* reply);
@@ -79,6 +86,7 @@ class MetaServer : public Daemon {
   std::unique_ptr<JobThread> jobs_;
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<ImageStore> images_;
+  std::unique_ptr<ImageReader> image_reader_;
   std::unique_ptr<VolumeHost> volumes_;
   std::unique_ptr<MemberDb> member_db_;
   std::unique_ptr<Member> member_;
@@ -89,7 +97,11 @@ class MetaServer : public Daemon {
   EventLoop::Timer timer_, metrics_timer_, moving_timer_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   // Chunkservers whose admission is under way, by uuid.
-  std::set<std::string> accepting_;
+  struct Accepting {
+    std::string transaction;
+    const Connection* asked_by = nullptr;
+  };
+  std::map<std::string, Accepting> accepting_;
   bool stopped_ = false;
   bool disk_full_ = false;
 };

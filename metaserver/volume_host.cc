@@ -186,18 +186,64 @@ Status VolumeHost::Open(const pb::ClusterConf& conf, const pb::VolumeConf& v, ui
   return {};
 }
 
+Status VolumeHost::PrepareRestored(const std::string& path, const pb::ClusterConf& conf,
+                                   const pb::VolumeConf& v) {
+  // More than any volume has handed out since the backup: what was made since must not be taken for what is
+  // made from now on. Inode, chunk and session numbers have room for it.
+  constexpr uint64_t kSkip = uint64_t{1} << 28;
+  Result<std::unique_ptr<Db>> opened = Db::Open(path, "volume", memory_);
+  if (!opened.ok()) return opened.status();
+  Db& db = **opened;
+  rec::VolumeCounters counters;
+  const std::optional<std::string> stored = db.Get(CountersKey());
+  KFS_RETURN_IF_ERROR(db.TakeReadError());
+  if (!stored || !counters.ParseFromString(*stored))
+    return Status(EIO, Code::kCorrupt, "the backup is not one of a volume");
+  counters.set_next_ino(counters.next_ino() + kSkip);
+  counters.set_next_chunk(counters.next_chunk() + kSkip);
+  counters.set_next_session(counters.next_session() + kSkip);
+  db.Put(CountersKey(), counters.SerializeAsString());
+  // Mounts have gone on since: sessions, their answers, and what was on its way to chunkservers then.
+  for (const char* prefix : {"S", "A", "M", "G"}) {
+    std::vector<std::string> keys;
+    db.Scan(prefix, "", [&](std::string_view key, std::string_view) {
+      keys.emplace_back(key);
+      return true;
+    });
+    for (const std::string& key : keys) db.Delete(key);
+  }
+  rec::VolumeStamp stamp;
+  stamp.set_cluster_id(conf.cluster_id());
+  stamp.set_volume(v.id());
+  stamp.set_epoch(v.epoch());
+  db.Put(StampKey(), stamp.SerializeAsString());
+  db.Commit();
+  KFS_RETURN_IF_ERROR(db.TakeReadError());
+  return db.Sync();
+}
+
 Status VolumeHost::TakeCopy(const pb::ClusterConf& conf, const pb::VolumeConf& v) {
   if (v.transfer().empty()) return {};
   const pb::ImageManifest* copy = images_.Find(v.transfer());
   if (copy == nullptr) return {};
-  if (copy->cluster_id() != conf.cluster_id() || copy->volume() != v.id() || copy->epoch() != v.from_epoch())
+  if (copy->cluster_id() != conf.cluster_id() || copy->volume() != v.id() ||
+      (!v.restored() && copy->epoch() != v.from_epoch()))
     return Status(EIO, fmt::format("the copy {} is not of volume \"{}\"", v.transfer(), v.name()));
-  const VolumeId id(v.id());
-  // What an earlier time has left.
+  const std::string path = Path(VolumeId(v.id()));
+  if (v.restored()) KFS_RETURN_IF_ERROR(PrepareRestored(images_.Path(v.transfer()), conf, v));
+  // What was there before: kept beside it after a restore, until the next; else left from an earlier time.
   std::error_code ec;
-  if (std::filesystem::exists(Path(id), ec)) KFS_RETURN_IF_ERROR(Db::Destroy(Path(id)));
-  std::filesystem::remove_all(Path(id), ec);
-  return images_.Take(v.transfer(), Path(id));
+  const std::string before = path + ".replaced";
+  if (std::filesystem::exists(path, ec)) {
+    std::filesystem::remove_all(before, ec);
+    if (v.restored()) {
+      std::filesystem::rename(path, before, ec);
+    } else {
+      KFS_RETURN_IF_ERROR(Db::Destroy(path));
+      std::filesystem::remove_all(path, ec);
+    }
+  }
+  return images_.Take(v.transfer(), path);
 }
 
 Db* VolumeHost::OpenDb(VolumeId id) const {
@@ -238,6 +284,7 @@ Status VolumeHost::Delete(VolumeId id) {
   KFS_RETURN_IF_ERROR(Db::Destroy(Path(id)));
   std::error_code ec;
   std::filesystem::remove_all(Path(id), ec);
+  std::filesystem::remove_all(Path(id) + ".replaced", ec);
   KFS_LOG(info, "volume.deleted id={}", id.v);
   return cluster_.RemoveVolume(id);  // its chunks are garbage at the next inventory
 }

@@ -54,6 +54,8 @@ class VolumeHost {
   Status Open(const pb::ClusterConf& conf, const pb::VolumeConf& v, uint64_t incarnation);
   Result<std::unique_ptr<Db>> OpenStamped(const pb::ClusterConf& conf, const pb::VolumeConf& v,
                                           uint64_t incarnation);
+  // A backup becomes this volume's database: other numbers, no sessions.
+  Status PrepareRestored(const std::string& path, const pb::ClusterConf& conf, const pb::VolumeConf& v);
   // The copy that the configuration names, if it is here and has not been begun with.
   Status TakeCopy(const pb::ClusterConf& conf, const pb::VolumeConf& v);
   Status Delete(VolumeId id);

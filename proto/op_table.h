@@ -60,7 +60,7 @@
   KFS_OP(61, PeerSend, Empty, false, kRepeats, kFromMetaserver)                                \
   KFS_OP(62, PeerAsk, PeerAskReply, false, kRepeats, kFromMetaserver)                          \
   KFS_OP(63, PeerAdopt, Empty, false, kRepeats, kFromMetaserver)                               \
-  KFS_OP(64, ImagePut, Empty, false, kRepeats, kFromMetaserver)                                \
+  KFS_OP(64, ImagePut, Empty, false, kRepeats, kFromMetaserver | kFromAdmin)                   \
   KFS_OP(72, VolumeList, VolumeListReply, false, kRepeats, kFromAdmin)                         \
   KFS_OP(73, VolumeInfo, VolumeReply, false, kRepeats, kFromAdmin)                             \
   KFS_OP(74, ClusterStatus, ClusterStatusReply, false, kRepeats, kFromAdmin)                   \
@@ -77,6 +77,8 @@
   KFS_OP(85, TransactionAbort, Empty, false, kRepeats, kFromAdmin)                             \
   KFS_OP(86, ConfLog, ConfLogReply, false, kRepeats, kFromAdmin)                               \
   KFS_OP(87, VolumeMove, ConfChangeReply, false, kRepeats, kFromAdmin)                         \
+  KFS_OP(88, ImageGet, ImageGetReply, false, kRepeats, kFromAdmin)                             \
+  KFS_OP(89, VolumeRestore, ConfChangeReply, false, kRepeats, kFromAdmin)                      \
   KFS_OP(90, ChunkRead, ChunkReadReply, false, kRepeats, kFromClient)                          \
   KFS_OP(91, ChunkWrite, ChunkWriteReply, false, kRepeats, kFromClient)                        \
   KFS_OP(92, ChunkSync, ChunkSyncReply, false, kRepeats, kFromClient)                          \

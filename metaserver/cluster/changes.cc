@@ -240,8 +240,15 @@ Status Do(const pb::Change::MoveVolume& c, pb::ClusterConf* next) {
     return Status(ESTALE, fmt::format("volume \"{}\" has changed hands since: its epoch is {}, not {}",
                                       c.name(), v->epoch(), c.epoch()));
   }
-  // Without a copy only the owner itself can go on.
-  if (c.transfer().empty() != (v->owner() == c.owner())) {
+  if (c.restore()) {
+    if (v->owner() != c.owner() || c.transfer().empty())
+      return Status(EINVAL, Code::kMalformed, "a volume is restored by its owner, with a copy");
+    if (v->started()) {
+      return Status(EBUSY, fmt::format("volume \"{}\" is started: stop it first (kfs volume stop {})",
+                                       c.name(), c.name()));
+    }
+  } else if (c.transfer().empty() != (v->owner() == c.owner())) {
+    // Without a copy only the owner itself can go on.
     return v->owner() == c.owner()
                ? Status(EALREADY,
                         fmt::format("{} serves volume \"{}\" already", NameOf(*next, c.owner()), c.name()))
@@ -250,6 +257,7 @@ Status Do(const pb::Change::MoveVolume& c, pb::ClusterConf* next) {
   }
   v->set_transfer(c.transfer());
   v->set_from_epoch(v->epoch());
+  v->set_restored(c.restore());
   SetOwner(c.owner(), next, v);
   return {};
 }

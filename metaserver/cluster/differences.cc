@@ -76,6 +76,7 @@ std::vector<std::string> Differences(const pb::ClusterConf& from, const pb::Clus
     if (now->started() != v.started()) out.push_back(of + (now->started() ? "started" : "stopped"));
     if (now->owner() != v.owner())
       out.push_back(fmt::format("{}owner: {} -> {}", of, NameOf(from, v.owner()), NameOf(to, now->owner())));
+    if (now->restored() && now->transfer() != v.transfer()) out.push_back(of + "begins anew with a backup");
     DifferentOptions(of, v.option(), now->option(), &out);
     DifferentOptions(of, v.label(), now->label(), &out, "label", "none");
   }

@@ -46,6 +46,10 @@ bool ClusterNode::Abort(const std::string& id) {
   return it != originators_.end() && it->second->Abort();
 }
 
+void ClusterNode::GiveUp(const std::string& id) {
+  if (auto it = originators_.find(id); it != originators_.end()) it->second->GiveUp();
+}
+
 void ClusterNode::OnMessage(const pb::PeerMessage& message) {
   friends_.Follow();
   if (!friends_.Admit(message)) return;

@@ -34,6 +34,7 @@ class ClusterNode {
   const Participant& participant() const { return participant_; }
   const std::map<std::string, std::unique_ptr<Originator>>& transactions() const { return originators_; }
   bool Abort(const std::string& id);
+  void GiveUp(const std::string& id);
   // Transactions that were begun here and have ended, the last 64.
   const History& history() const { return history_; }
   // All members but this one, and those detached that have not been told yet.

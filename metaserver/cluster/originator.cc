@@ -161,6 +161,11 @@ bool Originator::Abort() {
   return true;
 }
 
+void Originator::GiveUp() {
+  given_up_ = true;
+  Abort();
+}
+
 // ---- deadlines
 
 void Originator::OnTimer() {
@@ -250,9 +255,9 @@ void Originator::Ended() {
     if (command_.dry_run) outcome.preview = Differences(base_, value_);
     return Finish(std::move(outcome));
   }
-  if (failed || env_.Now() - started_ >= command_.timeout) {
+  if (failed || given_up_ || env_.Now() - started_ >= command_.timeout) {
     const bool unknown = proposed_;
-    Status status = refusal_;
+    Status status = refusal_.ok() ? Status(ECANCELED, "it is not wanted any more") : refusal_;
     if (unknown) {
       status =
           Status(ETIMEDOUT,

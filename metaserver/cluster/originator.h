@@ -89,6 +89,9 @@ class Originator {
   std::map<std::string, std::string> Answers() const;
   // Gives the attempt up, if it can still be: before a commit was sent.
   bool Abort();
+  // Nobody wants it any more: what is under way is ended as Abort does it, or goes on, and no further attempt
+  // is made.
+  void GiveUp();
 
   static constexpr auto kPhaseTimeout = std::chrono::milliseconds(1000);
   static constexpr auto kReadTimeout = std::chrono::milliseconds(500);  // a read waits for nobody for long
@@ -155,7 +158,8 @@ class Originator {
   MonoTime deadline_{}, retry_at_{};
   bool told_ = false;     // in this state, that it is over
   bool waiting_ = false;  // for the next attempt
-  bool retry_ = false;    // the attempt's failure is nobody's refusal
+  bool given_up_ = false;
+  bool retry_ = false;  // the attempt's failure is nobody's refusal
   Status refusal_;
   std::map<std::string, std::string> reports_;
   std::set<std::string> unreachable_;

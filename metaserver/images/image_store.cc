@@ -189,7 +189,7 @@ const pb::ImageManifest* ImageStore::Find(const std::string& transfer) const {
 }
 
 Status ImageStore::Take(const std::string& transfer, const std::string& path) {
-  const std::string from = Dir(transfer) + "/db";
+  const std::string from = Path(transfer);
   if (rename(from.c_str(), path.c_str()) != 0)
     return ErrnoStatus(errno, fmt::format("cannot move {} to {}", from, path));
   KFS_RETURN_IF_ERROR(SyncPath(fs::path(path).parent_path()));

@@ -29,6 +29,7 @@ class ImageStore {
   void Put(const pb::ImagePutRequest& request, Buffer payload, std::function<void(const Status&)> done);
   // A whole copy; null: there is none of this name.
   const pb::ImageManifest* Find(const std::string& transfer) const;
+  std::string Path(const std::string& transfer) const { return Dir(transfer) + "/db"; }
   // Makes its files the directory `path`, durably.
   Status Take(const std::string& transfer, const std::string& path);
   // Removes what the configuration has gone past, and transfers that nobody goes on with.

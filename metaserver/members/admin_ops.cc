@@ -77,7 +77,8 @@ void RegisterMemberOps(Server& server, Member& member, PeerOps& peers, const Chu
       case pb::Change::kReadmit:
         return call->Fail(Status(EINVAL, "peers come in by 'kfs peer probe' and 'kfs peer repair'"));
       case pb::Change::kMoveVolume:
-        return call->Fail(Status(EINVAL, "a volume is moved by 'kfs volume move', with its data"));
+        return call->Fail(
+            Status(EINVAL, "a volume is moved by 'kfs volume move' and restored by 'kfs volume restore'"));
       case pb::Change::kAddChunkserver:
         if (!IsUuid(request.change().add_chunkserver().uuid())) {
           return call->Fail(Status(EINVAL,

@@ -15,5 +15,5 @@ for n in 1 2 3 4; do
 done
 "$repo/tests/deploy/document.py" "${update[@]}" "$work" "$document"
 status=$?
-if [ $status != 0 ]; then for n in 1 2 3 4; do on m$n sh -c "tail -n 5 /var/log/kfs-*.log | cut -c1-300" 2>/dev/null | sed "s/^/    m$n: /"; done; fi >&2
+if [ $status != 0 ]; then on m1 kfs cluster log -n 30 2>&1 | sed 's/^/    /'; for n in 1 2 3 4; do on m$n sh -c "tail -n 5 /var/log/kfs-*.log | cut -c1-300" 2>/dev/null | sed "s/^/    m$n: /"; done; fi >&2
 exit $status

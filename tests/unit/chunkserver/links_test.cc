@@ -26,8 +26,8 @@ struct FakeMetaserver {
   FakeMetaserver(EventLoop& l, std::string cluster) : loop(l), cluster_id(std::move(cluster)) { Start(); }
   void Start() {
     server = std::make_unique<Server>(
-        loop,
-        ServerIdentity{.role = pb::HelloRequest::METASERVER, .cluster_id = cluster_id, .secret = kLinksSecret});
+        loop, ServerIdentity{
+                  .role = pb::HelloRequest::METASERVER, .cluster_id = cluster_id, .secret = kLinksSecret});
     server->Handle<rpc::RegisterChunkserver>([this](IncomingCallPtr call, const auto&) {
       ++attempts;
       if (!refuse.ok()) return call->Fail(refuse);

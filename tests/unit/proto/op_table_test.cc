@@ -53,6 +53,8 @@ std::string Senders(uint32_t senders) {
       return "chunkserver";
     case kFromMetaserver:
       return "metaserver";
+    case kFromMetaserver | kFromAdmin:
+      return "metaserver, administration";
     case kFromClient | kFromAdmin:
       return "client, administration";
     case kFromAdmin:

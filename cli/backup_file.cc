@@ -1,0 +1,213 @@
+#include "cli/backup_file.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <openssl/evp.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "cli/output.h"
+
+namespace kfs::cli {
+namespace {
+
+constexpr char kManifestName[] = "kfs-backup.json";
+constexpr size_t kManifestMax = 64u << 20;
+
+class Sum {
+ public:
+  Sum() { EVP_DigestInit_ex(context_, EVP_sha256(), nullptr); }
+  ~Sum() { EVP_MD_CTX_free(context_); }
+  Sum(const Sum&) = delete;
+  Sum& operator=(const Sum&) = delete;
+  void Add(std::string_view bytes) { EVP_DigestUpdate(context_, bytes.data(), bytes.size()); }
+  std::string Finish() {
+    std::string out(32, '\0');
+    EVP_DigestFinal_ex(context_, reinterpret_cast<unsigned char*>(out.data()), nullptr);
+    return out;
+  }
+
+ private:
+  EVP_MD_CTX* const context_ = EVP_MD_CTX_new();
+};
+
+Status Trouble(archive* a, const std::string& path) {
+  const int err = archive_errno(a);
+  const char* words = archive_error_string(a);
+  return Status(err > 0 ? err : EIO,
+                fmt::format("{}: {}", path, words == nullptr ? "cannot be used" : words));
+}
+
+nlohmann::json ToJson(const pb::ImageManifest& m) {
+  nlohmann::json files = nlohmann::json::array();
+  for (const pb::ImageFile& f : m.file())
+    files.push_back({{"name", f.name()}, {"size", f.size()}, {"sha256", Hex(f.sha256())}});
+  return {{"format", 1},          {"cluster", m.cluster_id()},
+          {"volume", m.volume()}, {"volume_name", m.volume_name()},
+          {"epoch", m.epoch()},   {"taken", m.taken()},
+          {"files", files}};
+}
+
+Status FromJson(const std::string& text, const std::map<std::string, pb::ImageFile>& seen,
+                const std::string& path, pb::ImageManifest* m) {
+  const Status damaged(EIO, Code::kCorrupt,
+                       path + " is damaged: what it holds is not what was written into it");
+  const auto j = nlohmann::json::parse(text, nullptr, false);
+  if (j.is_discarded() || j.value("format", 0) != 1 || !j.contains("files")) return damaged;
+  m->set_cluster_id(j.value("cluster", ""));
+  m->set_volume(j.value("volume", 0u));
+  m->set_volume_name(j.value("volume_name", ""));
+  m->set_epoch(j.value("epoch", uint64_t{0}));
+  m->set_taken(j.value("taken", int64_t{0}));
+  for (const auto& f : j["files"]) {
+    auto it = seen.find(f.value("name", ""));
+    if (it == seen.end() || it->second.size() != f.value("size", uint64_t{0}) ||
+        Hex(it->second.sha256()) != f.value("sha256", ""))
+      return damaged;
+    *m->add_file() = it->second;
+  }
+  return static_cast<size_t>(m->file_size()) == seen.size() ? Status() : damaged;
+}
+
+}  // namespace
+
+struct BackupWriter::Impl {
+  std::string path, beside;
+  archive* out = nullptr;
+  std::map<std::string, std::string> sums;
+  std::string name;
+  std::unique_ptr<Sum> sum;
+
+  Status Header(const std::string& entry_name, uint64_t size) {
+    archive_entry* entry = archive_entry_new();
+    archive_entry_set_pathname(entry, entry_name.c_str());
+    archive_entry_set_size(entry, static_cast<int64_t>(size));
+    archive_entry_set_filetype(entry, AE_IFREG);
+    archive_entry_set_perm(entry, 0600);
+    const int status = archive_write_header(out, entry);
+    archive_entry_free(entry);
+    return status == ARCHIVE_OK ? Status() : Trouble(out, beside);
+  }
+  Status Data(std::string_view bytes) {
+    const la_ssize_t n = archive_write_data(out, bytes.data(), bytes.size());
+    return n == static_cast<la_ssize_t>(bytes.size()) ? Status() : Trouble(out, beside);
+  }
+};
+
+BackupWriter::BackupWriter(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+BackupWriter::~BackupWriter() {
+  if (impl_->out == nullptr) return;
+  archive_write_fail(impl_->out);
+  archive_write_free(impl_->out);
+  std::remove(impl_->beside.c_str());
+}
+
+Result<std::unique_ptr<BackupWriter>> BackupWriter::Open(const std::string& path) {
+  auto impl = std::make_unique<Impl>();
+  impl->path = path;
+  impl->beside = path + ".part";
+  impl->out = archive_write_new();
+  archive_write_set_format_pax_restricted(impl->out);
+  const bool opened = archive_write_open_filename(impl->out, impl->beside.c_str()) == ARCHIVE_OK;
+  const Status trouble = opened ? Status() : Trouble(impl->out, impl->beside);
+  std::unique_ptr<BackupWriter> writer(new BackupWriter(std::move(impl)));
+  if (!trouble.ok()) return trouble;
+  return writer;
+}
+
+Status BackupWriter::Begin(const std::string& name, uint64_t size) {
+  impl_->name = name;
+  impl_->sum = std::make_unique<Sum>();
+  return impl_->Header("db/" + name, size);
+}
+
+Status BackupWriter::Add(std::string_view bytes) {
+  impl_->sum->Add(bytes);
+  return impl_->Data(bytes);
+}
+
+Status BackupWriter::End() {
+  impl_->sums[impl_->name] = impl_->sum->Finish();
+  return {};
+}
+
+Status BackupWriter::Finish(pb::ImageManifest* manifest) {
+  for (pb::ImageFile& f : *manifest->mutable_file()) f.set_sha256(impl_->sums[f.name()]);
+  const std::string text = ToJson(*manifest).dump(1) + "\n";
+  KFS_RETURN_IF_ERROR(impl_->Header(kManifestName, text.size()));
+  KFS_RETURN_IF_ERROR(impl_->Data(text));
+  if (archive_write_close(impl_->out) != ARCHIVE_OK) return Trouble(impl_->out, impl_->beside);
+  archive_write_free(impl_->out);
+  impl_->out = nullptr;
+  const int fd = open(impl_->beside.c_str(), O_RDONLY | O_CLOEXEC);
+  const bool synced = fd >= 0 && fsync(fd) == 0;
+  if (fd >= 0) close(fd);
+  if (!synced || std::rename(impl_->beside.c_str(), impl_->path.c_str()) != 0) {
+    const Status s = ErrnoStatus(errno, "cannot write " + impl_->path);
+    std::remove(impl_->beside.c_str());
+    return s;
+  }
+  return {};
+}
+
+Result<pb::ImageManifest> ReadBackup(const std::string& path, size_t piece_size, const BackupPiece& piece) {
+  std::unique_ptr<archive, decltype(&archive_read_free)> in(archive_read_new(), archive_read_free);
+  archive_read_support_format_tar(in.get());
+  if (archive_read_open_filename(in.get(), path.c_str(), 1 << 20) != ARCHIVE_OK)
+    return Trouble(in.get(), path);
+  std::map<std::string, pb::ImageFile> seen;
+  std::string text;
+  std::vector<char> buffer(piece_size);
+  archive_entry* entry = nullptr;
+  int status = ARCHIVE_OK;
+  while ((status = archive_read_next_header(in.get(), &entry)) == ARCHIVE_OK) {
+    std::string name = archive_entry_pathname(entry);
+    const bool is_manifest = name == kManifestName;
+    if (!is_manifest && !name.starts_with("db/"))
+      return Status(EINVAL, fmt::format("{} is not a backup of KFS: it holds {}", path, name));
+    if (!is_manifest) name.erase(0, 3);
+    Sum sum;
+    uint64_t offset = 0;
+    while (true) {
+      size_t have = 0;
+      while (have < piece_size) {
+        const la_ssize_t n = archive_read_data(in.get(), buffer.data() + have, piece_size - have);
+        if (n < 0) return Trouble(in.get(), path);
+        if (n == 0) break;
+        have += static_cast<size_t>(n);
+      }
+      const std::string_view bytes(buffer.data(), have);
+      if (is_manifest) {
+        text += bytes;
+        if (text.size() > kManifestMax) return Status(EIO, Code::kCorrupt, path + " is damaged");
+      } else {
+        sum.Add(bytes);
+        KFS_RETURN_IF_ERROR(piece(name, offset, bytes));
+      }
+      offset += have;
+      if (have < piece_size) break;
+    }
+    if (is_manifest) continue;
+    pb::ImageFile& file = seen[name];
+    file.set_name(name);
+    file.set_size(offset);
+    file.set_sha256(sum.Finish());
+  }
+  if (status != ARCHIVE_EOF) return Trouble(in.get(), path);
+  if (text.empty())
+    return Status(EINVAL, fmt::format("{} is not a backup of KFS, or it was cut short: it has no {}", path,
+                                      kManifestName));
+  pb::ImageManifest manifest;
+  KFS_RETURN_IF_ERROR(FromJson(text, seen, path, &manifest));
+  return manifest;
+}
+
+}  // namespace kfs::cli

@@ -1,0 +1,103 @@
+// The metaserver's ops on copies of volumes' databases: moving, backup, restoring.
+#include <fmt/format.h>
+
+#include "metaserver/cluster/configuration.h"
+#include "metaserver/members/answers.h"
+#include "metaserver/metaserver.h"
+
+namespace kfs::meta {
+
+// This member's volume of that name.
+Result<const pb::VolumeConf*> MetaServer::OwnVolume(const std::string& name) const {
+  const pb::VolumeConf* v = meta::FindVolume(member_->conf(), name);
+  if (v == nullptr)
+    return Status(ENOENT, fmt::format("there is no volume \"{}\" (see: kfs volume list)", name));
+  if (v->owner() != member_->uuid()) {
+    return Status(EAGAIN, Code::kNotOwner,
+                  fmt::format("volume \"{}\" is served by {}: ask that one", name,
+                              NameOf(member_->conf(), v->owner())));
+  }
+  return v;
+}
+
+void MetaServer::Backup(const IncomingCallPtr& call, const pb::ImageGetRequest::Open& request) {
+  Result<const pb::VolumeConf*> v = OwnVolume(request.volume());
+  if (!v.ok()) return call->Fail(v.status());
+  const VolumeId id((*v)->id());
+  Db* db = volumes_->OpenDb(id);
+  if (db == nullptr) {
+    const Status why = volumes_->Where(member_->conf(), member_->uuid(), request.volume());
+    return call->Fail(why.ok() ? Status(EAGAIN, Code::kTryAgain, "the volume is being opened") : why);
+  }
+  executor_->FindVolume(id)->store.Commit();  // all that was acknowledged
+  pb::ImageManifest about;
+  about.set_cluster_id(cluster_id());
+  about.set_volume(id.v);
+  about.set_volume_name(request.volume());
+  about.set_epoch((*v)->epoch());
+  image_reader_->Open(db, std::move(about), [call](const Status& s, const pb::ImageManifest& manifest) {
+    if (!s.ok()) return call->Fail(s);
+    pb::ImageGetReply reply;
+    *reply.mutable_manifest() = manifest;
+    call->Reply(reply);
+  });
+}
+
+void MetaServer::Restore(const IncomingCallPtr& call, const pb::VolumeRestoreRequest& request) {
+  Result<const pb::VolumeConf*> v = OwnVolume(request.name());
+  if (!v.ok()) return call->Fail(v.status());
+  pb::Change change;
+  pb::Change::MoveVolume* c = change.mutable_move_volume();
+  c->set_name(request.name());
+  c->set_owner(member_->uuid());
+  c->set_epoch((*v)->epoch());
+  c->set_restore(true);
+  c->set_transfer(request.ctx().dry_run() ? kDryTransfer : request.transfer());
+  if (!request.ctx().dry_run()) {
+    const pb::ImageManifest* copy = images_->Find(request.transfer());
+    if (copy == nullptr) return call->Fail(Status(ENOENT, "the backup has not been sent here"));
+    if (copy->cluster_id() != cluster_id() || copy->volume() != (*v)->id()) {
+      return call->Fail(Status(
+          EINVAL,
+          fmt::format("the backup is of volume \"{}\" (number {} of cluster {}), and "
+                      "this is number {} of cluster {}",
+                      copy->volume_name(), copy->volume(), copy->cluster_id(), (*v)->id(), cluster_id())));
+    }
+  }
+  member_->Change(request.ctx(), std::move(change),
+                  [call](const Status& s, const pb::ConfChangeReply& reply) {
+                    if (!s.ok()) return call->Fail(s);
+                    call->Reply(reply);
+                  });
+}
+
+void MetaServer::RegisterImages() {
+  server_->Handle<rpc::VolumeMove>([this](IncomingCallPtr call, const pb::VolumeMoveRequest& request) {
+    mover_->Move(request, [call](const Status& s, const pb::ConfChangeReply& reply) {
+      if (!s.ok()) return call->Fail(s);
+      call->Reply(reply);
+    });
+    if (!call->answered()) call->Parked();
+  });
+  server_->Handle<rpc::ImagePut>([this](IncomingCallPtr call, const pb::ImagePutRequest& request) {
+    images_->Put(request, std::move(call->payload()), [call](const Status& s) {
+      if (!s.ok()) return call->Fail(s);
+      call->Reply(pb::Empty());
+    });
+  });
+  server_->Handle<rpc::ImageGet>([this](IncomingCallPtr call, const pb::ImageGetRequest& request) {
+    if (request.has_open()) return Backup(call, request.open());
+    if (request.has_close()) {
+      image_reader_->Close(request.close().transfer());
+      return call->Reply(pb::ImageGetReply());
+    }
+    image_reader_->Read(request.read(), [call](const Status& s, Buffer piece) {
+      if (!s.ok()) return call->Fail(s);
+      call->Reply(pb::ImageGetReply(), std::move(piece));
+    });
+  });
+  server_->Handle<rpc::VolumeRestore>(
+      [this](IncomingCallPtr call, const pb::VolumeRestoreRequest& request) { Restore(call, request); });
+}
+
+}  // namespace kfs::meta

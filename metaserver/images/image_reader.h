@@ -1,0 +1,43 @@
+// Copies of volumes' databases for whoever makes a backup: taken while the volume is served, read a piece at
+// a time. Loop's thread only; files are read by the JobThread.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "common/clock.h"
+#include "metaserver/images/image_files.h"
+#include "metaserver/images/job_thread.h"
+#include "metaserver/store/db.h"
+
+namespace kfs::meta {
+
+class ImageReader {
+ public:
+  ImageReader(std::string data_dir, JobThread& jobs, Clock& clock);
+  ~ImageReader() { *alive_ = false; }
+
+  using OpenDone = std::function<void(const Status&, const pb::ImageManifest&)>;
+  // `about`: all but transfer, files and time.
+  void Open(Db* db, pb::ImageManifest about, OpenDone done);
+  using ReadDone = std::function<void(const Status&, Buffer piece)>;
+  void Read(const pb::ImageGetRequest::Read& request, ReadDone done);
+  void Close(const std::string& transfer);
+  // Closes those that nobody reads any more.
+  void Sweep();
+
+ private:
+  struct Copy {
+    std::string dir;
+    MonoTime last_read;
+  };
+  const std::string root_;
+  JobThread& jobs_;
+  Clock& clock_;
+  std::map<std::string, Copy> copies_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace kfs::meta
