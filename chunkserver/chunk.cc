@@ -152,6 +152,7 @@ Status Chunk::Create(Disk* disk, ChunkVersion version) {
     return st;
   }
   disk->chunks++;
+  disk->changes++;
   return {};
 }
 
@@ -169,6 +170,7 @@ Status Chunk::Remove() {
   int err = env_.ops->Unlink(disk_->MetaPath(key_));
   if (err < 0 && err != -ENOENT) return Fail(-err, "remove header of");
   disk_->chunks--;
+  disk_->changes++;
   disk_->NoteChanged();
   meta_.reset();
   table_ = {};

@@ -74,6 +74,7 @@ class ChunkStore {
     uint32_t folder = 0;
     bool done = false;
     int64_t counted = 0;
+    uint64_t changes = 0;  // of the disk, when its first folder was read
   };
   struct Held {
     VolumeId volume;

@@ -152,17 +152,20 @@ ChunkStore::Held ChunkStore::ScanStep(Cursor* cursor) {
     return held;
   }
   Disk* disk = disks_[cursor->disk].get();
+  if (cursor->volume == 0 && cursor->folder == 0) cursor->changes = disk->changes;
   // The first volume at or after the cursor's: volumes may come and go between steps.
   const std::vector<uint32_t> volumes = disk->Volumes();
   auto volume = std::lower_bound(volumes.begin(), volumes.end(), cursor->volume);
   if (!disk->healthy() || volume == volumes.end()) {
-    if (disk->healthy()) disk->chunks = cursor->counted;
+    // What came or went during the scan may have been counted, or not.
+    if (disk->healthy() && disk->changes == cursor->changes) disk->chunks = cursor->counted;
     *cursor = {.disk = cursor->disk + 1};
     cursor->done = cursor->disk >= disks_.size();
     return held;
   }
   if (*volume != cursor->volume)
-    *cursor = {.disk = cursor->disk, .volume = *volume, .counted = cursor->counted};
+    *cursor = {
+        .disk = cursor->disk, .volume = *volume, .counted = cursor->counted, .changes = cursor->changes};
   held.volume = VolumeId(*volume);
   std::set<uint64_t> metas, datas;
   const std::string folder = disk->ChunkDir(held.volume, static_cast<uint8_t>(cursor->folder));

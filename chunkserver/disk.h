@@ -71,6 +71,7 @@ class Disk {
   bool TakeChanged() { return changed_.exchange(false); }
 
   std::atomic<int64_t> chunks{0};
+  std::atomic<uint64_t> changes{0};      // of `chunks`: made and deleted
   std::atomic<bool> nowait_works{true};  // cleared when the file system refuses RWF_NOWAIT
 
   // Volumes and chunk folders as they lie on the disk, for inventory.

@@ -30,6 +30,7 @@ void Session::NotOpened(const std::shared_ptr<Attaching>& a, const Status& statu
   }
   // A volume that was stopped may be started again; one that is gone stays gone.
   const bool gone = status.err() == ENOENT && metaservers_.SaidGone(address);
+  if (gone) stopped_ = Status();
   // Not ENOENT: programs would take that for the answer about a file.
   a->ready(gone ? Status(ESTALE, status.code(), status.message()) : status, gone);
 }

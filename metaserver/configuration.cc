@@ -168,17 +168,25 @@ Status MetaServer::MayRemove(const pb::Change::RemoveChunkserver& change) const 
                              s.address));
     }
     if (up && s.chunks() > 0) {
-      return Status(EBUSY, fmt::format("chunkserver {} ({}) holds {} chunks, which would be lost: copy their "
-                                       "files elsewhere and remove them first",
-                                       id.v, s.address, s.chunks()));
+      return Status(EBUSY,
+                    fmt::format("chunkserver {} ({}) holds {} chunk{}, which would be lost: copy their "
+                                "files elsewhere and remove them first",
+                                id.v, s.address, s.chunks(), s.chunks() == 1 ? "" : "s"));
+    }
+    if (up && chunkservers_->PlacedLately(s)) {
+      return Status(EBUSY,
+                    fmt::format("files were just put on chunkserver {} ({}), which would be lost: see 'kfs "
+                                "chunkserver status' in a moment",
+                                id.v, s.address));
     }
     // One that has never been seen holds nothing, nor does one that had nothing when it was last heard of.
-    const bool empty = s.address.empty() || (sees_all && s.chunks() == 0 && s.promised == 0);
+    const bool empty = s.address.empty() || (sees_all && s.chunks() == 0 && !chunkservers_->PlacedLately(s));
     if (!up && !change.lost() && !empty) {
       return Status(EBUSY, fmt::format("chunkserver {} ({}) is down, and may hold chunks: start it, or give "
                                        "up whatever it holds with --lost",
                                        id.v, s.address));
     }
+    chunkservers_->PauseUse(id);
   }
   return {};
 }

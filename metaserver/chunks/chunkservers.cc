@@ -194,6 +194,17 @@ ServerId Chunkservers::OfConnection(const Connection* connection) const {
   return {};
 }
 
+void Chunkservers::PauseUse(ServerId server) {
+  constexpr auto kPause = std::chrono::seconds(10);  // a change is decided or refused by then
+  if (auto it = servers_.find(server); it != servers_.end())
+    it->second.not_before = clock_.MonoNow() + kPause;
+}
+
+bool Chunkservers::PlacedLately(const Chunkserver& server) const {
+  return server.last_placed != MonoTime() &&
+         clock_.MonoNow() - server.last_placed < std::chrono::milliseconds(3 * kHeartbeatMs);
+}
+
 void Chunkservers::WantInventories() {
   for (auto& [id, s] : servers_) s.inventory_wanted = true;
 }
@@ -205,14 +216,17 @@ bool Chunkservers::TakeInventoryWanted(ServerId server) {
 
 void Chunkservers::Placed(ServerId server, uint64_t chunk_size) {
   auto it = servers_.find(server);
-  if (it != servers_.end())
-    it->second.promised = std::min(it->second.promised + chunk_size, it->second.capacity());
+  if (it == servers_.end()) return;
+  it->second.last_placed = clock_.MonoNow();
+  it->second.promised = std::min(it->second.promised + chunk_size, it->second.capacity());
 }
 
 std::vector<Candidate> Chunkservers::Candidates() const {
   std::vector<Candidate> out;
-  for (const auto& [id, s] : servers_)
-    out.push_back({id, s.available(), s.capacity(), s.host(), s.up, s.promised});
+  const MonoTime now = clock_.MonoNow();
+  for (const auto& [id, s] : servers_) {
+    if (now >= s.not_before) out.push_back({id, s.available(), s.capacity(), s.host(), s.up, s.promised});
+  }
   return out;
 }
 

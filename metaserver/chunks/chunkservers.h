@@ -34,7 +34,9 @@ struct Chunkserver {
   bool up = false;
   uint64_t rss_bytes = 0;
   bool inventory_wanted = false;
-  uint64_t promised = 0;  // bytes of chunks placed lately; what they have taken shows in later heartbeats
+  MonoTime not_before{};   // nothing is placed on it until then
+  MonoTime last_placed{};  // by this metaserver
+  uint64_t promised = 0;   // bytes of chunks placed lately; what they have taken shows in later heartbeats
 
   uint64_t capacity() const;
   uint64_t available() const;
@@ -64,6 +66,10 @@ class Chunkservers {
   // Each is asked for an inventory with its next heartbeat.
   void WantInventories();
   bool TakeInventoryWanted(ServerId server);
+  // Nothing is placed on it for some seconds: it is about to be removed.
+  void PauseUse(ServerId server);
+  // Whether chunks were placed so lately that the last heartbeat may not count them.
+  bool PlacedLately(const Chunkserver& server) const;
   void Placed(ServerId server, uint64_t chunk_size);
   void Disconnected(const Connection* connection);
   // Marks those down that have been silent for too long.

@@ -78,7 +78,10 @@ void Originator::SendTo(const std::string& uuid) {
 }
 
 void Originator::OnReply(const std::string& from, uint64_t incarnation, const pb::PhaseReply& reply) {
-  if (finished_ || reply.phase() != request_.phase() || !Equal(reply.ballot(), request_.ballot())) return;
+  // Between two attempts nothing is waited for; what comes is a late answer to the last unlock.
+  if (finished_ || state_ == OpState::kDefault || reply.phase() != request_.phase() ||
+      !Equal(reply.ballot(), request_.ballot()))
+    return;
   auto it = answers_.find(from);
   if (it == answers_.end() || it->second.kind == Answer::kAcc || it->second.kind == Answer::kRjt) return;
   counter_seen_ = std::max({counter_seen_, reply.promised().counter(), reply.accepted().counter()});

@@ -146,13 +146,14 @@ Status Handle(OpEnv& env, const pb::PrepareWriteRequest& request, pb::LayoutRepl
       return {};
     }
   }
+  // Before anything is changed: what is lost may be found again, as it was.
+  KFS_RETURN_IF_ERROR(CheckLost(env, ListChunks(volume, env.txn, **found, first, last)));
   if (ClaimsAhead(env, ino, request.ahead_chunk(), request.ahead_version()) ||
       (request.append() && MakeAppendSafe(env, **found))) {
     RunAgain(env);
     return {};
   }
   std::vector<ChunkRow> rows = ListChunks(volume, env.txn, **found, first, last);
-  KFS_RETURN_IF_ERROR(CheckLost(env, rows));
   Result<bool> waits = WaitForMutations(env, rows, /*only_written=*/false);
   if (!waits.ok()) return waits.status();
   if (*waits) return {};

@@ -26,15 +26,22 @@ namespace {
 rocksdb::Slice Slice(std::string_view s) { return {s.data(), s.size()}; }
 std::string_view View(const rocksdb::Slice& s) { return {s.data(), s.size()}; }
 
-Status Words(const std::string& path, const rocksdb::Status& s) {
-  if (s.IsCorruption()) {
-    return Status(
-        EIO, Code::kCorrupt,
-        fmt::format(
-            "the metadata in {} is damaged: {}. Nothing was changed. Check the disk, then restore the "
-            "directory from a copy; do not delete its log files, they hold acknowledged changes",
-            path, s.ToString()));
-  }
+Status Damaged(const std::string& path, const std::string& kind, const std::string& what) {
+  // A member's record from a copy has forgotten what was promised since: two configurations of one generation
+  // would be the consequence.
+  const char* next =
+      kind == "cluster"
+          ? "If other metaservers are there: move the whole data-dir away, start with an empty one, "
+            "and run 'kfs peer repair' on another. Do not put an old copy of the directory back"
+          : "Restore the volume from a backup (kfs volume restore); do not delete its log files, "
+            "they hold acknowledged changes";
+  return Status(EIO, Code::kCorrupt,
+                fmt::format("the metadata in {} is damaged: {}. Nothing was changed. Check the disk. {}",
+                            path, what, next));
+}
+
+Status Words(const std::string& path, const std::string& kind, const rocksdb::Status& s) {
+  if (s.IsCorruption()) return Damaged(path, kind, s.ToString());
   if (s.IsIOError() && s.ToString().find("lock") != std::string::npos) {
     return Status(EBUSY, fmt::format("{} is in use by another kfs-metaserver; stop that one first ({})", path,
                                      s.ToString()));
@@ -107,6 +114,8 @@ Result<std::unique_ptr<Db>> Db::Open(const std::string& path, const std::string&
   t.pin_l0_filter_and_index_blocks_in_cache = true;
   t.format_version = 5;
   o.table_factory.reset(rocksdb::NewBlockBasedTableFactory(t));
+  if (DamagedInside(path))
+    return Damaged(path, kind, "a record of its log is broken, and whole ones lie behind it");
   auto impl = std::make_unique<Impl>();
   rocksdb::DB* raw = nullptr;
   rocksdb::Status s = rocksdb::DB::Open(o, path, &raw);
@@ -118,7 +127,7 @@ Result<std::unique_ptr<Db>> Db::Open(const std::string& path, const std::string&
     o.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
     s = rocksdb::DB::Open(o, path, &raw);
   }
-  if (!s.ok()) return Words(path, s);
+  if (!s.ok()) return Words(path, kind, s);
   impl->db.reset(raw);
   std::unique_ptr<Db> db(new Db(std::move(impl), path));
   if (Status f = db->CheckFormat(kind); !f.ok()) return f;

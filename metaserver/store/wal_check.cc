@@ -59,7 +59,30 @@ bool HasRecordAfter(std::string_view log, size_t at) {
   return false;
 }
 
+// False when the file cannot be read: whoever opens it finds out.
+bool DamagedFile(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  const std::string log((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  const size_t good = IntactUpTo(log);
+  if (in.bad() || good == log.size()) return false;
+  const std::string_view header = std::string_view(log).substr(good, kHeader);
+  if (header.find_first_not_of('\0') == std::string_view::npos) return false;
+  return HasRecordAfter(log, good + 1);
+}
+
 }  // namespace
+
+bool DamagedInside(const std::string& db_path) {
+  const std::filesystem::path dir(db_path);
+  std::string manifest;
+  std::ifstream(dir / "CURRENT") >> manifest;
+  if (manifest.starts_with("MANIFEST-") && DamagedFile(dir / manifest)) return true;
+  std::error_code ec;
+  for (const auto& entry : std::filesystem::directory_iterator(dir, ec)) {
+    if (entry.path().extension() == ".log" && DamagedFile(entry.path())) return true;
+  }
+  return false;
+}
 
 bool OnlyTailIsTorn(const std::string& db_path) {
   std::vector<std::string> logs;

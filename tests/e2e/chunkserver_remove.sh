@@ -141,9 +141,11 @@ kfs_at 2 chunkserver remove "${never:0:8}" >/dev/null || fail "one that was neve
 
 rm "$MNT"/there-?  "$MNT/there-open"
 wait_until 20 left 0 || fail "the chunks of removed files stay: $(chunks 2)"
-wait_until 10 counted 2 0 || fail "the metaserver does not hear that it is empty"
+wait_until 10 counted 2 0 || fail "the metaserver does not hear that it is empty: $(server 2) $(find "$CLUSTER/chunkserver-2" -type f)"
 asked=$(grep -c 'not accepted yet' "$CLUSTER/log/chunkserver-2.log")
-kfs_at 3 chunkserver remove "$now" >/dev/null || fail "one that is up and empty cannot be removed"
+# Not within seconds of the last file that was put there: a heartbeat may not have counted it yet.
+removed() { kfs_at 3 chunkserver remove "$now" >"$WORK/removed" 2>&1; }
+wait_until 15 removed || fail "one that is up and empty cannot be removed: $(cat "$WORK/removed")"
 await_agreement 10 1 2 3
 [ "$(kfs_at 1 chunkserver list --json | jq length)" = 1 ] || fail "it is still in the list"
 wait_until 20 asks $((asked + 1)) || fail "it does not ask to be added again"
@@ -151,5 +153,6 @@ for n in 1 2 3 4; do echo "$n" >"$MNT/after-$n"; done
 [ "$(chunks 2)" = 0 ] && [ "$(chunks 1)" = $((on_first + 4)) ] || fail "one that was removed gets new chunks"
 same here-a && same here-b
 kfs_at 1 cluster reset chunkserver-admission >/dev/null
-wait_until 10 number 2 && [ "$(number 2)" -gt "$now" ] || fail "with chunkserver-admission=any it does not register by itself"
+anew() { [ "$(number 2)" -gt "$now" ] 2>/dev/null; }
+wait_until 10 anew || fail "with chunkserver-admission=any it does not register by itself"
 pass

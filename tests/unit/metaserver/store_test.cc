@@ -140,6 +140,32 @@ TEST_F(DbTest, ALastRecordWithABadChecksumIsATornTail) {
   EXPECT_FALSE((*db)->Get("X99").has_value());
 }
 
+// RocksDB takes such a record for the end of the log.
+TEST_F(DbTest, ALengthBeyondTheEndIsDamageWhereWholeRecordsFollow) {
+  {
+    auto db = Open();
+    for (int i = 0; i < 30; ++i) {
+      (*db)->Put("X" + std::to_string(i), std::string(500, 'v'));
+      (*db)->Commit();
+    }
+  }
+  // The third record: crc:4 length:2 type:1 payload.
+  std::fstream file(Log(), std::ios::in | std::ios::out | std::ios::binary);
+  std::streamoff at = 0;
+  for (int i = 0; i < 3; ++i) {
+    unsigned char length[2];
+    file.seekg(at + 4);
+    file.read(reinterpret_cast<char*>(length), 2);
+    if (i < 2) at += 7 + length[0] + 256 * length[1];
+  }
+  file.seekp(at + 5);
+  file.put('\x7a');
+  file.close();
+  auto db = Open();
+  ASSERT_FALSE(db.ok());
+  EXPECT_EQ(db.status().code(), Code::kCorrupt) << db.status().ToString();
+}
+
 TEST_F(DbTest, ClusterIdAndVolumesLast) {
   std::string id;
   {
