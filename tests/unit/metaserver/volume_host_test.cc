@@ -474,6 +474,8 @@ TEST_F(VolumeHostTest, WhatWasHandedOverIsRemovedOnceItIsDecided) {
 
 TEST_F(VolumeHostTest, ANewOwnerBeginsWithTheCopyThatTheConfigurationNames) {
   ASSERT_TRUE(Apply().ok());
+  pb::OpenSessionReply reply;
+  ASSERT_TRUE(Open(&reply).ok());
   ASSERT_TRUE(Mkdir("dir").ok());
   executor_->CloseVolume(VolumeId(3), Status(EAGAIN, "closed"));
   const std::string elsewhere = dir_ + "/elsewhere";
@@ -490,7 +492,6 @@ TEST_F(VolumeHostTest, ANewOwnerBeginsWithTheCopyThatTheConfigurationNames) {
   Restart();
   ASSERT_TRUE(Apply().ok());
   ASSERT_TRUE(Serves());
-  pb::OpenSessionReply reply;
   ASSERT_TRUE(Open(&reply).ok());
   EXPECT_EQ(Mkdir("dir").err(), EEXIST);
   EXPECT_EQ(images_->Find("copy"), nullptr);
