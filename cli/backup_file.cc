@@ -4,7 +4,6 @@
 #include <archive_entry.h>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <openssl/evp.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -14,29 +13,13 @@
 #include <vector>
 
 #include "cli/output.h"
+#include "common/sha256.h"
 
 namespace kfs::cli {
 namespace {
 
 constexpr char kManifestName[] = "kfs-backup.json";
 constexpr size_t kManifestMax = 64u << 20;
-
-class Sum {
- public:
-  Sum() { EVP_DigestInit_ex(context_, EVP_sha256(), nullptr); }
-  ~Sum() { EVP_MD_CTX_free(context_); }
-  Sum(const Sum&) = delete;
-  Sum& operator=(const Sum&) = delete;
-  void Add(std::string_view bytes) { EVP_DigestUpdate(context_, bytes.data(), bytes.size()); }
-  std::string Finish() {
-    std::string out(32, '\0');
-    EVP_DigestFinal_ex(context_, reinterpret_cast<unsigned char*>(out.data()), nullptr);
-    return out;
-  }
-
- private:
-  EVP_MD_CTX* const context_ = EVP_MD_CTX_new();
-};
 
 Status Trouble(archive* a, const std::string& path) {
   const int err = archive_errno(a);
@@ -83,7 +66,7 @@ struct BackupWriter::Impl {
   archive* out = nullptr;
   std::map<std::string, std::string> sums;
   std::string name;
-  std::unique_ptr<Sum> sum;
+  std::unique_ptr<Sha256> sum;
 
   Status Header(const std::string& entry_name, uint64_t size) {
     archive_entry* entry = archive_entry_new();
@@ -125,7 +108,7 @@ Result<std::unique_ptr<BackupWriter>> BackupWriter::Open(const std::string& path
 
 Status BackupWriter::Begin(const std::string& name, uint64_t size) {
   impl_->name = name;
-  impl_->sum = std::make_unique<Sum>();
+  impl_->sum = std::make_unique<Sha256>();
   return impl_->Header("db/" + name, size);
 }
 
@@ -174,7 +157,7 @@ Result<pb::ImageManifest> ReadBackup(const std::string& path, size_t piece_size,
     if (!is_manifest && !name.starts_with("db/"))
       return Status(EINVAL, fmt::format("{} is not a backup of KFS: it holds {}", path, name));
     if (!is_manifest) name.erase(0, 3);
-    Sum sum;
+    Sha256 sum;
     uint64_t offset = 0;
     while (true) {
       size_t have = 0;

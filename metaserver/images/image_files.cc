@@ -1,7 +1,6 @@
 #include "metaserver/images/image_files.h"
 
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,21 +28,6 @@ class Fd {
 };
 
 }  // namespace
-
-struct Sha256::Impl {
-  EVP_MD_CTX* context = EVP_MD_CTX_new();
-};
-
-Sha256::Sha256() : impl_(std::make_unique<Impl>()) {
-  EVP_DigestInit_ex(impl_->context, EVP_sha256(), nullptr);
-}
-Sha256::~Sha256() { EVP_MD_CTX_free(impl_->context); }
-void Sha256::Add(std::string_view bytes) { EVP_DigestUpdate(impl_->context, bytes.data(), bytes.size()); }
-std::string Sha256::Finish() {
-  std::string out(32, '\0');
-  EVP_DigestFinal_ex(impl_->context, reinterpret_cast<unsigned char*>(out.data()), nullptr);
-  return out;
-}
 
 bool NeverChanges(std::string_view name) { return name.ends_with(".sst"); }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/buffer.h"
+#include "common/sha256.h"
 #include "common/status.h"
 #include "proto/image.pb.h"
 
@@ -20,18 +21,6 @@ Result<std::vector<pb::ImageFile>> ListImage(const std::string& dir);
 bool NeverChanges(std::string_view name);
 // A file of an image, and nothing else below a directory.
 bool GoodImageName(std::string_view name);
-
-class Sha256 {
- public:
-  Sha256();
-  ~Sha256();
-  void Add(std::string_view bytes);
-  std::string Finish();  // 32 bytes. REQUIRES: once
-
- private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
-};
 
 // At most kImagePiece bytes; fewer only at the end of the file.
 Result<Buffer> ReadPiece(const std::string& path, uint64_t offset);
