@@ -178,15 +178,16 @@ void NetClient::Close() {
   keep->connect_timer.Cancel();
   keep->watchdog.Cancel();
   keep->connecting.reset();
-  if (auto c = std::move(keep->connection)) {
-    // What was queued (a goodbye) may still leave.
-    if (c->bytes_queued() != 0) {
-      c->CloseAfterFlush(Status(ECANCELED, "closing"));
-    } else {
-      c->Close(Status(ECANCELED, "closing"));
-    }
-  }
+  const ConnectionPtr c = std::move(keep->connection);
+  // Before the connection ends its calls: those that must not be sent again would be told that it was lost.
   keep->FinishAll(Status(ECANCELED, keep->options.name + ": the client is closing"));
+  if (c == nullptr) return;
+  // What was queued (a goodbye) may still leave.
+  if (c->bytes_queued() != 0) {
+    c->CloseAfterFlush(Status(ECANCELED, "closing"));
+  } else {
+    c->Close(Status(ECANCELED, "closing"));
+  }
 }
 
 void NetClient::Impl::Connect() {

@@ -181,6 +181,7 @@ TEST_F(NetClientTest, ServerCanAskTheClient) {
 
 TEST_F(NetClientTest, CloseEndsPendingCallsWithCanceled) {
   MakeClient(ClientOptions());
+  Send<rpc::Readlink>(Request(1)).get();  // connected: what follows is sent at once
   auto a = Send<rpc::Statfs>(pb::StatfsRequest());
   OnLoop(client_thread_.loop(), [&] { client_->Close(); });
   EXPECT_EQ(a.get().status.err(), ECANCELED);
