@@ -116,6 +116,8 @@ std::string VolumeText(const pb::VolumeInfo& v) {
   } else {
     out += "files       ? (only its owner knows: kfs volume status)\n";
   }
+  if (!v.trouble().empty()) out += fmt::format("trouble     {}\n", v.trouble());
+  if (!v.moving().empty()) out += fmt::format("moving      {}\n", v.moving());
   return out + fmt::format("chunk size  {}\ncopies      {}\noptions     {}\nlabels      {}\n",
                            HumanBytes(v.chunk_size()), v.replicas(), PairsText(v.option()),
                            PairsText(v.label()));
@@ -134,6 +136,8 @@ nlohmann::json ToJson(const pb::VolumeInfo& v) {
                         {"started", v.started()},
                         {"options", PairsJson(v.option())},
                         {"labels", PairsJson(v.label())}};
+  if (!v.trouble().empty()) out["trouble"] = v.trouble();
+  if (!v.moving().empty()) out["moving"] = v.moving();
   if (v.counted()) out.update({{"files", v.files()}, {"bytes", v.bytes()}, {"sessions", v.sessions()}});
   return out;
 }

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <set>
+
 #include "common/log.h"
 #include "metaserver/members/answers.h"
 #include "metaserver/metaserver.h"
@@ -55,6 +57,7 @@ Status MetaServer::BecomeMember(const std::string& secret) {
       Member::Hooks{.learned = [this](const pb::ClusterConf& before) { Learned(before); },
                     .validate = [this](const pb::Change& change,
                                        const pb::ClusterConf& next) { return Validate(change, next); },
+                    .prepare = [this](const pb::ClusterConf& next) { return Prepare(next); },
                     .report = [this](std::function<void(pb::MemberReport)> done) { Report(std::move(done)); },
                     .defaults =
                         [this] {
@@ -186,7 +189,20 @@ Status MetaServer::MayRemove(const pb::Change::RemoveChunkserver& change) const 
                                        "up whatever it holds with --lost",
                                        id.v, s.address));
     }
+  }
+  return {};
+}
+
+// Nothing is placed any more on a chunkserver that is about to go; what was placed since it was weighed
+// (stage) keeps it. A dry run ends before this.
+Status MetaServer::Prepare(const pb::ClusterConf& next) {
+  std::set<uint64_t> stay;
+  for (const pb::ChunkserverConf& c : next.chunkserver()) stay.insert(c.id());
+  for (const auto& [id, s] : chunkservers_->all()) {
+    if (stay.contains(id.v)) continue;
     chunkservers_->PauseUse(id);
+    if (chunkservers_->IsUp(id) && chunkservers_->PlacedLately(s))
+      return Status(EBUSY, fmt::format("files were just put on chunkserver {} ({})", id.v, s.address));
   }
   return {};
 }

@@ -73,7 +73,9 @@ void MetaServer::Restore(const IncomingCallPtr& call, const pb::VolumeRestoreReq
 
 void MetaServer::RegisterImages() {
   server_->Handle<rpc::VolumeMove>([this](IncomingCallPtr call, const pb::VolumeMoveRequest& request) {
-    mover_->Move(request, [call](const Status& s, const pb::ConfChangeReply& reply) {
+    Result<const pb::VolumeConf*> v = OwnVolume(request.name());
+    if (!v.ok()) return call->Fail(v.status());
+    mover_->Move(**v, request, [call](const Status& s, const pb::ConfChangeReply& reply) {
       if (!s.ok()) return call->Fail(s);
       call->Reply(reply);
     });

@@ -46,6 +46,7 @@ class MetaServer : public Daemon {
   Status Joined(const std::string& cluster_id);
   Status Validate(const pb::Change& change, const pb::ClusterConf& next) const;
   Status MayRemove(const pb::Change::RemoveChunkserver& change) const;
+  Status Prepare(const pb::ClusterConf& next);
 
   void RegisterHandlers();
   void OnDisconnect(const ConnectionPtr& connection);

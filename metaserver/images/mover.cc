@@ -59,32 +59,24 @@ void Mover::Start() {
   std::filesystem::remove_all(Dir(), ec);
 }
 
-Status Mover::Check(const pb::VolumeMoveRequest& request, MovingPtr m) const {
+Status Mover::Check(const pb::VolumeConf& volume, const std::string& peer, const MovingPtr& m) const {
   const pb::ClusterConf& conf = member_.conf();
-  const pb::VolumeConf* v = FindVolume(conf, request.name());
-  if (v == nullptr)
-    return Status(ENOENT, fmt::format("there is no volume \"{}\" (see: kfs volume list)", request.name()));
-  if (v->owner() != member_.uuid()) {
-    return Status(
-        EAGAIN, Code::kNotOwner,
-        fmt::format("volume \"{}\" is served by {}: ask that one", v->name(), NameOf(conf, v->owner())));
-  }
-  Result<std::string> target = ResolvePeer(conf, request.peer());
+  Result<std::string> target = ResolvePeer(conf, peer);
   if (!target.ok()) return target.status();
-  m->id = VolumeId(v->id());
-  m->name = v->name();
-  m->epoch = v->epoch();
+  m->id = VolumeId(volume.id());
+  m->name = volume.name();
+  m->epoch = volume.epoch();
   m->target = *target;
   m->address = NameOf(conf, *target);
   if (*target == member_.uuid())
-    return Status(EALREADY, fmt::format("{} serves volume \"{}\" already", m->address, v->name()));
+    return Status(EALREADY, fmt::format("{} serves volume \"{}\" already", m->address, volume.name()));
   if (const std::string progress = Progress(m->id); !progress.empty())
-    return Status(EBUSY, fmt::format("volume \"{}\" is being moved {}", v->name(), progress));
+    return Status(EBUSY, fmt::format("volume \"{}\" is being moved {}", volume.name(), progress));
   if (moving_.size() >= kMovesMax)
     return Status(EBUSY, fmt::format("{} volumes are being moved from here: wait for them", moving_.size()));
-  if (!v->started()) {
+  if (!volume.started()) {
     return Status(EINVAL, fmt::format("volume \"{}\" is stopped: start it first (kfs volume start {})",
-                                      v->name(), v->name()));
+                                      volume.name(), volume.name()));
   }
   if (Status trouble = volumes_.Trouble(m->id); !trouble.ok()) return trouble;
   if (volumes_.OpenDb(m->id) == nullptr)
@@ -92,9 +84,10 @@ Status Mover::Check(const pb::VolumeMoveRequest& request, MovingPtr m) const {
   return {};
 }
 
-void Mover::Move(const pb::VolumeMoveRequest& request, Member::ChangeDone done) {
+void Mover::Move(const pb::VolumeConf& volume, const pb::VolumeMoveRequest& request,
+                 Member::ChangeDone done) {
   auto m = std::make_shared<Moving>();
-  if (Status s = Check(request, m); !s.ok()) return done(s, {});
+  if (Status s = Check(volume, request.peer(), m); !s.ok()) return done(s, {});
   m->ctx = request.ctx();
   m->done = std::move(done);
   m->began = clock_.MonoNow();

@@ -33,7 +33,8 @@ class Mover {
   // Removes what a crash has left. Before anything is moved.
   void Start();
   // `done` comes once, when the volume has its new owner or keeps its old one.
-  void Move(const pb::VolumeMoveRequest& request, Member::ChangeDone done);
+  // REQUIRES: `volume` is in the configuration, with this member as its owner.
+  void Move(const pb::VolumeConf& volume, const pb::VolumeMoveRequest& request, Member::ChangeDone done);
   // "to m2:7400, 10 MiB of 20 MiB sent"; empty: it is not being moved.
   std::string Progress(VolumeId id) const;
   // Once a second or so: calls off moves whose outcome is not known.
@@ -43,7 +44,7 @@ class Mover {
   struct Moving;
   using MovingPtr = std::shared_ptr<Moving>;
 
-  Status Check(const pb::VolumeMoveRequest& request, MovingPtr m) const;
+  Status Check(const pb::VolumeConf& volume, const std::string& peer, const MovingPtr& m) const;
   void Ask(const MovingPtr& m);
   void SendTables(const MovingPtr& m);
   void HandOver(const MovingPtr& m);

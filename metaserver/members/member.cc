@@ -222,11 +222,9 @@ Status Member::Validate(const pb::Change& change, const pb::ClusterConf& next) {
   return hooks_.validate(change, next);
 }
 
-void Member::Bricks(const pb::ClusterConf&, const pb::Ballot&, bool read,
+void Member::Bricks(const pb::ClusterConf& next, const pb::Ballot&, bool read,
                     std::function<void(Status, std::string report)> done) {
-  // Chunkservers learn of options that concern them with their heartbeats, once they are decided: there is
-  // nothing that one of them could object to.
-  if (!read) return done({}, "");
+  if (!read) return done(hooks_.prepare(next), "");
   hooks_.report(
       [done = std::move(done)](const pb::MemberReport& report) { done({}, report.SerializeAsString()); });
 }
