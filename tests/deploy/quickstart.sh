@@ -1,6 +1,13 @@
 #!/usr/bin/env bash
 # deploy/quickstart with every path and port relocated, so that it can run beside a real one.
-if [ "$(id -u)" = 0 ] && [ -z "${KFS_OWN_MOUNTS:-}" ]; then KFS_OWN_MOUNTS=1 exec unshare --mount bash "$0" "$@"; fi
+if [ "$(id -u)" = 0 ] && [ -z "${KFS_OWN_MOUNTS:-}" ]; then
+  if ! reason=$(unshare --mount true 2>&1); then
+    echo "SKIP: mounts of its own cannot be made here: $reason"
+    echo "0 passed, 0 failed, 1 skipped"
+    exit 0
+  fi
+  KFS_OWN_MOUNTS=1 exec unshare --mount bash "$0" "$@"
+fi
 # shellcheck source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 if [ "$(id -u)" != 0 ]; then
