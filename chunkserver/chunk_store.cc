@@ -269,9 +269,38 @@ bool ChunkStore::RecentlyDeleted(ChunkKey key) const {
 }
 
 Status ChunkStore::CreateChunk(Chunk* chunk, ChunkVersion version) {
+  {
+    std::lock_guard lock(mutex_);
+    if (refuse_new_) return Status(EAGAIN, Code::kTryAgain, "the chunkserver is about to leave the cluster");
+    ++creating_;
+  }
   auto disk = ChooseDisk();
-  if (!disk.ok()) return disk.status();
-  return chunk->Create(*disk, version);
+  const Status st = disk.ok() ? chunk->Create(*disk, version) : disk.status();
+  std::lock_guard lock(mutex_);
+  --creating_;
+  return st;
+}
+
+void ChunkStore::SetReserve(uint64_t bytes) {
+  for (auto& disk : disks_) disk->SetReserve(bytes);
+}
+
+void ChunkStore::RefuseNew(bool refuse) {
+  std::lock_guard lock(mutex_);
+  refuse_new_ = refuse;
+}
+
+Status ChunkStore::HoldsNothing() const {
+  std::lock_guard lock(mutex_);
+  if (creating_ != 0) return Status(EBUSY, "a chunk is just being made on it");
+  for (const auto& disk : disks_) {
+    if (!disk->healthy())
+      return Status(EBUSY, fmt::format("its disk {} cannot be read, and may hold chunks: {}", disk->path(),
+                                       disk->error()));
+    if (const int64_t chunks = disk->chunks; chunks > 0)
+      return Status(EBUSY, fmt::format("it holds {} chunk{}", chunks, chunks == 1 ? "" : "s"));
+  }
+  return {};
 }
 
 // By free space, at random: disks fill evenly, and a new empty one is not swamped.

@@ -45,6 +45,13 @@ class ChunkStore {
   Status AdoptCluster(const std::string& cluster_id);
   const std::vector<std::unique_ptr<Disk>>& disks() const { return disks_; }
 
+  // Of each disk, as in Options; counts when its room is looked at next.
+  void SetReserve(uint64_t bytes);
+  // From here on no chunk is created (EAGAIN/kTryAgain), as long as `refuse`.
+  void RefuseNew(bool refuse);
+  // EBUSY: there are chunks, or a disk that cannot be read may have some. With RefuseNew(true) it stays so.
+  Status HoldsNothing() const;
+
   // The data path. On ESTALE/kStaleChunk *detail is our version, 0 when there is no such chunk.
   Result<Buffer> Read(ChunkKey key, ChunkVersion version, uint64_t offset, uint32_t length, Wait wait,
                       uint64_t* detail);
@@ -143,6 +150,8 @@ class ChunkStore {
   size_t open_ = 0;
   uint64_t cache_bytes_ = 0;
   uint64_t evictions_ = 0, syncfs_runs_ = 0, syncfs_failures_ = 0, cleaned_ = 0;
+  bool refuse_new_ = false;
+  size_t creating_ = 0;
   std::unordered_map<ChunkKey, MonoTime> dirty_;  // when last written; bounded by kDirtyMax
   std::unordered_set<ChunkKey> deleted_;          // so that a late write does not bring one back
   std::deque<ChunkKey> deleted_order_;

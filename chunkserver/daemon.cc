@@ -32,6 +32,9 @@ Result<std::vector<std::pair<std::string, std::string>>> ParseLabels(const std::
 struct ChunkserverDaemon::Impl {
   Impl(EventLoop& l, const ChunkserverOptions& o) : loop(l), options(o) {}
   Status StartLinks();
+  void MakeTerms();
+  Status CheckTunables(const Tunables& t) const;
+  void Apply(const Tunables& t);
 
   EventLoop& loop;
   const ChunkserverOptions& options;
@@ -39,11 +42,13 @@ struct ChunkserverDaemon::Impl {
   std::unique_ptr<ChunkStore> store;
   ChunkMetrics metrics;
   std::unique_ptr<IoPool> pool;
+  std::unique_ptr<ClusterTerms> terms;
   std::unique_ptr<ChunkService> service;
   std::unique_ptr<Server> server;
   std::unique_ptr<MetaserverLinks> links;
   std::unique_ptr<SyncThread> sync;
-  EventLoop::Timer metrics_timer;
+  SystemClock clock;
+  EventLoop::Timer second_timer;
 };
 
 ChunkserverDaemon::ChunkserverDaemon(EventLoop& loop, const ChunkserverOptions& options)
@@ -74,8 +79,9 @@ Status ChunkserverDaemon::Start() {
   if (!opened.ok()) return opened.status();
   d.store = std::move(*opened);
   d.pool = std::make_unique<IoPool>(d.loop, static_cast<size_t>(o.io_threads()));
+  d.MakeTerms();
   d.service = std::make_unique<ChunkService>(
-      d.store.get(), d.pool.get(), &d.metrics,
+      d.store.get(), d.pool.get(), &d.metrics, d.terms.get(),
       ChunkService::Options{.inline_write_max = static_cast<size_t>(o.inline_write_max())});
   d.server = std::make_unique<Server>(d.loop, ServerIdentity{.role = pb::HelloRequest::CHUNKSERVER,
                                                              .cluster_id = d.store->cluster_id(),
@@ -85,16 +91,61 @@ Status ChunkserverDaemon::Start() {
   KFS_RETURN_IF_ERROR(d.server->Listen(o.listen()));
   if (!o.metrics_listen().empty()) KFS_RETURN_IF_ERROR(d.metrics.Listen(o.metrics_listen()));
   KFS_RETURN_IF_ERROR(d.StartLinks());
-  const auto interval = std::chrono::milliseconds(o.sync_interval_ms());
-  d.sync = std::make_unique<SyncThread>(d.store.get(), interval);
+  d.sync = std::make_unique<SyncThread>(d.store.get(), d.terms->in_force().sync_interval);
   d.loop.Post([&d] {
-    d.metrics_timer =
-        d.loop.RunEvery(std::chrono::seconds(1), [&d] { d.metrics.Update(*d.store, d.pool->waiting()); });
+    d.second_timer = d.loop.RunEvery(std::chrono::seconds(1), [&d] {
+      d.metrics.Update(*d.store, d.pool->waiting());
+      d.terms->OnTimer();
+    });
   });
   KFS_RETURN_IF_ERROR(WriteAddressFile(o.address_file(), d.server->address()));
   KFS_LOG(info, "ready address={} uuid={} disks={}", d.server->address(), d.store->server_uuid(),
           d.store->disks().size());
   return {};
+}
+
+void ChunkserverDaemon::Impl::MakeTerms() {
+  const Tunables own{.reserve_bytes = static_cast<uint64_t>(options.reserve_bytes()),
+                     .inventory_interval = std::chrono::seconds(options.inventory_interval_s()),
+                     .inventory_rate = options.inventory_rate(),
+                     .sync_interval = std::chrono::milliseconds(options.sync_interval_ms())};
+  terms = std::make_unique<ClusterTerms>(
+      own, clock,
+      ClusterTerms::Hooks{.check = [this](const Tunables& t) { return CheckTunables(t); },
+                          .apply = [this](const Tunables& t) { Apply(t); },
+                          .refuse_new = [this](bool refuse) { store->RefuseNew(refuse); },
+                          .holds_nothing = [this] { return store->HoldsNothing(); }});
+}
+
+// What leaves a disk less than half of its room is taken for a slip. Its own file's word is not doubted.
+Status ChunkserverDaemon::Impl::CheckTunables(const Tunables& t) const {
+  if (t.reserve_bytes == static_cast<uint64_t>(options.reserve_bytes())) return {};
+  for (const auto& disk : store->disks()) {
+    const uint64_t capacity = disk->space().capacity;
+    if (!disk->healthy() || t.reserve_bytes <= capacity / 2) continue;
+    return Status(EINVAL, fmt::format("a reserve of {} MiB is more than half of its disk {} ({} MiB)",
+                                      t.reserve_bytes >> 20, disk->path(), capacity >> 20));
+  }
+  return {};
+}
+
+void ChunkserverDaemon::Impl::Apply(const Tunables& t) {
+  KFS_LOG(info,
+          "cluster.options generation={} reserve={} inventory_interval_s={} inventory_rate={} sync_ms={}",
+          terms->generation(), t.reserve_bytes, t.inventory_interval / std::chrono::seconds(1),
+          t.inventory_rate, t.sync_interval / std::chrono::milliseconds(1));
+  store->SetReserve(t.reserve_bytes);
+  // So that the next heartbeat tells of it. A pool that is full will look soon by itself.
+  static_cast<void>(pool->Submit(
+      {},
+      [store = store.get()] {
+        for (const auto& disk : store->disks()) {
+          if (disk->healthy()) static_cast<void>(disk->RefreshSpace());
+        }
+      },
+      [] {}));
+  if (sync != nullptr) sync->SetInterval(t.sync_interval);
+  if (links != nullptr) links->TunablesChanged();
 }
 
 Status ChunkserverDaemon::Impl::StartLinks() {
@@ -105,8 +156,6 @@ Status ChunkserverDaemon::Impl::StartLinks() {
   o.link.secret = secret;
   o.link.address = options.advertise().empty() ? server->address() : options.advertise();
   o.link.labels = *labels;
-  o.link.inventory_interval = std::chrono::seconds(options.inventory_interval_s());
-  o.link.inventory_rate = options.inventory_rate();
   links = std::make_unique<MetaserverLinks>(loop, store.get(), pool.get(), service.get(), std::move(o));
   links->OnCluster([this](const std::string& cluster) { server->SetClusterId(cluster); });
   loop.Post([l = links.get()] { l->Start(); });
@@ -120,7 +169,7 @@ bool ChunkserverDaemon::registered() const { return impl_->links != nullptr && i
 void ChunkserverDaemon::Stop() {
   Impl& d = *impl_;
   if (d.store == nullptr) return;
-  d.metrics_timer.Cancel();
+  d.second_timer.Cancel();
   if (d.server != nullptr) d.server->Stop();
   d.links.reset();
   d.sync.reset();
@@ -128,6 +177,7 @@ void ChunkserverDaemon::Stop() {
   d.store->SyncChangedDisks();
   d.server.reset();
   d.service.reset();
+  d.terms.reset();
   d.pool.reset();
   d.store.reset();
 }

@@ -146,9 +146,9 @@ Disk::Space Disk::RefreshSpace() {
   const uint64_t free = st.f_bavail * st.f_frsize, total = (st.f_blocks - st.f_bfree) * st.f_frsize + free;
   // Room for the reserve's own purpose: cleaning, block tables and partial zeroing must go on when users'
   // data is refused.
-  reserve_ = configured_reserve_ != 0
-                 ? configured_reserve_
-                 : std::min<uint64_t>(std::max<uint64_t>(total / 100, 512u << 10), 64u << 20);
+  const uint64_t configured = configured_reserve_;
+  reserve_ = configured != 0 ? configured
+                             : std::min<uint64_t>(std::max<uint64_t>(total / 100, 512u << 10), 64u << 20);
   capacity_ = total;
   available_ = free > reserve_ ? free - reserve_ : 0;
   return space();

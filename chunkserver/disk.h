@@ -64,6 +64,9 @@ class Disk {
   // May `bytes` new ones be written without looking? False: the caller allocates before it changes anything.
   bool PlentyOfSpace(uint64_t bytes);
   uint64_t reserve() const { return reserve_; }
+  void SetReserve(uint64_t bytes) {
+    configured_reserve_ = bytes;
+  }  // counts from the next RefreshSpace on; 0: by size
 
   Status Syncfs();
   // Something was written since the last TakeChanged().
@@ -92,7 +95,7 @@ class Disk {
 
   const std::string path_;
   FileOps* const ops_;
-  const uint64_t configured_reserve_;  // 0: by size
+  std::atomic<uint64_t> configured_reserve_;  // 0: by size
   std::atomic<uint64_t> reserve_{0};
   std::unique_ptr<Fd> dir_, lock_;
 

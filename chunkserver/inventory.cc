@@ -48,6 +48,7 @@ void Inventory::Begin() {
 void Inventory::Stop() {
   if (scan_ != nullptr) *scan_ = false;
   scan_ = nullptr;
+  rests_since_ = {};
   timer_.Cancel();
   turns_->Leave(this);
 }
@@ -92,8 +93,8 @@ void Inventory::Report(std::shared_ptr<Batch> batch, size_t from) {
   }
   cursor_ = batch->cursor;
   if (cursor_.done) return Done();
-  const auto pause =
-      std::chrono::nanoseconds(std::chrono::seconds(1)) / options_.rate * static_cast<int64_t>(chunks.size());
+  const auto pause = std::chrono::nanoseconds(std::chrono::seconds(1)) / options_.tunables->inventory_rate *
+                     static_cast<int64_t>(chunks.size());
   timer_ = loop_.RunAfter(pause, [this] { ScanNext(); });
 }
 
@@ -133,8 +134,16 @@ void Inventory::DeleteGarbage(VolumeId volume, std::vector<uint64_t> garbage, st
 
 void Inventory::Done() {
   KFS_LOG(debug, "inventory.done metaserver={} whole={}", options_.metaserver, cursor_.done);
-  timer_ = loop_.RunAfter(options_.interval, [this] { Begin(); });
+  rests_since_ = std::chrono::steady_clock::now();
+  Retime();
   turns_->Leave(this);
+}
+
+void Inventory::Retime() {
+  if (rests_since_ == MonoTime()) return;
+  const Duration rested = std::chrono::steady_clock::now() - rests_since_;
+  timer_ = loop_.RunAfter(std::max(Duration(0), options_.tunables->inventory_interval - rested),
+                          [this] { Begin(); });
 }
 
 }  // namespace kfs

@@ -15,6 +15,7 @@
 
 #include "chunkserver/chunk_store.h"
 #include "chunkserver/io_pool.h"
+#include "chunkserver/tunables.h"
 #include "rpc/net_client.h"
 
 namespace kfs {
@@ -36,9 +37,8 @@ class InventoryTurns {
 class Inventory {
  public:
   struct Options {
-    std::string metaserver;  // for logs
-    Duration interval = std::chrono::hours(1);
-    int64_t rate = 5000;  // chunks in a second
+    std::string metaserver;              // for logs
+    const Tunables* tunables = nullptr;  // interval and rate; may change
     // What the metaserver calls garbage may be deleted. One that is behind the others must not be believed:
     // it may not know of chunks that were made since.
     std::function<bool()> trusted;
@@ -48,8 +48,9 @@ class Inventory {
             Options options);
   ~Inventory();
 
-  void Begin();  // from the first folder
-  void Stop();   // the metaserver is gone; the turn is given back
+  void Begin();   // from the first folder
+  void Stop();    // the metaserver is gone; the turn is given back
+  void Retime();  // the interval has changed
 
  private:
   struct Batch {
@@ -73,6 +74,7 @@ class Inventory {
   const Options options_;
   ChunkStore::Cursor cursor_;
   EventLoop::Timer timer_;
+  MonoTime rests_since_{};      // none: a scan is under way, or none has been asked for
   std::shared_ptr<bool> scan_;  // the present one; false: it has been stopped
 };
 

@@ -27,8 +27,7 @@ MetaserverLink::MetaserverLink(EventLoop& loop, ChunkStore* store, IoPool* pool,
   inventory_ = std::make_unique<Inventory>(
       loop_, store_, pool, client_.get(), turns,
       Inventory::Options{.metaserver = options_.metaserver,
-                         .interval = options_.inventory_interval,
-                         .rate = options_.inventory_rate,
+                         .tunables = &service_->terms()->in_force(),
                          .trusted = [this] { return generation_ >= hooks_.newest_generation(); }});
 }
 
@@ -117,6 +116,7 @@ Status MetaserverLink::problem() const {
 template <typename Reply>
 void MetaserverLink::TakeMembers(const Reply& reply) {
   generation_ = reply.generation();
+  if (reply.has_terms()) service_->terms()->Learn(reply.generation(), reply.terms());
   hooks_.on_members(reply.generation(), {reply.metaserver().begin(), reply.metaserver().end()});
 }
 
@@ -125,6 +125,7 @@ void MetaserverLink::SendHeartbeat() {
   pb::HeartbeatRequest request;
   FillDiskStatus(*store_, false, request.mutable_disk());
   request.set_rss_bytes(ResidentBytes());
+  request.set_generation(service_->terms()->generation());
   heartbeat_under_way_ = true;
   client_->Enqueue<rpc::Heartbeat>(
       request,

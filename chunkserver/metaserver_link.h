@@ -28,8 +28,6 @@ class MetaserverLink {
     std::string secret;
     std::string address;  // ours, as clients reach it
     std::vector<std::pair<std::string, std::string>> labels;
-    Duration inventory_interval = std::chrono::hours(1);
-    int64_t inventory_rate = 5000;  // chunks in a second
   };
   struct Hooks {
     // The cluster is known, also when it was before.
@@ -46,6 +44,7 @@ class MetaserverLink {
   void Start();
   const std::string& metaserver() const { return options_.metaserver; }
   bool registered() const { return registered_; }
+  void TunablesChanged() { inventory_->Retime(); }
   // Why not, for a person.
   Status problem() const;
   // It is in order but for an administrator's consent.

@@ -47,6 +47,10 @@ void MetaserverLinks::Start() {
   complain_ = loop_.RunEvery(kComplainEvery, [this] { Complain(); });
 }
 
+void MetaserverLinks::TunablesChanged() {
+  for (const auto& [address, link] : links_) link->TunablesChanged();
+}
+
 bool MetaserverLinks::registered() const {
   return std::ranges::any_of(links_, [](const auto& l) { return l.second->registered(); });
 }

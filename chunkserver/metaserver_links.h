@@ -37,6 +37,7 @@ class MetaserverLinks {
   // Runs when the cluster is known, also when it was before.
   void OnCluster(std::function<void(const std::string&)> fn) { on_cluster_ = std::move(fn); }
   void Start();
+  void TunablesChanged();
   bool registered() const;  // with at least one
   std::vector<std::string> addresses() const;
 

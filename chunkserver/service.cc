@@ -39,6 +39,16 @@ void ChunkService::OnMetaserverRequest(IncomingCallPtr call) {
   } else if (call->op() == Op::kQueryDisks) {
     pb::QueryDisksRequest request;
     if (call->Parse(&request)) QueryDisks(std::move(call));
+  } else if (call->op() == Op::kPrepareConf) {
+    pb::PrepareConfRequest request;
+    if (!call->Parse(&request)) return;
+    if (Status st = terms_->Prepare(request); !st.ok()) return call->Fail(st);
+    call->Reply(pb::Empty());
+  } else if (call->op() == Op::kLearnConf) {
+    pb::LearnConfRequest request;
+    if (!call->Parse(&request)) return;
+    terms_->Learn(request.generation(), request.terms());
+    call->Reply(pb::Empty());
   } else {
     call->Fail(Status(EOPNOTSUPP, fmt::format("a chunkserver does not serve {}", OpName(call->op()))));
   }
@@ -171,9 +181,10 @@ void ChunkService::Delete(IncomingCallPtr call, const pb::DeleteChunksRequest& r
 }
 
 void ChunkService::QueryDisks(IncomingCallPtr call) {
-  OnPool(std::move(call), {}, [store = store_](Wait) {
+  OnPool(std::move(call), {}, [store = store_, generation = terms_->generation()](Wait) {
     Outcome out;
     auto reply = std::make_unique<pb::QueryDisksReply>();
+    reply->set_generation(generation);
     FillDiskStatus(*store, true, reply->mutable_disk());
     reply->set_rss_bytes(ResidentBytes());
     out.reply = std::move(reply);

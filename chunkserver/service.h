@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "chunkserver/chunk_store.h"
+#include "chunkserver/cluster_terms.h"
 #include "chunkserver/io_pool.h"
 #include "chunkserver/metrics.h"
 #include "rpc/server.h"
@@ -21,13 +22,15 @@ class ChunkService {
   struct Options {
     size_t inline_write_max = 256 << 10;
   };
-  ChunkService(ChunkStore* store, IoPool* pool, ChunkMetrics* metrics, Options options)
-      : store_(store), pool_(pool), metrics_(metrics), options_(options) {}
+  // All outlive it.
+  ChunkService(ChunkStore* store, IoPool* pool, ChunkMetrics* metrics, ClusterTerms* terms, Options options)
+      : store_(store), pool_(pool), metrics_(metrics), terms_(terms), options_(options) {}
 
   // The ops of clients.
   void Register(Server* server);
   // The ops of metaservers.
   void OnMetaserverRequest(IncomingCallPtr call);
+  ClusterTerms* terms() const { return terms_; }
 
  private:
   struct Outcome;
@@ -48,6 +51,7 @@ class ChunkService {
   ChunkStore* const store_;
   IoPool* const pool_;
   ChunkMetrics* const metrics_;
+  ClusterTerms* const terms_;
   const Options options_;
 };
 

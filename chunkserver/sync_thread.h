@@ -18,6 +18,15 @@ class SyncThread {
       : store_(store), interval_(interval), thread_([this] { Run(); }) {
     pthread_setname_np(thread_.native_handle(), "kfs-sync");
   }
+  void SetInterval(Duration interval) {
+    {
+      std::lock_guard lock(mutex_);
+      if (interval_ == interval) return;
+      interval_ = interval;
+      changed_ = true;
+    }
+    wake_.notify_all();
+  }
   ~SyncThread() {
     {
       std::lock_guard lock(mutex_);
@@ -30,15 +39,21 @@ class SyncThread {
  private:
   void Run() {
     std::unique_lock lock(mutex_);
-    while (!wake_.wait_for(lock, interval_, [this] { return stop_; })) {
+    for (;;) {
+      if (wake_.wait_for(lock, interval_, [this] { return stop_ || changed_; })) {
+        if (stop_) return;
+        changed_ = false;
+        continue;
+      }
       lock.unlock();
       store_->SyncChangedDisks();
       lock.lock();
     }
   }
   ChunkStore* const store_;
-  const Duration interval_;
-  std::mutex mutex_;  // guards stop_
+  std::mutex mutex_;  // guards what follows
+  Duration interval_;
+  bool changed_ = false;  // the interval
   std::condition_variable wake_;
   bool stop_ = false;
   std::thread thread_;

@@ -23,11 +23,13 @@ std::string Unreachable(const pb::VolumeStatusReply& status) {
   return fmt::format("\nunreachable: {}\n", fmt::join(status.unreachable(), ", "));
 }
 
-std::string State(const ChunkserverView& view) {
+std::string State(const ChunkserverView& view, uint64_t generation) {
   const auto& c = view.report;
   std::string state = c.up() ? "up" : "down";
   if (c.up() && !view.down_at.empty()) state += fmt::format(", but not at {}", fmt::join(view.down_at, ", "));
   if (!c.reason().empty()) state += ": " + c.reason();
+  if (c.generation() != 0 && c.generation() < generation)
+    state += fmt::format(", behind: generation {} of {}", c.generation(), generation);
   return state;
 }
 
@@ -39,9 +41,11 @@ std::string ChunkserverTable(const pb::VolumeStatusReply& status) {
     std::string took =
         c.asked_micros() == 0 ? "-" : fmt::format("{:.1f} ms", static_cast<double>(c.asked_micros()) / 1000);
     std::vector<std::string> who = {std::to_string(id), c.address().empty() ? "-" : c.address()};
-    if (c.disk().empty()) table.Add({who[0], who[1], "-", "-", "-", "-", took, State(view)});
+    if (c.disk().empty())
+      table.Add({who[0], who[1], "-", "-", "-", "-", took, State(view, status.generation())});
     for (const auto& d : c.disk()) {
-      std::string state = d.error().empty() ? State(view) : State(view) + ", disk: " + d.error();
+      std::string state = d.error().empty() ? State(view, status.generation())
+                                            : State(view, status.generation()) + ", disk: " + d.error();
       table.Add({who[0], who[1], d.path(), HumanBytes(d.capacity()), HumanBytes(d.available()),
                  std::to_string(d.chunks()), took, state});
     }
@@ -58,6 +62,7 @@ json ToJson(const ChunkserverView& view) {
           {"disks", disks},
           {"asked_micros", view.report.asked_micros()},
           {"reason", view.report.reason()},
+          {"generation", view.report.generation()},
           {"up_at", view.up_at},
           {"down_at", view.down_at}};
 }

@@ -9,12 +9,6 @@
 #include "rpc/hello.h"
 
 namespace kfs::meta {
-namespace {
-
-// Chunkservers that have not answered by then are reported so: a read transaction waits for nobody.
-constexpr auto kDisksTimeout = std::chrono::milliseconds(900);
-
-}  // namespace
 
 void MetaServer::FillVolume(const pb::VolumeConf& conf, pb::VolumeInfo* out) {
   out->set_id(conf.id());
@@ -88,59 +82,13 @@ void MetaServer::FillStatus(pb::ClusterStatusReply* reply) {
 
 // What this member sees: its volumes, and what its chunkservers answer now.
 void MetaServer::Report(std::function<void(pb::MemberReport)> done) {
-  struct Asking {
-    pb::MemberReport report;
-    size_t waiting = 0;
-    EventLoop::Timer timer;
-    std::function<void(pb::MemberReport)> done;
-  };
-  auto asking = std::make_shared<Asking>();
-  asking->done = std::move(done);
-  asking->report.set_software(kSoftware);
-  asking->report.set_started(started_wall_);
+  pb::MemberReport report;
+  report.set_software(kSoftware);
+  report.set_started(started_wall_);
   for (const pb::VolumeConf& v : member_->conf().volume()) {
-    if (v.owner() == member_->uuid()) FillVolume(v, asking->report.add_volume());
+    if (v.owner() == member_->uuid()) FillVolume(v, report.add_volume());
   }
-  const auto finish = [asking] {
-    if (asking->done == nullptr) return;
-    auto tell = std::move(asking->done);
-    asking->done = nullptr;
-    asking->timer.Cancel();
-    tell(asking->report);
-  };
-  const MonoTime began = clock_.MonoNow();
-  asking->waiting = chunkservers_->all().size();
-  int row = 0;
-  for (const auto& [id, s] : chunkservers_->all()) {
-    auto* c = asking->report.add_chunkserver();
-    c->set_id(id.v);
-    c->set_address(s.address);
-    c->set_up(chunkservers_->IsUp(id));
-    c->set_reason(c->up() ? "no answer in time" : "not connected");
-  }
-  if (asking->waiting == 0) return finish();
-  std::vector<ServerId> ids;
-  for (const auto& [id, s] : chunkservers_->all()) ids.push_back(id);
-  asking->timer = loop_.RunAfter(kDisksTimeout, finish);
-  for (ServerId id : ids) {
-    chunkservers_->Request(
-        id, Op::kQueryDisks, pb::QueryDisksRequest(),
-        [this, alive = alive_, asking, finish, row, began](Status s, const std::string& body) {
-          if (!*alive || asking->done == nullptr) return;
-          auto* c = asking->report.mutable_chunkserver(row);
-          pb::QueryDisksReply reply;
-          if (s.ok() && reply.ParseFromString(body)) {
-            c->clear_reason();
-            c->set_asked_micros(
-                std::chrono::duration_cast<std::chrono::microseconds>(clock_.MonoNow() - began).count());
-            *c->mutable_disk() = reply.disk();
-          } else {
-            c->set_reason(s.ok() ? "its answer cannot be understood" : s.message());
-          }
-          if (--asking->waiting == 0) finish();
-        });
-    ++row;
-  }
+  bricks_->Report(std::move(report), std::move(done));
 }
 
 void MetaServer::RegisterAdmin() {

@@ -73,10 +73,12 @@ void MetaServer::Inventory(ServerId server, const pb::ReportChunksRequest& reque
 }
 
 template <typename Reply>
-void MetaServer::FillMembers(Reply* reply) {
+void MetaServer::FillMembers(const Chunkserver* server, uint64_t generation, Reply* reply) {
   const pb::ClusterConf& conf = member_->conf();
   reply->set_generation(conf.generation());
   for (const pb::MemberConf& m : conf.member()) reply->add_metaserver(m.address());
+  if (server != nullptr && generation < conf.generation())
+    *reply->mutable_terms() = TermsOf(conf, server->uuid);
 }
 
 void MetaServer::Register(const IncomingCallPtr& call, const pb::RegisterChunkserverRequest& request) {
@@ -85,7 +87,7 @@ void MetaServer::Register(const IncomingCallPtr& call, const pb::RegisterChunkse
     pb::RegisterChunkserverReply reply;
     reply.set_server_id(id->v);
     reply.set_heartbeat_ms(Chunkservers::kHeartbeatMs);
-    FillMembers(&reply);
+    FillMembers(chunkservers_->Find(*id), 0, &reply);
     return call->Reply(reply);
   }
   if (id.status().err() != ENOENT) return call->Fail(id.status());
@@ -143,7 +145,7 @@ void MetaServer::RegisterChunkService() {
     if (Status s = chunkservers_->Heartbeat(server, request); !s.ok()) return call->Fail(s);
     pb::HeartbeatReply reply;
     reply.set_inventory(chunkservers_->TakeInventoryWanted(server));
-    FillMembers(&reply);
+    FillMembers(chunkservers_->Find(server), request.generation(), &reply);
     call->Reply(reply);
   });
   server_->Handle<rpc::ReportChunks>([this](IncomingCallPtr call, const pb::ReportChunksRequest& request) {

@@ -57,7 +57,11 @@ Status MetaServer::BecomeMember(const std::string& secret) {
       Member::Hooks{.learned = [this](const pb::ClusterConf& before) { Learned(before); },
                     .validate = [this](const pb::Change& change,
                                        const pb::ClusterConf& next) { return Validate(change, next); },
-                    .prepare = [this](const pb::ClusterConf& next) { return Prepare(next); },
+                    .prepare =
+                        [this](const pb::ClusterConf& next, const pb::Ballot& ballot,
+                               std::function<void(Status)> done) {
+                          bricks_->Prepare(member_->conf(), next, ballot, std::move(done));
+                        },
                     .report = [this](std::function<void(pb::MemberReport)> done) { Report(std::move(done)); },
                     .defaults =
                         [this] {
@@ -121,6 +125,7 @@ Status MetaServer::CreateDefaultVolume() {
 }
 
 void MetaServer::Learned(const pb::ClusterConf& before) {
+  bricks_->Decided(member_->conf());
   chunkservers_->Configure(member_->conf());
   EndAccepted(nullptr);
   for (const pb::VolumeConf& v : before.volume()) {
@@ -189,20 +194,6 @@ Status MetaServer::MayRemove(const pb::Change::RemoveChunkserver& change) const 
                                        "up whatever it holds with --lost",
                                        id.v, s.address));
     }
-  }
-  return {};
-}
-
-// Nothing is placed any more on a chunkserver that is about to go; what was placed since it was weighed
-// (stage) keeps it. A dry run ends before this.
-Status MetaServer::Prepare(const pb::ClusterConf& next) {
-  std::set<uint64_t> stay;
-  for (const pb::ChunkserverConf& c : next.chunkserver()) stay.insert(c.id());
-  for (const auto& [id, s] : chunkservers_->all()) {
-    if (stay.contains(id.v)) continue;
-    chunkservers_->PauseUse(id);
-    if (chunkservers_->IsUp(id) && chunkservers_->PlacedLately(s))
-      return Status(EBUSY, fmt::format("files were just put on chunkserver {} ({})", id.v, s.address));
   }
   return {};
 }

@@ -118,6 +118,7 @@ Status MetaServer::Start() {
   cluster_ = std::move(*cluster);
   chunkservers_ = std::make_unique<Chunkservers>(cluster_->db(), clock_);
   KFS_RETURN_IF_ERROR(chunkservers_->Load());
+  bricks_ = std::make_unique<BrickPhase>(loop_, clock_, *chunkservers_);
 
   ExecutorOptions eo{.session_ttl = std::chrono::seconds(options_.session_ttl()),
                      .session_keep = std::chrono::seconds(options_.session_keep()),

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "common/clock.h"
+#include "metaserver/chunks/brick_phase.h"
 #include "metaserver/chunks/chunkservers.h"
 #include "metaserver/executor/executor.h"
 #include "metaserver/images/image_reader.h"
@@ -46,7 +47,6 @@ class MetaServer : public Daemon {
   Status Joined(const std::string& cluster_id);
   Status Validate(const pb::Change& change, const pb::ClusterConf& next) const;
   Status MayRemove(const pb::Change::RemoveChunkserver& change) const;
-  Status Prepare(const pb::ClusterConf& next);
 
   void RegisterHandlers();
   void OnDisconnect(const ConnectionPtr& connection);
@@ -68,7 +68,7 @@ class MetaServer : public Daemon {
   void Accept(const IncomingCallPtr& call, const pb::RegisterChunkserverRequest& request);
   void EndAccepted(const Connection* gone);
   template <typename Reply>
-  void FillMembers(Reply* reply);
+  void FillMembers(const Chunkserver* server, uint64_t generation, Reply* reply);
   void Inventory(ServerId server, const pb::ReportChunksRequest& request, pb::ReportChunksReply* reply);
 
   void UpdateMetrics();
@@ -82,6 +82,7 @@ class MetaServer : public Daemon {
   std::unique_ptr<DbMemory> memory_;
   std::unique_ptr<ClusterStore> cluster_;
   std::unique_ptr<Chunkservers> chunkservers_;
+  std::unique_ptr<BrickPhase> bricks_;
   std::unique_ptr<WalSync> sync_;
   std::unique_ptr<ColdReads> cold_reads_;
   std::unique_ptr<JobThread> jobs_;

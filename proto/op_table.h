@@ -85,7 +85,9 @@
   KFS_OP(93, ChunkSeek, ChunkSeekReply, false, kRepeats, kFromClient)                          \
   KFS_OP(94, MutateChunk, MutateChunkReply, false, kRepeats, kFromMetaserver)                  \
   KFS_OP(95, DeleteChunks, DeleteChunksReply, false, kRepeats, kFromMetaserver)                \
-  KFS_OP(96, QueryDisks, QueryDisksReply, false, kRepeats, kFromMetaserver)
+  KFS_OP(96, QueryDisks, QueryDisksReply, false, kRepeats, kFromMetaserver)                    \
+  KFS_OP(97, PrepareConf, Empty, false, kRepeats, kFromMetaserver)                             \
+  KFS_OP(98, LearnConf, Empty, false, kRepeats, kFromMetaserver)
 
 namespace kfs {
 

@@ -80,7 +80,8 @@ void Chunkservers::Configure(const pb::ClusterConf& conf) {
     cluster_.Delete(ChunkserverKey(it->first));
     it = servers_.erase(it);
     if (connection != nullptr)
-      connection->Close(Status(EPIPE, Code::kConnectionLost, "the chunkserver was removed from the cluster"));
+      connection->CloseAfterFlush(
+          Status(EPIPE, Code::kConnectionLost, "the chunkserver was removed from the cluster"));
   }
   if (cluster_.dirty()) cluster_.Commit();
 }

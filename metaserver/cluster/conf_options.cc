@@ -23,11 +23,19 @@ constexpr ConfOption kTable[] = {
      "Refuse every change of files and directories with EROFS, whoever asks."},
     {Of::kVolume, Kind::kSeconds, "session-keep", "1d", 0, 30 * kDay, "",
      "A mount that comes back so long after its session expired may still send again what it had under way."},
-    {Of::kVolume, Kind::kMillis, "slow-op-ms", "1000", 1, 3600000, "", "Ops that take longer are logged."},
+    {Of::kVolume, Kind::kNumber, "slow-op-ms", "1000", 1, 3600000, "", "Ops that take longer are logged."},
     {Of::kCluster, Kind::kChoice, "chunkserver-admission", "any", 0, 0, "any|command",
      "Whether a chunkserver that knows the secret joins by itself, or waits for 'kfs chunkserver add'."},
     {Of::kCluster, Kind::kSize, "default-chunk-size", "64M", kChunkSizeMin, kChunkSizeMax, "",
      "Chunk size of volumes that do not ask for another."},
+    {Of::kCluster, Kind::kBytes, "chunkserver-reserve", "own", 1 << 20, int64_t{1} << 50, ConfOption::kOwn,
+     "Free space that chunkservers leave alone on each disk."},
+    {Of::kCluster, Kind::kSeconds, "chunkserver-inventory-interval", "own", 1, 30 * kDay, ConfOption::kOwn,
+     "How often chunkservers compare all their chunks with the metadata."},
+    {Of::kCluster, Kind::kNumber, "chunkserver-inventory-rate", "own", 1, 1 << 20, ConfOption::kOwn,
+     "Chunks that a chunkserver looks at in a second while comparing."},
+    {Of::kCluster, Kind::kNumber, "chunkserver-sync-ms", "own", 50, 10000, ConfOption::kOwn,
+     "How often chunkservers make written data durable without fsync."},
 };
 
 std::optional<int64_t> Number(std::string_view text, std::string_view* rest) {
@@ -77,6 +85,7 @@ std::optional<int64_t> Choice(std::string_view choices, std::string_view value) 
 std::optional<int64_t> Parse(const ConfOption& o, std::string_view value) {
   std::string_view rest;
   std::optional<int64_t> n;
+  if (o.for_chunkservers() && value == ConfOption::kOwn) return -1;
   switch (o.kind) {
     case Kind::kSwitch:
       return Choice("off|on", value);
@@ -86,10 +95,13 @@ std::optional<int64_t> Parse(const ConfOption& o, std::string_view value) {
       n = WithUnit(value, kSizes);
       if (n && (*n & (*n - 1)) != 0) return {};
       break;
+    case Kind::kBytes:
+      n = WithUnit(value, kSizes);
+      break;
     case Kind::kSeconds:
       n = WithUnit(value, kTimes);
       break;
-    case Kind::kMillis:
+    case Kind::kNumber:
       n = Number(value, &rest);
       if (!rest.empty()) return {};
       break;
@@ -99,6 +111,7 @@ std::optional<int64_t> Parse(const ConfOption& o, std::string_view value) {
 }
 
 std::string Allowed(const ConfOption& o) {
+  const std::string own = o.for_chunkservers() ? ", or own: as each chunkserver's own file says" : "";
   switch (o.kind) {
     case Kind::kSwitch:
       return "on or off";
@@ -109,10 +122,12 @@ std::string Allowed(const ConfOption& o) {
     }
     case Kind::kSize:
       return fmt::format("a power of two from {}K to {}M", o.min >> 10, o.max >> 20);
+    case Kind::kBytes:
+      return fmt::format("a size from {}M to {}T (512M, 20G){}", o.min >> 20, o.max >> 40, own);
     case Kind::kSeconds:
-      return fmt::format("a time from {}s to {}d (30s, 5m, 2h, 1d)", o.min, o.max / kDay);
-    case Kind::kMillis:
-      return fmt::format("{} to {}", o.min, o.max);
+      return fmt::format("a time from {}s to {}d (30s, 5m, 2h, 1d){}", o.min, o.max / kDay, own);
+    case Kind::kNumber:
+      return fmt::format("{} to {}{}", o.min, o.max, own);
   }
   return "";
 }

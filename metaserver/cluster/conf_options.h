@@ -18,14 +18,19 @@ struct ConfOption {
     kSwitch,   // on, off
     kChoice,   // one of `choices`
     kSize,     // bytes, with K, M, G or T; a power of two
+    kBytes,    // the same, but any number of them
     kSeconds,  // with s, m, h or d
-    kMillis,   // a number
+    kNumber,
   } kind;
   std::string_view name;
   std::string_view standard;  // the default
-  int64_t min, max;           // kSize, kSeconds, kMillis
-  std::string_view choices;   // "a|b"
+  int64_t min, max;           // of kinds that are numbers
+  std::string_view choices;   // "a|b"; kOwn: a number, or each chunkserver's own
   std::string_view help;
+
+  // Chunkservers go by it (brick phase); unless it is set, each by its own configuration.
+  static constexpr std::string_view kOwn = "own";
+  bool for_chunkservers() const { return choices == kOwn; }
 };
 
 std::span<const ConfOption> ConfOptions();
@@ -35,7 +40,7 @@ const ConfOption* FindConfOption(ConfOption::Of of, std::string_view name);
 Status CheckConfOption(ConfOption::Of of, std::string_view name, std::string_view value);
 
 // Numbers of values that have been checked: bytes, seconds, milliseconds; switches 0 and 1; a choice's place
-// in `choices`.
+// in `choices`; -1 for "own".
 int64_t ConfValue(const ConfOption& option, std::string_view value);
 
 }  // namespace kfs::meta

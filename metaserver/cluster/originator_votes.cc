@@ -132,8 +132,8 @@ void Originator::Refuse(const std::string& uuid, const pb::PhaseReply& reply) {
   }
   if (!refusal_.ok()) return;
   refusal_ = Status(reply.why() == pb::PhaseReply::LOCKED ? EBUSY : EINVAL,
-                    fmt::format("{} failed in {} on peer {}: {}", command_.words, phase, NameOf(base_, uuid),
-                                reply.words()));
+                    fmt::format("{} failed in {} on peer {}: {}. Nothing was changed", command_.words, phase,
+                                NameOf(base_, uuid), reply.words()));
 }
 
 size_t Originator::Votes() const {

@@ -222,9 +222,11 @@ Status Member::Validate(const pb::Change& change, const pb::ClusterConf& next) {
   return hooks_.validate(change, next);
 }
 
-void Member::Bricks(const pb::ClusterConf& next, const pb::Ballot&, bool read,
+void Member::Bricks(const pb::ClusterConf& next, const pb::Ballot& ballot, bool read,
                     std::function<void(Status, std::string report)> done) {
-  if (!read) return done(hooks_.prepare(next), "");
+  if (!read) {
+    return hooks_.prepare(next, ballot, [done = std::move(done)](const Status& s) { done(s, ""); });
+  }
   hooks_.report(
       [done = std::move(done)](const pb::MemberReport& report) { done({}, report.SerializeAsString()); });
 }

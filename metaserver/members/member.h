@@ -24,7 +24,9 @@ class Member final : public ClusterEnv {
     // What only this machine could object to. Changes nothing.
     std::function<Status(const pb::Change& change, const pb::ClusterConf& next)> validate;
     // The chunkservers made ready for it. May be repeated, also with a value that is never decided; expires.
-    std::function<Status(const pb::ClusterConf& next)> prepare;
+    std::function<void(const pb::ClusterConf& next, const pb::Ballot& ballot,
+                       std::function<void(Status)> done)>
+        prepare;
     // What this member and its chunkservers see; within a second.
     std::function<void(std::function<void(pb::MemberReport)>)> report;
     std::function<VolumeDefaults()> defaults;

@@ -38,13 +38,16 @@ struct FakeMetaserver {
       reply.set_heartbeat_ms(100);
       reply.set_generation(generation);
       for (const auto& m : members) reply.add_metaserver(m);
+      if (terms) *reply.mutable_terms() = *terms;
       call->Reply(reply);
     });
-    server->Handle<rpc::Heartbeat>([this](IncomingCallPtr call, const auto&) {
+    server->Handle<rpc::Heartbeat>([this](IncomingCallPtr call, const auto& request) {
       ++heartbeats;
+      told = request.generation();
       pb::HeartbeatReply reply;
       reply.set_generation(generation);
       for (const auto& m : members) reply.add_metaserver(m);
+      if (terms) *reply.mutable_terms() = *terms;
       call->Reply(reply);
     });
     server->Handle<rpc::ReportChunks>([this](IncomingCallPtr call, const auto& request) {
@@ -70,7 +73,8 @@ struct FakeMetaserver {
   std::unique_ptr<Server> server;
   ConnectionPtr connection;
   Status refuse;
-  uint64_t generation = 0, garbage = 0;
+  uint64_t generation = 0, garbage = 0, told = 0;
+  std::optional<pb::ChunkserverTerms> terms;
   std::vector<std::string> members;
   int attempts = 0, registrations = 0, heartbeats = 0, reports = 0;
 };
@@ -301,6 +305,50 @@ TEST_F(LinksTest, TellsItsDisksWhenAsked) {
   EXPECT_GT(reply.disk(0).capacity(), 0u);
   EXPECT_TRUE(reply.disk(0).error().empty());
   EXPECT_GT(reply.rss_bytes(), 0u);
+}
+
+TEST_F(LinksTest, FollowsTheOptionsOfTheClusterFromEachSideTheyComeFrom) {
+  SetMembers(3, {0, 1});
+  On([&] {
+    m_[0]->terms.emplace();
+    (*m_[0]->terms->mutable_option())["chunkserver-reserve"] = 1 << 20;
+  });
+  Start(0);
+  const auto available = [&] {
+    const Answer answer = Ask(0, Op::kQueryDisks, pb::QueryDisksRequest());
+    pb::QueryDisksReply reply;
+    EXPECT_TRUE(ParseAnswer(answer, &reply).ok());
+    return reply.disk_size() == 1 ? std::pair(reply.disk(0).available(), reply.generation())
+                                  : std::pair(0ul, 0ul);
+  };
+  Until([&] { return m_[0]->registrations == 1 && m_[1]->registrations == 1; });
+  const auto [before, generation] = available();
+  EXPECT_EQ(generation, 3u);
+  // Asked and told by the other one.
+  const uint64_t much = before / 3;
+  pb::PrepareConfRequest prepare;
+  prepare.set_generation(4);
+  (*prepare.mutable_terms()->mutable_option())["chunkserver-reserve"] = static_cast<int64_t>(1) << 50;
+  const Status refused = Ask(1, Op::kPrepareConf, prepare).status;
+  EXPECT_EQ(refused.err(), EINVAL);
+  EXPECT_NE(refused.message().find("more than half of its disk"), std::string::npos) << refused.message();
+  (*prepare.mutable_terms()->mutable_option())["chunkserver-reserve"] = static_cast<int64_t>(much);
+  EXPECT_TRUE(Ask(1, Op::kPrepareConf, prepare).status.ok());
+  EXPECT_EQ(available().second, 3u);
+  pb::LearnConfRequest learn;
+  learn.set_generation(4);
+  *learn.mutable_terms() = prepare.terms();
+  EXPECT_TRUE(Ask(1, Op::kLearnConf, learn).status.ok());
+  EXPECT_EQ(available().second, 4u);
+  EXPECT_LT(available().first, before - much / 2);
+  // Or by a heartbeat's answer.
+  On([&] {
+    m_[1]->generation = 5;
+    m_[1]->terms.emplace();
+  });
+  Until([&] { return m_[1]->told >= 5; });
+  EXPECT_EQ(available().second, 5u);
+  EXPECT_GT(available().first, before - much / 2);
 }
 
 TEST_F(LinksTest, GarbageOfAMetaserverThatIsBehindIsKept) {

@@ -1,6 +1,7 @@
 // A store on directories of its own, and the ways to hurt it.
 #pragma once
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
 

@@ -117,6 +117,17 @@ pb::VolumeStatusReply Status() {
   return status;
 }
 
+TEST_F(ReportsTest, AChunkserverThatGoesByAnOlderConfigurationIsNamed) {
+  pb::VolumeStatusReply status = Status();
+  status.set_generation(14);
+  auto* c = (*status.mutable_report())["m1:7400"].mutable_chunkserver(0);
+  c->set_generation(14);
+  EXPECT_EQ(ChunkserverStatusText(status).find("behind"), std::string::npos);
+  c->set_generation(12);
+  EXPECT_NE(ChunkserverStatusText(status).find("behind: generation 12 of 14"), std::string::npos);
+  EXPECT_EQ(ChunkserverStatusJson(status)["chunkservers"][0]["generation"], 12);
+}
+
 TEST_F(ReportsTest, VolumeStatusTellsWhatIsNotKnownAndWhy) {
   pb::ConfShowReply conf = Conf();
   auto* far = conf.mutable_conf()->add_volume();

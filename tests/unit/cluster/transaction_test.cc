@@ -118,11 +118,13 @@ TEST(Transaction, ARefusalNamesPeerPhaseAndReason) {
   c[3].objection = Status(EINVAL, "its port is taken");
   Outcome o = c.Do(1, Set("user.a", "1"));
   EXPECT_EQ(o.kind, Outcome::kNothingChanged);
-  EXPECT_EQ(o.status.message(), "set user.a 1 failed in stage on peer host3:7400: its port is taken");
+  EXPECT_EQ(o.status.message(),
+            "set user.a 1 failed in stage on peer host3:7400: its port is taken. Nothing was changed");
   c[3].objection = Status();
   c[2].bricks = Status(EIO, "disk d1 is sick");
   o = c.Do(1, Set("user.a", "1"));
-  EXPECT_EQ(o.status.message(), "set user.a 1 failed in brick on peer host2:7400: disk d1 is sick");
+  EXPECT_EQ(o.status.message(),
+            "set user.a 1 failed in brick on peer host2:7400: disk d1 is sick. Nothing was changed");
   c[2].bricks = Status();
   EXPECT_EQ(c.Do(1, Set("user.a", "1")).kind, Outcome::kDone);  // no lock is left behind
 }

@@ -50,7 +50,8 @@ class TestMember {
           thread_.loop(), clock_, *store_, kSecret, TestStop(""),
           Member::Hooks{.learned = [](const pb::ClusterConf&) {},
                         .validate = [](const pb::Change&, const pb::ClusterConf&) { return Status(); },
-                        .prepare = [](const pb::ClusterConf&) { return Status(); },
+                        .prepare = [](const pb::ClusterConf&, const pb::Ballot&,
+                                      std::function<void(Status)> done) { done({}); },
                         .report = [](std::function<void(pb::MemberReport)> done) { done({}); },
                         .defaults = [] { return VolumeDefaults{.chunk_size = 1 << 26, .replicas = 1}; },
                         .chunkservers = [] { return ChunkserverAddresses(); }});
