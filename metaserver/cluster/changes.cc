@@ -314,6 +314,14 @@ Status Do(const pb::Change& change, pb::ClusterConf* next) {
   return Status(EINVAL, Code::kMalformed, "this version does not know the change asked for");
 }
 
+// Two configurations, but for how they came to be.
+bool SameContent(const pb::ClusterConf& before, pb::ClusterConf next) {
+  next.set_generation(before.generation());
+  next.set_time(before.time());
+  next.set_originator(before.originator());
+  return Same(before, next);
+}
+
 }  // namespace
 
 Result<pb::ClusterConf> Apply(const pb::ClusterConf& conf, const pb::Change& change,
@@ -323,6 +331,8 @@ Result<pb::ClusterConf> Apply(const pb::ClusterConf& conf, const pb::Change& cha
   next.set_time(change.time());
   next.set_originator(change.originator());
   KFS_RETURN_IF_ERROR(Do(change, &next));
+  if (SameContent(conf, next))
+    return Status(EALREADY, Code::kAlreadySo, "it is so already: nothing was changed");
   next.set_transaction(transaction);
   next.set_command(command);
   next.add_recent(transaction);

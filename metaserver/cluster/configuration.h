@@ -28,7 +28,8 @@ size_t Majority(const pb::ClusterConf& conf);
 // the same.
 bool HasVote(const pb::ClusterConf& conf, const std::string& uuid, uint64_t incarnation);
 
-// The next generation. Errors say what is wrong with the change and what would be allowed.
+// The next generation. Errors say what is wrong with the change and what would be allowed; kAlreadySo: it would
+// be the same again.
 Result<pb::ClusterConf> Apply(const pb::ClusterConf& conf, const pb::Change& change,
                               const std::string& transaction, const std::string& command);
 

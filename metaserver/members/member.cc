@@ -155,24 +155,32 @@ void Member::Change(const pb::CommandContext& ctx, pb::Change change, ChangeDone
   change.set_originator(uuid());
   Command command = CommandOf(ctx);
   command.change = std::move(change);
-  node_->Submit(std::move(command), [this, done = std::move(done)](const Outcome& outcome) {
-    pb::ConfChangeReply reply;
-    reply.set_generation(outcome.generation);
-    for (const std::string& line : outcome.preview) reply.add_difference(line);
-    std::vector<std::string> missing(outcome.unreachable.begin(), outcome.unreachable.end());
-    if (outcome.kind == Outcome::kDone) {
-      const auto before = db_.At(outcome.generation - 1), after = db_.At(outcome.generation);
-      if (before && after) {
-        // Whom the change itself adds, admits again or detaches hears of it afterwards: nobody was missed.
-        std::erase_if(missing, [&](const std::string& u) { return !SameMember(*before, *after, u); });
-        for (const std::string& line : Differences(*before, *after)) reply.add_difference(line);
-      }
-    } else {
-      reply.set_dry_run(outcome.status.ok());
-    }
-    for (const std::string& u : missing) reply.add_unreachable(Absent(u));
-    done(StatusOf(outcome), reply);
-  });
+  node_->Submit(
+      std::move(command), [this, dry_run = ctx.dry_run(), done = std::move(done)](const Outcome& outcome) {
+        pb::ConfChangeReply reply;
+        reply.set_generation(outcome.generation);
+        for (const std::string& line : outcome.preview) reply.add_difference(line);
+        std::vector<std::string> missing(outcome.unreachable.begin(), outcome.unreachable.end());
+        if (outcome.kind == Outcome::kDone) {
+          const auto before = db_.At(outcome.generation - 1), after = db_.At(outcome.generation);
+          if (before && after) {
+            // Whom the change itself adds, admits again or detaches hears of it afterwards: nobody was
+            // missed.
+            std::erase_if(missing, [&](const std::string& u) { return !SameMember(*before, *after, u); });
+            for (const std::string& line : Differences(*before, *after)) reply.add_difference(line);
+          }
+        } else {
+          reply.set_dry_run(outcome.status.ok());
+        }
+        for (const std::string& u : missing) reply.add_unreachable(Absent(u));
+        if (outcome.status.code() == Code::kAlreadySo) {
+          // A majority has said so under the lock: a script may ask for the same twice.
+          reply.set_generation(conf().generation());
+          reply.set_dry_run(dry_run);
+          return done({}, reply);
+        }
+        done(StatusOf(outcome), reply);
+      });
 }
 
 void Member::ReadStatus(const pb::CommandContext& ctx, StatusDone done) {

@@ -85,6 +85,29 @@ class Changes : public testing::Test {
 
 TEST_F(Changes, WhatIsNotKnownIsRefused) { EXPECT_EQ(Try({}).code(), Code::kMalformed); }
 
+TEST_F(Changes, WhatIsSoAlreadyMakesNoGeneration) {
+  Must(Volume("data"));
+  Must(Chunkserver("c-a", {{"rack", "r1"}}));
+  Must(Set("data", "atime", "off"));
+  Must(Set("", "user.note", "x"));
+  pb::Change address;
+  address.mutable_set_address()->set_uuid("m1");
+  address.mutable_set_address()->set_address("host1:7400");
+  pb::Change take_away;
+  take_away.mutable_label_chunkserver()->set_uuid("c-a");
+  take_away.mutable_label_chunkserver()->add_remove("room");
+  for (pb::Change c :
+       {address, take_away, Set("data", "atime", "off"), Set("", "user.note", "x"),
+        Set("data", "read-only", ""), Set("", "user.none", ""), Label("c-a", "rack", "r1"), Revert(conf_)}) {
+    c.set_time(conf_.time() + 1);
+    c.set_originator("m2");
+    EXPECT_EQ(Try(c).code(), Code::kAlreadySo) << c.ShortDebugString();
+  }
+  EXPECT_TRUE(Try(Set("data", "atime", "relative")).ok());  // as by default, but set
+  Must(Set("data", "atime", ""));
+  EXPECT_EQ(Try(Set("data", "atime", "")).code(), Code::kAlreadySo);
+}
+
 // ---- volumes
 
 TEST_F(Changes, AVolumeIsBornWithItsOwnersIncarnation) {
@@ -330,6 +353,7 @@ TEST_F(Changes, RevertDoesNotBringBackWhatWasDeletedNorTakeAwayWhatIsNew) {
   Must(Volume("again"));  // another one under the name
   Must(Volume("new"));
   Must(Remove("c-a"));
+  Must(Set("", "user.note", "new"));
   const uint32_t next_volume = conf_.next_volume();
   Must(Revert(then));
   EXPECT_EQ(FindVolume(conf_, "gone"), nullptr);

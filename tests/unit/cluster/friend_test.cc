@@ -35,7 +35,7 @@ struct Env : ClusterEnv {
 pb::ClusterConf Next(pb::ClusterConf conf, const std::string& value = "1") {
   pb::Change change;
   change.mutable_set_option()->set_name("user.a");
-  change.mutable_set_option()->set_value(value);
+  change.mutable_set_option()->set_value(value + " after " + std::to_string(conf.generation()));
   return *Apply(conf, change, "t" + value, "set a " + value);
 }
 

@@ -123,6 +123,21 @@ TEST_F(MembersTest, AMinorityRefusesNamingWhoIsMissing) {
   for (size_t i = 0; i < 3; ++i) WaitNote((*this)[i], "together");
 }
 
+TEST_F(MembersTest, WhatIsSoAlreadyIsASuccessWithoutAGeneration) {
+  Cluster(2);
+  EXPECT_MADE((*this)[0].SetNote("x"));
+  const uint64_t generation = (*this)[0].conf().generation();
+  for (size_t i = 0; i < 2; ++i) {
+    const Made again = (*this)[i].SetNote("x");
+    EXPECT_TRUE(again.status.ok()) << again.status.ToString();
+    EXPECT_EQ(again.reply.generation(), generation);
+    EXPECT_EQ(again.reply.difference_size(), 0);
+    EXPECT_FALSE(again.reply.dry_run());
+    EXPECT_EQ((*this)[i].conf().generation(), generation);
+  }
+  EXPECT_MADE((*this)[1].SetNote("y"));
+}
+
 TEST_F(MembersTest, ADetachedOneKnowsItAndCanComeBack) {
   Cluster(3);
   const std::string uuid = (*this)[2].uuid();
