@@ -16,8 +16,6 @@
 namespace kfs::cli {
 namespace {
 
-constexpr size_t kPiece = 1u << 20;  // as ImageGet gives them and ImagePut takes them
-
 struct BackupArgs {
   std::string name, file;
   bool force = false, yes = false, dry_run = false;
@@ -111,17 +109,17 @@ Status SendBackup(AdminConnection& owner, const BackupArgs& args, pb::ImageManif
     r.mutable_begin()->set_volume(manifest.volume());
     r.mutable_begin()->set_bytes(SizeOf(manifest));
   }));
-  auto sent =
-      ReadBackup(args.file, kPiece, [&](const std::string& name, uint64_t offset, std::string_view bytes) {
-        auto piece = std::make_shared<Buffer>(Buffer::Copy(bytes.data(), bytes.size()));
-        return Put(
-            owner, transfer,
-            [&](pb::ImagePutRequest& r) {
-              r.mutable_piece()->set_name(name);
-              r.mutable_piece()->set_offset(offset);
-            },
-            std::move(piece));
-      });
+  auto sent = ReadBackup(args.file, kImagePiece,
+                         [&](const std::string& name, uint64_t offset, std::string_view bytes) {
+                           auto piece = std::make_shared<Buffer>(Buffer::Copy(bytes.data(), bytes.size()));
+                           return Put(
+                               owner, transfer,
+                               [&](pb::ImagePutRequest& r) {
+                                 r.mutable_piece()->set_name(name);
+                                 r.mutable_piece()->set_offset(offset);
+                               },
+                               std::move(piece));
+                         });
   if (!sent.ok()) return sent.status();
   manifest.set_transfer(transfer);
   return Put(owner, transfer,
@@ -131,7 +129,7 @@ Status SendBackup(AdminConnection& owner, const BackupArgs& args, pb::ImageManif
 int Restore(GlobalOptions& global, const BackupArgs& args) {
   // All of it is read and compared before anything is sent.
   auto manifest =
-      ReadBackup(args.file, kPiece, [](const auto&, uint64_t, std::string_view) { return Status(); });
+      ReadBackup(args.file, kImagePiece, [](const auto&, uint64_t, std::string_view) { return Status(); });
   if (!manifest.ok()) return Report(manifest.status());
   int code = kOk;
   auto owner = OwnerOf(global, args.name, &code);

@@ -25,6 +25,7 @@ constexpr uint64_t kChunkSizeMax = 1ull << 30;
 constexpr size_t kFrameBodyMax = 1u << 20;     // a protobuf body; readdir pages and inventories stay below it
 constexpr size_t kFramePayloadMax = 4u << 20;  // raw data of one frame; FUSE asks for 1 MiB
 constexpr size_t kIoSizeMax = 1u << 20;        // one read or write request of a client
+constexpr size_t kImagePiece = 1u << 20;       // of a database's file; what ImageGet and ImagePut carry
 constexpr size_t kReaddirBytesMax = 256u << 10;  // one readdir page
 constexpr size_t kInventoryBatch = 4096;         // chunks in one inventory or delete message
 constexpr size_t kOpsInFlightMax = 4096;         // of one connection; more are held back in the socket

@@ -7,13 +7,12 @@
 #include <vector>
 
 #include "common/buffer.h"
+#include "common/limits.h"
 #include "common/sha256.h"
 #include "common/status.h"
 #include "proto/image.pb.h"
 
 namespace kfs::meta {
-
-constexpr size_t kImagePiece = 1u << 20;  // bytes of a file sent at a time
 
 // Names and sizes of the files that are needed to open the database in `dir`.
 Result<std::vector<pb::ImageFile>> ListImage(const std::string& dir);
