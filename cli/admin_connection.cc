@@ -260,7 +260,9 @@ ExitCode ExitCodeOf(const Status& status, bool unreachable) {
 
 std::unique_ptr<AdminConnection> OpenOrReport(GlobalOptions& options, int* exit_code) {
   *exit_code = kOk;
-  if (Status s = ResolveDefaults(&options); !s.ok()) return *exit_code = Report(s, kUsage), nullptr;
+  Status s = ResolveDefaults(&options);
+  if (s.ok()) s = CheckMetaservers(options);
+  if (!s.ok()) return *exit_code = Report(s, kUsage), nullptr;
   auto admin = AdminConnection::Open(options);
   if (!admin.ok()) return *exit_code = Report(admin.status(), kUnreachable), nullptr;
   return std::move(*admin);

@@ -15,7 +15,9 @@ struct BenchArgs {
 };
 
 int RunBench(GlobalOptions& global, BenchArgs args) {
-  if (Status s = ResolveDefaults(&global); !s.ok()) return Report(s, kUsage);
+  Status s = ResolveDefaults(&global);
+  if (s.ok()) s = CheckMetaservers(global);
+  if (!s.ok()) return Report(s, kUsage);
   args.options.client.metaservers = global.metaservers;
   args.options.client.volume = args.volume;
   args.options.client.secret_file = global.secret_file;

@@ -61,6 +61,9 @@ struct GlobalOptions {
 // cannot be understood.
 Status ResolveDefaults(GlobalOptions* options, const std::string& file = "/etc/kfs/client.toml");
 
+// EINVAL for a metaserver's address that cannot be one.
+Status CheckMetaservers(const GlobalOptions& options);
+
 // Each is in a file of its own. The reference stays valid until the command has run.
 void AddMountCommand(CLI::App& app, GlobalOptions& global);
 void AddStatusCommand(CLI::App& app, GlobalOptions& global);

@@ -4,6 +4,7 @@
 
 #include "cli/command.h"
 #include "common/options.h"
+#include "rpc/address.h"
 
 namespace kfs::cli {
 namespace {
@@ -41,6 +42,16 @@ Status ResolveDefaults(GlobalOptions* options, const std::string& file) {
   if (options->metaservers.empty()) options->metaservers = {"127.0.0.1:7400"};
   if (options->secret_file.empty()) options->secret_file = "/etc/kfs/secret";
   if (options->timeout_s == 0) options->timeout_s = kReadTimeoutS;
+  return {};
+}
+
+Status CheckMetaservers(const GlobalOptions& options) {
+  for (const std::string& address : options.metaservers) {
+    if (address.starts_with("unix:")) continue;
+    std::string host;
+    uint16_t port = 0;
+    KFS_RETURN_IF_ERROR(SplitAddress(address, kMetaserverPort, &host, &port));
+  }
   return {};
 }
 

@@ -28,9 +28,12 @@ void AskPeer(EventLoop& loop, const std::string& address, const std::string& sel
         out.took = std::chrono::steady_clock::now() - began;
         out.status = ParseAnswer(answer, &out.reply);
         if (!out.status.ok()) {
-          const Status why = link->last_error();
-          out.status = Status(EHOSTUNREACH, fmt::format("{} does not answer as a metaserver: {}", address,
-                                                        why.ok() ? out.status.message() : why.message()));
+          const Status why = link->last_error().ok() ? out.status : link->last_error();
+          const std::string words = why.err() == ECONNREFUSED
+                                        ? "the connection is refused, nothing listens there (ECONNREFUSED)"
+                                        : why.message();
+          out.status =
+              Status(why.err(), fmt::format("{} does not answer as a metaserver: {}", address, words));
         }
         out.link = std::move(link);
         // Not within the client's own call: whoever is told may let go of it.

@@ -114,6 +114,18 @@ TEST_F(ChangeTest, NothingIsSentWhenTheCommandLineIsWrong) {
   EXPECT_TRUE(member_.Asked<rpc::ConfChange>().empty());
 }
 
+TEST_F(ChangeTest, AnAddressThatCannotBeOneIsWrongUsage) {
+  for (const char* address : {"host:99999", "host:abc", ":7400", "[::1", "host:-1"}) {
+    more_members_ = {address};
+    EXPECT_EQ(Run({"volume", "set", "data", "atime", "off"}), kUsage) << address;
+    EXPECT_NE(err_.find(address), std::string::npos) << err_;
+    EXPECT_EQ(Run({"volume", "list"}), kUsage) << address;
+  }
+  more_members_ = {"localhost", "[::1]:7400"};
+  EXPECT_EQ(Run({"volume", "set", "data", "atime", "off"}), kOk) << err_;
+  EXPECT_EQ(member_.Asked<rpc::ConfChange>().size(), 1u);
+}
+
 TEST_F(ChangeTest, AnUnansweredQuestionChangesNothing) {
   pb::VolumeReply info;
   info.mutable_volume()->set_name("data");

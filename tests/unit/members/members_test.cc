@@ -65,8 +65,10 @@ TEST_F(MembersTest, NobodyAtTheAddressIsSaid) {
   const std::string address = Found().address();
   (*this)[1].Stop();
   const Made made = (*this)[0].Probe(address);
-  EXPECT_EQ(made.status.err(), EHOSTUNREACH);
-  EXPECT_THAT(made.status.message(), HasSubstr(address + " does not answer as a metaserver"));
+  EXPECT_EQ(made.status.err(), ECONNREFUSED);
+  EXPECT_THAT(made.status.message(),
+              HasSubstr(address + " does not answer as a metaserver: the connection is "
+                                  "refused, nothing listens there"));
   (*this)[1].Start();
 }
 
