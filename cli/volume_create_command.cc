@@ -11,7 +11,8 @@ namespace kfs::cli {
 namespace {
 
 struct CreateArgs {
-  std::string name, owner;
+  std::string name, inline_max;
+  std::vector<std::string> owners;
   uint64_t chunk_size = 0;
   uint32_t replicas = 0;
   std::vector<std::string> labels;
@@ -20,7 +21,12 @@ struct CreateArgs {
 Status BuildCreate(const CreateArgs& args, pb::Change* change) {
   auto* create = change->mutable_create_volume();
   create->set_name(args.name);
-  create->set_owner(args.owner);
+  if (args.owners.size() == 1) {
+    create->set_owner(args.owners.front());
+  } else {
+    for (const std::string& owner : args.owners) create->add_candidate(owner);
+  }
+  if (!args.inline_max.empty()) (*create->mutable_option())["inline-max"] = args.inline_max;
   create->set_chunk_size(args.chunk_size);
   create->set_replicas(args.replicas);
   return ParseLabels(args.labels, create->mutable_label());
@@ -42,10 +48,17 @@ void AddVolumeCreateCommand(CLI::App& volume, GlobalOptions& global) {
       ->transform(CLI::AsSizeValue(false).description(""));
   command->add_option("--replicas", args->replicas, "Copies of each chunk. This version keeps one.")
       ->type_name("N");
+  command
+      ->add_option("--inline-max", args->inline_max,
+                   "Files up to this size are stored beside their inode. This version stores none: only 0.")
+      ->type_name("SIZE");
   global.names[command
-                   ->add_option("--owner", args->owner,
-                                "The metaserver that serves it. Default: the one with the fewest volumes.")
-                   ->type_name("PEER")] = Names::kPeer;
+                   ->add_option("--owner", args->owners,
+                                "The metaserver that serves it; may be repeated: of these the one with the "
+                                "fewest volumes, the first of several. Default: of all.")
+                   ->type_name("PEER")
+                   ->allow_extra_args(false)
+                   ->take_all()] = Names::kPeer;
   AddLabelOption(command, &args->labels);
   MakeChangeCommand(command, global,
                     {.build = [args](pb::Change* change) { return BuildCreate(*args, change); },

@@ -116,14 +116,28 @@ void SetOwner(const std::string& uuid, pb::ClusterConf* next, pb::VolumeConf* v)
   v->set_epoch(next->generation());
 }
 
+// As of the configuration that is being changed: two volumes that are made at once do not go to the same one.
+Result<std::string> OwnerOf(const pb::Change::CreateVolume& c, const pb::ClusterConf& conf) {
+  std::vector<std::string> candidates(c.candidate().begin(), c.candidate().end());
+  if (!c.owner().empty()) candidates = {c.owner()};
+  if (candidates.empty()) {
+    for (const pb::MemberConf& m : conf.member()) candidates.push_back(m.uuid());
+  }
+  for (const std::string& uuid : candidates) {
+    if (FindMember(conf, uuid) == nullptr)
+      return Status(ENOENT, fmt::format("the owner {} is not a member of the cluster", uuid));
+  }
+  return FewestVolumes(conf, candidates);
+}
+
 Status Do(const pb::Change::CreateVolume& c, pb::ClusterConf* next) {
   KFS_RETURN_IF_ERROR(CheckVolumeName(c.name()));
   if (next->volume_size() >= kVolumesMax)
     return Status(EINVAL, fmt::format("a cluster has at most {} volumes", kVolumesMax));
   if (FindVolume(*next, c.name()) != nullptr)
     return Status(EEXIST, fmt::format("there is a volume \"{}\" already", c.name()));
-  if (FindMember(*next, c.owner()) == nullptr)
-    return Status(ENOENT, fmt::format("the owner {} is not a member of the cluster", c.owner()));
+  const Result<std::string> owner = OwnerOf(c, *next);
+  if (!owner.ok()) return owner.status();
   if (c.replicas() != 1)
     return Status(EOPNOTSUPP,
                   fmt::format("replicas={}: this version keeps one copy of each chunk", c.replicas()));
@@ -136,10 +150,14 @@ Status Do(const pb::Change::CreateVolume& c, pb::ClusterConf* next) {
   next->set_next_volume(next->next_volume() + 1);
   v->set_id(next->next_volume());
   v->set_name(c.name());
-  SetOwner(c.owner(), next, v);
+  SetOwner(*owner, next, v);
   v->set_started(true);
   v->set_replicas(c.replicas());
   v->set_chunk_size(c.chunk_size());
+  for (const auto& [name, value] : c.option()) {
+    KFS_RETURN_IF_ERROR(CheckConfOption(ConfOption::Of::kVolume, name, value));
+    (*v->mutable_option())[name] = value;
+  }
   return {};
 }
 

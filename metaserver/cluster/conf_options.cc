@@ -19,6 +19,8 @@ constexpr size_t kNoteMax = 1024;
 constexpr ConfOption kTable[] = {
     {Of::kVolume, Kind::kChoice, "atime", "relative", 0, 0, "relative|off",
      "When reading updates a file's access time: as relatime does, or never."},
+    {Of::kVolume, Kind::kSize, "inline-max", "0", 0, 64 << 10, "",
+     "Files up to this size are stored beside their inode. This version stores none: only 0."},
     {Of::kVolume, Kind::kSwitch, "read-only", "off", 0, 0, "",
      "Refuse every change of files and directories with EROFS, whoever asks."},
     {Of::kVolume, Kind::kSeconds, "session-keep", "1d", 0, 30 * kDay, "",
@@ -132,6 +134,17 @@ std::string Allowed(const ConfOption& o) {
   return "";
 }
 
+Status CheckInlineMax(const ConfOption& o, std::string_view value) {
+  const std::optional<int64_t> n = WithUnit(value, kSizes);
+  if (n == 0) return {};
+  if (n && *n > o.max)
+    return Status(EINVAL, fmt::format("option {}={} exceeds {}KiB", o.name, value, o.max >> 10));
+  return Status(
+      n ? EOPNOTSUPP : EINVAL,
+      fmt::format("option {}={}: small files are not stored beside the inode in this version: only 0", o.name,
+                  value));
+}
+
 }  // namespace
 
 std::span<const ConfOption> ConfOptions() { return kTable; }
@@ -157,6 +170,7 @@ Status CheckConfOption(ConfOption::Of of, std::string_view name, std::string_vie
     return Status(EINVAL, fmt::format("there is no option \"{}\" of a {}; there are: {}, user.NAME", name,
                                       of == Of::kVolume ? "volume" : "cluster", known));
   }
+  if (name == "inline-max") return CheckInlineMax(*option, value);
   if (Parse(*option, value)) return {};
   return Status(EINVAL, fmt::format("option {}={}: allowed is {}", name, value, Allowed(*option)));
 }

@@ -4,6 +4,9 @@
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <openssl/sha.h>
 
+#include <algorithm>
+#include <map>
+
 namespace kfs::meta {
 namespace {
 
@@ -42,6 +45,13 @@ const pb::VolumeConf* FindVolume(const pb::ClusterConf& conf, const std::string&
     if (v.name() == name) return &v;
   }
   return nullptr;
+}
+
+std::string FewestVolumes(const pb::ClusterConf& conf, const std::vector<std::string>& uuids) {
+  std::map<std::string, size_t> owned;
+  for (const pb::VolumeConf& v : conf.volume()) ++owned[v.owner()];
+  return *std::min_element(uuids.begin(), uuids.end(),
+                           [&](const std::string& a, const std::string& b) { return owned[a] < owned[b]; });
 }
 
 std::string NameOf(const pb::ClusterConf& conf, const std::string& uuid) {

@@ -20,6 +20,8 @@ bool Same(const pb::ClusterConf& a, const pb::ClusterConf& b);
 
 const pb::MemberConf* FindMember(const pb::ClusterConf& conf, const std::string& uuid);
 const pb::VolumeConf* FindVolume(const pb::ClusterConf& conf, const std::string& name);
+// Which of the members owns the fewest volumes; the first of several. REQUIRES: there is one.
+std::string FewestVolumes(const pb::ClusterConf& conf, const std::vector<std::string>& uuids);
 // "m2.example:7400", or the uuid of one that is not a member.
 std::string NameOf(const pb::ClusterConf& conf, const std::string& uuid);
 // How many members must agree on what follows this configuration.
@@ -28,8 +30,8 @@ size_t Majority(const pb::ClusterConf& conf);
 // the same.
 bool HasVote(const pb::ClusterConf& conf, const std::string& uuid, uint64_t incarnation);
 
-// The next generation. Errors say what is wrong with the change and what would be allowed; kAlreadySo: it would
-// be the same again.
+// The next generation. Errors say what is wrong with the change and what would be allowed; kAlreadySo: it
+// would be the same again.
 Result<pb::ClusterConf> Apply(const pb::ClusterConf& conf, const pb::Change& change,
                               const std::string& transaction, const std::string& command);
 

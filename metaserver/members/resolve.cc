@@ -27,20 +27,6 @@ Result<std::string> OnlyOne(const std::vector<std::string>& fit, const std::stri
   return Status(EINVAL, fmt::format("{} {}s fit \"{}\": say more of it", fit.size(), what, text));
 }
 
-// With the fewest volumes; the first of them.
-std::string Spread(const pb::ClusterConf& conf) {
-  std::string best;
-  size_t fewest = SIZE_MAX;
-  for (const pb::MemberConf& m : conf.member()) {
-    size_t owned = 0;
-    for (const pb::VolumeConf& v : conf.volume()) owned += v.owner() == m.uuid() ? 1 : 0;
-    if (owned >= fewest) continue;
-    fewest = owned;
-    best = m.uuid();
-  }
-  return best;
-}
-
 template <typename Message>
 Status SetPeer(const pb::ClusterConf& conf, Message* m) {
   Result<std::string> uuid = ResolvePeer(conf, m->uuid());
@@ -109,7 +95,11 @@ Status ResolveChange(const pb::ClusterConf& conf, const ChunkserverAddresses& ad
       }
       if (c->replicas() == 0) c->set_replicas(defaults.replicas);
       if (!c->owner().empty()) return SetOwner(conf, c);
-      c->set_owner(Spread(conf));
+      for (std::string& candidate : *c->mutable_candidate()) {
+        Result<std::string> uuid = ResolvePeer(conf, candidate);
+        if (!uuid.ok()) return uuid.status();
+        candidate = *uuid;
+      }
       return {};
     }
     case pb::Change::kMoveVolume:

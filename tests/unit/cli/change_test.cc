@@ -65,6 +65,9 @@ TEST_F(ChangeTest, EachCommandAsksForItsChange) {
                 "--label", "use=home"},
                "create_volume { name: \"data\" owner: \"m2\" replicas: 1 chunk_size: 1048576 label { key: "
                "\"use\" value: \"home\" } }");
+  ExpectChange({"volume", "create", "data", "--owner", "m2", "--owner", "m3:7401", "--inline-max", "0"},
+               "create_volume { name: \"data\" candidate: \"m2\" candidate: \"m3:7401\" option { key: "
+               "\"inline-max\" value: \"0\" } }");
   ExpectChange({"volume", "delete", "data", "--yes"}, "delete_volume { name: \"data\" }");
   ExpectChange({"volume", "start", "data"}, "start_volume { name: \"data\" }");
   ExpectChange({"volume", "stop", "data", "--yes"}, "stop_volume { name: \"data\" }");

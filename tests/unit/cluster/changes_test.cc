@@ -122,6 +122,48 @@ TEST_F(Changes, AVolumeIsBornWithItsOwnersIncarnation) {
   EXPECT_TRUE(v.started());
 }
 
+TEST_F(Changes, TheOwnerIsTheCandidateWithTheFewestVolumes) {
+  const auto of = [](const std::string& name, const std::vector<std::string>& candidates) {
+    pb::Change c = Volume(name);
+    c.mutable_create_volume()->clear_owner();
+    for (const std::string& uuid : candidates) c.mutable_create_volume()->add_candidate(uuid);
+    return c;
+  };
+  const auto owner = [this](const std::string& name) { return FindVolume(conf_, name)->owner(); };
+  Must(of("a", {"m3", "m2"}));
+  EXPECT_EQ(owner("a"), "m3");  // of several the first
+  Must(of("b", {"m3", "m2"}));
+  EXPECT_EQ(owner("b"), "m2");
+  Must(of("c", {}));  // of all
+  EXPECT_EQ(owner("c"), "m1");
+  Must(of("d", {"m2", "m2", "m3"}));
+  EXPECT_EQ(owner("d"), "m2");
+  Must(of("e", {"m2", "m3"}));
+  EXPECT_EQ(owner("e"), "m3");
+  Must(of("f", {}));
+  EXPECT_EQ(owner("f"), "m1");
+  EXPECT_EQ(FindVolume(conf_, "e")->owner_incarnation(), 1u);
+  const Status s = Try(of("g", {"m1", "m9"}));
+  EXPECT_EQ(s.err(), ENOENT);
+  EXPECT_THAT(s.message(), HasSubstr("m9 is not a member"));
+}
+
+TEST_F(Changes, AVolumeMayBeBornWithOptions) {
+  pb::Change c = Volume("data");
+  auto& options = *c.mutable_create_volume()->mutable_option();
+  options["inline-max"] = "0";
+  Must(c);
+  EXPECT_EQ(FindVolume(conf_, "data")->option().at("inline-max"), "0");
+  c.mutable_create_volume()->set_name("more");
+  options["inline-max"] = "1GiB";
+  EXPECT_EQ(Try(c).message(), "option inline-max=1GiB exceeds 64KiB");
+  options["inline-max"] = "4K";
+  EXPECT_EQ(Try(c).err(), EOPNOTSUPP);
+  options.clear();
+  options["nothing"] = "0";
+  EXPECT_EQ(Try(c).err(), EINVAL);
+}
+
 TEST_F(Changes, NamesOfVolumesAreLetters) {
   for (const char* good : {"a", "data-1", "A_b.c", "9"}) EXPECT_TRUE(Try(Volume(good)).ok()) << good;
   for (const char* bad : {"", ".", "..", "-a", "a-", "a/b", "a b", "\xc3\xa4", "a\n"})

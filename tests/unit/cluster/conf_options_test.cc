@@ -65,6 +65,24 @@ TEST(ConfOptions, ASizeIsAPowerOfTwoWithinItsBounds) {
   EXPECT_EQ(Value(Of::kCluster, "default-chunk-size", "128K"), 128 << 10);
 }
 
+TEST(ConfOptions, NothingIsStoredBesideTheInodeYet) {
+  EXPECT_TRUE(OfVolume("inline-max", "0").ok());
+  EXPECT_TRUE(OfVolume("inline-max", "0K").ok());
+  for (const char* larger : {"1GiB", "64M", "65537", "128K"}) {
+    const Status s = OfVolume("inline-max", larger);
+    EXPECT_EQ(s.err(), EINVAL) << larger;
+    EXPECT_EQ(s.message(), "option inline-max=" + std::string(larger) + " exceeds 64KiB");
+  }
+  for (const char* none_yet : {"64K", "16KiB", "1"}) {
+    const Status s = OfVolume("inline-max", none_yet);
+    EXPECT_EQ(s.err(), EOPNOTSUPP) << none_yet;
+    EXPECT_THAT(s.message(), HasSubstr("not stored beside the inode in this version: only 0"));
+  }
+  for (const char* bad : {"", "-1", "16k", "much"})
+    EXPECT_EQ(OfVolume("inline-max", bad).err(), EINVAL) << bad;
+  EXPECT_EQ(Value(Of::kVolume, "inline-max", "0"), 0);
+}
+
 TEST(ConfOptions, ATimeHasItsUnitAndItsBounds) {
   for (const char* good : {"0", "90", "90s", "5m", "2h", "30d"})
     EXPECT_TRUE(OfVolume("session-keep", good).ok()) << good;
@@ -85,9 +103,10 @@ TEST(ConfOptions, MillisecondsAreABareNumber) {
 }
 
 TEST(ConfOptions, AnUnknownNameIsToldTheOnesOfItsKind) {
-  EXPECT_THAT(OfVolume("read-onl", "on").message(),
-              AllOf(HasSubstr("no option \"read-onl\" of a volume"), HasSubstr("atime, read-only"),
-                    HasSubstr("user.NAME"), testing::Not(HasSubstr("chunkserver-admission"))));
+  EXPECT_THAT(
+      OfVolume("read-onl", "on").message(),
+      AllOf(HasSubstr("no option \"read-onl\" of a volume"), HasSubstr("atime, inline-max, read-only"),
+            HasSubstr("user.NAME"), testing::Not(HasSubstr("chunkserver-admission"))));
   EXPECT_THAT(OfCluster("read-only", "on").message(),
               AllOf(HasSubstr("of a cluster"), HasSubstr("chunkserver-admission, default-chunk-size")));
   EXPECT_EQ(FindConfOption(Of::kCluster, "atime"), nullptr);

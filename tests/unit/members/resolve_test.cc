@@ -29,7 +29,6 @@ class ResolveTest : public testing::Test {
     c->set_uuid(uuid);
     if (!address.empty()) addresses_[id] = address;
   }
-  void AddVolume(const std::string& owner) { conf_.add_volume()->set_owner(owner); }
   std::string Peer(const std::string& text) {
     Result<std::string> r = ResolvePeer(conf_, text);
     return r.ok() ? *r : r.status().message();
@@ -134,17 +133,15 @@ TEST_F(ResolveTest, WhatIsGivenStays) {
   EXPECT_EQ(Resolve(&c).err(), ENOENT);
 }
 
-TEST_F(ResolveTest, OwnersAreSpread) {
-  std::map<std::string, int> owned;
-  for (int i = 0; i < 8; ++i) {
-    pb::Change c;
-    c.mutable_create_volume()->set_name("v");
-    ASSERT_TRUE(Resolve(&c).ok());
-    ++owned[c.create_volume().owner()];
-    AddVolume(c.create_volume().owner());
-  }
-  EXPECT_EQ(owned.size(), 4u);
-  for (const auto& [uuid, n] : owned) EXPECT_EQ(n, 2) << uuid;
+TEST_F(ResolveTest, CandidatesAreNamedLikeAnyPeer) {
+  pb::Change c;
+  for (const char* peer : {"beta.example", "bbbb"}) c.mutable_create_volume()->add_candidate(peer);
+  ASSERT_TRUE(Resolve(&c).ok());
+  EXPECT_THAT(c.create_volume().candidate(), testing::ElementsAre("aaaa2222-0000", "bbbb3333-0000"));
+  c.mutable_create_volume()->add_candidate("nobody.example");
+  const Status s = Resolve(&c);
+  EXPECT_EQ(s.err(), ENOENT);
+  EXPECT_THAT(s.message(), HasSubstr("there is no peer nobody.example"));
 }
 
 TEST_F(ResolveTest, ANewOwnerIsNamedLikeAnyPeer) {
