@@ -18,6 +18,9 @@
 namespace kfs::meta {
 namespace {
 
+// Disks serve several reads at once; more would only take memory.
+constexpr int kColdReadsAtOnce = 2;
+
 // A request of a connection as the executor sees it.
 class NetCall : public Call {
  public:
@@ -123,9 +126,10 @@ Status MetaServer::Start() {
   ExecutorOptions eo{.session_ttl = std::chrono::seconds(options_.session_ttl()),
                      .session_keep = std::chrono::seconds(options_.session_keep()),
                      .slow_op = std::chrono::milliseconds(options_.slow_op_ms())};
-  sync_ = std::make_unique<WalSync>([this](std::function<void()> fn) { loop_.Post(std::move(fn)); });
-  cold_reads_ = std::make_unique<ColdReads>([this](std::function<void()> fn) { loop_.Post(std::move(fn)); });
-  jobs_ = std::make_unique<JobThread>([this](std::function<void()> fn) { loop_.Post(std::move(fn)); });
+  const auto post = [this](std::function<void()> fn) { loop_.Post(std::move(fn)); };
+  sync_ = std::make_unique<WalSync>(post);
+  cold_reads_ = std::make_unique<JobThread>(post, kColdReadsAtOnce);
+  jobs_ = std::make_unique<JobThread>(post);
   executor_ = std::make_unique<Executor>(
       clock_, eo, sync_.get(),
       Executor::Hooks{.schedule_tick =
@@ -148,11 +152,17 @@ Status MetaServer::Start() {
                           },
                       .fetch =
                           [this](Db& db, std::vector<std::string> keys, std::function<void()> done) {
-                            cold_reads_->Fetch(&db, std::move(keys), std::move(done));
+                            cold_reads_->Do(
+                                &db,
+                                [&db, keys = std::move(keys)] {
+                                  db.Warm(keys);
+                                  return Status();
+                                },
+                                [done = std::move(done)](const Status&) { done(); });
                           },
                       .forget_fetches =
                           [this](Db& db) {
-                            cold_reads_->Remove(&db);
+                            cold_reads_->Forget(&db);
                             jobs_->Forget(&db);
                           },
                       .drain = [this](Session& s, Ino ino,

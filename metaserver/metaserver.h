@@ -13,11 +13,11 @@
 #include "metaserver/executor/executor.h"
 #include "metaserver/images/image_reader.h"
 #include "metaserver/images/mover.h"
+#include "metaserver/job_thread.h"
 #include "metaserver/members/peer_ops.h"
 #include "metaserver/metrics.h"
 #include "metaserver/options.h"
 #include "metaserver/store/cluster_store.h"
-#include "metaserver/store/cold_reads.h"
 #include "metaserver/volume_host.h"
 #include "rpc/daemon.h"
 #include "rpc/server.h"
@@ -84,7 +84,7 @@ class MetaServer : public Daemon {
   std::unique_ptr<Chunkservers> chunkservers_;
   std::unique_ptr<BrickPhase> bricks_;
   std::unique_ptr<WalSync> sync_;
-  std::unique_ptr<ColdReads> cold_reads_;
+  std::unique_ptr<JobThread> cold_reads_;  // of what an op did not find in memory
   std::unique_ptr<JobThread> jobs_;
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<ImageStore> images_;

@@ -9,7 +9,7 @@
 
 #include "common/clock.h"
 #include "metaserver/images/image_files.h"
-#include "metaserver/images/job_thread.h"
+#include "metaserver/job_thread.h"
 #include "metaserver/store/db.h"
 
 namespace kfs::meta {

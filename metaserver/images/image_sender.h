@@ -15,7 +15,7 @@
 #include <string>
 
 #include "metaserver/images/image_files.h"
-#include "metaserver/images/job_thread.h"
+#include "metaserver/job_thread.h"
 #include "rpc/net_client.h"
 
 namespace kfs::meta {

@@ -13,7 +13,7 @@
 
 #include "common/clock.h"
 #include "metaserver/images/image_files.h"
-#include "metaserver/images/job_thread.h"
+#include "metaserver/job_thread.h"
 #include "proto/cluster.pb.h"
 
 namespace kfs::meta {

@@ -1,10 +1,12 @@
-#include "metaserver/images/job_thread.h"
+#include "metaserver/job_thread.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
 #include <thread>
 #include <utility>
+#include <vector>
 
 namespace kfs::meta {
 
@@ -19,9 +21,9 @@ struct JobThread::Impl {
   std::condition_variable wake, idle;
   // Guarded by mutex.
   std::deque<Job> waiting;
-  const void* busy_with = nullptr;
+  std::vector<const void*> busy_with;
   bool stop = false;
-  std::thread thread;
+  std::vector<std::thread> threads;
 
   void Run() {
     std::unique_lock lock(mutex);
@@ -30,11 +32,11 @@ struct JobThread::Impl {
       if (stop) return;
       Job job = std::move(waiting.front());
       waiting.pop_front();
-      busy_with = job.uses;
+      busy_with.push_back(job.uses);
       lock.unlock();
       Tell(std::move(job.done), job.work());
       lock.lock();
-      busy_with = nullptr;
+      busy_with.erase(std::find(busy_with.begin(), busy_with.end(), job.uses));
       idle.notify_all();
     }
   }
@@ -43,9 +45,10 @@ struct JobThread::Impl {
   }
 };
 
-JobThread::JobThread(std::function<void(std::function<void()>)> post) : impl_(std::make_unique<Impl>()) {
+JobThread::JobThread(std::function<void(std::function<void()>)> post, int at_once)
+    : impl_(std::make_unique<Impl>()) {
   impl_->post = std::move(post);
-  impl_->thread = std::thread([impl = impl_.get()] { impl->Run(); });
+  for (int i = 0; i < at_once; ++i) impl_->threads.emplace_back([impl = impl_.get()] { impl->Run(); });
 }
 
 JobThread::~JobThread() {
@@ -54,7 +57,7 @@ JobThread::~JobThread() {
     impl_->stop = true;
   }
   impl_->wake.notify_all();
-  impl_->thread.join();
+  for (std::thread& t : impl_->threads) t.join();
 }
 
 void JobThread::Do(const void* uses, std::function<Status()> work, std::function<void(const Status&)> done) {
@@ -72,7 +75,8 @@ void JobThread::Forget(const void* uses) {
       impl_->Tell(std::move(job.done), Status(ECANCELED, "the volume was closed meanwhile"));
   }
   std::erase_if(impl_->waiting, [uses](const Impl::Job& job) { return job.uses == uses; });
-  impl_->idle.wait(lock, [&] { return impl_->busy_with != uses; });
+  const std::vector<const void*>& busy = impl_->busy_with;
+  impl_->idle.wait(lock, [&] { return std::find(busy.begin(), busy.end(), uses) == busy.end(); });
 }
 
 }  // namespace kfs::meta
