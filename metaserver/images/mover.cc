@@ -109,14 +109,28 @@ void Mover::Ask(const MovingPtr& m) {
       return Fail(m, Status(EINVAL, fmt::format("another metaserver answers at {} (see: kfs peer why {})",
                                                 m->address, m->address)));
     m->sender = std::make_unique<ImageSender>(loop_, jobs_, there.link, m->transfer, options_.bytes_per_s);
-    m->total = SizeOf(volumes_.Path(m->id));
-    m->sender->Begin(m->id.v, m->total, [this, alive, m](const Status& s) {
-      if (!*alive) return;
-      if (!s.ok())
-        return Fail(m,
-                    Status(s.err(), fmt::format("{} does not take the volume: {}", m->address, s.message())));
-      SendTables(m);
-    });
+    auto size = std::make_shared<uint64_t>(0);
+    jobs_.Do(
+        nullptr,
+        [dir = volumes_.Path(m->id), size] {
+          *size = SizeOf(dir);
+          return Status();
+        },
+        [this, alive, m, size](const Status&) {
+          if (!*alive) return;
+          m->total = *size;
+          BeginSending(m);
+        });
+  });
+}
+
+void Mover::BeginSending(const MovingPtr& m) {
+  m->sender->Begin(m->id.v, m->total, [this, alive = alive_, m](const Status& s) {
+    if (!*alive) return;
+    if (!s.ok())
+      return Fail(m,
+                  Status(s.err(), fmt::format("{} does not take the volume: {}", m->address, s.message())));
+    SendTables(m);
   });
 }
 

@@ -46,6 +46,7 @@ class Mover {
 
   Status Check(const pb::VolumeConf& volume, const std::string& peer, const MovingPtr& m) const;
   void Ask(const MovingPtr& m);
+  void BeginSending(const MovingPtr& m);
   void SendTables(const MovingPtr& m);
   void HandOver(const MovingPtr& m);
   void Finish(const MovingPtr& m);
