@@ -154,10 +154,10 @@ int Restore(GlobalOptions& global, const BackupArgs& args) {
   if (args.dry_run) return RunChange<rpc::VolumeRestore>(global, request, true);
   if (!args.yes) {
     const Status s =
-        Confirm(fmt::format("Volume {} becomes what it was at {}; what was made since is lost. Type its "
-                            "name to go on:",
-                            args.name, HumanTime(manifest->taken())),
-                args.name, "nothing was changed");
+        Confirm({fmt::format("Volume {} becomes what it was at {}; what was made since is lost. Type its "
+                             "name to go on:",
+                             args.name, HumanTime(manifest->taken())),
+                 args.name, "nothing was changed"});
     if (!s.ok()) return Report(s);
   }
   const std::string transfer = NewUuid();

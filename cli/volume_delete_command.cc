@@ -16,21 +16,14 @@ struct DeleteArgs {
   bool yes = false;
 };
 
-Status ConfirmDelete(const DeleteArgs& args, AdminConnection& admin) {
-  if (args.yes) return {};
-  pb::VolumeInfoRequest request;
-  request.set_name(args.name);
-  // What would be refused is told before the question is asked.
-  auto info = admin.Call<rpc::VolumeInfo>(request);
-  if (!info.ok()) return info.status();
-  if (info->volume().started()) {
-    return Status(EBUSY,
-                  fmt::format("volume {0} is started (stop it first: kfs volume stop {0})", args.name));
+// What would be refused is told before the question is asked.
+Result<Question> AskToDelete(const std::string& name, const pb::VolumeInfo& v) {
+  if (v.started()) {
+    return Status(EBUSY, fmt::format("volume {0} is started (stop it first: kfs volume stop {0})", name));
   }
-  return Confirm(
-      fmt::format("This deletes the volume {} and everything in it for good. Type its name to go on:",
-                  args.name),
-      args.name, "nothing was deleted");
+  return Question{
+      fmt::format("This deletes the volume {} and everything in it for good. Type its name to go on:", name),
+      name, "nothing was deleted"};
 }
 
 }  // namespace
@@ -47,7 +40,13 @@ void AddVolumeDeleteCommand(CLI::App& volume, GlobalOptions& global) {
                            change->mutable_delete_volume()->set_name(args->name);
                            return Status();
                          },
-                     .confirm = [args](AdminConnection& admin) { return ConfirmDelete(*args, admin); },
+                     .confirm =
+                         [args](AdminConnection& admin) {
+                           if (args->yes) return Status();
+                           return ConfirmFor(args->name, admin, [args](const pb::VolumeInfo& v) {
+                             return AskToDelete(args->name, v);
+                           });
+                         },
                      .next = [] { return std::string("its space is freed in the background\n"); }});
 }
 

@@ -16,16 +16,11 @@ struct StopArgs {
   bool yes = false;
 };
 
-Status ConfirmStop(const StopArgs& args, AdminConnection& admin) {
-  if (args.yes) return {};
-  pb::VolumeInfoRequest request;
-  request.set_name(args.name);
-  auto info = admin.Call<rpc::VolumeInfo>(request);
-  if (!info.ok()) return info.status();
-  std::string mounts = info->volume().counted() ? fmt::format("{}", info->volume().sessions()) : "maybe some";
-  return Confirm(fmt::format("This makes the data of volume {} unavailable ({} mounts). Go on? (y/n)",
-                             args.name, mounts),
-                 "y", "nothing was stopped");
+Result<Question> AskToStop(const std::string& name, const pb::VolumeInfo& v) {
+  const std::string mounts = v.counted() ? fmt::format("{}", v.sessions()) : "maybe some";
+  return Question{
+      fmt::format("This makes the data of volume {} unavailable ({} mounts). Go on? (y/n)", name, mounts),
+      "y", "nothing was stopped"};
 }
 
 }  // namespace
@@ -58,7 +53,13 @@ void AddVolumeStopCommand(CLI::App& volume, GlobalOptions& global) {
                            change->mutable_stop_volume()->set_name(args->name);
                            return Status();
                          },
-                     .confirm = [args](AdminConnection& admin) { return ConfirmStop(*args, admin); },
+                     .confirm =
+                         [args](AdminConnection& admin) {
+                           if (args->yes) return Status();
+                           return ConfirmFor(args->name, admin, [args](const pb::VolumeInfo& v) {
+                             return AskToStop(args->name, v);
+                           });
+                         },
                      .next = nullptr});
 }
 
