@@ -11,6 +11,7 @@
 #include "cli/change.h"
 #include "cli/confirm.h"
 #include "cli/output.h"
+#include "common/limits.h"
 #include "common/uuid.h"
 
 namespace kfs::cli {
