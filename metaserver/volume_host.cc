@@ -203,15 +203,9 @@ Status VolumeHost::PrepareRestored(const std::string& path, const pb::ClusterCon
   counters.set_next_chunk(counters.next_chunk() + kSkip);
   counters.set_next_session(counters.next_session() + kSkip);
   db.Put(CountersKey(), counters.SerializeAsString());
-  // Mounts have gone on since: sessions, their answers, and what was on its way to chunkservers then.
-  for (const char* prefix : {"S", "A", "M", "G"}) {
-    std::vector<std::string> keys;
-    db.Scan(prefix, "", [&](std::string_view key, std::string_view) {
-      keys.emplace_back(key);
-      return true;
-    });
-    for (const std::string& key : keys) db.Delete(key);
-  }
+  // Mounts have gone on since: sessions, their answers, and what was on its way to chunkservers then. However
+  // many there are: deleted one by one, 100 000 sessions with an answer each took the loop a second.
+  for (const char* prefix : {"S", "A", "M", "G"}) db.DeleteAll(prefix);
   rec::VolumeStamp stamp;
   stamp.set_cluster_id(conf.cluster_id());
   stamp.set_volume(v.id());

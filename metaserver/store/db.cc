@@ -26,6 +26,14 @@ namespace {
 rocksdb::Slice Slice(std::string_view s) { return {s.data(), s.size()}; }
 std::string_view View(const rocksdb::Slice& s) { return {s.data(), s.size()}; }
 
+// What comes behind everything that begins with it; empty: nothing does.
+std::string EndOf(std::string_view prefix) {
+  std::string end(prefix);
+  while (!end.empty() && static_cast<unsigned char>(end.back()) == 0xff) end.pop_back();
+  if (!end.empty()) end.back() = static_cast<char>(static_cast<unsigned char>(end.back()) + 1);
+  return end;
+}
+
 Status Damaged(const std::string& path, const std::string& kind, const std::string& what) {
   // A member's record from a copy has forgotten what was promised since: two configurations of one generation
   // would be the consequence.
@@ -223,13 +231,19 @@ void Db::DeleteBlind(std::string_view key) {
   dirty_ = true;
 }
 
+void Db::DeleteAll(std::string_view prefix) {
+  Commit();
+  const std::string end = EndOf(prefix);
+  if (!impl_->batch.DeleteRange(Slice(prefix), end).ok()) std::abort();
+  dirty_ = true;
+  Commit();
+}
+
 void Db::Scan(std::string_view prefix, std::string_view from,
               const std::function<bool(std::string_view, std::string_view)>& fn) {
   Commit();
   rocksdb::ReadOptions options;
-  std::string end(prefix);
-  while (!end.empty() && static_cast<unsigned char>(end.back()) == 0xff) end.pop_back();
-  if (!end.empty()) end.back() = static_cast<char>(static_cast<unsigned char>(end.back()) + 1);
+  const std::string end = EndOf(prefix);
   rocksdb::Slice bound(end);
   if (!end.empty()) options.iterate_upper_bound = &bound;
   std::unique_ptr<rocksdb::Iterator> it(impl_->db->NewIterator(options));

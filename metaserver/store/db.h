@@ -61,6 +61,9 @@ class Db {
   void Scan(std::string_view prefix, std::string_view from,
             const std::function<bool(std::string_view key, std::string_view value)>& fn);
 
+  // Commits, without a look at how many there are: all keys that begin with `prefix`, which is not empty.
+  void DeleteAll(std::string_view prefix);
+
   bool dirty() const { return dirty_; }
   size_t batch_bytes() const;
   void Commit();

@@ -17,14 +17,21 @@ class VolumeCopiesTest : public VolumeHostTest {
     auto files = ListImage(from);
     KFS_RETURN_IF_ERROR(files.status());
     for (pb::ImageFile& file : *files) {
-      auto bytes = ReadPiece(from + "/" + file.name(), 0);
-      KFS_RETURN_IF_ERROR(bytes.status());
       Sha256 sum;
-      sum.Add(bytes->view());
+      for (uint64_t offset = 0; offset <= file.size(); offset += kImagePiece) {
+        auto bytes = ReadPiece(from + "/" + file.name(), offset);
+        KFS_RETURN_IF_ERROR(bytes.status());
+        sum.Add(bytes->view());
+        KFS_RETURN_IF_ERROR(Put(
+            transfer,
+            [&](auto& r) {
+              r.mutable_piece()->set_name(file.name());
+              r.mutable_piece()->set_offset(offset);
+            },
+            std::move(*bytes)));
+      }
       file.set_sha256(sum.Finish());
       *manifest.add_file() = file;
-      KFS_RETURN_IF_ERROR(Put(
-          transfer, [&](auto& r) { r.mutable_piece()->set_name(file.name()); }, std::move(*bytes)));
     }
     return Put(transfer, [&](auto& r) { *r.mutable_finish()->mutable_manifest() = manifest; });
   }
@@ -110,6 +117,44 @@ TEST_F(VolumeCopiesTest, ANewOwnerBeginsWithTheCopyThatTheConfigurationNames) {
   Restart();
   ASSERT_TRUE(Apply().ok());
   EXPECT_TRUE(Serves());
+}
+
+TEST_F(VolumeCopiesTest, ARestoredVolumeIsAsItWasWithoutTheSessionsOfThatTime) {
+  const pb::OpenSessionReply session = Used();
+  const uint64_t ino = executor_->FindVolume("data")->store.counters().next_ino();
+  executor_->CloseVolume(VolumeId(3), Status(EAGAIN, "closed"));
+  ASSERT_TRUE(Arrive("backup", host_->Path(VolumeId(3)), 5).ok());
+  ASSERT_TRUE(Apply().ok());
+  pb::OpenSessionReply reply;
+  ASSERT_TRUE(Open(&reply).ok());
+  ASSERT_TRUE(Mkdir("later").ok());
+  data().set_started(false);
+  ASSERT_TRUE(Apply().ok());
+  data().set_transfer("backup");
+  data().set_restored(true);
+  data().set_from_epoch(5);
+  data().set_epoch(9);
+  ASSERT_TRUE(Apply().ok());
+  data().set_started(true);
+  for (int start = 0; start < 2; ++start) {
+    ASSERT_TRUE(Apply().ok());
+    ExpectKept();
+    VolumeStore& store = executor_->FindVolume("data")->store;
+    EXPECT_FALSE(store.db().Get(DentryKey(Ino(1), "later")).has_value());
+    EXPECT_GT(store.counters().next_ino(), ino + (1 << 27));  // none that was given out since
+    EXPECT_EQ(Open(&reply, &session).code(), Code::kUnknownSession);
+    for (const char* prefix : {"S", "A", "M", "G"})
+      store.db().Scan(prefix, "", [&](std::string_view key, std::string_view) {
+        ADD_FAILURE() << "left: " << testing::PrintToString(key);
+        return true;
+      });
+    ASSERT_TRUE(std::filesystem::exists(host_->Path(VolumeId(3)) + ".replaced"));
+    EXPECT_EQ(images_->Find("backup"), nullptr);
+    Restart();
+  }
+  ASSERT_TRUE(Apply().ok());
+  ASSERT_TRUE(Open(&reply).ok());
+  EXPECT_TRUE(Mkdir("later").ok());
 }
 
 TEST_F(VolumeCopiesTest, ACopyIsKeptUntilTheConfigurationHasGonePastIt) {
