@@ -175,7 +175,13 @@ Status MetaServer::Start() {
                             connection->context.reset();
                             connection->CloseAfterFlush(why);
                           },
-                      .where = [this](const std::string& name) { return Where(name); }});
+                      .where = [this](const std::string& name) { return Where(name); },
+                      .damaged =
+                          [this, alive = alive_](VolumeId id) {
+                            loop_.Post([this, alive, id] {
+                              if (*alive && !stopped_) volumes_->CloseDamaged(id);
+                            });
+                          }});
   chunkservers_->OnUp([this](ServerId) {
     for (const auto& [id, volume] : executor_->volumes()) volume->mutations.Kick();
   });

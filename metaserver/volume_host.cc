@@ -84,7 +84,12 @@ Status VolumeHost::Apply(const pb::ClusterConf& conf, const std::string& self, u
   }
   for (const auto& [id, v] : there) {
     trouble_.erase(id);
+    if (v->owner() != self || !v->started()) damaged_.erase(id);
     if (v->owner() != self || !v->started() || held_.contains(id)) continue;
+    if (auto damaged = damaged_.find(id); damaged != damaged_.end()) {
+      trouble_[id] = damaged->second;
+      continue;
+    }
     if (IsSealed(*v)) {
       trouble_[id] = Status(
           EAGAIN, Code::kTryAgain,
@@ -97,7 +102,11 @@ Status VolumeHost::Apply(const pb::ClusterConf& conf, const std::string& self, u
       if (Status s = Open(conf, *v, incarnation); !s.ok()) {
         KFS_LOG(error, "volume.open_failed name={} id={} reason=\"{}\"", v->name(), id.v, s.ToString());
         trouble_[id] = s;
-        if (first.ok()) first = s;
+        if (s.code() == Code::kCorrupt) {
+          damaged_[id] = s;
+        } else if (first.ok()) {
+          first = s;
+        }
         continue;
       }
     }
@@ -240,6 +249,16 @@ Status VolumeHost::TakeCopy(const pb::ClusterConf& conf, const pb::VolumeConf& v
   return images_.Take(v.transfer(), path);
 }
 
+void VolumeHost::CloseDamaged(VolumeId id) {
+  const Db* db = OpenDb(id);
+  if (db == nullptr || db->damage().ok()) return;
+  const Status why = db->damage();
+  KFS_LOG(error, "volume.damaged name={} id={} reason=\"{}\" effect=\"it is not served any more\"",
+          executor_.FindVolume(id)->info.name(), id.v, why.message());
+  trouble_[id] = damaged_[id] = why;
+  executor_.CloseVolume(id, why);
+}
+
 Db* VolumeHost::OpenDb(VolumeId id) const {
   Volume* v = executor_.FindVolume(id);
   return v == nullptr ? nullptr : &v->store.db();
@@ -279,6 +298,7 @@ Status VolumeHost::Delete(VolumeId id) {
   std::error_code ec;
   std::filesystem::remove_all(Path(id), ec);
   std::filesystem::remove_all(Path(id) + ".replaced", ec);
+  damaged_.erase(id);
   KFS_LOG(info, "volume.deleted id={}", id.v);
   return cluster_.RemoveVolume(id);  // its chunks are garbage at the next inventory
 }

@@ -28,12 +28,16 @@ class VolumeHost {
              Chunkservers& chunkservers, Clock& clock, ImageStore& images);
 
   // Makes what is open agree with the configuration. A volume that cannot be opened is named in Trouble();
-  // the first such error is given back. `self` and `incarnation`: this member.
+  // the first such error is given back, but for damage: what is damaged is restored by a metaserver that
+  // runs. `self` and `incarnation`: this member.
   Status Apply(const pb::ClusterConf& conf, const std::string& self, uint64_t incarnation);
   // Why a volume is not served here, for a client that asks for it.
   Status Where(const pb::ClusterConf& conf, const std::string& self, const std::string& name) const;
   // OK: none.
   Status Trouble(VolumeId id) const;
+  // Closes it if its database has been found damaged. It stays closed until it is stopped, and may be
+  // restored and started then. REQUIRES: not within an executor's call.
+  void CloseDamaged(VolumeId id);
 
   // ---- handing over (images/mover.h)
   // Null: it is not open.
@@ -68,6 +72,7 @@ class VolumeHost {
   Clock& clock_;
   ImageStore& images_;
   std::map<VolumeId, Status> trouble_;
+  std::map<VolumeId, Status> damaged_;
   std::map<VolumeId, Status> held_;
 };
 

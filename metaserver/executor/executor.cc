@@ -38,6 +38,7 @@ VolumeHooks Executor::HooksForVolume() {
           .changed = [this] { Schedule(); },
           .after_sync =
               [this](Db& db, std::function<void()> fn) {
+                if (db.lost()) return;  // nothing may follow from what was not stored
                 if (sync_ == nullptr) return fn();
                 sync_->SyncNow(&db, std::move(fn));
               }};

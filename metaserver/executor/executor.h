@@ -44,6 +44,8 @@ class Executor {
     std::function<void(Session&, const Status&)> close_connection;
     // Why a volume is not here, for whoever asks for it.
     std::function<Status(const std::string& name)> where;
+    // Its database is damaged: it is to be closed, soon and not from within the call. Maybe told again.
+    std::function<void(VolumeId)> damaged;
   };
 
   Executor(Clock& clock, ExecutorOptions options, WalSync* sync, Hooks hooks);
@@ -139,6 +141,10 @@ class Executor {
   void ForgetOldestExpired(Volume& volume);
   void EndSession(const SessionPtr& session, const std::string& why);
   void FinishDrain(const std::shared_ptr<Drain>& drain);
+  void CommitVolume(Volume& volume);
+  // What is to be answered instead, when what the answer tells of could not be stored.
+  static Status Kept(const Outgoing& o);
+  void SyncFor(VolumeId id, std::vector<ParkedPtr> parked);
 
   Clock& clock_;
   const ExecutorOptions options_;

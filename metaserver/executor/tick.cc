@@ -28,6 +28,37 @@ void Executor::Schedule() {
   if (hooks_.schedule_tick) hooks_.schedule_tick();
 }
 
+void Executor::CommitVolume(Volume& volume) {
+  if (volume.store.dirty()) volume.store.Commit();
+  Db& db = volume.store.db();
+  if (!db.damage().ok() && hooks_.damaged) hooks_.damaged(volume.id());
+  if (db.lost()) return;  // nothing may follow from what was not stored
+  // Ops that iterate commit in the middle of a tick.
+  if (db.TakeUnsynced() && sync_ != nullptr) sync_->Changed(&db);
+  volume.mutations.Flush();
+}
+
+Status Executor::Kept(const Outgoing& o) {
+  const Volume* volume = o.call->session == nullptr ? nullptr : o.call->session->volume;
+  const bool lost = o.status.ok() && volume != nullptr && volume->store.db().lost();
+  return lost ? volume->store.db().damage() : o.status;
+}
+
+void Executor::SyncFor(VolumeId id, std::vector<ParkedPtr> parked) {
+  Volume* volume = FindVolume(id);
+  if (volume == nullptr) return;
+  Db& db = volume->store.db();
+  if (sync_ == nullptr || db.lost()) {
+    const Status s = db.Sync();
+    for (const ParkedPtr& p : parked) Finish(p, s);
+    return;
+  }
+  sync_->SyncNow(&db, [this, alive = alive_, parked = std::move(parked)] {
+    if (!*alive) return;
+    for (const ParkedPtr& p : parked) Finish(p, Status());
+  });
+}
+
 void Executor::EndTick() {
   scheduled_ = true;  // what happens below needs no other tick
   size_t rounds = 0;
@@ -51,10 +82,7 @@ void Executor::EndTick() {
         volume->ReapStep();
         ++reap_steps;
       }
-      if (volume->store.dirty()) volume->store.Commit();
-      // Ops that iterate commit in the middle of a tick.
-      if (volume->store.db().TakeUnsynced() && sync_ != nullptr) sync_->Changed(&volume->store.db());
-      volume->mutations.Flush();
+      CommitVolume(*volume);
     }
   } while (!ready_.empty() && ++rounds < 64);
   std::vector<Outgoing> outgoing;
@@ -74,28 +102,16 @@ void Executor::EndTick() {
       KFS_LOG(info, "op.trace id={:#x} op={} stage=metaserver us={}", o.call->trace_id, OpName(o.call->op()),
               std::chrono::duration_cast<std::chrono::microseconds>(now - o.call->arrived).count());
     }
-    if (o.status.ok()) {
+    if (const Status kept = Kept(o); kept.ok()) {
       o.call->Reply(o.body);
     } else {
-      o.call->Fail(o.status, o.detail);
+      o.call->Fail(kept, o.detail);
     }
   }
   auto waits = std::move(sync_waits_);
   sync_waits_.clear();
   scheduled_ = false;
-  for (auto& [id, parked] : waits) {
-    Volume* volume = FindVolume(id);
-    if (volume == nullptr) continue;
-    if (sync_ == nullptr) {
-      Status s = volume->store.db().Sync();
-      for (const ParkedPtr& p : parked) Finish(p, s);
-      continue;
-    }
-    sync_->SyncNow(&volume->store.db(), [this, alive = alive_, parked = std::move(parked)] {
-      if (!*alive) return;
-      for (const ParkedPtr& p : parked) Finish(p, Status());
-    });
-  }
+  for (auto& [id, parked] : waits) SyncFor(id, std::move(parked));
   bool more = !ready_.empty();
   for (auto& [id, volume] : volumes_) more = more || volume->orphans_queued() > 0;
   // Not in this tick: its end would not come before the last of them.
@@ -112,6 +128,7 @@ void Executor::NextTick() {
 void Executor::OnTimer() {
   const MonoTime now = clock_.MonoNow();
   for (auto& [id, volume] : volumes_) {
+    if (volume->store.db().lost()) continue;
     ExpireSessions(*volume);
     volume->EndLinger();
     volume->mutations.Kick();

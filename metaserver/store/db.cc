@@ -87,7 +87,8 @@ struct Db::Impl {
   std::vector<std::string> cold;
 };
 
-Db::Db(std::unique_ptr<Impl> impl, std::string path) : impl_(std::move(impl)), path_(std::move(path)) {}
+Db::Db(std::unique_ptr<Impl> impl, std::string path, std::string kind)
+    : impl_(std::move(impl)), path_(std::move(path)), kind_(std::move(kind)) {}
 
 Db::~Db() {
   if (dirty_) Commit();
@@ -137,17 +138,17 @@ Result<std::unique_ptr<Db>> Db::Open(const std::string& path, const std::string&
   }
   if (!s.ok()) return Words(path, kind, s);
   impl->db.reset(raw);
-  std::unique_ptr<Db> db(new Db(std::move(impl), path));
-  if (Status f = db->CheckFormat(kind); !f.ok()) return f;
+  std::unique_ptr<Db> db(new Db(std::move(impl), path, kind));
+  if (Status f = db->CheckFormat(); !f.ok()) return f;
   return db;
 }
 
-Status Db::CheckFormat(const std::string& kind) {
+Status Db::CheckFormat() {
   rec::Format format;
   std::optional<std::string> stored = Get(FormatKey());
   KFS_RETURN_IF_ERROR(TakeReadError());
   if (!stored) {
-    format.set_kind(kind);
+    format.set_kind(kind_);
     format.set_version(kFormatVersion);
     Put(FormatKey(), format.SerializeAsString());
     Commit();
@@ -156,9 +157,9 @@ Status Db::CheckFormat(const std::string& kind) {
   if (!format.ParseFromString(*stored)) {
     return Status(EIO, Code::kCorrupt, fmt::format("{} does not hold metadata of KFS", path_));
   }
-  if (format.kind() != kind) {
+  if (format.kind() != kind_) {
     return Status(EINVAL, fmt::format("{} holds a {} database where a {} database was expected", path_,
-                                      format.kind(), kind));
+                                      format.kind(), kind_));
   }
   if (format.version() > kFormatVersion || format.incompat() != 0 || format.ro_compat() != 0) {
     return Status(
@@ -192,8 +193,7 @@ std::optional<std::string> Db::Get(std::string_view key) {
   if (s.IsIncomplete() && impl_->memory_only) {
     impl_->cold.emplace_back(key);
   } else if (!s.IsNotFound()) {
-    KFS_LOG(error, "store.read_failed db={} error=\"{}\"", path_, s.ToString());
-    impl_->read_error = s;
+    NoteReadError(s);
   }
   return std::nullopt;
 }
@@ -251,9 +251,14 @@ void Db::Scan(std::string_view prefix, std::string_view from,
     if (!fn(View(it->key()), View(it->value()))) break;
   }
   if (!it->status().ok()) {
-    KFS_LOG(error, "store.read_failed db={} error=\"{}\"", path_, it->status().ToString());
-    impl_->read_error = it->status();
+    NoteReadError(it->status());
   }
+}
+
+void Db::NoteReadError(const rocksdb::Status& s) {
+  KFS_LOG(error, "store.read_failed db={} error=\"{}\"", path_, s.ToString());
+  impl_->read_error = s;
+  if (s.IsCorruption() && damage_.ok()) damage_ = Damaged(path_, kind_, s.ToString());
 }
 
 size_t Db::batch_bytes() const { return impl_->batch.GetDataSize() + impl_->overlay.size() * 128; }
@@ -264,8 +269,13 @@ void Db::Commit() {
     rocksdb::Status s = value ? impl_->batch.Put(Slice(key), Slice(*value)) : impl_->batch.Delete(Slice(key));
     if (!s.ok()) std::abort();
   }
-  rocksdb::Status s = impl_->db->Write(rocksdb::WriteOptions(), &impl_->batch);
-  if (!s.ok()) {
+  rocksdb::Status s = lost() ? rocksdb::Status() : impl_->db->Write(rocksdb::WriteOptions(), &impl_->batch);
+  if (s.IsCorruption() && kind_ == "volume") {
+    // RocksDB has found it in the background, and takes nothing from there on.
+    KFS_LOG(error, "store.write_refused db={} error=\"{}\"", path_, s.ToString());
+    if (damage_.ok()) damage_ = Damaged(path_, kind_, s.ToString());
+    lost_.store(true, std::memory_order_release);
+  } else if (!s.ok()) {
     KFS_LOG(critical, "store.write_failed db={} error=\"{}\": stopping, nothing acknowledged is lost", path_,
             s.ToString());
     spdlog::shutdown();
@@ -280,6 +290,7 @@ void Db::Commit() {
 bool Db::TakeUnsynced() { return std::exchange(unsynced_, false); }
 
 Status Db::Sync() {
+  if (lost()) return damage_;
   rocksdb::Status s = impl_->db->SyncWAL();
   return s.ok() ? Status() : Status(EIO, fmt::format("syncing {} failed: {}", path_, s.ToString()));
 }
@@ -294,10 +305,10 @@ Status Db::Checkpoint(const std::string& dir) {
 }
 
 Status Db::TakeReadError() {
-  if (impl_->read_error.ok()) return {};
-  Status status(EIO, fmt::format("reading the metadata failed: {}", impl_->read_error.ToString()));
-  impl_->read_error = rocksdb::Status::OK();
-  return status;
+  const rocksdb::Status s = std::exchange(impl_->read_error, rocksdb::Status::OK());
+  if (s.ok()) return {};
+  if (s.IsCorruption()) return Damaged(path_, kind_, s.ToString());
+  return Status(EIO, fmt::format("reading the metadata failed: {}", s.ToString()));
 }
 
 }  // namespace kfs::meta

@@ -4,8 +4,13 @@
 // A read that fails is remembered in read_error() and looks like an absent record: whoever runs an op checks
 // it before anything is committed. A write that fails ends the process: what was acknowledged could no longer
 // be kept (P4).
+//
+// Damage, a checksum that is wrong, is not the process's end where the database is one of several volumes':
+// damage() tells of it, whoever serves the volume closes it, and a write that is refused because of it makes
+// the database lost(): it takes no more, and what was to be written may not be acknowledged.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -15,6 +20,10 @@
 #include <vector>
 
 #include "common/status.h"
+
+namespace rocksdb {
+class Status;
+}
 
 namespace kfs::meta {
 
@@ -79,17 +88,25 @@ class Db {
   // Tells a failed read since the last call, and forgets it.
   Status TakeReadError();
 
+  // Not OK once damage was found: which file, and what to do.
+  const Status& damage() const { return damage_; }
+  // Any thread.
+  bool lost() const { return lost_.load(std::memory_order_acquire); }
+
   const std::string& path() const { return path_; }
 
  private:
   struct Impl;
-  Db(std::unique_ptr<Impl> impl, std::string path);
-  Status CheckFormat(const std::string& kind);
+  Db(std::unique_ptr<Impl> impl, std::string path, std::string kind);
+  Status CheckFormat();
+  void NoteReadError(const rocksdb::Status& s);
 
   std::unique_ptr<Impl> impl_;
-  std::string path_;
+  const std::string path_, kind_;
   bool dirty_ = false;
   bool unsynced_ = false;
+  Status damage_;  // set once, before lost_
+  std::atomic<bool> lost_{false};
 };
 
 }  // namespace kfs::meta

@@ -55,7 +55,7 @@ Status VolumeStore::Init(int64_t now) {
     counters_dirty_ = true;
   }
   Commit();
-  return db_->Sync();
+  return db_->Sync();  // also tells that the commit was refused
 }
 
 InodePtr VolumeStore::GetInode(Ino ino) {

@@ -49,6 +49,7 @@ class VolumeStore {
   void CountBytes(int64_t delta);
 
   Db& db() { return *db_; }
+  const Db& db() const { return *db_; }
   bool dirty() const { return db_->dirty() || !dirty_inodes_.empty() || counters_dirty_; }
   // Writes everything changed since the last commit in one batch.
   void Commit();

@@ -54,7 +54,9 @@ struct WalSync::Impl {
       Work work = std::move(next->second);
       dirty.erase(next);
       lock.unlock();
-      if (Status s = db->Sync(); !s.ok()) {
+      if (Status s = db->Sync(); !s.ok() && db->lost()) {
+        work.waiters.clear();  // the volume is about to be closed, which tells whoever waits
+      } else if (!s.ok()) {
         KFS_LOG(critical,
                 "store.sync_failed error=\"{}\": stopping, later changes could be lost with the power",
                 s.ToString());

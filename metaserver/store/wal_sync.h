@@ -18,7 +18,8 @@ class WalSync {
   ~WalSync();  // syncs what is dirty; waiters are not told
 
   void Changed(Db* db);
-  // `done` is posted once everything committed before this call survives loss of power.
+  // `done` is posted once everything committed before this call survives loss of power; never when the
+  // database is lost.
   void SyncNow(Db* db, std::function<void()> done);
   // Returns when the database is no longer being synced, and forgets it.
   void Remove(Db* db);

@@ -47,6 +47,7 @@ class VolumeHostTest : public testing::Test {
     servers_ = std::make_unique<Chunkservers>(cluster_->db(), clock_);
     Executor::Hooks hooks;
     hooks.where = [this](const std::string& name) { return host_->Where(conf_, "m1", name); };
+    hooks.damaged = [this](VolumeId id) { damaged_.insert(id); };
     executor_ = std::make_unique<Executor>(clock_, ExecutorOptions(), nullptr, std::move(hooks));
     jobs_ = std::make_unique<JobThread>([this](std::function<void()> fn) {
       std::lock_guard lock(mutex_);
@@ -144,6 +145,7 @@ class VolumeHostTest : public testing::Test {
   std::mutex mutex_;
   std::condition_variable came_;
   std::deque<std::function<void()>> posted_;  // by the JobThread; guarded by mutex_
+  std::set<VolumeId> damaged_;                // as told by the executor
   SessionPtr session_;
   uint64_t op_ids_ = 0;
 };
