@@ -31,7 +31,7 @@ machine() {
   local name=$1 address=$2 dir=$work/$1 root=$work/$1/root pid
   mkdir -p "$dir"/{upper,work,root}
   mount -t overlay -o "lowerdir=/,upperdir=$dir/upper,workdir=$dir/work" "$name" "$root" || return
-  rm -rf --one-file-system "$root/etc/kfs" "$root/var/lib/kfs" "$root"/lib/systemd/system/kfs-* "$root"/{,usr/local/}sbin/mount{,.fuse}.kfs
+  rm -rf --one-file-system "$root/etc/kfs" "$root/var/lib/kfs" "$root"/lib/systemd/system/kfs-* "$root"/{,usr/local/}sbin/mount{,.fuse}.kfs "$root"/mnt/kfs
   # Else each installation rebuilds the index of all manual pages.
   rm -f "$root/var/lib/man-db/auto-update"
   install -m 755 "$repo/tests/deploy/systemctl.sh" "$root/usr/bin/systemctl"
