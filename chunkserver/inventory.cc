@@ -9,7 +9,7 @@ namespace kfs {
 namespace {
 
 // A metaserver that does not answer must not keep the others waiting for their turn.
-constexpr auto kAnswerTimeout = std::chrono::seconds(60);
+constexpr auto kReportTimeout = std::chrono::seconds(60);
 
 }  // namespace
 
@@ -86,7 +86,7 @@ void Inventory::Report(std::shared_ptr<Batch> batch, size_t from) {
         {.op = Op::kReportChunks,
          .request = &request,
          .payload = {},
-         .timeout = kAnswerTimeout,
+         .timeout = kReportTimeout,
          .resend = false,
          .done = Guarded([this, batch, to](kfs::Answer answer) { Reported(batch, to, answer); })});
     return;

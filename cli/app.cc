@@ -5,6 +5,7 @@
 #include "cli/command.h"
 #include "cli/typed_words.h"
 #include "common/log.h"
+#include "common/utf8.h"
 
 namespace kfs::cli {
 namespace {
@@ -28,7 +29,13 @@ void AddGlobalOptions(CLI::App& app, GlobalOptions& global) {
          "--timeout", global.timeout_s,
          "Give up when there is no answer for so long. Default: 5; 20 for changes of the configuration.")
       ->type_name("SECONDS")
-      ->check(CLI::Range(0.01, 86400.0).description(""));
+      ->check(CLI::Range(0.01, 86400.0).description(""))
+      ->check(CLI::Validator(
+          [](const std::string& text) {
+            return text.find_first_not_of("0123456789.eE+-") == std::string::npos ? ""
+                                                                                  : text + " is not a number";
+          },
+          ""));
   app.add_flag("--json", global.json, "Print JSON, for scripts.");
 }
 
@@ -119,6 +126,11 @@ int RunCommandLine(CLI::App& app, GlobalOptions& global, const std::vector<std::
     // A group of commands without a command.
     const auto chosen = app.get_subcommands();
     std::fputs((chosen.empty() ? app : *chosen.front()).help().c_str(), stderr);
+    return kUsage;
+  }
+  // A path may be anything; what the cluster stores is text.
+  if (!global.words.starts_with("mount") && !IsUtf8(global.words)) {
+    std::fputs("kfs: an argument is not UTF-8 text, which names, labels and values have to be\n", stderr);
     return kUsage;
   }
   if (!global.log) {

@@ -159,8 +159,13 @@ void AddVolumeStatusCommand(CLI::App& volume, GlobalOptions& global) {
   CLI::App* command = volume.add_subcommand(
       "status", "Ask every metaserver and chunkserver how it is, and show what they say.");
   command->fallthrough();
-  global.names[command->add_option("NAME", *name, "The volume. Default: all of them.")->type_name("")] =
-      Names::kVolume;
+  global.names[command->add_option("NAME", *name, "The volume. Default: all of them.")
+                   ->type_name("")
+                   ->check(CLI::Validator(
+                       [](const std::string& text) {
+                         return text.empty() ? "a volume's name is not empty" : "";
+                       },
+                       ""))] = Names::kVolume;
   command->footer("Who does not answer keeps nobody waiting longer than --timeout, and is named.");
   command->callback(
       [&global, name] { global.run = [&global, name] { return RunVolumeStatus(global, *name); }; });

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <set>
 
 #include "common/log.h"
@@ -145,6 +146,30 @@ std::string MetaServer::Holds() const {
     if (s.connection != nullptr) return "chunkservers use it: point them at the cluster first";
   }
   return "";
+}
+
+// At another address than the cluster knows us by, we may be a copy of somebody who runs there: it would have
+// our volumes, too. The copy ends; whoever is where it should be has nothing to ask.
+void MetaServer::LookForTwin() {
+  const std::string known = member_->address();
+  if (known.empty() || member_->conf().member_size() < 2 ||
+      known == Advertised(options_.advertise(), address()))
+    return;
+  AskPeer(
+      loop_, known, member_->uuid(), member_->secret(),
+      [this, alive = alive_, known](const PeerAnswer& there) {
+        if (!*alive || stopped_ || !there.status.ok() || there.reply.uuid() != member_->uuid() ||
+            there.reply.instance() == peers_->instance())
+          return;
+        KFS_LOG(
+            critical,
+            "cluster.runs_twice uuid={} address={} known={} next=\"a metaserver with this uuid answers at "
+            "{}: this data "
+            "directory is a copy of its, or the other way round. Stop one for good: a copy must never run\"",
+            member_->uuid(), address(), known, known);
+        spdlog::shutdown();
+        std::_Exit(1);
+      });
 }
 
 // What only this member can object to.

@@ -87,7 +87,7 @@ Status MetaServer::CheckDataDir() {
   if (!fs::exists(dir / "cluster", ec)) {
     for (const auto& entry : fs::directory_iterator(dir, ec)) {
       const std::string name = entry.path().filename();
-      if (name == "lost+found" || name == "volumes") continue;
+      if (name == "lost+found" || name == "volumes" || name == "incoming" || name == "moving") continue;
       return Status(ENOTEMPTY,
                     fmt::format("data-dir {} holds no metadata of KFS, but it is not empty (\"{}\"): use an "
                                 "empty directory, or the right one",
@@ -216,6 +216,8 @@ Status MetaServer::Start() {
       images_->Sweep(member_->conf(), member_->uuid());
       image_reader_->Sweep();
     });
+    LookForTwin();
+    twin_timer_ = loop_.RunEvery(std::chrono::seconds(5), [this] { LookForTwin(); });
     if (metrics_ != nullptr)
       metrics_timer_ = loop_.RunEvery(std::chrono::seconds(1), [this] { UpdateMetrics(); });
   });
@@ -255,6 +257,7 @@ void MetaServer::Stop() {
   timer_.Cancel();
   metrics_timer_.Cancel();
   moving_timer_.Cancel();
+  twin_timer_.Cancel();
   executor_->EndTick();
   stopped_ = true;
   *alive_ = false;

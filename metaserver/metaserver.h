@@ -45,6 +45,7 @@ class MetaServer : public Daemon {
   std::string Holds() const;
   Status Where(const std::string& name) const;
   Status Joined(const std::string& cluster_id);
+  void LookForTwin();
   Status Validate(const pb::Change& change, const pb::ClusterConf& next) const;
   Status MayRemove(const pb::Change::RemoveChunkserver& change) const;
 
@@ -96,7 +97,7 @@ class MetaServer : public Daemon {
   std::unique_ptr<Mover> mover_;
   std::unique_ptr<Server> server_;
   std::unique_ptr<Metrics> metrics_;
-  EventLoop::Timer timer_, metrics_timer_, moving_timer_;
+  EventLoop::Timer timer_, metrics_timer_, moving_timer_, twin_timer_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   // Chunkservers whose admission is under way, by uuid.
   struct Accepting {

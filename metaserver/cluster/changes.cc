@@ -27,6 +27,9 @@ Status NoVolume(const std::string& name) {
 }
 
 constexpr size_t kLabelsMax = 32, kLabelMax = 64;
+// Two of them fit into a message, with what goes along: what is proposed, and a whole one in a change.
+constexpr size_t kConfBytesMax = 400u << 10;
+static_assert(2 * kConfBytesMax + (64u << 10) < kFrameBodyMax);
 constexpr int kVolumesMax = 4096, kChunkserversMax = 10000, kMembersMax = 15;
 
 using Strings = google::protobuf::Map<std::string, std::string>;
@@ -351,6 +354,12 @@ Result<pb::ClusterConf> Apply(const pb::ClusterConf& conf, const pb::Change& cha
   KFS_RETURN_IF_ERROR(Do(change, &next));
   if (SameContent(conf, next))
     return Status(EALREADY, Code::kAlreadySo, "it is so already: nothing was changed");
+  if (const size_t size = next.ByteSizeLong(); size > kConfBytesMax && size > conf.ByteSizeLong()) {
+    return Status(ENOSPC,
+                  fmt::format("the configuration would take {} KiB, of {} that there may be: remove options, "
+                              "labels, volumes or chunkservers that are not needed",
+                              size >> 10, kConfBytesMax >> 10));
+  }
   next.set_transaction(transaction);
   next.set_command(command);
   next.add_recent(transaction);

@@ -263,7 +263,7 @@ void Originator::Ended() {
           Status(ETIMEDOUT,
                  fmt::format("{}: the outcome is not known yet: it was sent for commit, and too few peers "
                              "answered. It will be made or dropped as a whole (see: kfs cluster log)",
-                             command_.words));
+                             Named()));
     }
     return Finish({.kind = unknown ? Outcome::kUnknown : Outcome::kNothingChanged, .status = status});
   }

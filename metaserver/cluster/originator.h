@@ -114,6 +114,7 @@ class Originator {
   void Tell(OpEvent event);
   Duration Patience() const { return command_.read ? kReadTimeout : kPhaseTimeout; }
   size_t Votes() const;
+  std::string Named() const;  // the command, for messages
   bool EveryoneAnswered() const;
   bool MajorityImpossible() const;
   void NoMajority();

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "common/utf8.h"
 #include "metaserver/cluster/configuration.h"
 #include "metaserver/cluster/envelope.h"
 #include "metaserver/cluster/originator.h"
@@ -132,8 +133,13 @@ void Originator::Refuse(const std::string& uuid, const pb::PhaseReply& reply) {
   }
   if (!refusal_.ok()) return;
   refusal_ = Status(reply.why() == pb::PhaseReply::LOCKED ? EBUSY : EINVAL,
-                    fmt::format("{} failed in {} on peer {}: {}. Nothing was changed", command_.words, phase,
+                    fmt::format("{} failed in {} on peer {}: {}. Nothing was changed", Named(), phase,
                                 NameOf(base_, uuid), reply.words()));
+}
+
+std::string Originator::Named() const {
+  constexpr size_t kNameMax = 80;  // the reason is what the caller wants to read
+  return CutText(command_.words, kNameMax);
 }
 
 size_t Originator::Votes() const {
@@ -167,9 +173,9 @@ void Originator::NoMajority() {
     missing += (missing.empty() ? "" : ", ") + m.address();
   }
   if (refusal_.ok()) {
-    refusal_ = Status(EHOSTUNREACH,
-                      fmt::format("{} failed: {} of {} peers answer, {} are needed; missing: {}",
-                                  command_.words, Votes(), base_.member_size(), Majority(base_), missing));
+    refusal_ =
+        Status(EHOSTUNREACH, fmt::format("{} failed: {} of {} peers answer, {} are needed; missing: {}",
+                                         Named(), Votes(), base_.member_size(), Majority(base_), missing));
   }
   retry_ = true;
   Tell(OpEvent::kRcvdRjt);

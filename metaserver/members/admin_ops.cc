@@ -55,10 +55,9 @@ void RegisterMemberOps(Server& server, Member& member, PeerOps& peers, const Chu
     member.OnMessage(request.message());
     call->Reply(pb::Empty());
   });
-  server.Handle<rpc::PeerAsk>([&peers](IncomingCallPtr call, const pb::PeerAskRequest&) {
-    pb::PeerAskReply reply;
-    peers.Tell(&reply);
-    call->Reply(reply);
+  server.Handle<rpc::PeerAsk>([&peers](IncomingCallPtr call, const pb::PeerAskRequest& request) {
+    peers.Tell(request, call->connection()->hello.id(),
+               [call](const pb::PeerAskReply& reply) { call->Reply(reply); });
   });
   server.Handle<rpc::PeerAdopt>([&peers](IncomingCallPtr call, const pb::PeerAdoptRequest& request) {
     if (Status s = peers.Adopt(request); !s.ok()) return call->Fail(s);
@@ -70,29 +69,32 @@ void RegisterMemberOps(Server& server, Member& member, PeerOps& peers, const Chu
     call->Reply(reply);
   });
 
-  server.Handle<rpc::ConfChange>([&member](IncomingCallPtr call, const pb::ConfChangeRequest& request) {
-    if (!GoodContext(call, request.ctx())) return;
-    switch (request.change().what_case()) {
-      case pb::Change::kAddMember:
-      case pb::Change::kReadmit:
-        return call->Fail(Status(EINVAL, "peers come in by 'kfs peer probe' and 'kfs peer repair'"));
-      case pb::Change::kMoveVolume:
-        return call->Fail(
-            Status(EINVAL, "a volume is moved by 'kfs volume move' and restored by 'kfs volume restore'"));
-      case pb::Change::kAddChunkserver:
-        if (!IsUuid(request.change().add_chunkserver().uuid())) {
-          return call->Fail(Status(EINVAL,
-                                   "a chunkserver is added by its uuid, which its own log tells "
-                                   "('kfs chunkserver add ...')"));
+  server.Handle<rpc::ConfChange>(
+      [&member, &peers](IncomingCallPtr call, const pb::ConfChangeRequest& request) {
+        if (!GoodContext(call, request.ctx())) return;
+        switch (request.change().what_case()) {
+          case pb::Change::kAddMember:
+          case pb::Change::kReadmit:
+            return call->Fail(Status(EINVAL, "peers come in by 'kfs peer probe' and 'kfs peer repair'"));
+          case pb::Change::kMoveVolume:
+            return call->Fail(Status(
+                EINVAL, "a volume is moved by 'kfs volume move' and restored by 'kfs volume restore'"));
+          case pb::Change::kSetAddress:
+            return peers.SetAddress(request, Answering(call));
+          case pb::Change::kAddChunkserver:
+            if (!IsUuid(request.change().add_chunkserver().uuid())) {
+              return call->Fail(Status(EINVAL,
+                                       "a chunkserver is added by its uuid, which its own log tells "
+                                       "('kfs chunkserver add ...')"));
+            }
+            return member.Change(request.ctx(), request.change(), Answering(call));
+          case pb::Change::WHAT_NOT_SET:
+            return call->Fail(
+                Status(EINVAL, Code::kMalformed, "this version does not know the change asked for"));
+          default:
+            member.Change(request.ctx(), request.change(), Answering(call));
         }
-        return member.Change(request.ctx(), request.change(), Answering(call));
-      case pb::Change::WHAT_NOT_SET:
-        return call->Fail(
-            Status(EINVAL, Code::kMalformed, "this version does not know the change asked for"));
-      default:
-        member.Change(request.ctx(), request.change(), Answering(call));
-    }
-  });
+      });
   server.Handle<rpc::ConfShow>([&](IncomingCallPtr call, const pb::ConfShowRequest&) {
     pb::ConfShowReply reply;
     FillConf(member, chunkservers, &reply);

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "common/log.h"
+#include "common/utf8.h"
 #include "common/uuid.h"
 #include "metaserver/cluster/configuration.h"
 
@@ -17,7 +18,7 @@ constexpr auto kTimeoutMax = std::chrono::minutes(10);
 constexpr size_t kWordsMax = 500;
 
 std::string Printable(std::string text) {
-  text.resize(std::min(text.size(), kWordsMax));
+  text = CutText(text, kWordsMax);
   for (char& c : text) {
     if (static_cast<unsigned char>(c) < 0x20 || c == '"') c = '?';
   }

@@ -6,11 +6,12 @@ namespace kfs::meta {
 namespace {
 
 constexpr auto kTimeout = std::chrono::seconds(3);
+constexpr auto kTimeoutToReach = 2 * kTimeout;  // who is asked asks in turn
 
 }  // namespace
 
 void AskPeer(EventLoop& loop, const std::string& address, const std::string& self, const std::string& secret,
-             std::function<void(PeerAnswer)> done) {
+             std::function<void(PeerAnswer)> done, const pb::PeerAskRequest& request) {
   NetClient::Options net;
   net.name = "metaserver " + address;
   net.addresses = {address};
@@ -22,7 +23,7 @@ void AskPeer(EventLoop& loop, const std::string& address, const std::string& sel
   const auto began = std::chrono::steady_clock::now();
   NetClient* client = link.get();
   client->Enqueue<rpc::PeerAsk>(
-      pb::PeerAskRequest(),
+      request,
       [link, address, began, done = std::move(done), &loop](Answer answer) mutable {
         PeerAnswer out;
         out.took = std::chrono::steady_clock::now() - began;
@@ -39,7 +40,7 @@ void AskPeer(EventLoop& loop, const std::string& address, const std::string& sel
         // Not within the client's own call: whoever is told may let go of it.
         loop.Post([out = std::move(out), done = std::move(done)]() mutable { done(std::move(out)); });
       },
-      kTimeout);
+      request.reach().empty() ? kTimeout : kTimeoutToReach);
 }
 
 }  // namespace kfs::meta

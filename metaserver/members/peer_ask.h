@@ -19,6 +19,6 @@ struct PeerAnswer {
 
 // `done` comes once, within some seconds.
 void AskPeer(EventLoop& loop, const std::string& address, const std::string& self, const std::string& secret,
-             std::function<void(PeerAnswer)> done);
+             std::function<void(PeerAnswer)> done, const pb::PeerAskRequest& request = {});
 
 }  // namespace kfs::meta

@@ -14,6 +14,8 @@ namespace kfs::meta {
 namespace {
 
 constexpr auto kAdoptTimeout = std::chrono::seconds(5);
+// Longer than a change is tried for; whoever gives up leaves nothing else behind.
+constexpr auto kReserved = std::chrono::seconds(60);
 
 Result<std::string> WithPort(const std::string& address) {
   std::string host;
@@ -40,7 +42,32 @@ std::string PeerOps::WhyNotAlone() const {
   return hooks_.holds();
 }
 
-void PeerOps::Tell(pb::PeerAskReply* reply) {
+std::string PeerOps::ReservedForAnother(const std::string& cluster_id) const {
+  if (cluster_id.empty() || reserved_for_.empty() || reserved_for_ == cluster_id ||
+      clock_.MonoNow() >= reserved_until_)
+    return "";
+  return "another cluster is just taking it in: see what comes of that, and try again in a minute";
+}
+
+void PeerOps::Tell(const pb::PeerAskRequest& request, const std::string& asker,
+                   std::function<void(const pb::PeerAskReply&)> done) {
+  pb::PeerAskReply reply;
+  FillAnswer(request, &reply);
+  if (request.reach().empty()) return done(reply);
+  AskPeer(loop_, request.reach(), member_.uuid(), member_.secret(),
+          [alive = alive_, reply, asker, where = request.reach(),
+           done = std::move(done)](const PeerAnswer& there) mutable {
+            if (!*alive) return;
+            if (!there.status.ok()) {
+              reply.set_unreached(there.status.message());
+            } else if (there.reply.uuid() != asker) {
+              reply.set_unreached(fmt::format("another metaserver answers at {}", where));
+            }
+            done(reply);
+          });
+}
+
+void PeerOps::FillAnswer(const pb::PeerAskRequest& request, pb::PeerAskReply* reply) {
   reply->set_uuid(member_.uuid());
   reply->set_incarnation(member_.incarnation());
   reply->set_cluster_id(member_.conf().cluster_id());
@@ -48,10 +75,16 @@ void PeerOps::Tell(pb::PeerAskReply* reply) {
   reply->set_checksum(member_.node().acceptor().checksum());
   reply->set_address(member_.address());
   reply->set_why_not(WhyNotAlone());
+  if (reply->why_not().empty()) reply->set_why_not(ReservedForAnother(request.reserve_for()));
   reply->set_alone(reply->why_not().empty());
   reply->set_software(kSoftware);
   reply->set_wall(clock_.WallNow());
+  reply->set_instance(instance_);
   *reply->mutable_conf() = member_.conf();
+  if (reply->alone() && !request.reserve_for().empty()) {
+    reserved_for_ = request.reserve_for();
+    reserved_until_ = clock_.MonoNow() + kReserved;
+  }
 }
 
 Status PeerOps::Adopt(const pb::PeerAdoptRequest& request) {
@@ -63,8 +96,14 @@ Status PeerOps::Adopt(const pb::PeerAdoptRequest& request) {
                     request.incarnation() == member_.incarnation() &&
                     FindMember(member_.conf(), member_.uuid()) != nullptr;
   if (same) return {};  // asked twice
-  if (std::string why = WhyNotAlone(); !why.empty())
-    return Status(EBUSY, fmt::format("{} cannot join: {}", member_.address(), why));
+  // Late: what has been learnt since, a detachment perhaps, is not taken back, nor the promises that came
+  // after.
+  if (conf.cluster_id() == member_.conf().cluster_id() && request.uuid() == member_.uuid() &&
+      member_.conf().generation() >= conf.generation())
+    return {};
+  std::string why = WhyNotAlone();
+  if (why.empty()) why = ReservedForAnother(conf.cluster_id());
+  if (!why.empty()) return Status(EBUSY, fmt::format("{} cannot join: {}", member_.address(), why));
   KFS_RETURN_IF_ERROR(hooks_.joined(conf.cluster_id()));
   member_.Adopt(request);
   return {};
@@ -105,39 +144,77 @@ void PeerOps::AdoptThere(const std::shared_ptr<NetClient>& link, const std::stri
 void PeerOps::Probe(const pb::PeerProbeRequest& request, Member::ChangeDone done) {
   Result<std::string> address = WithPort(request.address());
   if (!address.ok()) return done(address.status(), {});
+  pb::PeerAskRequest ask;
+  ask.set_reach(member_.address());
+  if (!request.ctx().dry_run()) ask.set_reserve_for(member_.conf().cluster_id());
+  const auto asked = [this, alive = alive_, request, address = *address,
+                      done = std::move(done)](PeerAnswer there) {
+    if (!*alive) return;
+    if (!there.status.ok()) return done(there.status, {});
+    const pb::PeerAskReply& peer = there.reply;
+    if (peer.uuid() == member_.uuid())
+      return done(Status(EINVAL, fmt::format("{} is this metaserver itself", address)), {});
+    const pb::MemberConf* known = FindMember(member_.conf(), peer.uuid());
+    pb::ConfChangeReply reply;
+    reply.set_generation(member_.conf().generation());
+    const auto& recent = member_.conf().recent();
+    if (known != nullptr && !peer.alone() &&
+        std::find(recent.begin(), recent.end(), request.ctx().request_id()) != recent.end())
+      return done({}, reply);  // sent again after a lost answer
+    if (known != nullptr && peer.cluster_id() == member_.conf().cluster_id() && !peer.alone())
+      return done(Status(EEXIST, fmt::format("{} is a member already", address)), {});
+    if (!peer.alone())
+      return done(Status(EBUSY, fmt::format("{} cannot join: {}", address, peer.why_not())), {});
+    // It would be a member that cannot answer: with two, nothing could be changed any more.
+    if (!peer.unreached().empty()) {
+      return done(Status(EHOSTUNREACH,
+                         fmt::format("{} cannot join: it does not reach this metaserver at {} ({}). Set its "
+                                     "listen and advertise to an address that the others can reach, and "
+                                     "start it again",
+                                     address, member_.address(), peer.unreached())),
+                  {});
+    }
+    // An earlier probe that was interrupted before the peer was told.
+    if (known != nullptr) return AdoptThere(there.link, peer.uuid(), known->incarnation(), reply, done);
+    pb::Change change;
+    pb::MemberConf* m = change.mutable_add_member()->mutable_member();
+    m->set_uuid(peer.uuid());
+    m->set_incarnation(peer.incarnation());
+    m->set_address(address);
+    member_.Change(request.ctx(), change,
+                   [this, alive, there, done](const Status& s, const pb::ConfChangeReply& made) {
+                     if (!*alive) return;
+                     if (!s.ok() || made.dry_run()) return done(s, made);
+                     AdoptThere(there.link, there.reply.uuid(), there.reply.incarnation(), made, done);
+                   });
+  };
+  AskPeer(loop_, *address, member_.uuid(), member_.secret(), asked, ask);
+}
+
+void PeerOps::SetAddress(const pb::ConfChangeRequest& request, Member::ChangeDone done) {
+  Result<std::string> uuid = ResolvePeer(member_.conf(), request.change().set_address().uuid());
+  Result<std::string> address = WithPort(request.change().set_address().address());
+  if (!uuid.ok() || !address.ok()) return done(uuid.ok() ? address.status() : uuid.status(), {});
+  pb::ConfChangeRequest change = request;
+  change.mutable_change()->mutable_set_address()->set_uuid(*uuid);
+  change.mutable_change()->mutable_set_address()->set_address(*address);
   AskPeer(loop_, *address, member_.uuid(), member_.secret(),
-          [this, alive = alive_, request, address = *address, done = std::move(done)](PeerAnswer there) {
+          [this, alive = alive_, change, uuid = *uuid, address = *address,
+           done = std::move(done)](const PeerAnswer& there) {
             if (!*alive) return;
-            if (!there.status.ok()) return done(there.status, {});
-            const pb::PeerAskReply& peer = there.reply;
-            if (peer.uuid() == member_.uuid())
-              return done(Status(EINVAL, fmt::format("{} is this metaserver itself", address)), {});
-            const pb::MemberConf* known = FindMember(member_.conf(), peer.uuid());
-            pb::ConfChangeReply reply;
-            reply.set_generation(member_.conf().generation());
-            const auto& recent = member_.conf().recent();
-            if (known != nullptr && !peer.alone() &&
-                std::find(recent.begin(), recent.end(), request.ctx().request_id()) != recent.end())
-              return done({}, reply);  // sent again after a lost answer
-            if (known != nullptr && peer.cluster_id() == member_.conf().cluster_id() && !peer.alone())
-              return done(Status(EEXIST, fmt::format("{} is a member already", address)), {});
-            if (!peer.alone())
-              return done(Status(EBUSY, fmt::format("{} cannot join: {}", address, peer.why_not())), {});
-            // An earlier probe that was interrupted before the peer was told.
-            if (known != nullptr)
-              return AdoptThere(there.link, peer.uuid(), known->incarnation(), reply, done);
-            pb::Change change;
-            pb::MemberConf* m = change.mutable_add_member()->mutable_member();
-            m->set_uuid(peer.uuid());
-            m->set_incarnation(peer.incarnation());
-            m->set_address(address);
-            member_.Change(request.ctx(), change,
-                           [this, alive, there, done](const Status& s, const pb::ConfChangeReply& made) {
-                             if (!*alive) return;
-                             if (!s.ok() || made.dry_run()) return done(s, made);
-                             AdoptThere(there.link, there.reply.uuid(), there.reply.incarnation(), made,
-                                        done);
-                           });
+            if (!there.status.ok()) {
+              return done(Status(there.status.err(),
+                                 fmt::format("{}. Start it at its new address first: nothing was changed",
+                                             there.status.message())),
+                          {});
+            }
+            if (there.reply.uuid() != uuid) {
+              return done(
+                  Status(EINVAL, fmt::format("another metaserver answers at {} ({}): nothing was changed",
+                                             address, there.reply.uuid())),
+                  {});
+            }
+            member_.Change(change.ctx(), change.change(), done);
           });
 }
 
@@ -167,6 +244,8 @@ void PeerOps::Repair(const pb::PeerRepairRequest& request, Member::ChangeDone do
                 {});
   }
   const pb::MemberConf member = *FindMember(member_.conf(), *uuid);
+  pb::PeerAskRequest ask;
+  if (!request.ctx().dry_run()) ask.set_reserve_for(member_.conf().cluster_id());
   AskPeer(
       loop_, member.address(), member_.uuid(), member_.secret(),
       [this, alive = alive_, request, member, done = std::move(done)](PeerAnswer there) {
@@ -197,7 +276,8 @@ void PeerOps::Repair(const pb::PeerRepairRequest& request, Member::ChangeDone do
           return done(Status(EBUSY, fmt::format("{} cannot be mended: {}", member.address(), peer.why_not())),
                       {});
         Readmit(request.ctx(), member, there, done);
-      });
+      },
+      ask);
 }
 
 // ---- what is wrong with one
@@ -206,18 +286,27 @@ void PeerOps::Why(const std::string& peer, std::function<void(const Status&, con
   Result<std::string> uuid = ResolvePeer(member_.conf(), peer);
   if (!uuid.ok()) return done(uuid.status(), {});
   const pb::MemberConf member = *FindMember(member_.conf(), *uuid);
-  AskPeer(loop_, member.address(), member_.uuid(), member_.secret(),
-          [this, alive = alive_, member, done = std::move(done)](const PeerAnswer& there) {
-            if (!*alive) return;
-            pb::PeerWhyReply reply;
-            reply.set_address(member.address());
-            Diagnose(member_.conf(), member_.node().acceptor().checksum(), member, there, clock_.WallNow(),
-                     &reply);
-            for (const PeerView& p : member_.node().Peers()) {
-              if (p.uuid == member.uuid()) reply.set_state(std::string(WordsFor(p.state)));
-            }
-            done({}, reply);
-          });
+  pb::PeerAskRequest ask;
+  ask.set_reach(member_.address());
+  const auto asked = [this, alive = alive_, member, done = std::move(done)](const PeerAnswer& there) {
+    if (!*alive) return;
+    pb::PeerWhyReply reply;
+    reply.set_address(member.address());
+    Diagnose(member_.conf(), member_.node().acceptor().checksum(), member, there, clock_.WallNow(), &reply);
+    if (!there.reply.unreached().empty()) {
+      auto* finding = reply.add_finding();
+      finding->set_what("way back");
+      finding->set_words(fmt::format("it does not reach this metaserver at {}: {}", member_.address(),
+                                     there.reply.unreached()));
+      finding->set_remedy(
+          fmt::format("mend the network, or kfs peer address {} HOST:PORT", member_.address()));
+    }
+    for (const PeerView& p : member_.node().Peers()) {
+      if (p.uuid == member.uuid()) reply.set_state(std::string(WordsFor(p.state)));
+    }
+    done({}, reply);
+  };
+  AskPeer(loop_, member.address(), member_.uuid(), member_.secret(), asked, ask);
 }
 
 }  // namespace kfs::meta

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "common/uuid.h"
 #include "metaserver/members/member.h"
 #include "metaserver/members/peer_ask.h"
 
@@ -25,14 +26,20 @@ class PeerOps {
   // `done` comes once, in a bounded time.
   void Probe(const pb::PeerProbeRequest& request, Member::ChangeDone done);
   void Repair(const pb::PeerRepairRequest& request, Member::ChangeDone done);
+  // The others must find it there: who has only a wrong address of it cannot be told a better one by it.
+  void SetAddress(const pb::ConfChangeRequest& request, Member::ChangeDone done);
   void Why(const std::string& peer, std::function<void(const Status&, const pb::PeerWhyReply&)> done);
 
   // Asked by another metaserver.
-  void Tell(pb::PeerAskReply* reply);
+  void Tell(const pb::PeerAskRequest& request, const std::string& asker,
+            std::function<void(const pb::PeerAskReply&)> done);
   Status Adopt(const pb::PeerAdoptRequest& request);
+  const std::string& instance() const { return instance_; }
 
  private:
   std::string WhyNotAlone() const;
+  void FillAnswer(const pb::PeerAskRequest& request, pb::PeerAskReply* reply);
+  std::string ReservedForAnother(const std::string& cluster_id) const;
   void AdoptThere(const std::shared_ptr<NetClient>& link, const std::string& uuid, uint64_t incarnation,
                   const pb::ConfChangeReply& reply, Member::ChangeDone done);
   void Readmit(const pb::CommandContext& ctx, const pb::MemberConf& member, const PeerAnswer& there,
@@ -42,6 +49,9 @@ class PeerOps {
   Clock& clock_;
   Member& member_;
   Hooks hooks_;
+  const std::string instance_ = NewUuid();
+  std::string reserved_for_;  // a cluster's id
+  MonoTime reserved_until_{};
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -423,5 +423,27 @@ TEST_F(Changes, DifferencesOfChunkserversAndOwnersAreSaidInWords) {
                           "chunkserver 1: label rack: r2 -> r1", "chunkserver 2: removed"));
 }
 
+// Or the next change would not fit into a message.
+TEST_F(Changes, AConfigurationHasABound) {
+  pb::Change set;
+  set.mutable_set_option()->set_value(std::string(1000, 'x'));
+  Status s;
+  int made = 0;
+  for (; s.ok() && made < 2000; ++made) {
+    set.mutable_set_option()->set_name("user.n" + std::to_string(made));
+    s = Try(set);
+    if (s.ok()) Must(set);
+  }
+  EXPECT_EQ(s.err(), ENOSPC);
+  EXPECT_THAT(s.message(), HasSubstr("of 400 that there may be"));
+  EXPECT_GT(made, 300);
+  EXPECT_LT(conf_.ByteSizeLong(), kFrameBodyMax / 2);
+  pb::Change reset;
+  reset.mutable_set_option()->set_name("user.n0");
+  Must(reset);
+  set.mutable_set_option()->set_name("user.again");
+  Must(set);
+}
+
 }  // namespace
 }  // namespace kfs::meta

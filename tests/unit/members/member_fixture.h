@@ -141,6 +141,19 @@ class TestMember {
     r.set_address(address);
     return Wait([&](Member::ChangeDone done) { peers_->Probe(r, std::move(done)); });
   }
+  Made SetAddress(const std::string& peer, const std::string& address) {
+    pb::ConfChangeRequest r;
+    *r.mutable_ctx() = Context("peer address " + peer + " " + address);
+    r.mutable_change()->mutable_set_address()->set_uuid(peer);
+    r.mutable_change()->mutable_set_address()->set_address(address);
+    return Wait([&](Member::ChangeDone done) { peers_->SetAddress(r, std::move(done)); });
+  }
+  // As a probe from that cluster does.
+  void ReserveFor(const std::string& cluster_id) {
+    pb::PeerAskRequest r;
+    r.set_reserve_for(cluster_id);
+    On([&] { peers_->Tell(r, "", [](const pb::PeerAskReply&) {}); });
+  }
   Made Repair(const std::string& peer) {
     pb::PeerRepairRequest r;
     *r.mutable_ctx() = Context("peer repair " + peer);

@@ -72,6 +72,84 @@ TEST_F(MembersTest, NobodyAtTheAddressIsSaid) {
   (*this)[1].Start();
 }
 
+TEST_F(MembersTest, WhoDoesNotReachTheOneThatProbesIsNotTakenIn) {
+  TestMember& a = Found();
+  TestMember& b = Found();
+  pb::Change c;
+  c.mutable_set_address()->set_uuid(a.uuid());
+  c.mutable_set_address()->set_address("127.0.0.1:1");
+  EXPECT_MADE(a.Change(c));
+  for (const bool dry_run : {true, false}) {
+    const Made made = a.Probe(b.address(), dry_run);
+    EXPECT_EQ(made.status.err(), EHOSTUNREACH);
+    EXPECT_THAT(made.status.message(), HasSubstr("it does not reach this metaserver at 127.0.0.1:1"));
+  }
+  EXPECT_EQ(a.conf().member_size(), 1);
+}
+
+TEST_F(MembersTest, WhomAnotherClusterTakesInIsLeftAlone) {
+  TestMember& a = Found();
+  TestMember& b = Found();
+  b.ReserveFor("another-cluster");
+  const Made made = a.Probe(b.address());
+  EXPECT_EQ(made.status.err(), EBUSY);
+  EXPECT_THAT(made.status.message(), HasSubstr("another cluster is just taking it in"));
+  EXPECT_EQ(a.conf().member_size(), 1);
+  pb::PeerAdoptRequest adopt;  // one that did not ask before
+  *adopt.mutable_conf() = a.conf();
+  pb::MemberConf* self = adopt.mutable_conf()->add_member();
+  self->set_uuid(b.uuid());
+  self->set_incarnation(1);
+  self->set_address(b.address());
+  adopt.set_uuid(b.uuid());
+  adopt.set_incarnation(1);
+  EXPECT_EQ(b.Adopt(adopt).err(), EBUSY);
+}
+
+TEST_F(MembersTest, AnAddressIsOneAtWhichTheMemberAnswers) {
+  Cluster(2);
+  TestMember& a = (*this)[0];
+  TestMember& b = (*this)[1];
+  const uint64_t generation = a.conf().generation();
+  EXPECT_EQ(a.SetAddress(b.uuid(), "127.0.0.1:1").status.err(), ECONNREFUSED);
+  for (const char* wrong : {"", "a:b:c", "127.0.0.1:-1", "127.0.0.1:99999"})
+    EXPECT_FALSE(a.SetAddress(b.uuid(), wrong).status.ok()) << wrong;
+  const Made other = a.SetAddress(b.uuid(), a.address());
+  EXPECT_EQ(other.status.err(), EINVAL);
+  EXPECT_THAT(other.status.message(), HasSubstr("another metaserver answers at"));
+  EXPECT_EQ(a.conf().generation(), generation);
+  EXPECT_MADE(a.SetAddress(b.uuid(), b.address()));  // where it is
+  EXPECT_EQ(a.conf().generation(), generation);
+}
+
+TEST_F(MembersTest, AnAdoptionThatComesLateChangesNothing) {
+  Cluster(3);
+  TestMember& a = (*this)[0];
+  TestMember& c = (*this)[2];
+  pb::PeerAdoptRequest late;
+  *late.mutable_conf() = a.conf();
+  late.set_uuid(c.uuid());
+  late.set_incarnation(1);
+  EXPECT_MADE(a.Detach(c.uuid()));
+  WaitUntil("it knows that it is detached", [&] { return FindMember(c.conf(), c.uuid()) == nullptr; });
+  const uint64_t generation = c.conf().generation();
+  (void)c.Adopt(late);
+  EXPECT_EQ(c.conf().generation(), generation);
+  EXPECT_EQ(FindMember(c.conf(), c.uuid()), nullptr);
+}
+
+TEST_F(MembersTest, WordsAreCutBetweenCharacters) {
+  TestMember& a = Found();
+  for (size_t shift = 0; shift < 3; ++shift) {
+    std::string value(shift, 'x');
+    for (int i = 0; i < 300; ++i) value += "\u20ac";
+    EXPECT_MADE(a.SetNote(value));
+    a.Stop();
+    a.Start();  // reads what it has stored
+    EXPECT_EQ(a.conf().option().at("user.note"), value);
+  }
+}
+
 TEST_F(MembersTest, AProbeSentAgainIsAnsweredTheSame) {
   Found();
   Found();

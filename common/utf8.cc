@@ -1,0 +1,24 @@
+#include "common/utf8.h"
+
+#include <boost/locale/utf.hpp>
+
+namespace kfs {
+
+bool IsUtf8(std::string_view text) {
+  using Traits = boost::locale::utf::utf_traits<char>;
+  for (const char *at = text.data(), *end = at + text.size(); at != end;) {
+    const auto c = Traits::decode(at, end);
+    if (c == boost::locale::utf::illegal || c == boost::locale::utf::incomplete) return false;
+  }
+  return true;
+}
+
+std::string CutText(std::string_view text, size_t max) {
+  if (text.size() <= max) return std::string(text);
+  constexpr std::string_view kMore = "...";
+  size_t keep = max > kMore.size() ? max - kMore.size() : 0;
+  while (keep > 0 && (static_cast<unsigned char>(text[keep]) & 0xc0) == 0x80) --keep;
+  return std::string(text.substr(0, keep)).append(kMore);
+}
+
+}  // namespace kfs
