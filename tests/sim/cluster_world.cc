@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "metaserver/cluster/configuration.h"
 
 namespace kfs::sim {
@@ -9,6 +11,7 @@ namespace {
 
 constexpr int64_t kMs = 1000000;
 constexpr size_t kStoryKept = 400;
+constexpr uint64_t kEventsMax = 2000000;  // of a history: fifty times what one has
 
 }  // namespace
 
@@ -41,7 +44,8 @@ void Machine::Send(const std::string& to, const pb::PeerMessage& message) {
   for (int i = 0; i < copies; ++i) {
     int64_t delay = static_cast<int64_t>(world.random_() % (20 * kMs));
     if (commit && world.Chance(world.faults_.late_commit))
-      delay += static_cast<int64_t>(world.random_() % (2000 * kMs));
+      delay += world.Between(world.faults_.commit_late_ms_min, world.faults_.commit_late_ms_max) * kMs;
+    if (held_until > world.now_) delay += held_until - world.now_;
     if (world.Chance(world.faults_.late)) delay += static_cast<int64_t>(world.random_() % (4000 * kMs));
     for (auto& m : world.machines_) {
       if (m->uuid != to) continue;
@@ -65,25 +69,31 @@ void Machine::Bricks(const pb::ClusterConf&, const pb::Ballot&, bool,
 
 void Machine::Save(const pb::MemberRecord& record) {
   if (world.Chance(world.faults_.crash)) throw World::Crash();
-  disk = record;
-  if (record.conf().generation() > 0) world.Decided(uuid, record.conf());
+  const pb::MemberRecord before = std::exchange(disk, record);
+  world.Stored(before, record);
+  // An originator is the first to accept.
+  const bool proposes =
+      record.accepted().member() == uuid && record.round() == record.conf().generation() + 1 &&
+      (record.round() != before.round() || !meta::Equal(record.accepted(), before.accepted()));
+  if (proposes && world.SomebodyMissed(record) && world.Chance(world.faults_.crash_proposing))
+    throw World::Crash{.for_long = true};
   if (world.Chance(world.faults_.crash)) throw World::Crash();
 }
 
 // ---- World
 
-World::World(uint64_t seed, size_t members, const Faults& faults) : random_(seed), faults_(faults) {
+World::World(uint64_t seed, const Plan& plan) : random_(seed), plan_(plan), faults_(plan.faults) {
   pb::ClusterConf first;
   first.set_cluster_id("sim");
   first.set_generation(1);
-  for (size_t i = 1; i <= members; ++i) {
+  for (size_t i = 1; i <= plan.members; ++i) {
     pb::MemberConf* m = first.add_member();
     m->set_uuid("m" + std::to_string(i));
     m->set_address("host" + std::to_string(i) + ":7400");
     m->set_incarnation(1);
     m->set_votes_from(1);
   }
-  decided_[1] = {meta::Checksum(first), ""};
+  witness_.Founded(first);
   for (const pb::MemberConf& m : first.member()) {
     pb::MemberRecord record;
     record.set_uuid(m.uuid());
@@ -103,9 +113,9 @@ void World::On(Machine& m, uint64_t life, const std::function<void(meta::Cluster
   if (m.node == nullptr || m.life != life) return;
   try {
     fn(*m.node);
-  } catch (const Crash&) {
+  } catch (const Crash& crash) {
     Tell(m.uuid + " crashes in a durable write");
-    Stop(m);
+    Stop(m, crash.for_long);
     return;
   }
   CheckLock(m);
@@ -118,14 +128,19 @@ void World::Start(Machine& m) {
   Tick(m, m.life);
 }
 
-void World::Stop(Machine& m) {
+void World::Stop(Machine& m, bool for_long) {
   if (m.node == nullptr) return;
   ++counts_.crashes;
   m.node.reset();
-  const int64_t down_ms = random_() % 2 == 0 ? 100 : 6000;
-  At(static_cast<int64_t>(random_() % static_cast<uint64_t>(down_ms * kMs)), [this, &m] {
-    if (m.node == nullptr) Start(m);
-  });
+  // Back at once, after about as long as a lock lives, or when others have long gone on.
+  const uint64_t kind = for_long ? 7 : random_() % 8;
+  At(Between(0, kind < 4   ? 100
+                : kind < 7 ? 6000
+                           : 20000) *
+         kMs,
+     [this, &m] {
+       if (m.node == nullptr) Start(m);
+     });
 }
 
 void World::Tick(Machine& m, uint64_t life) {
@@ -143,23 +158,11 @@ void World::Mishaps() {
     Tell(m.uuid + " is killed");
     Stop(m);
   }
-  if (Chance(faults_.cut_each_s / 10)) {
-    // A random part is cut off from the rest, for a while; sometimes in one direction only.
-    std::set<std::string> part;
-    for (auto& o : machines_) {
-      if (random_() % 2 == 0) part.insert(o->uuid);
-    }
-    const bool one_way = random_() % 4 == 0;
-    Tell(fmt::format("cut {} | rest{}", fmt::join(part, " "), one_way ? " (one way)" : ""));
-    for (auto& a : machines_) {
-      for (auto& b : machines_) {
-        if (part.contains(a->uuid) && !part.contains(b->uuid)) {
-          cut_.insert({a->uuid, b->uuid});
-          if (!one_way) cut_.insert({b->uuid, a->uuid});
-        }
-      }
-    }
-    At(static_cast<int64_t>(random_() % (8000 * kMs)), [this] { cut_.clear(); });
+  if (Chance(faults_.cut_each_s / 10)) Cut();
+  if (Chance(faults_.hold_each_s / 10)) {
+    const int64_t time = Between(500, 9000);
+    Tell(fmt::format("what {} sends leaves in {} ms", m.uuid, time));
+    m.held_until = now_ + time * kMs;
   }
   if (Chance(faults_.wipe_each_s / 10)) {
     // One at a time: a cluster that loses the state of a majority is lost.
@@ -181,6 +184,33 @@ void World::Mishaps() {
   }
 }
 
+// A random part is cut off from the rest, for a while; sometimes in one direction only, and sometimes one
+// member still talks to both sides, or all do but two: then each side may find a majority, and only who is in
+// both knows it.
+void World::Cut() {
+  std::set<std::string> part;
+  for (auto& o : machines_) {
+    if (random_() % 2 == 0) part.insert(o->uuid);
+  }
+  const auto any = [this] { return machines_[random_() % machines_.size()]->uuid; };
+  const uint64_t kind = random_() % 5;
+  if (kind == 2) part = {any()};
+  const std::string bridge = kind == 1 ? any() : "", only = kind == 2 ? any() : "";
+  Tell(fmt::format("cut {} | {}{}{}", fmt::join(part, " "), only.empty() ? "rest" : only,
+                   kind == 0 ? " (one way)" : "",
+                   bridge.empty() ? "" : ", but " + bridge + " talks to both"));
+  for (auto& a : machines_) {
+    for (auto& b : machines_) {
+      if (!part.contains(a->uuid) || part.contains(b->uuid) || a->uuid == bridge || b->uuid == bridge)
+        continue;
+      if (!only.empty() && b->uuid != only) continue;
+      cut_.insert({a->uuid, b->uuid});
+      if (kind != 0) cut_.insert({b->uuid, a->uuid});
+    }
+  }
+  At(Between(0, 8000) * kMs, [this] { cut_.clear(); });
+}
+
 void World::Submit(Machine& m, meta::Command command) {
   if (m.node == nullptr) return;
   const std::string words = command.words;
@@ -198,12 +228,12 @@ void World::Submit(Machine& m, meta::Command command) {
     if (dry) return;
     if (o.kind == meta::Outcome::kDone) {
       ++counts_.done;
-      acknowledged_.insert(of);
+      witness_.Acknowledged(of);
     } else if (o.kind == meta::Outcome::kUnknown) {
       ++counts_.unknown;
     } else {
       ++counts_.refused;
-      if (!again_.contains(of)) refused_.insert(of);
+      if (std::string broken = witness_.Refused(of); !broken.empty()) Break(broken);
     }
   };
   On(m, m.life, [&](meta::ClusterNode& node) {
@@ -223,10 +253,34 @@ void World::Submit(Machine& m, meta::Command command) {
   if (m.node != nullptr) Tell(fmt::format("{} begins {} \"{}\"", m.uuid, *id, words));
 }
 
+// Whether all are up, and one of them has not promised the ballot that the record has accepted.
+bool World::SomebodyMissed(const pb::MemberRecord& record) const {
+  const auto up = [](const auto& m) { return m->node != nullptr; };
+  const auto missed = [&](const auto& m) {
+    return m->disk.round() < record.round() ||
+           (m->disk.round() == record.round() && meta::Lower(m->disk.promised(), record.accepted()));
+  };
+  return std::all_of(machines_.begin(), machines_.end(), up) &&
+         std::any_of(machines_.begin(), machines_.end(), missed);
+}
+
+// In a calm history often the one that has heard of the lowest ballot: somebody who has missed what the
+// others have promised meanwhile.
+Machine& World::Somebody() {
+  Machine* m = machines_[random_() % machines_.size()].get();
+  if (plan_.busy || random_() % 2 == 0) return *m;
+  for (auto& o : machines_) {
+    if (o->node == nullptr || o->disk.conf().generation() == 0) continue;
+    if (m->node == nullptr || meta::Lower(o->node->acceptor().promised(), m->node->acceptor().promised()))
+      m = o.get();
+  }
+  return *m;
+}
+
 void World::SubmitSomething() {
-  Machine& m = *machines_[random_() % machines_.size()];
+  Machine& m = Somebody();
   meta::Command command;
-  command.timeout = std::chrono::milliseconds(2000 + random_() % 10000);
+  command.timeout = std::chrono::milliseconds(Between(2000, plan_.timeout_ms_max));
   // Somebody without a vote has lost its state: most often that is mended first.
   for (auto& o : machines_) {
     if (m.node == nullptr || random_() % 4 == 0) break;
@@ -240,8 +294,7 @@ void World::SubmitSomething() {
   if (random_() % 10 == 0 && !last_.id.empty()) {
     // Its client has heard nothing and asks again, maybe somewhere else. What one of the two says of its own
     // try says nothing about the other's.
-    again_.insert(last_.id);
-    refused_.erase(last_.id);
+    witness_.TriedAgain(last_.id);
     return Submit(m, last_);
   }
   if (random_() % 8 == 0 && m.node != nullptr && ChangeMembers(m)) return;
@@ -280,7 +333,7 @@ bool World::ChangeMembers(Machine& m) {
   const pb::ClusterConf& conf = m.node->acceptor().conf();
   const Machine& o = *machines_[random_() % machines_.size()];
   meta::Command command;
-  command.timeout = std::chrono::milliseconds(2000 + random_() % 10000);
+  command.timeout = std::chrono::milliseconds(Between(2000, plan_.timeout_ms_max));
   const pb::MemberConf* known = meta::FindMember(conf, o.uuid);
   if (known == nullptr && conf.generation() > 0) {
     command.words = "peer probe " + o.uuid;
@@ -329,17 +382,14 @@ void World::CheckFriends() {
   }
 }
 
-void World::Decided(const std::string& who, const pb::ClusterConf& conf) {
-  const std::string checksum = meta::Checksum(conf);
-  auto [it, fresh] = decided_.try_emplace(conf.generation(), checksum, conf.transaction());
-  if (fresh) {
-    ++counts_.generations;
-    Tell(fmt::format("{} learns generation {} \"{}\" {}", who, conf.generation(), conf.command(),
-                     conf.transaction()));
-  }
-  if (it->second.first != checksum)
-    Break(fmt::format("{} applies another configuration under generation {}: \"{}\"", who, conf.generation(),
-                      conf.command()));
+void World::Stored(const pb::MemberRecord& before, const pb::MemberRecord& after) {
+  const uint64_t known = witness_.generations();
+  if (std::string broken = witness_.Stored(before, after); !broken.empty()) Break(broken);
+  const pb::ClusterConf& conf = after.conf();
+  if (witness_.generations() == known) return;
+  ++counts_.generations;
+  Tell(fmt::format("{} learns generation {} \"{}\" {}", after.uuid(), conf.generation(), conf.command(),
+                   conf.transaction()));
 }
 
 void World::CheckLock(Machine& m) {
@@ -351,6 +401,7 @@ void World::CheckLock(Machine& m) {
 bool World::Run(Duration time) {
   const int64_t end = now_ + time.count();
   while (broken_.empty() && !events_.empty() && events_.top().at <= end) {
+    if (++counts_.events > kEventsMax) Break("a history without an end");
     Event e = events_.top();
     events_.pop();
     now_ = e.at;
@@ -360,12 +411,22 @@ bool World::Run(Duration time) {
   return broken_.empty();
 }
 
+bool World::Live() {
+  for (int i = 0; i < plan_.steps; ++i) {
+    SubmitSomething();
+    if (i % 3 == 0 && plan_.busy) SubmitSomething();
+    if (!Run(std::chrono::milliseconds(Between(0, plan_.pause_ms_max)))) return false;
+  }
+  return true;
+}
+
 void World::Heal() {
   Tell("healed");
   healed_ = true;
   faults_ = {};
   cut_.clear();
   for (auto& m : machines_) {
+    m->held_until = 0;
     if (m->node == nullptr) Start(*m);
   }
 }
@@ -416,16 +477,7 @@ bool World::Settled() {
   }
   if (!all_equal()) Break("members do not agree in the end");
   CheckFriends();
-  std::set<std::string> made;
-  for (const auto& [generation, what] : decided_) {
-    if (!what.second.empty() && !made.insert(what.second).second) Break(what.second + " was made twice");
-  }
-  for (const std::string& id : acknowledged_) {
-    if (!made.contains(id)) Break(id + " was acknowledged and is lost");
-  }
-  for (const std::string& id : refused_) {
-    if (made.contains(id)) Break(id + " was refused and happened all the same");
-  }
+  if (std::string broken = witness_.InTheEnd(); !broken.empty()) Break(broken);
   return broken_.empty();
 }
 

@@ -1,0 +1,37 @@
+// What a history is like: how many take part, how busy they are, what goes wrong and how often.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace kfs::sim {
+
+// Chances, but where a unit says otherwise.
+struct Faults {
+  double drop = 0, twice = 0, late = 0;  // of a message
+  double drop_commit = 0;                // of a commit, besides
+  double late_commit = 0;
+  int64_t commit_late_ms_min = 0, commit_late_ms_max = 0;  // by how much a late one is late
+  double crash = 0;                                        // of a durable write: before or after it
+  double crash_proposing =
+      0;  // of an originator whose value nobody else has, and of whose ballot somebody has not heard
+  double crash_sending = 0;                                  // right after a message has left
+  double crash_each_s = 0, cut_each_s = 0, wipe_each_s = 0;  // of the whole cluster
+  double hold_each_s = 0;                                    // somebody's messages leave much later
+  double bricks_fail = 0;
+  bool cuts_are_noticed = false;  // the sender knows that a link is cut
+};
+
+struct Plan {
+  size_t members = 3;
+  // In a busy history commands stand in each other's way, and whoever is refused hears of the ballots that
+  // there are; in a calm one somebody may begin who has heard of none.
+  bool busy = true;
+  int64_t pause_ms_max = 1500, timeout_ms_max = 12000;
+  int steps = 40;
+  Faults faults;
+};
+
+Plan PlanOf(uint64_t seed);
+
+}  // namespace kfs::sim
