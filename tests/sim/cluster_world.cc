@@ -10,6 +10,7 @@ namespace kfs::sim {
 namespace {
 
 constexpr int64_t kMs = 1000000;
+constexpr char kCluster[] = "sim";
 constexpr size_t kStoryKept = 400;
 constexpr uint64_t kEventsMax = 2000000;  // of a history: fifty times what one has
 
@@ -84,23 +85,31 @@ void Machine::Save(const pb::MemberRecord& record) {
 
 World::World(uint64_t seed, const Plan& plan) : random_(seed), plan_(plan), faults_(plan.faults) {
   pb::ClusterConf first;
-  first.set_cluster_id("sim");
+  first.set_cluster_id(kCluster);
   first.set_generation(1);
-  for (size_t i = 1; i <= plan.members; ++i) {
-    pb::MemberConf* m = first.add_member();
-    m->set_uuid("m" + std::to_string(i));
-    m->set_address("host" + std::to_string(i) + ":7400");
-    m->set_incarnation(1);
-    m->set_votes_from(1);
+  for (size_t i = 1; i <= plan.machines; ++i) {
+    const std::string number = std::to_string(i);
+    pb::MemberConf member;
+    member.set_uuid("m" + number);
+    member.set_address("host" + number + ":7400");
+    member.set_incarnation(1);
+    member.set_votes_from(1);
+    pb::MemberRecord record;
+    record.set_uuid(member.uuid());
+    record.set_incarnation(1);
+    if (i > plan.members) {
+      record.mutable_conf()->set_cluster_id("alone" + number);
+      record.mutable_conf()->set_generation(1);
+      *record.mutable_conf()->add_member() = member;
+    } else {
+      *first.add_member() = member;
+    }
+    machines_.push_back(std::make_unique<Machine>(*this, member.uuid(), record));
+  }
+  for (auto& m : machines_) {
+    if (m->disk.conf().generation() == 0) *m->disk.mutable_conf() = first;
   }
   witness_.Founded(first);
-  for (const pb::MemberConf& m : first.member()) {
-    pb::MemberRecord record;
-    record.set_uuid(m.uuid());
-    record.set_incarnation(1);
-    *record.mutable_conf() = first;
-    machines_.push_back(std::make_unique<Machine>(*this, m.uuid(), record));
-  }
   for (auto& m : machines_) Start(*m);
   At(100 * kMs, [this] { Mishaps(); });
 }
@@ -180,7 +189,7 @@ void World::Mishaps() {
     m.disk.Clear();
     m.disk.set_uuid(m.uuid);
     m.disk.set_incarnation(incarnation);
-    m.disk.mutable_conf()->set_cluster_id("sim");
+    m.disk.mutable_conf()->set_cluster_id(kCluster);
   }
 }
 
@@ -219,7 +228,8 @@ void World::Submit(Machine& m, meta::Command command) {
   // The id is not known before Submit returns, and the answer may come inside.
   auto id = std::make_shared<std::string>();
   auto early = std::make_shared<std::optional<meta::Outcome>>();
-  auto note = [this, words, dry, who = m.uuid](const std::string& of, const meta::Outcome& o) {
+  const std::string added = command.change.add_member().member().uuid();
+  auto note = [this, words, dry, added, &m, who = m.uuid](const std::string& of, const meta::Outcome& o) {
     Tell(fmt::format("{} answers {} \"{}\": {} generation={} {}", who, of, words,
                      o.kind == meta::Outcome::kDone      ? "done"
                      : o.kind == meta::Outcome::kUnknown ? "unknown"
@@ -229,6 +239,9 @@ void World::Submit(Machine& m, meta::Command command) {
     if (o.kind == meta::Outcome::kDone) {
       ++counts_.done;
       witness_.Acknowledged(of);
+      for (auto& a : machines_) {
+        if (a->uuid == added) Adopt(*a, m.disk.conf());
+      }
     } else if (o.kind == meta::Outcome::kUnknown) {
       ++counts_.unknown;
     } else {
@@ -257,8 +270,9 @@ void World::Submit(Machine& m, meta::Command command) {
 bool World::SomebodyMissed(const pb::MemberRecord& record) const {
   const auto up = [](const auto& m) { return m->node != nullptr; };
   const auto missed = [&](const auto& m) {
-    return m->disk.round() < record.round() ||
-           (m->disk.round() == record.round() && meta::Lower(m->disk.promised(), record.accepted()));
+    return !Alone(*m) &&
+           (m->disk.round() < record.round() ||
+            (m->disk.round() == record.round() && meta::Lower(m->disk.promised(), record.accepted())));
   };
   return std::all_of(machines_.begin(), machines_.end(), up) &&
          std::any_of(machines_.begin(), machines_.end(), missed);
@@ -268,9 +282,10 @@ bool World::SomebodyMissed(const pb::MemberRecord& record) const {
 // others have promised meanwhile.
 Machine& World::Somebody() {
   Machine* m = machines_[random_() % machines_.size()].get();
+  while (Alone(*m)) m = machines_[random_() % machines_.size()].get();
   if (plan_.busy || random_() % 2 == 0) return *m;
   for (auto& o : machines_) {
-    if (o->node == nullptr || o->disk.conf().generation() == 0) continue;
+    if (o->node == nullptr || o->disk.conf().generation() == 0 || Alone(*o)) continue;
     if (m->node == nullptr || meta::Lower(o->node->acceptor().promised(), m->node->acceptor().promised()))
       m = o.get();
   }
@@ -297,7 +312,7 @@ void World::SubmitSomething() {
     witness_.TriedAgain(last_.id);
     return Submit(m, last_);
   }
-  if (random_() % 8 == 0 && m.node != nullptr && ChangeMembers(m)) return;
+  if (random_() % plan_.regroup_of == 0 && m.node != nullptr && ChangeMembers(m)) return;
   const std::string name = "v" + std::to_string(random_() % 4);
   command.dry_run = random_() % 20 == 0;
   command.read = random_() % 10 == 0;
@@ -306,7 +321,9 @@ void World::SubmitSomething() {
       auto* c = command.change.mutable_create_volume();
       c->set_chunk_size(64 << 20);
       c->set_name(name);
-      c->set_owner("m1");
+      const pb::ClusterConf& conf = m.disk.conf();
+      const auto members = static_cast<uint64_t>(conf.member_size());
+      c->set_owner(members == 0 ? "" : conf.member(static_cast<int>(random_() % members)).uuid());
       c->set_replicas(1);
       command.words = "volume create " + name;
       break;
@@ -329,9 +346,34 @@ void World::SubmitSomething() {
   Submit(m, std::move(command));
 }
 
+bool World::Alone(const Machine& m) { return m.disk.conf().cluster_id() != kCluster; }
+
+// Tells a machine that it is a member, as whoever has probed it does (metaserver/members/peer_ops.h).
+void World::Adopt(Machine& m, const pb::ClusterConf& conf) {
+  if (Chance(faults_.drop)) return;
+  At(Between(0, Chance(faults_.late) ? 4000 : 20) * kMs, [this, &m, conf] {
+    const pb::ClusterConf& own = m.disk.conf();
+    const pb::MemberConf* self = meta::FindMember(conf, m.uuid);
+    if (m.node == nullptr || self == nullptr || self->incarnation() != m.disk.incarnation()) return;
+    const bool out = meta::FindMember(own, m.uuid) == nullptr;
+    if (!out && (!Alone(m) || own.member_size() > 1)) return;  // knows it, or belongs to others
+    pb::MemberRecord record;
+    record.set_uuid(m.uuid);
+    record.set_incarnation(m.disk.incarnation());
+    *record.mutable_conf() = conf;
+    try {
+      m.Save(record);
+    } catch (const Crash&) {
+      return Stop(m);
+    }
+    Tell(fmt::format("{} joins in generation {}", m.uuid, conf.generation()));
+    Start(m);
+  });
+}
+
 bool World::ChangeMembers(Machine& m) {
   const pb::ClusterConf& conf = m.node->acceptor().conf();
-  const Machine& o = *machines_[random_() % machines_.size()];
+  Machine& o = *machines_[random_() % machines_.size()];
   meta::Command command;
   command.timeout = std::chrono::milliseconds(Between(2000, plan_.timeout_ms_max));
   const pb::MemberConf* known = meta::FindMember(conf, o.uuid);
@@ -341,7 +383,11 @@ bool World::ChangeMembers(Machine& m) {
     member->set_uuid(o.uuid);
     member->set_address("host" + o.uuid.substr(1) + ":7400");
     member->set_incarnation(o.disk.incarnation());
-  } else if (known != nullptr && conf.member_size() > 3) {
+  } else if (known != nullptr && Alone(o)) {
+    // An earlier probe was interrupted before it was told.
+    Adopt(o, conf);
+    return true;
+  } else if (known != nullptr && conf.member_size() > plan_.members_min) {
     command.words = "peer detach " + o.uuid;
     command.change.mutable_remove_member()->set_uuid(o.uuid);
   } else {
@@ -357,7 +403,7 @@ bool World::ChangeMembers(Machine& m) {
 const pb::ClusterConf& World::Newest() const {
   const pb::ClusterConf* newest = &machines_[0]->disk.conf();
   for (const auto& m : machines_) {
-    if (m->disk.conf().generation() > newest->generation()) newest = &m->disk.conf();
+    if (!Alone(*m) && m->disk.conf().generation() > newest->generation()) newest = &m->disk.conf();
   }
   return *newest;
 }
@@ -368,6 +414,7 @@ void World::CheckFriends() {
   const pb::ClusterConf& conf = Newest();
   for (const auto& m : machines_) {
     const bool member = meta::FindMember(conf, m->uuid) != nullptr;
+    if (!member && Alone(*m)) continue;
     if (member == !m->node->detached().empty())
       Break(m->uuid + (member ? " believes that it was detached" : " does not know that it was detached"));
     if (!member) continue;
@@ -383,6 +430,7 @@ void World::CheckFriends() {
 }
 
 void World::Stored(const pb::MemberRecord& before, const pb::MemberRecord& after) {
+  if (after.conf().cluster_id() != kCluster) return;
   const uint64_t known = witness_.generations();
   if (std::string broken = witness_.Stored(before, after); !broken.empty()) Break(broken);
   const pb::ClusterConf& conf = after.conf();
@@ -434,6 +482,10 @@ void World::Heal() {
 bool World::Settled() {
   // Locks of the dead run out, what is undecided is finished, who was away catches up.
   if (!Run(std::chrono::seconds(60))) return false;
+  for (auto& m : machines_) {
+    if (Alone(*m) && meta::FindMember(Newest(), m->uuid) != nullptr) Adopt(*m, Newest());
+  }
+  if (!Run(std::chrono::seconds(10))) return false;
   const auto all_equal = [this] {
     for (auto& m : machines_) {
       if (meta::FindMember(Newest(), m->uuid) != nullptr &&

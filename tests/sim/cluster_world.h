@@ -98,6 +98,8 @@ class World {
   void Cut();
   void Submit(Machine& m, meta::Command command);
   bool ChangeMembers(Machine& m);
+  static bool Alone(const Machine& m);
+  void Adopt(Machine& m, const pb::ClusterConf& conf);
   const pb::ClusterConf& Newest() const;
   void CheckFriends();
   void Stored(const pb::MemberRecord& before, const pb::MemberRecord& after);

@@ -75,10 +75,17 @@ Faults LameCommits(Throws& t) {
 Plan PlanOf(uint64_t seed) {
   Throws t(seed * 7919);
   Plan p;
-  p.members = 3 + 2 * t.Below(3);
+  p.members = p.machines = 3 + 2 * t.Below(3);
+  if (t.OneIn(5)) {
+    // From a single one to several, and back.
+    p.members = p.members_min = 1;
+    p.regroup_of = 3;
+  }
   if (t.OneIn(10)) return p;  // nothing goes wrong
   const bool lame = t.OneIn(3);
   p.faults = lame ? LameCommits(t) : Storm(t);
+  // Of two members none may lose its state.
+  if (p.members_min < 3) p.faults.wipe_each_s = 0;
   p.faults.cuts_are_noticed = t.OneIn(2);
   if (lame) {
     p.busy = false;

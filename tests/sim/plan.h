@@ -23,7 +23,10 @@ struct Faults {
 };
 
 struct Plan {
-  size_t members = 3;
+  size_t members = 3;       // at first
+  size_t machines = 3;      // those besides stand alone, until they are probed
+  int members_min = 3;      // are not detached further than that
+  uint64_t regroup_of = 8;  // commands, one is a probe or a detach
   // In a busy history commands stand in each other's way, and whoever is refused hears of the ballots that
   // there are; in a calm one somebody may begin who has heard of none.
   bool busy = true;
