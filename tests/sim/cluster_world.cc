@@ -59,13 +59,22 @@ void Machine::Send(const std::string& to, const pb::PeerMessage& message) {
   if (world.Chance(world.faults_.crash_sending)) throw World::Crash();
 }
 
-void Machine::Bricks(const pb::ClusterConf&, const pb::Ballot&, bool,
+void Machine::Bricks(const pb::ClusterConf& next, const pb::Ballot& ballot, bool read,
                      std::function<void(Status, std::string)> done) {
+  if (world.Chance(world.faults_.bricks_silent)) return;
   const Status answer = world.Chance(world.faults_.bricks_fail) ? Status(EIO, "a brick cannot") : Status();
-  world.At(static_cast<int64_t>(world.random_() % (50 * kMs)),
-           [this, in = life, answer, done = std::move(done)] {
-             world.On(*this, in, [&](meta::ClusterNode&) { done(answer, "fine"); });
-           });
+  // A late one is around the deadline of whoever has asked, or long after it.
+  const bool late = world.Chance(world.faults_.bricks_late);
+  const int64_t ms = late ? world.Between(1000, 4000) : world.Between(0, 50);
+  world.At(ms * kMs, [this, in = life, answer, generation = next.generation(), ballot, read, late,
+                      done = std::move(done)] {
+    world.On(*this, in, [&](meta::ClusterNode&) {
+      // Its own bricks' refusal no originator can miss.
+      if (!answer.ok() && !late && !read && ballot.member() == uuid)
+        world.witness_.Vetoed(generation, ballot);
+      done(answer, "fine");
+    });
+  });
 }
 
 void Machine::Save(const pb::MemberRecord& record) {
@@ -498,6 +507,7 @@ bool World::Settled() {
   CheckFriends();
   for (auto& m : machines_) {
     if (!m->node->participant().lock_holder().empty()) Break(m->uuid + ": a lock is still held");
+    if (!m->node->transactions().empty()) Break(m->uuid + ": a command is never answered");
     if (meta::FindMember(Newest(), m->uuid) != nullptr && m->node->acceptor().accepted().counter() != 0)
       Break(m->uuid + ": a change stays undecided");
   }

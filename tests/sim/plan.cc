@@ -42,6 +42,8 @@ Faults Storm(Throws& t) {
   f.wipe_each_s = t.Rarely(3, 0.3);
   f.hold_each_s = t.Rarely(4, 0.3);
   f.bricks_fail = t.UpTo(0.1);
+  f.bricks_late = t.Rarely(3, 0.3);
+  f.bricks_silent = t.Rarely(3, 0.2);
   return f;
 }
 

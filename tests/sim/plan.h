@@ -15,11 +15,11 @@ struct Faults {
   double crash = 0;                                        // of a durable write: before or after it
   double crash_proposing =
       0;  // of an originator whose value nobody else has, and of whose ballot somebody has not heard
-  double crash_sending = 0;                                  // right after a message has left
-  double crash_each_s = 0, cut_each_s = 0, wipe_each_s = 0;  // of the whole cluster
-  double hold_each_s = 0;                                    // somebody's messages leave much later
-  double bricks_fail = 0;
-  bool cuts_are_noticed = false;  // the sender knows that a link is cut
+  double crash_sending = 0;                                    // right after a message has left
+  double crash_each_s = 0, cut_each_s = 0, wipe_each_s = 0;    // of the whole cluster
+  double hold_each_s = 0;                                      // somebody's messages leave much later
+  double bricks_fail = 0, bricks_late = 0, bricks_silent = 0;  // of a member's chunkservers, asked once
+  bool cuts_are_noticed = false;                               // the sender knows that a link is cut
 };
 
 struct Plan {

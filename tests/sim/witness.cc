@@ -44,6 +44,8 @@ std::string Witness::Accepted(const pb::MemberRecord& record) {
                        value.command(), value.generation(), ballot.first, ballot.second, what);
   };
   if (refused_.contains(value.transaction())) return broken("its caller was told that nothing has changed");
+  if (vetoed_.contains({value.generation(), ballot}))
+    return broken("its originator's bricks have refused it");
   proposed_.insert(value.transaction());
   std::map<Ballot, Vote>& round = rounds_[value.generation()];
   Vote& vote = round.try_emplace(ballot, Vote{checksum, {}, false}).first->second;

@@ -23,6 +23,11 @@ class Witness {
   // A member has stored `after`. Gives what that breaks; empty: nothing.
   std::string Stored(const pb::MemberRecord& before, const pb::MemberRecord& after);
 
+  // The originator of the ballot has heard that bricks refuse: nothing may be changed under it.
+  void Vetoed(uint64_t generation, const pb::Ballot& ballot) {
+    vetoed_.insert({generation, {ballot.counter(), ballot.member()}});
+  }
+
   // What callers are told about a transaction.
   void Acknowledged(const std::string& id) { acknowledged_.insert(id); }
   std::string Refused(const std::string& id);
@@ -50,6 +55,7 @@ class Witness {
 
   std::map<uint64_t, Decided> decided_;                // by generation
   std::map<uint64_t, std::map<Ballot, Vote>> rounds_;  // by generation
+  std::set<std::pair<uint64_t, Ballot>> vetoed_;       // by generation
   std::set<std::string> proposed_;                     // transactions that somebody has accepted
   std::set<std::string> acknowledged_, refused_, again_;
 };
