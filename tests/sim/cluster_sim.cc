@@ -39,7 +39,6 @@ int main(int argc, char** argv) {
     const World::Counts& c = world.counts();
     sum.done += c.done, sum.refused += c.refused, sum.unknown += c.unknown, sum.crashes += c.crashes;
     sum.wipes += c.wipes, sum.messages += c.messages, sum.generations += c.generations;
-    sum.events = std::max(sum.events, c.events);
   }
   std::printf(
       "%lu histories: %lu changes made, %lu refused, %lu unknown; %lu generations, %lu crashes, %lu wipes, "

@@ -15,48 +15,24 @@
 #include <string>
 #include <vector>
 
+#include "machine.h"
 #include "metaserver/cluster/node.h"
 #include "plan.h"
 #include "witness.h"
 
 namespace kfs::sim {
 
-class World;
-
-// One machine: a disk that survives, a process that may not.
-class Machine : public meta::ClusterEnv, public meta::MemberStore {
- public:
-  Machine(World& world, std::string uuid, const pb::MemberRecord& record);
-
-  MonoTime Now() const override;
-  uint64_t Random() override;
-  std::string NewTransactionId() override;
-  void Send(const std::string& uuid, const pb::PeerMessage& message) override;
-  bool Reachable(const std::string& to) const override;
-  Status Validate(const pb::Change&, const pb::ClusterConf&) override { return {}; }
-  void Bricks(const pb::ClusterConf& next, const pb::Ballot& ballot, bool read,
-              std::function<void(Status, std::string)> done) override;
-
-  pb::MemberRecord Load() override { return disk; }
-  void Save(const pb::MemberRecord& record) override;
-
-  World& world;
-  const std::string uuid;
-  pb::MemberRecord disk;
-  std::unique_ptr<meta::ClusterNode> node;  // null: down
-  uint64_t life = 0;                        // rises with each start
-  double speed = 1;                         // of its clock
-  int64_t held_until = 0;                   // what it sends before then leaves then
-};
+// Of the metaservers that belong to it; the others stand alone, each in one of its own.
+constexpr char kCluster[] = "sim";
 
 class World {
  public:
   World(uint64_t seed, const Plan& plan);
 
-  // No more faults; everybody is up and connected.
-  void Heal();
   // The history's commands and mishaps; false once something promised was broken.
   bool Live();
+  // No more faults; everybody is up and connected.
+  void Heal();
   // After Heal: everybody agrees and is everybody's friend, those detached know it, nothing is undecided, no
   // lock is held, a change from each member is made, what was acknowledged is there, and what was refused is
   // not.
