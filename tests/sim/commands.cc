@@ -125,10 +125,12 @@ bool World::Alone(const Machine& m) { return m.disk.conf().cluster_id() != kClus
 // Tells a machine that it is a member, as whoever has probed it does (metaserver/members/peer_ops.h).
 void World::Adopt(Machine& m, const pb::ClusterConf& conf) {
   if (Chance(faults_.drop)) return;
-  At(Between(0, Chance(faults_.late) ? 4000 : 20) * kMs, [this, &m, conf] {
+  At(Between(0, Chance(faults_.late) ? 9000 : 20) * kMs, [this, &m, conf] {
     const pb::ClusterConf& own = m.disk.conf();
     const pb::MemberConf* self = meta::FindMember(conf, m.uuid);
     if (m.node == nullptr || self == nullptr || self->incarnation() != m.disk.incarnation()) return;
+    // What it has learnt since is not taken back: it could vote twice on the same generation.
+    if (!Alone(m) && own.generation() >= conf.generation()) return;
     const bool out = meta::FindMember(own, m.uuid) == nullptr;
     if (!out && (!Alone(m) || own.member_size() > 1)) return;  // knows it, or belongs to others
     pb::MemberRecord record;

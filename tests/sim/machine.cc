@@ -68,6 +68,9 @@ void Machine::Bricks(const pb::ClusterConf& next, const pb::Ballot& ballot, bool
 
 void Machine::Save(const pb::MemberRecord& record) {
   if (world.Chance(world.faults_.crash)) throw World::Crash();
+  if (record.conf().generation() > world.witness_.newest() && !World::Alone(*this) &&
+      world.Chance(world.faults_.crash_deciding))
+    throw World::Crash{.for_long = true};
   const pb::MemberRecord before = std::exchange(disk, record);
   world.Stored(before, record);
   // An originator is the first to accept.

@@ -3,7 +3,6 @@
 #include <random>
 
 namespace kfs::sim {
-
 namespace {
 
 class Throws {
@@ -34,7 +33,8 @@ Faults Storm(Throws& t) {
   f.twice = t.UpTo(0.2);
   f.late = t.UpTo(0.15);
   f.drop_commit = t.Rarely(3, 0.9);
-  LateCommits(t.OneIn(2), t.Rarely(3, 0.9), &f);
+  const double late_commit = t.Rarely(3, 0.9);
+  LateCommits(t.OneIn(2), late_commit, &f);
   f.crash = t.Rarely(2, 0.1);
   f.crash_sending = t.Rarely(5, 0.1);
   f.crash_each_s = t.UpTo(0.5);
@@ -68,6 +68,7 @@ Faults LameCommits(Throws& t) {
       break;
     default:
       f.crash_proposing = t.Between(0.3, 0.9);
+      f.crash_deciding = t.Between(0, 0.5);
   }
   return f;
 }

@@ -13,9 +13,10 @@ struct Faults {
   double late_commit = 0;
   int64_t commit_late_ms_min = 0, commit_late_ms_max = 0;  // by how much a late one is late
   double crash = 0;                                        // of a durable write: before or after it
-  double crash_proposing =
-      0;  // of an originator whose value nobody else has, and of whose ballot somebody has not heard
-  double crash_sending = 0;                                    // right after a message has left
+  // Of an originator whose value nobody else has, while somebody has not heard of its ballot.
+  double crash_proposing = 0;
+  double crash_deciding = 0;  // of an originator that has its majority, before anybody hears of it
+  double crash_sending = 0;   // right after a message has left
   double crash_each_s = 0, cut_each_s = 0, wipe_each_s = 0;    // of the whole cluster
   double hold_each_s = 0;                                      // somebody's messages leave much later
   double bricks_fail = 0, bricks_late = 0, bricks_silent = 0;  // of a member's chunkservers, asked once

@@ -37,6 +37,7 @@ class Witness {
   // Whether all that callers were told is true, now that all is known.
   std::string InTheEnd() const;
 
+  uint64_t newest() const { return decided_.rbegin()->first; }  // generation that somebody has learnt
   uint64_t generations() const { return decided_.size(); }
 
  private:
