@@ -184,6 +184,8 @@ Result<pb::ImageManifest> ReadBackup(const std::string& path, size_t piece_size,
     file.set_size(offset);
     file.set_sha256(sum.Finish());
   }
+  if (status != ARCHIVE_EOF && seen.empty() && text.empty())
+    return Status(EINVAL, path + " is not a backup of KFS");
   if (status != ARCHIVE_EOF) return Trouble(in.get(), path);
   if (text.empty())
     return Status(EINVAL, fmt::format("{} is not a backup of KFS, or it was cut short: it has no {}", path,

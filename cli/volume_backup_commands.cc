@@ -83,7 +83,7 @@ int Backup(GlobalOptions& global, const BackupArgs& args) {
   pb::ImageGetRequest close;
   close.mutable_close()->set_transfer(manifest.transfer());
   (void)owner->Call<rpc::ImageGet>(close);  // it goes by itself after a while
-  if (!fetched.ok()) return Report(fetched, ExitCodeOf(fetched, owner->unreachable()));
+  if (!fetched.ok()) return Report(fetched, owner->unreachable() ? kUnreachable : kFailed);
   if (global.json) {
     PrintJson({{"file", args.file},
                {"volume", args.name},
