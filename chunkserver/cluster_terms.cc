@@ -33,15 +33,13 @@ Status ClusterTerms::Prepare(const pb::PrepareConfRequest& request) {
     return Status(EAGAIN, Code::kTryAgain, "a newer attempt was prepared");
   }
   KFS_RETURN_IF_ERROR(hooks_.check(With(request.terms())));
+  // First, or a chunk could be created after we have looked.
+  hooks_.refuse_new(left_ || request.terms().leave());
   if (request.terms().leave()) {
-    // First, or a chunk could be created after we have looked.
-    hooks_.refuse_new(true);
     if (Status st = hooks_.holds_nothing(); !st.ok()) {
       Forget();
       return st;
     }
-  } else if (!left_) {
-    hooks_.refuse_new(false);
   }
   prepared_ = request;
   prepared_until_ = clock_.MonoNow() + kPreparedFor;

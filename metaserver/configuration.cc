@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <cstdlib>
-#include <set>
 
 #include "common/log.h"
 #include "metaserver/members/answers.h"
@@ -92,8 +91,8 @@ Status MetaServer::BecomeMember(const std::string& secret) {
   if (!served.ok() && member_->conf().member_size() == 1) return served;
   KFS_RETURN_IF_ERROR(CreateDefaultVolume());
 
+  if (!Elsewhere()) return {};
   const std::string now = Advertised(options_.advertise(), address()), known = member_->address();
-  if (now == known || known.empty()) return {};
   if (member_->conf().member_size() > 1) {
     KFS_LOG(warn,
             "cluster.address configured={} known={} next=\"the others reach this metaserver at the old "
@@ -148,13 +147,16 @@ std::string MetaServer::Holds() const {
   return "";
 }
 
+bool MetaServer::Elsewhere() const {
+  const std::string known = member_->address();
+  return !known.empty() && known != Advertised(options_.advertise(), address());
+}
+
 // At another address than the cluster knows us by, we may be a copy of somebody who runs there: it would have
 // our volumes, too. The copy ends; whoever is where it should be has nothing to ask.
 void MetaServer::LookForTwin() {
   const std::string known = member_->address();
-  if (known.empty() || member_->conf().member_size() < 2 ||
-      known == Advertised(options_.advertise(), address()))
-    return;
+  if (member_->conf().member_size() < 2 || !Elsewhere()) return;
   AskPeer(
       loop_, known, member_->uuid(), member_->secret(),
       [this, alive = alive_, known](const PeerAnswer& there) {

@@ -45,6 +45,8 @@ class MetaServer : public Daemon {
   std::string Holds() const;
   Status Where(const std::string& name) const;
   Status Joined(const std::string& cluster_id);
+  // The cluster knows it by another address than this.
+  bool Elsewhere() const;
   void LookForTwin();
   Status Validate(const pb::Change& change, const pb::ClusterConf& next) const;
   Status MayRemove(const pb::Change::RemoveChunkserver& change) const;

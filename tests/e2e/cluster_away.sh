@@ -11,7 +11,7 @@ await_agreement 20 1 2 3
 third=$(address_of 3)
 kfs_at 1 volume create data --owner "$third" >/dev/null
 mount_through 1 data "$WORK/data"
-mkdir "$WORK/data/work"
+mkdir "$WORK/data/files"
 generation() { kfs_at "$1" peer status --json | jq .self.generation; }
 number() { kfs_at "$1" volume list --json | jq --arg n "$2" '.[] | select(.name == $n) | .id'; }
 learned() { grep -c ' cluster\.learned ' "$CLUSTER/log/metaserver-3.log" || :; }
@@ -50,8 +50,8 @@ comes_back() {
 
   # The mount goes on, with its open files.
   wait_until 15 goes_on "$round" "$at_stop" || fail "$round: the mount of its volume does not go on"
-  stop_writer "$round" "$WORK/data/work"
-  rm "$WORK"/data/work/*
+  stop_writer "$round" "$WORK/data/files"
+  rm "$WORK"/data/files/*
 
   # What was made and deleted meanwhile.
   mount_through 3 "meanwhile-$round" "$WORK/meanwhile-$round"
@@ -85,7 +85,7 @@ leave() {  # leave ROUND HOW: it is away, and the others know
   mount_through 2 "before-$1" "$WORK/before-$1"
   head -c 300000 /dev/urandom >"$WORK/before-$1/file"
   unmount "$WORK/before-$1"
-  start_writer "$1" "$WORK/data/work"
+  start_writer "$1" "$WORK/data/files"
   await_agreement 10 1 2 3
   left=$(generation 3)
   kill_role metaserver 3 "$2"

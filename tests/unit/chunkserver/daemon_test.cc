@@ -16,6 +16,7 @@
 #include "common/secret.h"
 #include "rpc/net_client.h"
 #include "rpc/server.h"
+#include "tests/unit/rpc/on_loop.h"
 
 namespace kfs {
 namespace {
@@ -29,7 +30,7 @@ class DaemonTest : public ::testing::Test {
     ASSERT_NE(mkdtemp(name), nullptr);
     root_ = name;
     ASSERT_TRUE(WriteSecretFile(root_ + "/secret", kSecret).ok());
-    OnLoop([&] {
+    On([&] {
       metaserver_ = std::make_unique<Server>(
           thread_.loop(),
           ServerIdentity{.role = pb::HelloRequest::METASERVER, .cluster_id = "cluster-a", .secret = kSecret});
@@ -62,7 +63,7 @@ class DaemonTest : public ::testing::Test {
     Start();
   }
   void TearDown() override {
-    OnLoop([&] {
+    On([&] {
       client_.reset();
       daemon_.reset();
       connection_.reset();
@@ -72,7 +73,7 @@ class DaemonTest : public ::testing::Test {
   }
 
   void Start() {
-    OnLoop([&] {
+    On([&] {
       client_.reset();
       daemon_.reset();
       options_ = std::make_unique<ChunkserverOptions>();
@@ -92,15 +93,7 @@ class DaemonTest : public ::testing::Test {
     });
   }
 
-  template <typename Fn>
-  void OnLoop(Fn fn) {
-    std::promise<void> done;
-    thread_.loop().Post([&] {
-      fn();
-      done.set_value();
-    });
-    done.get_future().wait();
-  }
+  void On(const std::function<void()>& fn) { OnLoop(thread_.loop(), fn); }
   template <typename Fn>
   void Note(Fn fn) {
     std::lock_guard lock(mutex_);
@@ -255,7 +248,7 @@ TEST_F(DaemonTest, RestartKeepsIdentityAndData) {
 TEST_F(DaemonTest, ManyOpsInFlight) {
   std::vector<std::shared_ptr<std::promise<Got>>> answers;
   const std::string data(8192, 'm');
-  OnLoop([&] {
+  On([&] {
     for (uint64_t i = 0; i < 2000; ++i) {
       pb::ChunkWriteRequest request;
       Ref(request.mutable_ref(), 1 + i % 20, 1);

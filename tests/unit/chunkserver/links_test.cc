@@ -15,6 +15,7 @@
 #include "common/secret.h"
 #include "rpc/net_client.h"
 #include "rpc/server.h"
+#include "tests/unit/rpc/on_loop.h"
 
 namespace kfs {
 namespace {
@@ -121,15 +122,7 @@ class LinksTest : public ::testing::Test {
       }
     });
   }
-  template <typename Fn>
-  void On(Fn fn) {
-    std::promise<void> done;
-    thread_.loop().Post([&] {
-      fn();
-      done.set_value();
-    });
-    done.get_future().wait();
-  }
+  void On(const std::function<void()>& fn) { OnLoop(thread_.loop(), fn); }
   void Until(const std::function<bool()>& fn) {
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
     for (bool yes = false; !yes;) {

@@ -8,11 +8,11 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <fstream>
-#include <future>
 #include <mutex>
 
 #include "cli/command.h"
 #include "rpc/server.h"
+#include "tests/unit/rpc/on_loop.h"
 
 namespace kfs::cli {
 
@@ -24,13 +24,13 @@ class FakeMember {
   FakeMember() { Start("127.0.0.1:0"); }
   ~FakeMember() { Stop(); }
   void Stop() {
-    OnLoop([this] { server_.reset(); });
+    On([this] { server_.reset(); });
   }
 
   // The answer to Rpc, and what was asked last. An error with `status`.
   template <typename Rpc>
   void Answer(typename Rpc::Reply reply, Status status = {}) {
-    OnLoop([this, reply, status] {
+    On([this, reply, status] {
       server_->Handle<Rpc>([this, reply, status](IncomingCallPtr call, const typename Rpc::Request& request) {
         Keep(Rpc::kOp, request.SerializeAsString());
         if (status.ok()) return call->Reply(reply);
@@ -41,7 +41,7 @@ class FakeMember {
   // Closes the connection instead of answering, the first `times`; then answers.
   template <typename Rpc>
   void Drop(int times, typename Rpc::Reply reply) {
-    OnLoop([this, times, reply] {
+    On([this, times, reply] {
       auto left = std::make_shared<int>(times);
       server_->Handle<Rpc>([this, left, reply](IncomingCallPtr call, const typename Rpc::Request& request) {
         Keep(Rpc::kOp, request.SerializeAsString());
@@ -52,7 +52,7 @@ class FakeMember {
   }
   template <typename Rpc>
   void NeverAnswer() {
-    OnLoop([this] {
+    On([this] {
       server_->Handle<Rpc>([this](IncomingCallPtr call, const typename Rpc::Request& request) {
         Keep(Rpc::kOp, request.SerializeAsString());
         held_.push_back(std::move(call));
@@ -71,16 +71,9 @@ class FakeMember {
   const std::string& address() const { return address_; }
 
  private:
-  void OnLoop(std::function<void()> fn) {
-    std::promise<void> done;
-    thread_.loop().Post([&] {
-      fn();
-      done.set_value();
-    });
-    done.get_future().wait();
-  }
+  void On(const std::function<void()>& fn) { OnLoop(thread_.loop(), fn); }
   void Start(const std::string& address) {
-    OnLoop([this, address] {
+    On([this, address] {
       server_ = std::make_unique<Server>(
           thread_.loop(),
           ServerIdentity{.role = pb::HelloRequest::METASERVER, .cluster_id = "c", .secret = kTestSecret});

@@ -13,6 +13,7 @@
 #include "common/uuid.h"
 #include "metaserver/cluster/configuration.h"
 #include "metaserver/members/admin_ops.h"
+#include "tests/unit/rpc/on_loop.h"
 
 namespace kfs::meta {
 
@@ -181,14 +182,7 @@ class TestMember {
   }
 
  private:
-  void On(const std::function<void()>& fn) {
-    std::promise<void> done;
-    thread_.loop().Post([&] {
-      fn();
-      done.set_value();
-    });
-    done.get_future().wait();
-  }
+  void On(const std::function<void()>& fn) { OnLoop(thread_.loop(), fn); }
   Made Wait(const std::function<void(Member::ChangeDone)>& begin) {
     std::promise<Made> promise;
     On([&] {

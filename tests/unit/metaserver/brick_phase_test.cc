@@ -6,6 +6,7 @@
 #include <future>
 
 #include "meta_fixture.h"
+#include "tests/unit/rpc/on_loop.h"
 
 namespace kfs::meta {
 namespace {
@@ -56,15 +57,7 @@ class BrickPhaseTest : public ::testing::Test {
     db_.reset();
     std::filesystem::remove_all(dir_);
   }
-  template <typename Fn>
-  void On(Fn fn) {
-    std::promise<void> done;
-    thread_.loop().Post([&] {
-      fn();
-      done.set_value();
-    });
-    done.get_future().wait();
-  }
+  void On(const std::function<void()>& fn) { OnLoop(thread_.loop(), fn); }
   // The answers given are what `answer` says of each; without one, nothing comes.
   Status Prepare(std::function<std::optional<Status>(const Asked&)> answer) {
     auto outcome = std::make_shared<std::promise<Status>>();

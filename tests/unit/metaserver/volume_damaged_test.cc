@@ -54,12 +54,7 @@ class VolumeDamagedTest : public VolumeHostTest {
     pb::LookupRequest r;
     r.set_parent(1);
     r.set_name(name);
-    auto call = std::make_shared<TestCall>(Op::kLookup, r.SerializeAsString());
-    call->session = session_;
-    executor_->Execute(call);
-    executor_->EndTick();
-    EXPECT_TRUE(call->answered);
-    return call->status;
+    return Run<rpc::Lookup>(r);
   }
   void CloseWhatIsDamaged() {
     for (VolumeId id : std::exchange(damaged_, {})) host_->CloseDamaged(id);

@@ -96,18 +96,22 @@ class VolumeHostTest : public testing::Test {
     }
     return call->status;
   }
+  template <typename Rpc>
+  Status Run(const typename Rpc::Request& request) {
+    auto call = std::make_shared<TestCall>(Rpc::kOp, request.SerializeAsString());
+    call->session = session_;
+    executor_->Execute(call);
+    executor_->EndTick();
+    EXPECT_TRUE(call->answered);
+    return call->status;
+  }
   Status Mkdir(const std::string& name) {
     pb::MkdirRequest r;
     r.mutable_ctx()->set_op_id(++op_ids_);
     r.set_parent(1);
     r.set_name(name);
     r.set_mode(0755);
-    auto call = std::make_shared<TestCall>(Op::kMkdir, r.SerializeAsString());
-    call->session = session_;
-    executor_->Execute(call);
-    executor_->EndTick();
-    EXPECT_TRUE(call->answered);
-    return call->status;
+    return Run<rpc::Mkdir>(r);
   }
   // A mount that has made a directory.
   pb::OpenSessionReply Used() {

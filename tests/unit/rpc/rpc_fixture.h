@@ -7,20 +7,11 @@
 
 #include "rpc/net_client.h"
 #include "rpc/server.h"
+#include "tests/unit/rpc/on_loop.h"
 
 namespace kfs {
 
 constexpr char kTestSecret[] = "0123456789abcdef-test";
-
-// Runs `fn` on the loop's thread and waits for it.
-inline void OnLoop(EventLoop& loop, std::function<void()> fn) {
-  std::promise<void> done;
-  loop.Post([&] {
-    fn();
-    done.set_value();
-  });
-  done.get_future().wait();
-}
 
 class RpcFixture : public ::testing::Test {
  protected:
