@@ -128,9 +128,11 @@ int RunCommandLine(CLI::App& app, GlobalOptions& global, const std::vector<std::
     std::fputs((chosen.empty() ? app : *chosen.front()).help().c_str(), stderr);
     return kUsage;
   }
-  // A path may be anything; what the cluster stores is text.
-  if (!global.words.starts_with("mount") && !IsUtf8(global.words)) {
-    std::fputs("kfs: an argument is not UTF-8 text, which names, labels and values have to be\n", stderr);
+  // A path may be anything; what the cluster stores, and what is printed, is text.
+  if (!global.words.starts_with("mount") && !std::all_of(args.begin(), args.end(), IsLine)) {
+    std::fputs(
+        "kfs: an argument has control characters, or is not UTF-8: names, labels and values are text\n",
+        stderr);
     return kUsage;
   }
   if (!global.log) {

@@ -9,15 +9,24 @@ void AddVolumeArgument(CLI::App* command, GlobalOptions& global, std::string* na
   global.names[option] = Names::kVolume;
 }
 
-void AddPeerArgument(CLI::App* command, GlobalOptions& global, std::string* peer, const std::string& what) {
-  CLI::Option* option =
-      command
-          ->add_option(
-              "PEER", *peer,
-              what + ": HOST, HOST:PORT, or the first letters of its uuid, as long as only one fits.")
-          ->required()
-          ->type_name("");
+namespace {
+
+constexpr char kHowPeersAreNamed[] =
+    ": HOST, HOST:PORT, or the first letters of its uuid, as long as only one fits.";
+
+void NamesPeers(CLI::Option* option, GlobalOptions& global) {
+  option->required()->type_name("");
   global.names[option] = Names::kPeer;
+}
+
+}  // namespace
+
+void AddPeerArgument(CLI::App* command, GlobalOptions& global, std::string* peer, const std::string& what) {
+  NamesPeers(command->add_option("PEER", *peer, what + kHowPeersAreNamed), global);
+}
+
+void AddPeersArgument(CLI::App* command, GlobalOptions& global, std::vector<std::string>* peers) {
+  NamesPeers(command->add_option("PEER", *peers, std::string("A metaserver") + kHowPeersAreNamed), global);
 }
 
 void AddChunkserverArgument(CLI::App* command, GlobalOptions& global, std::string* id) {

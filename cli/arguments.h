@@ -13,6 +13,7 @@ namespace kfs::cli {
 void AddVolumeArgument(CLI::App* command, GlobalOptions& global, std::string* name);
 void AddPeerArgument(CLI::App* command, GlobalOptions& global, std::string* peer,
                      const std::string& what = "The metaserver");
+void AddPeersArgument(CLI::App* command, GlobalOptions& global, std::vector<std::string>* peers);
 void AddChunkserverArgument(CLI::App* command, GlobalOptions& global, std::string* id);
 // --label NAME=VALUE, may be repeated.
 void AddLabelOption(CLI::App* command, std::vector<std::string>* labels);

@@ -4,6 +4,7 @@
 
 #include "cli/arguments.h"
 #include "cli/change.h"
+#include "cli/confirm.h"
 
 namespace kfs::cli {
 namespace {
@@ -35,20 +36,54 @@ void AddProbe(CLI::App& peer, GlobalOptions& global) {
   });
 }
 
+struct DetachArgs {
+  std::vector<std::string> peers;
+  bool lost = false;
+  bool yes = false;
+
+  Status Build(pb::Change* change) const {
+    if (!lost && peers.size() != 1)
+      return Status(EINVAL, "one metaserver is detached at a time, but for those given up with --lost");
+    if (!lost) change->mutable_remove_member()->set_uuid(peers.front());
+    if (lost) change->mutable_give_up_members()->mutable_uuid()->Add(peers.begin(), peers.end());
+    return {};
+  }
+};
+
+// What would happen, said by those who would do it, and whether it is wanted.
+Status AskToGiveUp(const GlobalOptions& global, const DetachArgs& args, AdminConnection& admin) {
+  pb::ConfChangeRequest request;
+  KFS_RETURN_IF_ERROR(args.Build(request.mutable_change()));
+  *request.mutable_ctx() = NewContext(global, admin, /*dry_run=*/true);
+  Result<pb::ConfChangeReply> would = admin.Change<rpc::ConfChange>(request);
+  if (!would.ok()) return would.status();
+  std::string words = "This gives up for good:\n";
+  for (const std::string& line : would->difference()) words += "  " + line + "\n";
+  words +=
+      "What only they knew is lost. If they run, and are only out of reach from here, do not: there would be "
+      "two clusters.\nType 'lost' to go on:";
+  return Confirm({words, "lost", "nothing was changed"});
+}
+
 void AddDetach(CLI::App& peer, GlobalOptions& global) {
-  auto args = std::make_shared<PeerArgs>();
+  auto args = std::make_shared<DetachArgs>();
   CLI::App* command = peer.add_subcommand("detach", "Take a metaserver out of the cluster.");
   command->fallthrough();
-  AddPeerArgument(command, global, &args->peer);
+  AddPeersArgument(command, global, &args->peers);
+  command->add_flag("--lost", args->lost,
+                    "They are gone for good, and so is what only they had: their volumes go to other "
+                    "metaservers, to be restored there from backups.");
+  AddYes(command, &args->yes);
   MakeChangeCommand(command, global,
-                    {.build =
-                         [args](pb::Change* change) {
-                           change->mutable_remove_member()->set_uuid(args->peer);
-                           return Status();
+                    {.build = [args](pb::Change* change) { return args->Build(change); },
+                     .confirm =
+                         [&global, args](AdminConnection& admin) {
+                           return args->lost && !args->yes ? AskToGiveUp(global, *args, admin) : Status();
                          },
-                     .confirm = nullptr,
                      .next = nullptr});
-  command->footer("It must own no volume. It may be down, or gone for good.");
+  command->footer(
+      "It must own no volume. It may be down.\nWith --lost several can be named, and even a majority: those "
+      "that are left decide then, all of them.");
 }
 
 void AddAddress(CLI::App& peer, GlobalOptions& global) {

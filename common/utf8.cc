@@ -1,5 +1,6 @@
 #include "common/utf8.h"
 
+#include <algorithm>
 #include <boost/locale/utf.hpp>
 
 namespace kfs {
@@ -11,6 +12,11 @@ bool IsUtf8(std::string_view text) {
     if (c == boost::locale::utf::illegal || c == boost::locale::utf::incomplete) return false;
   }
   return true;
+}
+
+bool IsLine(std::string_view text) {
+  const auto is_control = [](unsigned char c) { return c < 0x20 || c == 0x7f; };
+  return std::none_of(text.begin(), text.end(), is_control) && IsUtf8(text);
 }
 
 std::string CutText(std::string_view text, size_t max) {

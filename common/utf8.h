@@ -7,6 +7,8 @@
 namespace kfs {
 
 bool IsUtf8(std::string_view text);
+// UTF-8 that can be shown in a line: no control characters.
+bool IsLine(std::string_view text);
 
 // At most `max` bytes of it, whole characters; what is cut off shows as "...".
 std::string CutText(std::string_view text, size_t max);

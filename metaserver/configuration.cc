@@ -139,8 +139,10 @@ void MetaServer::Learned(const pb::ClusterConf& before) {
 
 std::string MetaServer::Holds() const {
   if (!cluster_->volumes().empty())
-    return fmt::format("it holds the data of {} volumes (delete them, or back them up first)",
-                       cluster_->volumes().size());
+    return fmt::format(
+        "it holds the data of {} volumes: delete them there, or, if they are not wanted any more, stop it, "
+        "empty its data directory and start it",
+        cluster_->volumes().size());
   for (const auto& [id, s] : chunkservers_->all()) {
     if (s.connection != nullptr) return "chunkservers use it: point them at the cluster first";
   }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <utility>
 
 #include "common/log.h"
 #include "metaserver/cluster/conf_options.h"
@@ -82,8 +83,8 @@ Status VolumeHost::Apply(const pb::ClusterConf& conf, const std::string& self, u
       if (first.ok()) first = s;
     }
   }
+  const std::map<VolumeId, Status> before = std::exchange(trouble_, {});
   for (const auto& [id, v] : there) {
-    trouble_.erase(id);
     if (v->owner() != self || !v->started()) damaged_.erase(id);
     if (v->owner() != self || !v->started() || held_.contains(id)) continue;
     if (auto damaged = damaged_.find(id); damaged != damaged_.end()) {
@@ -100,7 +101,9 @@ Status VolumeHost::Apply(const pb::ClusterConf& conf, const std::string& self, u
     }
     if (executor_.FindVolume(id) == nullptr) {
       if (Status s = Open(conf, *v, incarnation); !s.ok()) {
-        KFS_LOG(error, "volume.open_failed name={} id={} reason=\"{}\"", v->name(), id.v, s.ToString());
+        // Once, not with each change of the configuration.
+        if (auto known = before.find(id); known == before.end() || known->second.message() != s.message())
+          KFS_LOG(error, "volume.open_failed name={} id={} reason=\"{}\"", v->name(), id.v, s.ToString());
         trouble_[id] = s;
         if (s.code() == Code::kCorrupt) {
           damaged_[id] = s;
@@ -164,9 +167,10 @@ Result<std::unique_ptr<Db>> VolumeHost::OpenStamped(const pb::ClusterConf& conf,
   if (v.owner_incarnation() != incarnation) {
     return Status(
         EIO,
-        fmt::format("volume \"{}\" was lost with this metaserver's disk: put a backup of it into {}, then "
-                    "stop and start the volume; or delete the volume",
-                    v.name(), path));
+        fmt::format(
+            "volume \"{0}\" was lost with its metaserver's disk: restore a backup of it (kfs volume stop "
+            "{0}; kfs volume restore {0} FILE; kfs volume start {0}), or delete it",
+            v.name()));
   }
   Result<std::unique_ptr<Db>> db = Db::Open(path, "volume", memory_);
   if (!db.ok()) return db;

@@ -40,7 +40,7 @@ bool Acceptor::Promise(const pb::Ballot& ballot) {
 }
 
 bool Acceptor::Accept(const pb::Ballot& ballot, const pb::ClusterConf& value) {
-  assert(value.generation() == generation() + 1);
+  assert(Before(value) == generation());
   if (Lower(ballot, promised())) return false;
   if (Equal(ballot, accepted())) return true;
   record_.set_round(generation() + 1);

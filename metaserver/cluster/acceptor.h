@@ -38,7 +38,7 @@ class Acceptor {
 
   // False: a higher ballot was promised.
   bool Promise(const pb::Ballot& ballot);
-  // REQUIRES: value.generation() == generation() + 1.
+  // REQUIRES: value follows conf().
   bool Accept(const pb::Ballot& ballot, const pb::ClusterConf& value);
 
   enum class Learned { kNew, kKnown, kConflict };

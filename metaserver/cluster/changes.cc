@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "common/limits.h"
+#include "common/utf8.h"
 #include "metaserver/cluster/conf_options.h"
 #include "metaserver/cluster/configuration.h"
 
@@ -39,6 +40,7 @@ Status SetLabels(const Strings& set, Strings* labels) {
     if (name.empty() || name.size() > kLabelMax || value.empty() || value.size() > kLabelMax)
       return Status(
           EINVAL, fmt::format("label {}={}: name and value have 1 to {} characters", name, value, kLabelMax));
+    if (!IsLine(name) || !IsLine(value)) return Status(EINVAL, "a label has no control characters");
     (*labels)[name] = value;
   }
   if (labels->size() > kLabelsMax) return Status(EINVAL, fmt::format("more than {} labels", kLabelsMax));
@@ -64,6 +66,19 @@ Status Do(const pb::Change::AddMember& c, pb::ClusterConf* next) {
   return {};
 }
 
+void EraseMember(const std::string& uuid, pb::ClusterConf* next) {
+  auto* members = next->mutable_member();
+  members->erase(std::find_if(members->begin(), members->end(),
+                              [&](const pb::MemberConf& m) { return m.uuid() == uuid; }));
+}
+
+// REQUIRES: it is a member.
+void SetOwner(const std::string& uuid, pb::ClusterConf* next, pb::VolumeConf* v) {
+  v->set_owner(uuid);
+  v->set_owner_incarnation(FindMember(*next, uuid)->incarnation());
+  v->set_epoch(next->generation());
+}
+
 Status Do(const pb::Change::RemoveMember& c, pb::ClusterConf* next) {
   if (FindMember(*next, c.uuid()) == nullptr)
     return Status(ENOENT, fmt::format("{} is not a member", c.uuid()));
@@ -73,13 +88,36 @@ Status Do(const pb::Change::RemoveMember& c, pb::ClusterConf* next) {
     if (v.owner() == c.uuid()) {
       return Status(
           EBUSY,
-          fmt::format("{} owns volume \"{}\": let another one serve it first (kfs volume move {} PEER)",
-                      NameOf(*next, c.uuid()), v.name(), v.name()));
+          fmt::format(
+              "{} owns volume \"{}\": let another one serve it first (kfs volume move {} PEER); if its "
+              "disk is lost, give it up (kfs peer detach --lost)",
+              NameOf(*next, c.uuid()), v.name(), v.name()));
     }
   }
-  auto* members = next->mutable_member();
-  members->erase(std::find_if(members->begin(), members->end(),
-                              [&](const pb::MemberConf& m) { return m.uuid() == c.uuid(); }));
+  EraseMember(c.uuid(), next);
+  return {};
+}
+
+Status Do(const pb::Change::GiveUpMembers& c, pb::ClusterConf* next) {
+  for (const std::string& uuid : c.uuid()) {
+    if (FindMember(*next, uuid) == nullptr) return Status(ENOENT, fmt::format("{} is not a member", uuid));
+    if (uuid == next->originator()) return Status(EINVAL, "this metaserver itself is asked: it is not lost");
+    EraseMember(uuid, next);
+  }
+  if (c.uuid().empty()) return Status(EINVAL, Code::kMalformed, "nobody is named");
+  std::vector<std::string> left;
+  for (const pb::MemberConf& m : next->member()) left.push_back(m.uuid());
+  if (left.empty()) return Status(EBUSY, "there would be no metaserver left");
+  next->set_follows(next->generation() - 1);
+  next->set_generation(next->generation() + kGiveUpSkips);
+  for (pb::VolumeConf& v : *next->mutable_volume()) {
+    if (FindMember(*next, v.owner()) != nullptr) continue;
+    SetOwner(FewestVolumes(*next, left), next, &v);
+    v.set_owner_incarnation(0);  // it has nothing of it
+    v.clear_transfer();
+    v.clear_from_epoch();
+    v.clear_restored();
+  }
   return {};
 }
 
@@ -110,13 +148,6 @@ Status Do(const pb::Change::SetAddress& c, pb::ClusterConf* next) {
   if (c.address().empty()) return Status(EINVAL, "an address is needed (HOST:PORT)");
   m->set_address(c.address());
   return {};
-}
-
-// REQUIRES: it is a member.
-void SetOwner(const std::string& uuid, pb::ClusterConf* next, pb::VolumeConf* v) {
-  v->set_owner(uuid);
-  v->set_owner_incarnation(FindMember(*next, uuid)->incarnation());
-  v->set_epoch(next->generation());
 }
 
 // As of the configuration that is being changed: two volumes that are made at once do not go to the same one.
@@ -305,6 +336,8 @@ Status Do(const pb::Change& change, pb::ClusterConf* next) {
       return Do(change.add_member(), next);
     case pb::Change::kRemoveMember:
       return Do(change.remove_member(), next);
+    case pb::Change::kGiveUpMembers:
+      return Do(change.give_up_members(), next);
     case pb::Change::kReadmit:
       return Do(change.readmit(), next);
     case pb::Change::kSetAddress:
@@ -338,6 +371,7 @@ Status Do(const pb::Change& change, pb::ClusterConf* next) {
 // Two configurations, but for how they came to be.
 bool SameContent(const pb::ClusterConf& before, pb::ClusterConf next) {
   next.set_generation(before.generation());
+  next.set_follows(before.follows());
   next.set_time(before.time());
   next.set_originator(before.originator());
   return Same(before, next);
@@ -351,6 +385,7 @@ Result<pb::ClusterConf> Apply(const pb::ClusterConf& conf, const pb::Change& cha
   next.set_generation(conf.generation() + 1);
   next.set_time(change.time());
   next.set_originator(change.originator());
+  next.clear_follows();
   KFS_RETURN_IF_ERROR(Do(change, &next));
   if (SameContent(conf, next))
     return Status(EALREADY, Code::kAlreadySo, "it is so already: nothing was changed");

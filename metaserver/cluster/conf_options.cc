@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "common/limits.h"
+#include "common/utf8.h"
 
 namespace kfs::meta {
 namespace {
@@ -158,6 +159,8 @@ const ConfOption* FindConfOption(ConfOption::Of of, std::string_view name) {
 
 Status CheckConfOption(ConfOption::Of of, std::string_view name, std::string_view value) {
   if (name.starts_with("user.") && name.size() > 5 && name.size() <= 64) {
+    if (!IsLine(name) || !IsLine(value))
+      return Status(EINVAL, "option user.NAME: neither name nor value may have control characters");
     if (value.size() <= kNoteMax) return {};
     return Status(EINVAL, fmt::format("option {}: the value has more than {} bytes", name, kNoteMax));
   }

@@ -61,6 +61,20 @@ std::string NameOf(const pb::ClusterConf& conf, const std::string& uuid) {
 
 size_t Majority(const pb::ClusterConf& conf) { return static_cast<size_t>(conf.member_size()) / 2 + 1; }
 
+size_t Needed(const pb::ClusterConf& conf, const pb::Change& change) {
+  const auto& lost = change.give_up_members().uuid();
+  if (lost.empty()) return Majority(conf);
+  const auto left = std::count_if(conf.member().begin(), conf.member().end(), [&](const pb::MemberConf& m) {
+    return HasVote(conf, m.uuid(), m.incarnation()) &&
+           std::find(lost.begin(), lost.end(), m.uuid()) == lost.end();
+  });
+  return std::min(Majority(conf), static_cast<size_t>(left));
+}
+
+uint64_t Before(const pb::ClusterConf& conf) {
+  return conf.follows() != 0 ? conf.follows() : conf.generation() - 1;
+}
+
 bool HasVote(const pb::ClusterConf& conf, const std::string& uuid, uint64_t incarnation) {
   const pb::MemberConf* m = FindMember(conf, uuid);
   return m != nullptr && m->incarnation() == incarnation && m->votes_from() <= conf.generation();

@@ -10,6 +10,9 @@
 
 namespace kfs::meta {
 
+// Members that are given up may have decided some generations among themselves: what the others decide from
+// then on is newer than all of that.
+constexpr uint64_t kGiveUpSkips = 100;
 // The transfer of a move that is only tried out.
 constexpr char kDryTransfer[] = "dry-run";
 
@@ -26,6 +29,10 @@ std::string FewestVolumes(const pb::ClusterConf& conf, const std::vector<std::st
 std::string NameOf(const pb::ClusterConf& conf, const std::string& uuid);
 // How many members must agree on what follows this configuration.
 size_t Majority(const pb::ClusterConf& conf);
+// The same for this change, and for what is finished on its way.
+size_t Needed(const pb::ClusterConf& conf, const pb::Change& change);
+// The generation that it was made from.
+uint64_t Before(const pb::ClusterConf& conf);
 // Whether this incarnation of the member has a vote on what follows. One that has none counts in Majority all
 // the same.
 bool HasVote(const pb::ClusterConf& conf, const std::string& uuid, uint64_t incarnation);

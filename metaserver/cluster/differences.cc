@@ -76,6 +76,9 @@ std::vector<std::string> Differences(const pb::ClusterConf& from, const pb::Clus
     if (now->started() != v.started()) out.push_back(of + (now->started() ? "started" : "stopped"));
     if (now->owner() != v.owner())
       out.push_back(fmt::format("{}owner: {} -> {}", of, NameOf(from, v.owner()), NameOf(to, now->owner())));
+    if (now->owner_incarnation() == 0 && v.owner_incarnation() != 0)
+      out.push_back(fmt::format("{}its names were lost with {}: restore it from a backup", of,
+                                NameOf(from, v.owner())));
     if (now->restored() && now->transfer() != v.transfer()) out.push_back(of + "begins anew with a backup");
     DifferentOptions(of, v.option(), now->option(), &out);
     DifferentOptions(of, v.label(), now->label(), &out, "label", "none");

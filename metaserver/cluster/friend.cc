@@ -28,7 +28,7 @@ void FriendMachine::Inject(FriendEvent event, const std::string& words) {
 void FriendMachine::Take(FriendEvent event) {
   const std::string subject = "peer " + address_;
   const auto* row = FriendTables::kTable.Find(state_, event);
-  if (row == nullptr) return log_.Unexpected(subject, NameOf(state_), NameOf(event));
+  if (row == nullptr) return log_.Unexpected(env_.Now(), subject, NameOf(state_), NameOf(event));
   const std::string_view from = NameOf(row->from), to = NameOf(row->to);
   // What repeats itself without end would push the rest out of the log.
   const auto* last = log_.entries().empty() ? nullptr : &log_.entries().back();

@@ -51,8 +51,9 @@ void Friends::Refuse(const pb::PeerMessage& message, const std::string& words, b
 bool Friends::Admit(const pb::PeerMessage& message) {
   FriendMachine* peer = Find(message.from());
   if (message.cluster_id() != acceptor_.conf().cluster_id()) {
-    // Where one of our members ought to be there is another cluster's metaserver.
-    if (peer != nullptr && IsReject(message) &&
+    // Where one of our members ought to be there is another cluster's metaserver. (While we are out ourselves
+    // it makes no difference what others are.)
+    if (peer != nullptr && out_.empty() && IsReject(message) &&
         message.friendship().to_incarnation() == acceptor_.incarnation())
       peer->OnMessage(message);
     Refuse(message, fmt::format("this metaserver belongs to the cluster \"{}\", not to \"{}\"",

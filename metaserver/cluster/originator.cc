@@ -108,7 +108,7 @@ void Originator::Inject(OpEvent event) {
       state_ = row->to;
       (this->*row->run)();
     } else {
-      log_.Unexpected(subject, NameOf(state_), NameOf(next));
+      log_.Unexpected(env_.Now(), subject, NameOf(state_), NameOf(next));
     }
     queue_.pop_front();
   }
@@ -125,8 +125,11 @@ void Originator::NextAttempt() {
     return Finish({.kind = Outcome::kDone, .status = {}, .generation = conf.generation()});
   }
   if (!command_.read && !HasVote(conf, acceptor_.uuid(), acceptor_.incarnation())) {
-    return Finish({.kind = proposed_ ? Outcome::kUnknown : Outcome::kNothingChanged,
-                   .status = Status(EPERM, "this metaserver has no vote in the cluster: ask another one")});
+    const bool member = FindMember(conf, acceptor_.uuid()) != nullptr;
+    return Finish(
+        {.kind = proposed_ ? Outcome::kUnknown : Outcome::kNothingChanged,
+         .status = Status(EPERM, member ? "this metaserver has no vote in the cluster: ask another one"
+                                        : "this metaserver was detached from the cluster: ask another one")});
   }
   Inject(OpEvent::kStartLock);
 }

@@ -1,6 +1,6 @@
 // One transaction as its originator drives it: lock, stage, brick, commit, unlock, each asked of every
-// member, with itself as the first. A change needs a majority of the members; a transaction that only reads
-// needs nobody's consent and names those who did not answer.
+// member, with itself as the first. A change needs a majority of the members (but see GiveUpMembers); a
+// transaction that only reads needs nobody's consent and names those who did not answer.
 //
 //   Default -> LockSent -> StageOpSent -> BrickOpSent -> CommitOpSent -> UnlockSent -> Default
 //                 |             |              |               |             ^
@@ -114,6 +114,7 @@ class Originator {
   void Tell(OpEvent event);
   Duration Patience() const { return command_.read ? kReadTimeout : kPhaseTimeout; }
   size_t Votes() const;
+  size_t Needed() const;
   std::string Named() const;  // the command, for messages
   bool EveryoneAnswered() const;
   bool MajorityImpossible() const;

@@ -150,6 +150,8 @@ size_t Originator::Votes() const {
   return n;
 }
 
+size_t Originator::Needed() const { return meta::Needed(base_, command_.change); }
+
 bool Originator::EveryoneAnswered() const {
   return std::none_of(answers_.begin(), answers_.end(),
                       [](const auto& a) { return a.second.kind == Answer::kNone; });
@@ -160,7 +162,7 @@ bool Originator::MajorityImpossible() const {
   for (const auto& [uuid, a] : answers_) {
     if (a.kind == Answer::kNone || a.kind == Answer::kUnreachable) ++possible;
   }
-  return possible < Majority(base_);
+  return possible < Needed();
 }
 
 void Originator::NoMajority() {
@@ -175,7 +177,7 @@ void Originator::NoMajority() {
   if (refusal_.ok()) {
     refusal_ =
         Status(EHOSTUNREACH, fmt::format("{} failed: {} of {} peers answer, {} are needed; missing: {}",
-                                         Named(), Votes(), base_.member_size(), Majority(base_), missing));
+                                         Named(), Votes(), base_.member_size(), Needed(), missing));
   }
   retry_ = true;
   Tell(OpEvent::kRcvdRjt);
@@ -192,7 +194,7 @@ void Originator::Tell(OpEvent event) {
 // Is there enough to go on, or nobody left to wait for?
 void Originator::Weigh() {
   const bool all = EveryoneAnswered();
-  const bool enough = command_.read || Votes() >= Majority(base_);
+  const bool enough = command_.read || Votes() >= Needed();
   switch (state_) {
     case OpState::kLockSent:
     case OpState::kStageOpSent:

@@ -95,7 +95,7 @@ void Participant::Inject(const TransactionPtr& t, PeerEvent event, const Ask* as
       (this->*row->run)(*transaction, ask);
     } else {
       ++unexpected_;
-      transaction->log.Unexpected(subject, NameOf(transaction->state), NameOf(next));
+      transaction->log.Unexpected(env_.Now(), subject, NameOf(transaction->state), NameOf(next));
       if (ask != nullptr) Rjt(*ask, pb::PhaseReply::NO_LOCK, "out of order");
     }
     if (transaction->state == PeerState::kDefault) transactions_.erase(transaction->id);
@@ -228,7 +228,7 @@ bool Participant::MayStage(const Ask& ask, const Transaction& t) {
     return false;
   };
   if (t.read) return true;
-  if (r.base_checksum() != acceptor_.checksum() || r.value().generation() != acceptor_.generation() + 1)
+  if (r.base_checksum() != acceptor_.checksum() || Before(r.value()) != acceptor_.generation())
     return no("the configuration has changed meanwhile");
   if (r.has_change()) {
     Result<pb::ClusterConf> ours = Apply(acceptor_.conf(), r.change(), t.id, r.command());
@@ -244,7 +244,7 @@ bool Participant::MayStage(const Ask& ask, const Transaction& t) {
 bool Participant::MayCommit(const Ask& ask, const Transaction& t) {
   if (t.read) return true;
   const bool right = ask.request.base_checksum() == acceptor_.checksum() &&
-                     ask.request.value().generation() == acceptor_.generation() + 1 &&
+                     Before(ask.request.value()) == acceptor_.generation() &&
                      Same(ask.request.value(), t.value);
   if (right) return true;
   Rjt(ask, pb::PhaseReply::NO_LOCK, "what is to be committed is not what was staged");

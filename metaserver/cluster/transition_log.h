@@ -22,12 +22,12 @@ class TransitionLog {
            std::string_view to) {
     KFS_LOG(debug, "cluster.transition of={} Transitioning from '{}' to '{}' due to event '{}'", subject,
             from, to, event);
-    if (entries_.size() == kKept) entries_.pop_front();
-    entries_.push_back({at, from, event, to});
+    Keep({at, from, event, to});
   }
   // No row for it: nothing happens, but nobody should be surprised silently.
-  void Unexpected(const std::string& subject, std::string_view state, std::string_view event) {
+  void Unexpected(MonoTime at, const std::string& subject, std::string_view state, std::string_view event) {
     ++unexpected_;
+    Keep({at, state, event, "(unexpected)"});
     KFS_LOG(warn, "cluster.unexpected_event of={} state='{}' event='{}'", subject, state, event);
   }
 
@@ -35,6 +35,11 @@ class TransitionLog {
   uint64_t unexpected() const { return unexpected_; }
 
  private:
+  void Keep(Entry entry) {
+    if (entries_.size() == kKept) entries_.pop_front();
+    entries_.push_back(entry);
+  }
+
   static constexpr size_t kKept = 64;
   std::deque<Entry> entries_;
   uint64_t unexpected_ = 0;

@@ -52,7 +52,7 @@ Status Locate(const Member& member, const std::string& name, pb::LocateVolumeRep
 
 void RegisterMemberOps(Server& server, Member& member, PeerOps& peers, const Chunkservers& chunkservers) {
   server.Handle<rpc::PeerSend>([&member](IncomingCallPtr call, const pb::PeerSendRequest& request) {
-    member.OnMessage(request.message());
+    member.OnMessage(request.message(), call->connection());
     call->Reply(pb::Empty());
   });
   server.Handle<rpc::PeerAsk>([&peers](IncomingCallPtr call, const pb::PeerAskRequest& request) {

@@ -42,7 +42,7 @@ void FillConf(const Member& member, const Chunkservers& chunkservers, pb::ConfSh
     out->set_generation(p.generation);
     out->set_checksum(p.checksum);
     out->set_last_heard(member.WallOf(p.last_heard));
-    out->set_reason(p.connected ? p.reason : member.links().Of(p.uuid).reason);
+    out->set_reason(p.connected && !p.reason.empty() ? p.reason : member.links().Of(p.uuid).reason);
     const pb::MemberConf* m = FindMember(conf, p.uuid);
     out->set_votes(m != nullptr && HasVote(conf, p.uuid, m->incarnation()));
   }
@@ -75,7 +75,7 @@ void FillLog(Member& member, const pb::ConfLogRequest& request, pb::ConfLogReply
   std::optional<pb::ClusterConf> conf = member.db().NewestUpTo(from);
   for (uint32_t i = 0; i < count && conf; ++i) {
     const uint64_t generation = conf->generation();
-    const std::optional<pb::ClusterConf> before = member.db().At(generation - 1);
+    const std::optional<pb::ClusterConf> before = member.db().At(Before(*conf));
     auto* entry = reply->add_entry();
     entry->set_generation(generation);
     entry->set_time(conf->time());
@@ -86,7 +86,7 @@ void FillLog(Member& member, const pb::ConfLogRequest& request, pb::ConfLogReply
     if (before) {
       for (const std::string& line : Differences(*before, *conf)) entry->add_difference(line);
     }
-    conf = before ? before : member.db().NewestUpTo(generation - 1);
+    conf = before ? before : member.db().NewestUpTo(Before(*conf));
   }
 }
 

@@ -78,7 +78,8 @@ Member::Member(EventLoop& loop, Clock& clock, MemberDb& db, std::string secret, 
 Member::~Member() { Stop(); }
 
 void Member::Begin() {
-  links_ = std::make_unique<PeerLinks>(loop_, clock_, secret_);
+  links_ = std::make_unique<PeerLinks>(loop_, clock_, secret_,
+                                       [this](const pb::PeerMessage& message) { OnMessage(message); });
   node_ = std::make_unique<ClusterNode>(*this, db_);
   node_->acceptor().OnLearned([this](const pb::ClusterConf& before) { OnLearned(before); });
 }
@@ -119,7 +120,9 @@ bool Member::InTouch() const {
 
 void Member::OnLearned(const pb::ClusterConf& before) { hooks_.learned(before); }
 
-void Member::OnMessage(const pb::PeerMessage& message) {
+void Member::OnMessage(const pb::PeerMessage& message, const ConnectionPtr& connection) {
+  if (links_ != nullptr && connection != nullptr && connection->hello.id() == message.from())
+    links_->CameBy(message.from(), connection);
   test_stop_.At("receive", message);
   node_->OnMessage(message);
   test_stop_.At("done", message);
@@ -163,7 +166,8 @@ void Member::Change(const pb::CommandContext& ctx, pb::Change change, ChangeDone
         for (const std::string& line : outcome.preview) reply.add_difference(line);
         std::vector<std::string> missing(outcome.unreachable.begin(), outcome.unreachable.end());
         if (outcome.kind == Outcome::kDone) {
-          const auto before = db_.At(outcome.generation - 1), after = db_.At(outcome.generation);
+          const auto after = db_.At(outcome.generation);
+          const auto before = after ? db_.At(Before(*after)) : after;
           if (before && after) {
             // Whom the change itself adds, admits again or detaches hears of it afterwards: nobody was
             // missed.
@@ -228,6 +232,13 @@ void Member::Send(const std::string& u, const pb::PeerMessage& message) {
 }
 bool Member::Reachable(const std::string& u) const { return links_ != nullptr && links_->Connected(u); }
 Status Member::Validate(const pb::Change& change, const pb::ClusterConf& next) {
+  for (const std::string& u : change.give_up_members().uuid()) {
+    if (Reachable(u))
+      return Status(EBUSY,
+                    fmt::format("{} is not lost, it is connected: detach it without --lost, once it owns "
+                                "no volume any more",
+                                NameOf(conf(), u)));
+  }
   return hooks_.validate(change, next);
 }
 

@@ -61,7 +61,8 @@ class Member final : public ClusterEnv {
   void ReadStatus(const pb::CommandContext& ctx, StatusDone done);
   // Takes part in another cluster from here on. REQUIRES: nothing is lost by it.
   void Adopt(const pb::PeerAdoptRequest& request);
-  void OnMessage(const pb::PeerMessage& message);
+  // `connection`: the one it came by, if the peer has made it.
+  void OnMessage(const pb::PeerMessage& message, const ConnectionPtr& connection = nullptr);
 
   // Wall clock (ns) of a moment; 0 for none.
   int64_t WallOf(MonoTime at) const;

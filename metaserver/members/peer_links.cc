@@ -8,11 +8,13 @@ namespace {
 // What is older helps nobody: phases are asked again after a second.
 constexpr auto kMessageTimeout = std::chrono::seconds(2);
 constexpr size_t kPendingMax = 256;
+// Peers say hello every second.
+constexpr auto kInboundSilence = std::chrono::seconds(3);
 
 }  // namespace
 
-PeerLinks::PeerLinks(EventLoop& loop, Clock& clock, std::string secret)
-    : loop_(loop), clock_(clock), secret_(std::move(secret)) {}
+PeerLinks::PeerLinks(EventLoop& loop, Clock& clock, std::string secret, MessageFn on_message)
+    : loop_(loop), clock_(clock), secret_(std::move(secret)), on_message_(std::move(on_message)) {}
 
 PeerLinks::~PeerLinks() { *alive_ = false; }
 
@@ -27,7 +29,7 @@ void PeerLinks::Configure(const std::string& cluster_id, const std::string& self
   });
   for (const auto& [uuid, address] : peers) {
     if (!links_.contains(uuid))
-      links_[uuid] = {address, Dial(uuid, address, self, cluster_id), clock_.WallNow()};
+      links_[uuid] = {address, Dial(uuid, address, self, cluster_id), clock_.WallNow(), {}};
   }
 }
 
@@ -55,6 +57,9 @@ std::unique_ptr<NetClient> PeerLinks::Dial(const std::string& uuid, const std::s
     changed();
     ready({}, false);
   });
+  client->OnRequest([this, alive = alive_](const IncomingCallPtr& call) {
+    if (*alive) OnRequest(call);
+  });
   client->OnDisconnected([changed, address](const Status& why) {
     KFS_LOG(warn, "peer.disconnected address={} reason=\"{}\"", address, why.ToString());
     changed();
@@ -63,31 +68,61 @@ std::unique_ptr<NetClient> PeerLinks::Dial(const std::string& uuid, const std::s
   return client;
 }
 
+void PeerLinks::OnRequest(const IncomingCallPtr& call) {
+  if (call->op() != Op::kPeerSend)
+    return call->Fail(Status(EOPNOTSUPP, "not asked of whoever has made the connection"));
+  pb::PeerSendRequest request;
+  if (!call->Parse(&request)) return;
+  call->Reply(pb::Empty());
+  on_message_(request.message());
+}
+
+void PeerLinks::CameBy(const std::string& uuid, const ConnectionPtr& connection) {
+  last_from_ = uuid;
+  last_ = {connection, clock_.MonoNow()};
+  if (auto it = links_.find(uuid); it != links_.end()) it->second.inbound = last_;
+}
+
+ConnectionPtr PeerLinks::Alive(const Inbound& inbound) const {
+  ConnectionPtr connection = inbound.connection.lock();
+  const bool alive =
+      connection != nullptr && !connection->closed() && clock_.MonoNow() - inbound.heard < kInboundSilence;
+  return alive ? connection : nullptr;
+}
+
 void PeerLinks::Send(const std::string& uuid, const pb::PeerMessage& message) {
   auto it = links_.find(uuid);
-  if (it == links_.end() || !it->second.client->connected()) return;
   pb::PeerSendRequest request;
   *request.mutable_message() = message;
-  it->second.client->Enqueue({.op = Op::kPeerSend,
-                              .request = &request,
-                              .payload = {},
-                              .timeout = kMessageTimeout,
-                              .resend = false,
-                              .done = [](Answer) {}});
+  if (it != links_.end() && it->second.client->connected()) {
+    it->second.client->Enqueue({.op = Op::kPeerSend,
+                                .request = &request,
+                                .payload = {},
+                                .timeout = kMessageTimeout,
+                                .resend = false,
+                                .done = [](Answer) {}});
+    return;
+  }
+  ConnectionPtr connection;
+  if (it != links_.end()) connection = Alive(it->second.inbound);
+  if (it == links_.end() && last_from_ == uuid) connection = Alive(last_);
+  if (connection != nullptr && connection->calls_pending() < kPendingMax)
+    connection->Call(Op::kPeerSend, request, nullptr, [](Answer) {});
 }
 
 bool PeerLinks::Connected(const std::string& uuid) const {
   auto it = links_.find(uuid);
-  return it != links_.end() && it->second.client->connected();
+  return it != links_.end() && (it->second.client->connected() || Alive(it->second.inbound) != nullptr);
 }
 
 PeerLinks::View PeerLinks::Of(const std::string& uuid) const {
   auto it = links_.find(uuid);
   if (it == links_.end()) return {};
-  View view{.connected = it->second.client->connected(), .since = it->second.since, .reason = {}};
-  if (!view.connected) {
+  View view{.connected = Connected(uuid), .since = it->second.since, .reason = {}};
+  if (!it->second.client->connected()) {
     const Status why = it->second.client->last_error();
     view.reason = why.ok() ? "no connection yet" : why.message();
+    if (view.connected) view.reason = "it reaches this metaserver, but is not reached: " + view.reason;
   }
   return view;
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <set>
 #include <vector>
 
 #include "metaserver/cluster/conf_options.h"
@@ -81,6 +82,16 @@ Status ResolveChange(const pb::ClusterConf& conf, const ChunkserverAddresses& ad
   switch (change->what_case()) {
     case pb::Change::kRemoveMember:
       return SetPeer(conf, change->mutable_remove_member());
+    case pb::Change::kGiveUpMembers: {
+      std::set<std::string> uuids;
+      for (std::string& peer : *change->mutable_give_up_members()->mutable_uuid()) {
+        Result<std::string> uuid = ResolvePeer(conf, peer);
+        if (!uuid.ok()) return uuid.status();
+        if (!uuids.insert(*uuid).second) return Status(EINVAL, fmt::format("{} is named twice", peer));
+        peer = *uuid;
+      }
+      return {};
+    }
     case pb::Change::kSetAddress:
       return SetPeer(conf, change->mutable_set_address());
     case pb::Change::kCreateVolume: {

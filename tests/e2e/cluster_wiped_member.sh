@@ -43,7 +43,7 @@ wipe 2
 start_role metaserver 2
 wait_until 10 repaired 2 || { cat "$WORK/repaired"; fail "it cannot be repaired"; }
 await_agreement 10 1 2 3
-has_trouble() { kfs_at 1 volume status | grep -q "^?: data: .* was lost with this metaserver's disk"; }
+has_trouble() { kfs_at 1 volume status | grep -q "^?: data: .* was lost with its metaserver's disk"; }
 wait_until 5 has_trouble || { kfs_at 1 volume status; fail "volume status does not say why the volume is not served"; }
 # The mount gets an error or waits, but never an empty volume.
 listed() { timeout 3 ls "$WORK/data" >"$WORK/listed" 2>&1; }

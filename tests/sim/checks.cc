@@ -5,6 +5,16 @@
 #include "metaserver/cluster/configuration.h"
 
 namespace kfs::sim {
+namespace {
+
+// How it came to an event that it has no row for.
+std::string StepsTo(const meta::TransitionLog& log) {
+  std::string out;
+  for (const auto& e : log.entries()) out += fmt::format("{} --{}--> {}; ", e.from, e.event, e.to);
+  return out;
+}
+
+}  // namespace
 
 // The newest decided configuration, as far as anybody has it on disk.
 const pb::ClusterConf& World::Newest() const {
@@ -31,7 +41,7 @@ void World::CheckFriends() {
     for (const meta::PeerView& p : peers) {
       if (p.state != meta::FriendState::kBefriended || !p.connected)
         Break(fmt::format("{} stays in '{}' with {}: {}", m->uuid, meta::NameOf(p.state), p.uuid, p.reason));
-      if (p.log->unexpected() != 0) Break(m->uuid + ": an event without a row, of " + p.uuid);
+      if (p.log->unexpected() != 0) Break(fmt::format("{}: an event without a row, of {}: {}", m->uuid, p.uuid, StepsTo(*p.log)));
     }
   }
 }

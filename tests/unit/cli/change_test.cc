@@ -80,6 +80,8 @@ TEST_F(ChangeTest, EachCommandAsksForItsChange) {
   ExpectChange({"cluster", "reset", "a"}, "set_option { name: \"a\" }");
   ExpectChange({"cluster", "revert", "7"}, "revert { to { generation: 7 } }");
   ExpectChange({"peer", "detach", "m2"}, "remove_member { uuid: \"m2\" }");
+  ExpectChange({"peer", "detach", "m2", "m3", "--lost", "--yes"},
+               "give_up_members { uuid: \"m2\" uuid: \"m3\" }");
   ExpectChange({"peer", "address", "m2", "h:1"}, "set_address { uuid: \"m2\" address: \"h:1\" }");
   ExpectChange({"chunkserver", "add", "u-1", "--label", "rack=r1"},
                "add_chunkserver { uuid: \"u-1\" label { key: \"rack\" value: \"r1\" } }");
@@ -88,6 +90,11 @@ TEST_F(ChangeTest, EachCommandAsksForItsChange) {
                "\"x\" }");
   ExpectChange({"chunkserver", "remove", "3"}, "remove_chunkserver { uuid: \"3\" }");
   ExpectChange({"chunkserver", "remove", "3", "--lost"}, "remove_chunkserver { uuid: \"3\" lost: true }");
+}
+
+TEST_F(ChangeTest, SeveralPeersAreDetachedOnlyWhenLost) {
+  EXPECT_EQ(Run({"peer", "detach", "m2", "m3"}), kUsage);
+  EXPECT_NE(err_.find("one metaserver is detached at a time"), std::string::npos) << err_;
 }
 
 TEST_F(ChangeTest, ProbeAndRepairAreOpsOfTheirOwn) {

@@ -361,6 +361,82 @@ TEST_F(Changes, TheLastMemberStays) {
   EXPECT_EQ(Try(last).err(), EBUSY);
 }
 
+// ---- members that are lost
+
+pb::Change GiveUp(std::vector<std::string> uuids) {
+  pb::Change c;
+  for (const std::string& uuid : uuids) c.mutable_give_up_members()->add_uuid(uuid);
+  c.set_originator("m2");
+  return c;
+}
+
+TEST_F(Changes, VolumesOfMembersThatAreGivenUpAreLostAtAnother) {
+  Must(Volume("data"));
+  Must(Volume("more"));
+  pb::Change mine = Volume("mine");
+  mine.mutable_create_volume()->set_owner("m2");
+  Must(mine);
+  const pb::ClusterConf before = conf_;
+  Must(GiveUp({"m1", "m3"}));
+  EXPECT_EQ(conf_.member_size(), 1);
+  EXPECT_EQ(conf_.generation(), before.generation() + 1 + kGiveUpSkips);
+  EXPECT_EQ(Before(conf_), before.generation());
+  for (const char* name : {"data", "more"}) {
+    const pb::VolumeConf* v = FindVolume(conf_, name);
+    EXPECT_EQ(v->owner(), "m2");
+    EXPECT_EQ(v->owner_incarnation(), 0u);
+    EXPECT_EQ(v->epoch(), conf_.generation());
+  }
+  EXPECT_EQ(FindVolume(conf_, "mine")->SerializeAsString(), FindVolume(before, "mine")->SerializeAsString());
+  EXPECT_THAT(Differences(before, conf_),
+              ElementsAre("peer host1:7400: detached", "peer host3:7400: detached",
+                          "volume data: owner: host1:7400 -> host2:7400",
+                          "volume data: its names were lost with host1:7400: restore it from a backup",
+                          "volume more: owner: host1:7400 -> host2:7400",
+                          "volume more: its names were lost with host1:7400: restore it from a backup"));
+  // What comes next is one generation on; a restored volume is its owner's again.
+  Must(Set("", "user.note", "on"));
+  EXPECT_EQ(Before(conf_) + 1, conf_.generation());
+  Must(Start("data", false));
+  pb::Change restore = Move("m2", FindVolume(conf_, "data")->epoch(), "copy");
+  restore.mutable_move_volume()->set_restore(true);
+  Must(restore);
+  EXPECT_EQ(FindVolume(conf_, "data")->owner_incarnation(), 1u);
+}
+
+TEST_F(Changes, VolumesOfTheLostAreSpreadOverThoseThatAreLeft) {
+  Must(Volume("a"));
+  Must(Volume("b"));
+  Must(GiveUp({"m1"}));
+  EXPECT_NE(FindVolume(conf_, "a")->owner(), FindVolume(conf_, "b")->owner());
+}
+
+TEST_F(Changes, SomebodyIsLeft) {
+  EXPECT_EQ(Try(GiveUp({"m1", "m2"})).err(), EINVAL);  // it asks itself
+  EXPECT_EQ(Try(GiveUp({"m1", "m9"})).err(), ENOENT);
+  EXPECT_EQ(Try(GiveUp({})).code(), Code::kMalformed);
+  pb::Change all = GiveUp({"m1", "m2", "m3"});
+  all.set_originator("m9");
+  EXPECT_EQ(Try(all).err(), EBUSY);
+}
+
+TEST_F(Changes, ThoseThatAreLeftDecideOnWhomToGiveUp) {
+  pb::Change set = Set("", "user.note", "a");
+  EXPECT_EQ(Needed(conf_, set), 2u);
+  EXPECT_EQ(Needed(conf_, GiveUp({"m1"})), 2u);
+  EXPECT_EQ(Needed(conf_, GiveUp({"m1", "m3"})), 1u);
+  for (const char* uuid : {"m4", "m5"}) {
+    pb::Change c;
+    pb::MemberConf* m = c.mutable_add_member()->mutable_member();
+    m->set_uuid(uuid);
+    m->set_address(std::string(uuid) + ":7400");
+    m->set_incarnation(1);
+    Must(c);
+  }
+  EXPECT_EQ(Needed(conf_, GiveUp({"m1"})), 3u);  // a majority is there: no need for all four
+  EXPECT_EQ(Needed(conf_, GiveUp({"m1", "m3", "m4"})), 2u);
+}
+
 // ---- revert
 
 TEST_F(Changes, RevertBringsBackOptionsLabelsAndWhatWasStarted) {

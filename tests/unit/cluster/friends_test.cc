@@ -167,6 +167,12 @@ TEST(Friends, ADetachedMemberCanComeBack) {
   Cluster c;
   EXPECT_EQ(c.Do(1, Detach("m3")).kind, Outcome::kDone);
   c.Pass(seconds(2));
+  pb::PeerMessage reject = Request("m1");  // another cluster's metaserver where the first one ought to be
+  reject.set_cluster_id("other");
+  reject.mutable_friendship()->set_kind(pb::PeerFriend::RJT);
+  reject.mutable_friendship()->set_to_incarnation(1);
+  c[3].node.OnMessage(reject);
+  EXPECT_EQ(StateOf(c, 3, 1), S::kDefault);
   Command add{.words = "peer probe host3"};
   *add.change.mutable_add_member()->mutable_member() = ThreeMembers().member(2);
   EXPECT_EQ(c.Do(1, add).kind, Outcome::kDone);

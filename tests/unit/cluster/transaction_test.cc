@@ -218,5 +218,63 @@ TEST(Transaction, AClusterOfOneWalksThePhasesOnceAndAnswersAtOnce) {
   for (const History::Entry& e : alone.node.history().entries()) EXPECT_EQ(e.log.unexpected(), 0u) << e.words;
 }
 
+// ---- members that are lost for good
+
+Command GiveUp(const std::vector<std::string>& uuids) {
+  Command c{.words = "give up"};
+  for (const std::string& uuid : uuids) c.change.mutable_give_up_members()->add_uuid(uuid);
+  c.change.set_originator("m1");
+  return c;
+}
+
+TEST(GiveUp, TheLastOneGoesOnAlone) {
+  Cluster c;
+  c.down = {"m2", "m3"};
+  EXPECT_EQ(c.Do(1, Set("user.a", "1"), std::chrono::seconds(25)).kind, Outcome::kNothingChanged);
+  const Outcome o = c.Do(1, GiveUp({"m2", "m3"}));
+  EXPECT_EQ(o.kind, Outcome::kDone) << o.status.ToString();
+  EXPECT_EQ(o.generation, 8 + kGiveUpSkips);
+  EXPECT_EQ(c.Do(1, Set("user.a", "1")).kind, Outcome::kDone);
+}
+
+TEST(GiveUp, AllThatAreLeftAreNeeded) {
+  Cluster c;
+  c.down = {"m2", "m3"};
+  const Outcome o = c.Do(1, GiveUp({"m3"}), std::chrono::seconds(25));
+  EXPECT_EQ(o.kind, Outcome::kNothingChanged);
+  EXPECT_THAT(o.status.message(),
+              HasSubstr("1 of 3 peers answer, 2 are needed; missing: host2:7400, host3:7400"));
+}
+
+TEST(GiveUp, WhatOneThatIsLeftHasAcceptedIsMadeFirst) {
+  Cluster c;
+  Result<pb::ClusterConf> left =
+      Apply(c[1].node.acceptor().conf(), Set("user.a", "kept").change, "t-left", "left");
+  ASSERT_TRUE(left.ok());
+  pb::Ballot ballot;
+  ballot.set_counter(3);
+  ballot.set_member("m3");
+  ASSERT_TRUE(c[1].node.acceptor().Accept(ballot, *left));  // and by m3, perhaps, which has told its user
+  c.down = {"m2", "m3"};
+  EXPECT_EQ(c.Do(1, GiveUp({"m2", "m3"})).kind, Outcome::kDone);
+  EXPECT_EQ(c[1].node.acceptor().conf().option().at("user.a"), "kept");
+  EXPECT_EQ(c[1].node.acceptor().conf().member_size(), 1);
+}
+
+TEST(GiveUp, OneThatTurnsUpAllTheSameIsOutWhateverItHasDecided) {
+  Cluster c;
+  c.down = {"m1"};
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(c.Do(2, Set("user.a", std::to_string(i))).kind, Outcome::kDone);
+  c.down = {"m2", "m3"};
+  EXPECT_EQ(c.Do(1, GiveUp({"m2", "m3"})).kind, Outcome::kDone);
+  c.down = {};
+  c.Pass(std::chrono::seconds(5));
+  for (size_t i = 1; i <= 3; ++i) {
+    EXPECT_EQ(c[i].node.acceptor().conf().member_size(), 1) << i;
+    EXPECT_EQ(c[i].node.acceptor().generation(), 8 + kGiveUpSkips) << i;
+  }
+  EXPECT_THAT(c[2].node.detached(), HasSubstr("it was detached"));
+}
+
 }  // namespace
 }  // namespace kfs::meta

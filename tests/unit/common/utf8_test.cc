@@ -11,6 +11,12 @@ TEST(Utf8, TellsTextFromBytes) {
     EXPECT_FALSE(IsUtf8(bytes));
 }
 
+TEST(Utf8, TellsWhatCanBeShownInALine) {
+  for (const char* line : {"", "plain words", "\u20ac"}) EXPECT_TRUE(IsLine(line)) << line;
+  for (const char* not_one : {"a\nb", "\t", "\x1b[31m", "\x7f", "\xff"}) EXPECT_FALSE(IsLine(not_one));
+  EXPECT_FALSE(IsLine(std::string_view("a\0b", 3)));
+}
+
 TEST(Utf8, CutsBetweenCharacters) {
   EXPECT_EQ(CutText("short", 10), "short");
   EXPECT_EQ(CutText("0123456789", 10), "0123456789");

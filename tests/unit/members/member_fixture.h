@@ -80,6 +80,12 @@ class TestMember {
       db_.reset();
     });
   }
+  // To another port.
+  void Move() {
+    Stop();
+    address_ = address_.substr(0, address_.rfind(':')) + ":0";
+    Start();
+  }
   void Wipe() {
     Stop();
     std::filesystem::remove_all(dir_);

@@ -284,5 +284,54 @@ TEST_F(MembersTest, ARestartForgetsNothing) {
   EXPECT_MADE((*this)[1].SetNote("again"));
 }
 
+TEST_F(MembersTest, WhoIsNotReachedButReachesTheOthersTakesPart) {
+  Cluster(2);  // no majority without the other
+  TestMember& a = (*this)[0];
+  TestMember& b = (*this)[1];
+  const std::string before = b.address();
+  b.Move();
+  ASSERT_NE(b.address(), before);
+  WaitUntil("friends over the one connection", [&] { return a.Friends() && b.Friends(); });
+  EXPECT_EQ(a.Why(before), "port");  // that is still wrong, and is said
+  EXPECT_MADE(a.SetNote("by who is reached"));
+  EXPECT_MADE(b.SetNote("by who is not"));
+  WaitNote(a, "by who is not");
+  EXPECT_MADE(b.SetAddress(b.uuid(), b.address()));
+  WaitUntil("the address is known", [&] { return a.Why(b.address()).empty(); });
+}
+
+TEST_F(MembersTest, ADetachedOneWhoseAddressIsWrongHearsOfIt) {
+  Cluster(3);
+  TestMember& a = (*this)[0];
+  TestMember& c = (*this)[2];
+  const std::string uuid = c.uuid();
+  c.Stop();
+  EXPECT_MADE(a.Detach(uuid));
+  c.Move();
+  WaitUntil("it knows", [&] { return FindMember(c.conf(), uuid) == nullptr; });
+}
+
+TEST_F(MembersTest, TheOneThatIsLeftGivesUpTheOthers) {
+  Cluster(3);
+  TestMember& a = (*this)[0];
+  pb::Change give_up;
+  for (size_t i : {1, 2}) give_up.mutable_give_up_members()->add_uuid((*this)[i].address());
+  const Made alive = a.Change(give_up);
+  EXPECT_EQ(alive.status.err(), EINVAL);
+  EXPECT_THAT(alive.status.message(), HasSubstr("is not lost, it is connected"));
+  EXPECT_EQ(a.conf().member_size(), 3);
+  (*this)[1].Stop();
+  (*this)[2].Stop();
+  WaitUntil("they are missed", [&] { return !a.Ask([](Member& m) { return m.InTouch(); }); });
+  const Made made = a.Change(give_up);
+  EXPECT_MADE(made);
+  EXPECT_EQ(made.reply.difference_size(), 2);
+  EXPECT_MADE(a.SetNote("alone"));
+  (*this)[1].Start();  // it was not lost
+  WaitUntil("it knows", [&] { return (*this)[1].conf().member_size() == 1; });
+  EXPECT_MADE(a.Probe((*this)[1].address()));
+  WaitNote((*this)[1], "alone");
+}
+
 }  // namespace
 }  // namespace kfs::meta

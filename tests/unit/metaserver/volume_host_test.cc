@@ -116,9 +116,9 @@ TEST_F(VolumeHostTest, AWipedMemberDoesNotServeAnEmptyVolume) {
   std::filesystem::remove_all(dir_);
   std::filesystem::create_directories(dir_ + "/volumes");
   Begin();
-  ExpectRefused(Apply(/*incarnation=*/2), "was lost with this metaserver's disk");
+  ExpectRefused(Apply(/*incarnation=*/2), "was lost with its metaserver's disk");
   EXPECT_FALSE(std::filesystem::exists(host_->Path(VolumeId(3))));
-  ExpectRefused(Apply(2), "was lost with this metaserver's disk");  // however often
+  ExpectRefused(Apply(2), "was lost with its metaserver's disk");  // however often
 }
 
 TEST_F(VolumeHostTest, ABackupPutInItsPlaceIsServedAlsoByAWipedMember) {
