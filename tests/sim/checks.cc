@@ -41,7 +41,8 @@ void World::CheckFriends() {
     for (const meta::PeerView& p : peers) {
       if (p.state != meta::FriendState::kBefriended || !p.connected)
         Break(fmt::format("{} stays in '{}' with {}: {}", m->uuid, meta::NameOf(p.state), p.uuid, p.reason));
-      if (p.log->unexpected() != 0) Break(fmt::format("{}: an event without a row, of {}: {}", m->uuid, p.uuid, StepsTo(*p.log)));
+      if (p.log->unexpected() != 0)
+        Break(fmt::format("{}: an event without a row, of {}: {}", m->uuid, p.uuid, StepsTo(*p.log)));
     }
   }
 }

@@ -26,6 +26,7 @@ int main(int argc, char** argv) {
     const kfs::sim::Plan plan = PlanOf(seed);
     World world(seed, plan);
     bool holds = world.Live();
+    if (holds && plan.disaster) holds = world.Disaster();
     if (holds) {
       world.Heal();
       holds = world.Settled();

@@ -1,8 +1,8 @@
 // A cluster of metaservers' configuration cores on a virtual clock, network and disk, all driven by one seed.
 // Messages are dropped, delayed, doubled and reordered, and held for longer than locks live; links are cut,
 // also between some only; members crash before and after each durable write, come back, or lose all they had
-// stored; clocks run at different speeds. What was promised (P7) is checked after every event; a violation
-// ends the run with its story.
+// stored; clocks run at different speeds; in some histories several members are lost for good. What was
+// promised (P7) is checked after every event; a violation ends the run with its story.
 #pragma once
 
 #include <cstdint>
@@ -31,6 +31,8 @@ class World {
 
   // The history's commands and mishaps; false once something promised was broken.
   bool Live();
+  // After Live: some are lost, and those that are left give them up.
+  bool Disaster();
   // No more faults; everybody is up and connected.
   void Heal();
   // After Heal: everybody agrees and is everybody's friend, those detached know it, nothing is undecided, no
@@ -77,6 +79,7 @@ class World {
   static bool Alone(const Machine& m);
   void Adopt(Machine& m, const pb::ClusterConf& conf);
   const pb::ClusterConf& Newest() const;
+  std::vector<Machine*> Members() const;  // those with a vote in it
   void CheckFriends();
   void Stored(const pb::MemberRecord& before, const pb::MemberRecord& after);
   void CheckLock(Machine& m);
@@ -93,7 +96,7 @@ class World {
   int64_t now_ = 0;
   uint64_t order_ = 0, ids_ = 0;
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
-  std::vector<std::unique_ptr<Machine>> machines_;
+  std::vector<std::unique_ptr<Machine>> machines_, lost_;
   std::set<std::pair<std::string, std::string>> cut_;
   bool healed_ = false;
   Witness witness_;

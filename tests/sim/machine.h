@@ -37,6 +37,7 @@ class Machine : public meta::ClusterEnv, public meta::MemberStore {
   std::unique_ptr<meta::ClusterNode> node;  // null: down
   uint64_t life = 0;                        // rises with each start
   double speed = 1;                         // of its clock
+  bool lost = false;                        // never starts again
   int64_t held_until = 0;                   // what it sends before then leaves then
 };
 

@@ -10,6 +10,7 @@
 namespace kfs::sim {
 
 void World::Start(Machine& m) {
+  if (m.lost) return;
   ++m.life;
   m.node = std::make_unique<meta::ClusterNode>(m, m);
   Tell(fmt::format("{} starts at generation {}", m.uuid, m.node->acceptor().generation()));

@@ -79,6 +79,7 @@ Plan PlanOf(uint64_t seed) {
   Throws t(seed * 7919);
   Plan p;
   p.members = p.machines = 3 + 2 * t.Below(3);
+  p.disaster = seed % 6 == 5;
   if (t.OneIn(5)) {
     // From a single one to several, and back.
     p.members = p.members_min = 1;

@@ -33,6 +33,7 @@ struct Plan {
   bool busy = true;
   int64_t pause_ms_max = 1500, timeout_ms_max = 12000;
   int steps = 40;
+  bool disaster = false;  // in the end several are lost
   Faults faults;
 };
 

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "metaserver/cluster/acceptor.h"
 #include "metaserver/cluster/configuration.h"
 
@@ -28,7 +30,8 @@ std::string Witness::Learnt(const pb::MemberRecord& record) {
     return fmt::format("{} applies another configuration under generation {}: \"{}\"", record.uuid(),
                        conf.generation(), conf.command());
   if (!fresh) return "";
-  for (const auto& [ballot, vote] : rounds_[conf.generation()]) {
+  if (conf.follows() != 0) left_.clear();
+  for (const auto& [ballot, vote] : rounds_[meta::Before(conf) + 1]) {
     if (vote.chosen && vote.checksum == checksum) return "";
   }
   return fmt::format("{} applies generation {}, which no majority has accepted: \"{}\"", record.uuid(),
@@ -47,11 +50,11 @@ std::string Witness::Accepted(const pb::MemberRecord& record) {
   if (vetoed_.contains({value.generation(), ballot}))
     return broken("its originator's bricks have refused it");
   proposed_.insert(value.transaction());
-  std::map<Ballot, Vote>& round = rounds_[value.generation()];
+  std::map<Ballot, Vote>& round = rounds_[record.round()];
   Vote& vote = round.try_emplace(ballot, Vote{checksum, {}, false}).first->second;
   if (vote.checksum != checksum) return broken("another value goes under the same ballot");
   if (meta::HasVote(record.conf(), record.uuid(), record.incarnation())) vote.voters.insert(record.uuid());
-  vote.chosen = vote.voters.size() >= meta::Majority(record.conf());
+  vote.chosen = vote.voters.size() >= Needed(record.conf());
   for (const auto& [other, theirs] : round) {
     const Vote& lower = other < ballot ? theirs : vote;
     const Vote& higher = other < ballot ? vote : theirs;
@@ -61,6 +64,40 @@ std::string Witness::Accepted(const pb::MemberRecord& record) {
                                 other.second));
   }
   return "";
+}
+
+size_t Witness::Needed(const pb::ClusterConf& conf) const {
+  size_t left = 0;
+  for (const pb::MemberConf& m : conf.member()) {
+    if (left_.contains(m.uuid()) && meta::HasVote(conf, m.uuid(), m.incarnation())) ++left;
+  }
+  return left_.empty() ? meta::Majority(conf) : std::min(left, meta::Majority(conf));
+}
+
+void Witness::Lost(const std::vector<const pb::MemberRecord*>& left) {
+  uint64_t newest = 0;
+  for (const pb::MemberRecord* m : left) {
+    left_.insert(m->uuid());
+    newest = std::max(newest, m->conf().generation());
+  }
+  // What they will finish: it may have been decided.
+  const pb::MemberRecord* highest = nullptr;
+  for (const pb::MemberRecord* m : left) {
+    if (m->conf().generation() != newest || m->round() != newest + 1 || m->accepted().counter() == 0)
+      continue;
+    if (highest == nullptr || meta::Lower(highest->accepted(), m->accepted())) highest = m;
+  }
+  const std::string kept = highest == nullptr ? "" : meta::Checksum(highest->accepted_value());
+  for (auto it = decided_.upper_bound(newest); it != decided_.end();) {
+    const bool known = it->first == newest + 1 && it->second.checksum == kept;
+    if (!known) acknowledged_.erase(it->second.transaction);
+    it = known ? std::next(it) : decided_.erase(it);
+  }
+  rounds_.erase(rounds_.upper_bound(newest + 1), rounds_.end());
+  std::erase_if(rounds_[newest + 1], [&](const auto& r) {
+    const std::set<std::string>& voters = r.second.voters;
+    return std::none_of(voters.begin(), voters.end(), [&](const auto& v) { return left_.contains(v); });
+  });
 }
 
 std::string Witness::Refused(const std::string& id) {

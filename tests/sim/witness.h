@@ -11,6 +11,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "proto/cluster.pb.h"
 
@@ -34,6 +35,10 @@ class Witness {
   // It is tried once more: that one try was refused says nothing about the other.
   void TriedAgain(const std::string& id);
 
+  // Only these members are left. What nobody of them has learnt or accepted is gone, acknowledged or not,
+  // until the others have been given up all that are left decide.
+  void Lost(const std::vector<const pb::MemberRecord*>& left);
+
   // Whether all that callers were told is true, now that all is known.
   std::string InTheEnd() const;
 
@@ -53,10 +58,12 @@ class Witness {
 
   std::string Learnt(const pb::MemberRecord& record);
   std::string Accepted(const pb::MemberRecord& record);
+  size_t Needed(const pb::ClusterConf& conf) const;
 
   std::map<uint64_t, Decided> decided_;                // by generation
-  std::map<uint64_t, std::map<Ballot, Vote>> rounds_;  // by generation
+  std::map<uint64_t, std::map<Ballot, Vote>> rounds_;  // by the generation after the one that is changed
   std::set<std::pair<uint64_t, Ballot>> vetoed_;       // by generation
+  std::set<std::string> left_;                         // none: nobody is lost
   std::set<std::string> proposed_;                     // transactions that somebody has accepted
   std::set<std::string> acknowledged_, refused_, again_;
 };
