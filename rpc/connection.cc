@@ -333,14 +333,12 @@ uint64_t Connection::Call(Op op, const google::protobuf::MessageLite& request, S
 
 uint64_t Connection::CallEncoded(std::shared_ptr<std::string> frame, SharedBuffer payload, AnswerFn done) {
   uint64_t seq = impl_->next_seq++;
-  if (impl_->closed) {
+  Status s = CheckFrame(*frame);
+  if (impl_->closed) s = Status(EIO, Code::kConnectionLost, impl_->peer + ": connection closed");
+  if (!s.ok()) {
     // Never from within the caller.
-    impl_->loop.Post([done = std::move(done), peer = impl_->peer] {
-      done(Answer{.status = Status(EIO, Code::kConnectionLost, peer + ": connection closed"),
-                  .detail = 0,
-                  .body = {},
-                  .payload = {}});
-    });
+    impl_->loop.Post(
+        [done = std::move(done), s] { done(Answer{.status = s, .detail = 0, .body = {}, .payload = {}}); });
     return seq;
   }
   SetFrameSeq(*frame, seq);
@@ -405,10 +403,12 @@ bool IncomingCall::Parse(google::protobuf::MessageLite* request) {
 
 void IncomingCall::Reply(const google::protobuf::MessageLite& reply, Buffer payload) {
   if (answered_) return;
-  Answered(true);
-  auto& c = *connection_->impl_;
   auto frame = std::make_shared<std::string>(
       EncodeFrame(op(), kFlagReply, message_.header.seq, reply, payload.size()));
+  if (Status s = CheckFrame(*frame); !s.ok())
+    return Fail(Status(s.err(), "the answer would be " + s.message()));
+  Answered(true);
+  auto& c = *connection_->impl_;
   SharedBuffer shared = payload.empty() ? nullptr : std::make_shared<const Buffer>(std::move(payload));
   c.Send({std::move(frame), std::move(shared)});
   c.ResumeReading();

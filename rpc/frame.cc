@@ -78,6 +78,13 @@ std::string EncodeFrame(Op op, uint16_t flags, uint64_t seq, const google::proto
   return frame;
 }
 
+Status CheckFrame(const std::string& frame) {
+  const size_t body = frame.size() - kFrameHeaderSize;
+  if (body <= kFrameBodyMax) return {};
+  return Status(EMSGSIZE,
+                fmt::format("a message of {} KiB, of {} that one may have", body >> 10, kFrameBodyMax >> 10));
+}
+
 void SetFrameSeq(std::string& frame, uint64_t seq) { Put<uint64_t>(frame.data() + kSeqOffset, htole64(seq)); }
 
 }  // namespace kfs

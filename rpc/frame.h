@@ -46,6 +46,9 @@ std::string EncodeFrame(Op op, uint16_t flags, uint64_t seq, const google::proto
 // What a peer is told that does not keep to the protocol.
 inline Status Malformed(std::string why) { return Status(EPROTO, Code::kMalformed, std::move(why)); }
 
+// EMSGSIZE: its body is larger than a peer reads; sent, it would end the connection.
+Status CheckFrame(const std::string& frame);
+
 // The same frame under another sequence number (resend on another connection).
 void SetFrameSeq(std::string& frame, uint64_t seq);
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "metaserver/chunks/disk_sums.h"
 #include "metaserver/cluster/conf_options.h"
 
 namespace kfs::meta {
@@ -114,7 +115,10 @@ void BrickPhase::Report(pb::MemberReport report, std::function<void(pb::MemberRe
     c.set_generation(reply->generation());
     *c.mutable_disk() = reply->disk();
   };
-  AskAll<rpc::QueryDisks>(requests, answered, [out, done = std::move(done)] { done(*out); });
+  AskAll<rpc::QueryDisks>(requests, answered, [out, done = std::move(done)] {
+    ShortenDisks(out.get());
+    done(*out);
+  });
 }
 
 void BrickPhase::Prepare(const pb::ClusterConf& now, const pb::ClusterConf& next, const pb::Ballot& ballot,

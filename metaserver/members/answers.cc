@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "metaserver/chunks/disk_sums.h"
 #include "metaserver/cluster/conf_options.h"
 #include "metaserver/cluster/configuration.h"
 #include "rpc/hello.h"
@@ -66,6 +67,7 @@ void FillConf(const Member& member, const Chunkservers& chunkservers, pb::ConfSh
     out->set_last_seen(s->last_seen_wall);
     FillDisks(*s, out->mutable_disk());
   }
+  ShortenDisks(reply);
 }
 
 void FillLog(Member& member, const pb::ConfLogRequest& request, pb::ConfLogReply* reply) {

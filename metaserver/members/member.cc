@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "common/utf8.h"
 #include "common/uuid.h"
+#include "metaserver/chunks/disk_sums.h"
 #include "metaserver/cluster/configuration.h"
 
 namespace kfs::meta {
@@ -201,6 +202,7 @@ void Member::ReadStatus(const pb::CommandContext& ctx, StatusDone done) {
       if (report.ParseFromString(bytes)) (*reply.mutable_report())[NameOf(conf(), u)] = std::move(report);
     }
     for (const std::string& u : outcome.unreachable) reply.add_unreachable(Absent(u));
+    Shorten(&reply);
     done(reply);
   });
 }

@@ -119,6 +119,25 @@ TEST_F(ConnectionTest, LargePayloadsGoBothWays) {
   EXPECT_EQ(reply.allocated(), 3u << 20);
 }
 
+TEST_F(ConnectionTest, WhatIsTooLargeFailsAndTheConnectionStays) {
+  MakeClient(ClientOptions());
+  OnLoop(server_thread_.loop(), [&] {
+    server_->Handle<rpc::Symlink>([](const IncomingCallPtr& call, const pb::SymlinkRequest&) {
+      pb::ReadlinkReply reply;
+      reply.set_target(std::string(kFrameBodyMax, 't'));
+      call->Reply(reply);
+    });
+  });
+  pb::SymlinkRequest request;
+  const Answer answer = Send<rpc::Symlink>(request).get();
+  EXPECT_EQ(answer.status.err(), EMSGSIZE);
+  EXPECT_EQ(answer.status.message(), "the answer would be a message of 1024 KiB, of 1024 that one may have");
+  request.set_target(std::string(kFrameBodyMax, 't'));
+  EXPECT_EQ(Send<rpc::Symlink>(request).get().status.err(), EMSGSIZE);
+  EXPECT_TRUE(Send<rpc::Readlink>(pb::ReadlinkRequest()).get().status.ok());
+  OnLoop(client_thread_.loop(), [&] { EXPECT_EQ(client_->reconnects(), 0u); });
+}
+
 TEST_F(ConnectionTest, DroppedCallAnswersByItself) {
   MakeClient(ClientOptions());
   auto a = Send<rpc::Statfs>(pb::StatfsRequest());
