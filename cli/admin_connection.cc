@@ -20,7 +20,7 @@ using std::chrono::milliseconds;
 // A server that is just being restarted refuses connections for a moment; longer than this it is not there.
 constexpr Duration kRefusedGrace = milliseconds(500);
 // An answer that the member gives up on at its time-out still has to travel.
-constexpr Duration kLonger = std::chrono::seconds(2);
+constexpr Duration kLonger = milliseconds(500);
 // With several members one that does not greet us gets its share of the time, but no less than this.
 constexpr Duration kShareMin = milliseconds(200);
 constexpr Duration kForEver = std::chrono::hours(24);
@@ -48,13 +48,16 @@ struct AdminConnection::Link : std::enable_shared_from_this<Link> {
             Duration grace, std::function<void(Answer, bool here)> on_answer) {
     done = std::move(on_answer);
     first_trouble.reset();
-    id =
-        client->Enqueue({.op = op,
-                         .request = &request,
-                         .payload = std::move(payload),
-                         .timeout = {},
-                         .resend = true,
-                         .done = [this](Answer answer) { Finish(std::move(answer), !client->connected()); }});
+    const uint64_t reconnects = client->reconnects();
+    id = client->Enqueue({.op = op,
+                          .request = &request,
+                          .payload = std::move(payload),
+                          .timeout = {},
+                          .resend = true,
+                          .done = [this, reconnects](Answer answer) {
+                            sent_again = client->reconnects() != reconnects;
+                            Finish(std::move(answer), !client->connected());
+                          }});
     late = loop.RunAfter(timeout, [this] {
       Status why = client->last_error();
       GiveUp(Status(ETIMEDOUT, why.ok() ? "metaserver: no answer in time" : "metaserver: " + why.message()));
@@ -96,6 +99,7 @@ struct AdminConnection::Link : std::enable_shared_from_this<Link> {
   std::optional<MonoTime> first_trouble;
   std::function<void(Answer, bool here)> done;
   uint64_t id = 0;
+  bool sent_again = false;  // the last call; read once it has ended
 };
 
 Result<std::unique_ptr<AdminConnection>> AdminConnection::Open(const GlobalOptions& options) {
@@ -159,10 +163,17 @@ Answer AdminConnection::CallRaw(Op op, const google::protobuf::MessageLite& requ
     bool here = false;
     if (kind == Kind::kChange) {
       // From here on it may have been made; a member that comes back is told again.
-      Answer answer = Ask(op, request, timeout_ + longer, kForEver, &here);
+      const Duration time = deadline + longer - std::chrono::steady_clock::now();
+      Answer answer = Ask(op, request, std::max<Duration>(time, milliseconds(1)), kForEver, &here);
+      const Code code = answer.status.code();
       if (here) {
         answer.status = Status(ETIMEDOUT, Code::kOutcomeUnknown,
                                fmt::format("{} was sent the change and has not answered", addresses_[at_]));
+      } else if (link_->sent_again && (code == Code::kTryAgain || code == Code::kNotOwner)) {
+        // It says what it can do now, not what became of the first.
+        answer.status = Status(ETIMEDOUT, Code::kOutcomeUnknown,
+                               fmt::format("{} was sent the change, the connection was lost, and now: {}",
+                                           addresses_[at_], answer.status.message()));
       }
       return answer;
     }

@@ -22,10 +22,10 @@ constexpr char kManifestName[] = "kfs-backup.json";
 constexpr size_t kManifestMax = 64u << 20;
 
 Status Trouble(archive* a, const std::string& path) {
-  const int err = archive_errno(a);
+  int err = archive_errno(a);
+  if (err <= 0 || err == EILSEQ) err = EIO;  // EILSEQ is what libarchive says of a broken archive
   const char* words = archive_error_string(a);
-  return Status(err > 0 ? err : EIO,
-                fmt::format("{}: {}", path, words == nullptr ? "cannot be used" : words));
+  return Status(err, fmt::format("{}: {}", path, words == nullptr ? "cannot be used" : words));
 }
 
 nlohmann::json ToJson(const pb::ImageManifest& m) {

@@ -77,6 +77,9 @@ void AddRemove(CLI::App& chunkserver, GlobalOptions& global) {
                          },
                      .confirm = nullptr,
                      .next = nullptr});
+  command->footer(
+      "Stop its daemon first: one that still runs registers again, and is taken in under another number, "
+      "unless\n'kfs cluster get chunkserver-admission' is 'command'.");
 }
 
 }  // namespace

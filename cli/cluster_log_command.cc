@@ -13,9 +13,21 @@ namespace kfs::cli {
 
 using nlohmann::json;
 
+// Between an entry and the next one, which is older; empty: nothing is missing.
+std::string GapText(const pb::ConfLogReply::Entry& newer, const pb::ConfLogReply::Entry& older) {
+  const uint64_t first = older.generation() + 1, last = newer.follows();
+  if (last < first) return "";
+  return fmt::format(
+      "\n{}: made while this metaserver was away, and not kept here; another one knows (--metaserver)\n",
+      first == last ? fmt::format("generation {}", first) : fmt::format("generations {} to {}", first, last));
+}
+
 std::string LogText(const pb::ConfLogReply& log) {
   std::string out;
+  const pb::ConfLogReply::Entry* newer = nullptr;
   for (const auto& e : log.entry()) {
+    if (newer != nullptr) out += GapText(*newer, e);
+    newer = &e;
     out +=
         fmt::format("{}generation {}  {}  asked of {}\n  kfs {}\n", out.empty() ? "" : "\n", e.generation(),
                     HumanTime(e.time()), e.originator().empty() ? "-" : e.originator(), e.command());
@@ -34,7 +46,8 @@ json LogJson(const pb::ConfLogReply& log) {
                    {"transaction", e.transaction()},
                    {"difference", StringsJson(e.difference())},
                    {"checksum", Hex(e.checksum())},
-                   {"originator", e.originator()}});
+                   {"originator", e.originator()},
+                   {"follows", e.follows()}});
   }
   return out;
 }

@@ -44,6 +44,7 @@ void MetaServer::Backup(const IncomingCallPtr& call, const pb::ImageGetRequest::
 }
 
 void MetaServer::Restore(const IncomingCallPtr& call, const pb::VolumeRestoreRequest& request) {
+  if (const auto made = member_->Made(request.ctx().request_id())) return call->Reply(*made);
   Result<const pb::VolumeConf*> v = OwnVolume(request.name());
   if (!v.ok()) return call->Fail(v.status());
   pb::Change change;
@@ -73,6 +74,8 @@ void MetaServer::Restore(const IncomingCallPtr& call, const pb::VolumeRestoreReq
 
 void MetaServer::RegisterImages() {
   server_->Handle<rpc::VolumeMove>([this](IncomingCallPtr call, const pb::VolumeMoveRequest& request) {
+    // Asked again by somebody who has lost the answer: the volume is elsewhere by now.
+    if (const auto made = member_->Made(request.ctx().request_id())) return call->Reply(*made);
     Result<const pb::VolumeConf*> v = OwnVolume(request.name());
     if (!v.ok()) return call->Fail(v.status());
     mover_->Move(**v, request, [call](const Status& s, const pb::ConfChangeReply& reply) {

@@ -231,12 +231,20 @@ Status MetaServer::Start() {
 // A database that cannot write ends the process. Long before that nothing new is made any more.
 void MetaServer::CheckDisk() {
   constexpr uint64_t kReserveMax = 512u << 20;
+  // A configuration with what was accepted besides, and the tables that RocksDB may write meanwhile.
+  constexpr uint64_t kRecordReserve = 8u << 20;
   struct statvfs st {};
   if (statvfs(options_.data_dir().c_str(), &st) != 0) return;
   const uint64_t capacity = st.f_blocks * st.f_frsize, available = st.f_bavail * st.f_frsize;
   uint64_t reserve = static_cast<uint64_t>(options_.reserve_bytes());
   if (reserve == 0) reserve = std::min(capacity / 10, kReserveMax);
-  const bool full = available < reserve;
+  const bool full = available < reserve, has_room = available >= kRecordReserve;
+  if (has_room != member_db_->HasRoom()) {
+    member_db_->SetHasRoom(has_room);
+    if (!has_room)
+      KFS_LOG(error, "cluster.no_room path={} available={} effect=\"no vote, and no later configuration\"",
+              options_.data_dir(), available);
+  }
   if (full == disk_full_) return;
   disk_full_ = full;
   executor_->SetDiskFull(full);

@@ -132,9 +132,10 @@ Result<std::unique_ptr<Db>> VolumeHost::OpenStamped(const pb::ClusterConf& conf,
     if (!present) {
       return Status(
           EIO,
-          fmt::format("the data of volume \"{}\" is not in {}: put it back there, or a backup of it, then "
-                      "stop and start the volume",
-                      v.name(), path));
+          fmt::format(
+              "the data of volume \"{0}\" is not in {1}: put it back there, stop and start the volume; or "
+              "restore a backup (kfs volume stop {0}; kfs volume restore {0} FILE; kfs volume start {0})",
+              v.name(), path));
     }
     Result<std::unique_ptr<Db>> db = Db::Open(path, "volume", memory_);
     if (!db.ok()) return db;
@@ -156,10 +157,12 @@ Result<std::unique_ptr<Db>> VolumeHost::OpenStamped(const pb::ClusterConf& conf,
     // A start that was interrupted in the middle of making it.
     const bool half_made = !stored && !known && v.owner_incarnation() == incarnation;
     if (!half_made) {
-      return Status(EIO,
-                    fmt::format("{} holds another volume, or volume \"{}\" of another time: put the right "
-                                "data there, then stop and start the volume",
-                                path, v.name()));
+      return Status(
+          EIO, fmt::format(
+                   "{1} holds another volume, or volume \"{0}\" of another time: put the right data there, "
+                   "stop and start the volume; or restore a backup (kfs volume stop {0}; kfs volume "
+                   "restore {0} FILE; kfs volume start {0})",
+                   v.name(), path));
     }
     db->reset();
     KFS_RETURN_IF_ERROR(Db::Destroy(path));

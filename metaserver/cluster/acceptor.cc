@@ -62,6 +62,7 @@ Acceptor::Learned Acceptor::Learn(const pb::ClusterConf& decided) {
         generation(), record_.conf().command(), decided.command());
     return Learned::kConflict;
   }
+  if (!HasRoom()) return Learned::kLater;
   const pb::ClusterConf before = record_.conf();
   *record_.mutable_conf() = decided;
   store_.Save(record_);

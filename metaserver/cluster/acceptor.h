@@ -41,7 +41,10 @@ class Acceptor {
   // REQUIRES: value follows conf().
   bool Accept(const pb::Ballot& ballot, const pb::ClusterConf& value);
 
-  enum class Learned { kNew, kKnown, kConflict };
+  // Without room it promises nothing and learns nothing; it catches up when there is some.
+  bool HasRoom() const { return store_.HasRoom(); }
+
+  enum class Learned { kNew, kKnown, kConflict, kLater };
   // kConflict: another configuration is known under that generation. Nothing is changed then; somebody must
   // look at it (kfs peer why).
   Learned Learn(const pb::ClusterConf& decided);

@@ -13,6 +13,8 @@ class MemberStore {
   // Durable when it returns; a store that cannot do so ends the process (what was promised could be
   // forgotten).
   virtual void Save(const pb::MemberRecord& record) = 0;
+  // False: there may be no room for another record. Whoever may not be able to keep a promise makes none.
+  virtual bool HasRoom() const { return true; }
 };
 
 }  // namespace kfs::meta

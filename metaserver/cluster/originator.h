@@ -95,6 +95,8 @@ class Originator {
 
   static constexpr auto kPhaseTimeout = std::chrono::milliseconds(1000);
   static constexpr auto kReadTimeout = std::chrono::milliseconds(500);  // a read waits for nobody for long
+  static constexpr auto kReadWhole = std::chrono::milliseconds(1600);   // all of its phases
+  static constexpr auto kLastWait = std::chrono::milliseconds(150);     // in a phase, past the command's time
   static constexpr auto kBrickTimeout = std::chrono::milliseconds(1500);
   static constexpr auto kLease = std::chrono::seconds(5);
 

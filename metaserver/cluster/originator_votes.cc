@@ -34,7 +34,9 @@ void Originator::Ask(pb::Phase phase, Duration timeout) {
     for (const pb::MemberConf& m : value_.member()) asked[m.uuid()] = {};
   }
   answers_ = std::move(asked);
-  deadline_ = env_.Now() + timeout;
+  // What is asked when the time is over is asked all the same, but not waited for as long.
+  const Duration left = started_ + (command_.read ? kReadWhole : command_.timeout) - env_.Now();
+  deadline_ = env_.Now() + std::min(timeout, std::max<Duration>(left, kLastWait));
   // Ourselves first: what we promise and accept is durable before anybody hears of it, and a ballot is never
   // used for two attempts, whatever happens in between.
   if (answers_.contains(acceptor_.uuid())) SendTo(acceptor_.uuid());
@@ -101,7 +103,8 @@ void Originator::OnReply(const std::string& from, uint64_t incarnation, const pb
     env_.Send(from, help);
     return SendTo(from);
   }
-  if (reply.why() == pb::PhaseReply::I_AM_BEHIND || reply.why() == pb::PhaseReply::STRANGER) {
+  if (reply.why() == pb::PhaseReply::I_AM_BEHIND || reply.why() == pb::PhaseReply::STRANGER ||
+      (reply.why() == pb::PhaseReply::NO_ROOM && from != acceptor_.uuid())) {
     // It stands apart: no reason to keep the others from deciding.
     answer.kind = Answer::kUnreachable;
     unreachable_.insert(from);
@@ -173,6 +176,8 @@ void Originator::NoMajority() {
         HasVote(base_, m.uuid(), it->second.incarnation))
       continue;
     missing += (missing.empty() ? "" : ", ") + m.address();
+    if (it != answers_.end() && it->second.reply.why() == pb::PhaseReply::NO_ROOM)
+      missing += fmt::format(" ({})", it->second.reply.words());
   }
   if (refusal_.ok()) {
     refusal_ =

@@ -160,7 +160,8 @@ void Participant::Handle(const pb::PeerMessage& message, Reply reply) {
                     &ask);
     }
     case pb::UNLOCK:
-      if (request.has_value()) acceptor_.Learn(request.value());
+      if (request.has_value() && acceptor_.Learn(request.value()) == Acceptor::Learned::kLater)
+        return Rjt(ask, pb::PhaseReply::NO_ROOM, "its disk is full");
       if (t == nullptr || !Equal(t->ballot, request.ballot())) return Acc(ask);
       return Inject(t, PeerEvent::kUnlock, &ask);
     default:
@@ -171,7 +172,7 @@ void Participant::Handle(const pb::PeerMessage& message, Reply reply) {
 // A commit without a lock; null when it is too late for it.
 Participant::TransactionPtr Participant::Latecomer(const Ask& ask) {
   if (Lower(ask.request.ballot(), acceptor_.promised()) ||
-      !HasVote(acceptor_.conf(), ask.message.from(), ask.message.incarnation()))
+      !HasVote(acceptor_.conf(), ask.message.from(), ask.message.incarnation()) || !acceptor_.HasRoom())
     return nullptr;
   auto t = std::make_shared<Transaction>();
   t->id = ask.message.transaction();
@@ -195,6 +196,7 @@ bool Participant::MayLock(const Ask& ask, const TransactionPtr& t) {
   if (std::find(ended_.begin(), ended_.end(), std::pair(m.transaction(), ask.request.ballot().counter())) !=
       ended_.end())
     return no(pb::PhaseReply::NO_LOCK, "the attempt has ended");
+  if (!acceptor_.HasRoom()) return no(pb::PhaseReply::NO_ROOM, "its disk is full: it does not vote");
   if (m.generation() < acceptor_.generation())
     return no(pb::PhaseReply::YOU_ARE_BEHIND,
               fmt::format("generation {} has been decided", acceptor_.generation()));

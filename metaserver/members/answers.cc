@@ -80,6 +80,7 @@ void FillLog(Member& member, const pb::ConfLogRequest& request, pb::ConfLogReply
     const std::optional<pb::ClusterConf> before = member.db().At(Before(*conf));
     auto* entry = reply->add_entry();
     entry->set_generation(generation);
+    entry->set_follows(Before(*conf));
     entry->set_time(conf->time());
     entry->set_command(conf->command());
     entry->set_transaction(conf->transaction());

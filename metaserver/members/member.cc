@@ -189,6 +189,26 @@ void Member::Change(const pb::CommandContext& ctx, pb::Change change, ChangeDone
       });
 }
 
+std::optional<pb::ConfChangeReply> Member::Made(const std::string& id) const {
+  const auto& recent = conf().recent();
+  if (id.empty() || std::find(recent.begin(), recent.end(), id) == recent.end()) return {};
+  pb::ConfChangeReply reply;
+  reply.set_generation(conf().generation());
+  for (std::optional<pb::ClusterConf> after = conf(); after;) {
+    const std::optional<pb::ClusterConf> before = db_.NewestUpTo(Before(*after));
+    if (after->transaction() == id) {
+      reply.set_generation(after->generation());
+      if (before && before->generation() == Before(*after)) {
+        for (const std::string& line : Differences(*before, *after)) reply.add_difference(line);
+      }
+      break;
+    }
+    const auto& older = before ? before->recent() : recent;
+    after = std::find(older.begin(), older.end(), id) != older.end() ? before : std::nullopt;
+  }
+  return reply;
+}
+
 void Member::ReadStatus(const pb::CommandContext& ctx, StatusDone done) {
   Command command = CommandOf(ctx);
   command.read = true;

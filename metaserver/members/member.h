@@ -57,6 +57,8 @@ class Member final : public ClusterEnv {
   // Through all phases. `done` comes once, in a bounded time.
   using ChangeDone = std::function<void(const Status&, const pb::ConfChangeReply&)>;
   void Change(const pb::CommandContext& ctx, pb::Change change, ChangeDone done);
+  // What came of the change with that id, if it was made, lately.
+  std::optional<pb::ConfChangeReply> Made(const std::string& id) const;
   using StatusDone = std::function<void(const pb::VolumeStatusReply&)>;
   void ReadStatus(const pb::CommandContext& ctx, StatusDone done);
   // Takes part in another cluster from here on. REQUIRES: nothing is lost by it.

@@ -122,6 +122,7 @@ PeerLinks::View PeerLinks::Of(const std::string& uuid) const {
   if (!it->second.client->connected()) {
     const Status why = it->second.client->last_error();
     view.reason = why.ok() ? "no connection yet" : why.message();
+    if (why.code() == Code::kWrongCluster) view.reason += "; has it lost its disk? See: kfs peer why";
     if (view.connected) view.reason = "it reaches this metaserver, but is not reached: " + view.reason;
   }
   return view;

@@ -157,10 +157,10 @@ void PeerOps::Probe(const pb::PeerProbeRequest& request, Member::ChangeDone done
     const pb::MemberConf* known = FindMember(member_.conf(), peer.uuid());
     pb::ConfChangeReply reply;
     reply.set_generation(member_.conf().generation());
-    const auto& recent = member_.conf().recent();
-    if (known != nullptr && !peer.alone() &&
-        std::find(recent.begin(), recent.end(), request.ctx().request_id()) != recent.end())
-      return done({}, reply);  // sent again after a lost answer
+    if (known != nullptr && !peer.alone()) {
+      // Sent again after a lost answer.
+      if (const auto made = member_.Made(request.ctx().request_id())) return done({}, *made);
+    }
     if (known != nullptr && peer.cluster_id() == member_.conf().cluster_id() && !peer.alone())
       return done(Status(EEXIST, fmt::format("{} is a member already", address)), {});
     if (!peer.alone())

@@ -12,12 +12,14 @@
 #include <cerrno>
 #include <cstdlib>
 #include <functional>
+#include <mutex>
 #include <unordered_map>
 #include <utility>
 
 #include "common/log.h"
 #include "metaserver/store/keys.h"
 #include "metaserver/store/records.pb.h"
+#include "metaserver/store/synced_mark.h"
 #include "metaserver/store/wal_check.h"
 
 namespace kfs::meta {
@@ -34,7 +36,8 @@ std::string EndOf(std::string_view prefix) {
   return end;
 }
 
-Status Damaged(const std::string& path, const std::string& kind, const std::string& what) {
+Status Damaged(const std::string& path, const std::string& kind, const std::string& what,
+               const char* effect = "Nothing was changed") {
   // A member's record from a copy has forgotten what was promised since: two configurations of one generation
   // would be the consequence.
   const char* next =
@@ -43,9 +46,9 @@ Status Damaged(const std::string& path, const std::string& kind, const std::stri
             "and run 'kfs peer repair' on another. Do not put an old copy of the directory back"
           : "Restore the volume from a backup (kfs volume restore); do not delete its log files, "
             "they hold acknowledged changes";
-  return Status(EIO, Code::kCorrupt,
-                fmt::format("the metadata in {} is damaged: {}. Nothing was changed. Check the disk. {}",
-                            path, what, next));
+  return Status(
+      EIO, Code::kCorrupt,
+      fmt::format("the metadata in {} is damaged: {}. {}. Check the disk. {}", path, what, effect, next));
 }
 
 Status Words(const std::string& path, const std::string& kind, const rocksdb::Status& s) {
@@ -85,6 +88,8 @@ struct Db::Impl {
   bool unsure = false;
   bool memory_only = false;
   std::vector<std::string> cold;
+  std::mutex mark_mutex;  // of the mark: Sync may be called by any thread
+  std::unique_ptr<SyncedMark> mark;
 };
 
 Db::Db(std::unique_ptr<Impl> impl, std::string path, std::string kind)
@@ -93,7 +98,8 @@ Db::Db(std::unique_ptr<Impl> impl, std::string path, std::string kind)
 Db::~Db() {
   if (dirty_) Commit();
   if (impl_->db != nullptr) {
-    (void)impl_->db->SyncWAL().ok();
+    const uint64_t sequence = impl_->db->GetLatestSequenceNumber();
+    if (impl_->db->SyncWAL().ok() && impl_->mark != nullptr) impl_->mark->Note(sequence, /*last=*/true);
     (void)impl_->db->Close().ok();
   }
 }
@@ -138,6 +144,14 @@ Result<std::unique_ptr<Db>> Db::Open(const std::string& path, const std::string&
   }
   if (!s.ok()) return Words(path, kind, s);
   impl->db.reset(raw);
+  auto mark = std::make_unique<SyncedMark>(path);
+  if (const uint64_t there = raw->GetLatestSequenceNumber(); there < mark->sequence()) {
+    return Damaged(path, kind,
+                   fmt::format("its log ends before what had been made durable, {} changes are missing",
+                               mark->sequence() - there),
+                   "What is left of it is kept");
+  }
+  impl->mark = std::move(mark);
   std::unique_ptr<Db> db(new Db(std::move(impl), path, kind));
   if (Status f = db->CheckFormat(); !f.ok()) return f;
   return db;
@@ -172,6 +186,7 @@ Status Db::CheckFormat() {
 }
 
 Status Db::Destroy(const std::string& path) {
+  SyncedMark::Remove(path);
   rocksdb::Status s = rocksdb::DestroyDB(path, rocksdb::Options());
   return s.ok() ? Status() : Status(EIO, fmt::format("cannot remove {}: {}", path, s.ToString()));
 }
@@ -291,8 +306,12 @@ bool Db::TakeUnsynced() { return std::exchange(unsynced_, false); }
 
 Status Db::Sync() {
   if (lost()) return damage_;
+  const uint64_t sequence = impl_->db->GetLatestSequenceNumber();
   rocksdb::Status s = impl_->db->SyncWAL();
-  return s.ok() ? Status() : Status(EIO, fmt::format("syncing {} failed: {}", path_, s.ToString()));
+  if (!s.ok()) return Status(EIO, fmt::format("syncing {} failed: {}", path_, s.ToString()));
+  std::lock_guard lock(impl_->mark_mutex);
+  impl_->mark->Note(sequence);
+  return {};
 }
 
 Status Db::Checkpoint(const std::string& dir) {

@@ -21,6 +21,8 @@ class MemberDb final : public MemberStore {
   // Synced before it returns; ends the process when that fails. A configuration that is new joins the
   // history; one of another cluster begins it anew.
   void Save(const pb::MemberRecord& record) override;
+  bool HasRoom() const override { return has_room_; }
+  void SetHasRoom(bool has_room) { has_room_ = has_room; }
 
   // The configuration decided under that generation; none when it is not kept (any more).
   std::optional<pb::ClusterConf> At(uint64_t generation);
@@ -36,6 +38,7 @@ class MemberDb final : public MemberStore {
   Db& db_;
   uint64_t last_ = 0;    // generation that the history ends with
   std::string cluster_;  // whose history it is
+  bool has_room_ = true;
 };
 
 }  // namespace kfs::meta

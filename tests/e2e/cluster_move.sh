@@ -107,19 +107,28 @@ kill_moving() {  # kill_moving VICTIM MOMENT PHASE
   owned_by 1 || { from=2 to=1; }
   [ "$victim" = from ] && victim=$from || victim=$to
   echo "$moment $phase" >"$CLUSTER/metaserver-$victim/test-stop"
-  kfs_at $from volume move data "$(address_of $to)" --timeout 15 >"$WORK/said-by-move" 2>&1 &
+  (trap - ERR; code=0; kfs_at $from volume move data "$(address_of $to)" --timeout 15 >"$WORK/said-by-move" 2>&1 || code=$?; echo $code >"$WORK/move-code") &
   local command=$!
   at_the_stop() { grep -q '^State:.T' "/proc/$(pid_of metaserver "$victim")/status" && [ ! -e "$CLUSTER/metaserver-$victim/test-stop" ]; }
   wait_until 15 at_the_stop || fail "metaserver $victim did not come to '$moment $phase': $(cat "$WORK/said-by-move")"
   kill_role metaserver "$victim"
   if [ $both = 1 ]; then kill_role metaserver $((3 - victim)); start_role metaserver $((3 - victim)); fi
   start_role metaserver "$victim"
-  wait $command || :
+  wait $command || fail "the command's shell ended"
+  local code
+  code=$(cat "$WORK/move-code")
   await_agreement 30 1 2 3
   held "after '$moment $phase' on metaserver $victim"
   owned_by 1 3 || owned_by 2 3 || fail "nobody owns it"
   local is=1 other=2
   owned_by 2 && is=2 other=1
+  # What the command was told is true: 0 made, 1 not made, 5 one of the two.
+  case $code in
+    0) [ $is = $to ] ;;
+    1) [ $is = $from ] ;;
+    5) : ;;
+    *) false ;;
+  esac || fail "'$moment $phase' on $victim: exit code $code, and it is with $is: $(cat "$WORK/said-by-move")"
   wait_until 20 nothing_on $other || fail "'$moment $phase' on $victim: metaserver $other keeps $(files_on $other) files though $is owns it"
   echo "$victim $moment $phase: now with $is" >>"$WORK/kills"
 }

@@ -27,7 +27,7 @@ int main(int argc, char** argv) {
     World world(seed, plan);
     bool holds = world.Live();
     if (holds && plan.disaster) holds = world.Disaster();
-    if (holds) {
+    if (holds && !world.over()) {
       world.Heal();
       holds = world.Settled();
     }

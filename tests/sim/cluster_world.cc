@@ -85,7 +85,7 @@ void World::Heal() {
   faults_ = {};
   cut_.clear();
   for (auto& m : machines_) {
-    m->held_until = 0;
+    m->held_until = m->full_until = 0;
     if (m->node == nullptr) Start(*m);
   }
 }

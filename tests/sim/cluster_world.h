@@ -33,6 +33,8 @@ class World {
   bool Live();
   // After Live: some are lost, and those that are left give them up.
   bool Disaster();
+  // Nobody is left in the cluster.
+  bool over() const { return over_; }
   // No more faults; everybody is up and connected.
   void Heal();
   // After Heal: everybody agrees and is everybody's friend, those detached know it, nothing is undecided, no
@@ -98,7 +100,7 @@ class World {
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
   std::vector<std::unique_ptr<Machine>> machines_, lost_;
   std::set<std::pair<std::string, std::string>> cut_;
-  bool healed_ = false;
+  bool healed_ = false, over_ = false;
   Witness witness_;
   meta::Command last_;  // change that was begun, with its id
   Counts counts_;

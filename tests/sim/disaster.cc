@@ -53,6 +53,11 @@ bool World::Disaster() {
   if (!Run(std::chrono::seconds(20))) return false;  // locks of the lost run out
   for (int tries = 0; tries < 10; ++tries) {
     Machine& asked = *left[random_() % left.size()];
+    // A detachment that came late, from one that is lost now.
+    over_ = std::all_of(left.begin(), left.end(),
+                        [](const Machine* m) { return m->node != nullptr && !m->node->detached().empty(); });
+    if (over_) return broken_.empty();
+    if (asked.node == nullptr || !asked.node->detached().empty()) continue;
     const pb::ClusterConf& conf = asked.node->acceptor().conf();
     meta::Command command;
     command.words = "give up";

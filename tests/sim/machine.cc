@@ -66,6 +66,8 @@ void Machine::Bricks(const pb::ClusterConf& next, const pb::Ballot& ballot, bool
   });
 }
 
+bool Machine::HasRoom() const { return full_until <= world.now_; }
+
 void Machine::Save(const pb::MemberRecord& record) {
   if (world.Chance(world.faults_.crash)) throw World::Crash();
   if (record.conf().generation() > world.witness_.newest() && !World::Alone(*this) &&

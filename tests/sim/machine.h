@@ -30,6 +30,7 @@ class Machine : public meta::ClusterEnv, public meta::MemberStore {
 
   pb::MemberRecord Load() override { return disk; }
   void Save(const pb::MemberRecord& record) override;
+  bool HasRoom() const override;
 
   World& world;
   const std::string uuid;
@@ -38,6 +39,7 @@ class Machine : public meta::ClusterEnv, public meta::MemberStore {
   uint64_t life = 0;                        // rises with each start
   double speed = 1;                         // of its clock
   bool lost = false;                        // never starts again
+  int64_t full_until = 0;                   // its disk
   int64_t held_until = 0;                   // what it sends before then leaves then
 };
 

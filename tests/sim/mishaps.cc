@@ -53,6 +53,11 @@ void World::Mishaps() {
     Tell(fmt::format("what {} sends leaves in {} ms", m.uuid, time));
     m.held_until = now_ + time * kMs;
   }
+  if (Chance(faults_.full_each_s / 10)) {
+    const int64_t time = Between(500, 9000);
+    Tell(fmt::format("the disk of {} is full for {} ms", m.uuid, time));
+    m.full_until = now_ + time * kMs;
+  }
   if (Chance(faults_.wipe_each_s / 10)) {
     // One at a time: a cluster that loses the state of a majority is lost.
     for (auto& o : machines_) {

@@ -44,6 +44,7 @@ Faults Storm(Throws& t) {
   f.bricks_fail = t.UpTo(0.1);
   f.bricks_late = t.Rarely(3, 0.3);
   f.bricks_silent = t.Rarely(3, 0.2);
+  f.full_each_s = t.Rarely(4, 0.4);
   return f;
 }
 

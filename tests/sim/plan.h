@@ -19,6 +19,7 @@ struct Faults {
   double crash_sending = 0;   // right after a message has left
   double crash_each_s = 0, cut_each_s = 0, wipe_each_s = 0;    // of the whole cluster
   double hold_each_s = 0;                                      // somebody's messages leave much later
+  double full_each_s = 0;                                      // somebody's disk is full for a while
   double bricks_fail = 0, bricks_late = 0, bricks_silent = 0;  // of a member's chunkservers, asked once
   bool cuts_are_noticed = false;                               // the sender knows that a link is cut
 };

@@ -1,8 +1,11 @@
+#include <gmock/gmock.h>
+
 #include <fstream>
 
 #include "metaserver/store/cluster_store.h"
 #include "metaserver/store/keys.h"
 #include "metaserver/store/member_db.h"
+#include "metaserver/store/synced_mark.h"
 #include "metaserver/store/wal_sync.h"
 #include "tests/unit/metaserver/meta_fixture.h"
 
@@ -26,6 +29,20 @@ class DbTest : public testing::Test {
     }
     return newest;
   }
+  // What is on the disk when the process is killed: the log as it is written, not closed.
+  void Kill(std::unique_ptr<Db> db) {
+    std::filesystem::copy(dir_ + "/db", dir_ + "/killed", std::filesystem::copy_options::recursive);
+    db.reset();
+    std::filesystem::remove_all(dir_ + "/db");
+    std::filesystem::rename(dir_ + "/killed", dir_ + "/db");
+  }
+  void ExpectCut(const std::string& kind = "volume") {
+    auto db = Open(kind);
+    ASSERT_FALSE(db.ok());
+    EXPECT_EQ(db.status().code(), Code::kCorrupt);
+    EXPECT_THAT(db.status().message(), testing::HasSubstr("its log ends before what had been made durable"));
+  }
+
   std::string dir_;
   DbMemory memory_{16 << 20};
 };
@@ -96,6 +113,7 @@ TEST_F(DbTest, ATornTailIsToleratedDamageBeforeItIsNot) {
       (*db)->Put("X" + std::to_string(i), std::string(500, 'v'));
       (*db)->Commit();
     }
+    Kill(std::move(*db));
   }
   std::string log = Log();
   auto size = std::filesystem::file_size(log);
@@ -128,6 +146,7 @@ TEST_F(DbTest, ALastRecordWithABadChecksumIsATornTail) {
       (*db)->Put("X" + std::to_string(i), std::string(500, 'v'));
       (*db)->Commit();
     }
+    Kill(std::move(*db));
   }
   // Its length is there, its bytes are not: a power cut may leave that.
   std::fstream file(Log(), std::ios::in | std::ios::out | std::ios::binary);
@@ -138,6 +157,43 @@ TEST_F(DbTest, ALastRecordWithABadChecksumIsATornTail) {
   ASSERT_TRUE(db.ok()) << db.status().ToString();
   EXPECT_TRUE((*db)->Get("X98").has_value());
   EXPECT_FALSE((*db)->Get("X99").has_value());
+}
+
+TEST_F(DbTest, ALogThatEndsBeforeWhatWasDurableIsDamage) {
+  {
+    auto db = Open();
+    for (int i = 0; i < 100; ++i) {
+      (*db)->Put("X" + std::to_string(i), std::string(500, 'v'));
+      (*db)->Commit();
+    }
+  }
+  std::filesystem::copy(dir_ + "/db", dir_ + "/whole", std::filesystem::copy_options::recursive);
+  for (const uintmax_t part : {2, 1000}) {
+    std::filesystem::resize_file(Log(), std::filesystem::file_size(Log()) / part);
+    ExpectCut();
+    ExpectCut();  // however often it is tried
+    std::filesystem::remove_all(dir_ + "/db");
+    std::filesystem::copy(dir_ + "/whole", dir_ + "/db", std::filesystem::copy_options::recursive);
+  }
+  std::filesystem::remove(Log());
+  ExpectCut();
+  // One that is made anew knows nothing of that.
+  ASSERT_TRUE(Db::Destroy(dir_ + "/db").ok());
+  EXPECT_TRUE(Open().ok());
+}
+
+TEST_F(DbTest, WhatIsDurableIsNotedWhileItIsOpen) {
+  auto db = Open();
+  ASSERT_TRUE(db.ok());
+  const auto until = std::chrono::steady_clock::now() + 2 * SyncedMark::kEvery;
+  for (int i = 0; std::chrono::steady_clock::now() < until; ++i) {
+    (*db)->Put("X" + std::to_string(i), "v");
+    (*db)->Commit();
+    ASSERT_TRUE((*db)->Sync().ok());
+  }
+  Kill(std::move(*db));
+  std::filesystem::resize_file(Log(), std::filesystem::file_size(Log()) / 10);
+  ExpectCut();
 }
 
 // RocksDB takes such a record for the end of the log.
