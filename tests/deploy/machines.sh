@@ -98,6 +98,7 @@ machine() {
   echo "$2" >"$dir/address"
   echo "$name" >"$root/etc/hostname"
   : >"$root/etc/fstab"
+  : >"$root/.test-machine"
   if has_systemd; then
     prepare_systemd "$root"
   else
@@ -122,6 +123,8 @@ prepare_systemd() {
   tr -d - </proc/sys/kernel/random/uuid >"$root/etc/machine-id"
 }
 
+# Directories of this machine that those booted from now on have as well.
+shared_dirs=()
 # boot NAME: a machine that does not run. Returns when it has come up.
 boot() {
   local name=$1 dir=$work/$1 address pid
@@ -137,8 +140,10 @@ boot() {
     ln -s /proc/self/fd dev/fd && ln -s fd/0 dev/stdin && ln -s fd/1 dev/stdout && ln -s fd/2 dev/stderr &&
     mount -t devpts -o newinstance,ptmxmode=0666 devpts dev/pts && ln -s pts/ptmx dev/ptmx &&
     mount -t proc proc proc && mount --bind proc/sys proc/sys && mount --bind proc/sys/net proc/sys/net &&
+    cat proc/sys/kernel/random/uuid >run/boot_id && mount --bind run/boot_id proc/sys/kernel/random/boot_id &&
     mount -o remount,bind,ro proc/sys && mount -t sysfs -o ro sysfs sys &&
     mount -t tmpfs -o mode=755 run run && mount -t tmpfs tmp tmp && chmod 1777 tmp || exit
+    for shared in "${@:5}"; do mkdir -p ".$shared" && mount --bind "$shared" ".$shared" || exit; done
     # The cable is plugged in from outside.
     until ip link show eth0 >/dev/null 2>&1; do sleep 0.01; done
     ip link set lo up && ip link set eth0 up && ip addr add "$address/24" dev eth0 || exit
@@ -148,7 +153,7 @@ boot() {
     fi
     cd "$root" && exec unshare --cgroup bash -c "mount -t cgroup2 cgroup2 sys/fs/cgroup && pivot_root . mnt && umount -l /mnt &&
       exec env -i container=kfs-test /lib/systemd/systemd --system --unit=multi-user.target" machine
-    ' machine "$dir/root" "$name" "$address" "${machines_group:+$machines_group/$name}" </dev/null >"$dir/boot.log" 2>&1 &
+    ' machine "$dir/root" "$name" "$address" "${machines_group:+$machines_group/$name}" "${shared_dirs[@]}" </dev/null >"$dir/boot.log" 2>&1 &
   echo $! >"$dir/machine"
   wait_for 5000 child_of $! >"$dir/pid" && pid=$(cat "$dir/pid") &&
     ip link add "to-$name" master switch type veth peer name eth0 netns "$pid" && ip link set "to-$name" up || { cat "$dir/boot.log"; return 1; }
@@ -172,12 +177,14 @@ power_off() {
 }
 is_unplugged() { ! ip link show "to-$1" >/dev/null 2>&1; }
 child_of() { local child _; read -r child _ <"/proc/$1/task/$1/children"; [ -n "$child" ] && echo "$child"; }
-# on NAME COMMAND...: on that machine, as root after login.
+# on NAME COMMAND...: on that machine, as root after login. Fails where it does not run: the number of its init may be another
+# process's by now, and one that is not in the machine's root yet is in this machine's.
 on() {
   local pid
   pid=$(cat "$work/$1/pid") || return
   shift
-  nsenter -t "$pid" --mount --net --uts --ipc --pid --root env -i -C / PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
+  # shellcheck disable=SC2016
+  nsenter -t "$pid" --mount --net --uts --ipc --pid --root sh -c '[ -e /.test-machine ] && exec "$@"' sh env -i -C / PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
     DEBIAN_FRONTEND=noninteractive "$@"
 }
 # said NAME UNITS: what these units (a pattern) have logged on that machine.

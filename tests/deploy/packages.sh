@@ -31,7 +31,7 @@ for file in usr/bin/kfs usr/sbin/mount.kfs usr/sbin/mount.fuse.kfs usr/share/bas
   check "kfs-client: $file" has kfs-client "[-l]rw.* ./$file"
 done
 
-check "a machine" machine m 10.74.0.1
+machine m 10.74.0.1 || { flunk "a machine"; finish; exit 1; }
 on m mkdir /packages
 for file in "$work"/packages/*.deb; do on m sh -c "cat >'/packages/${file##*/}'" <"$file"; done
 pid_of() { on m systemctl show -P MainPID "$1"; }
