@@ -270,5 +270,23 @@ TEST_F(ReportsTest, TheLogSaysWhatEachGenerationChanged) {
   EXPECT_EQ(LogJson(log)[0]["checksum"], "01ff");
 }
 
+TEST_F(ReportsTest, TheLogSaysWhatIsMissingInIt) {
+  pb::ConfLogReply log;
+  const auto add = [&log](uint64_t generation, uint64_t follows) {
+    log.add_entry()->set_generation(generation);
+    log.mutable_entry()->rbegin()->set_follows(follows);
+  };
+  add(110, 9);  // members were given up
+  add(9, 8);
+  add(4, 3);
+  add(2, 1);
+  const std::string text = LogText(log);
+  EXPECT_NE(text.find("\ngenerations 5 to 8: made while this metaserver was away"), std::string::npos)
+      << text;
+  EXPECT_NE(text.find("\ngeneration 3: made while"), std::string::npos) << text;
+  EXPECT_EQ(text.find("10 to"), std::string::npos) << text;
+  EXPECT_EQ(LogJson(log)[1]["follows"], 8);
+}
+
 }  // namespace
 }  // namespace kfs::cli
