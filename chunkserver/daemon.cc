@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cstdlib>
+
 #include "chunkserver/chunk_store.h"
 #include "chunkserver/io_pool.h"
 #include "chunkserver/metaserver_links.h"
@@ -12,6 +14,7 @@
 #include "chunkserver/sync_thread.h"
 #include "common/log.h"
 #include "common/secret.h"
+#include "common/uuid.h"
 #include "rpc/server.h"
 
 namespace kfs {
@@ -32,12 +35,14 @@ Result<std::vector<std::pair<std::string, std::string>>> ParseLabels(const std::
 struct ChunkserverDaemon::Impl {
   Impl(EventLoop& l, const ChunkserverOptions& o) : loop(l), options(o) {}
   Status StartLinks();
+  void RunsTwice(const std::string& metaserver, const Status& why);
   void MakeTerms();
   Status CheckTunables(const Tunables& t) const;
   void Apply(const Tunables& t);
 
   EventLoop& loop;
   const ChunkserverOptions& options;
+  const std::string instance = NewUuid();
   std::string secret;
   std::unique_ptr<ChunkStore> store;
   ChunkMetrics metrics;
@@ -49,6 +54,10 @@ struct ChunkserverDaemon::Impl {
   std::unique_ptr<SyncThread> sync;
   SystemClock clock;
   EventLoop::Timer second_timer;
+  std::function<void()> end = [] {
+    spdlog::shutdown();
+    std::_Exit(1);
+  };
 };
 
 ChunkserverDaemon::ChunkserverDaemon(EventLoop& loop, const ChunkserverOptions& options)
@@ -86,6 +95,8 @@ Status ChunkserverDaemon::Start() {
   d.server = std::make_unique<Server>(d.loop, ServerIdentity{.role = pb::HelloRequest::CHUNKSERVER,
                                                              .cluster_id = d.store->cluster_id(),
                                                              .secret = d.secret,
+                                                             .uuid = d.store->server_uuid(),
+                                                             .instance = d.instance,
                                                              .newest_connection_only = true});
   d.service->Register(d.server.get());
   KFS_RETURN_IF_ERROR(d.server->Listen(o.listen()));
@@ -155,12 +166,28 @@ Status ChunkserverDaemon::Impl::StartLinks() {
   o.metaservers = options.metaservers();
   o.link.secret = secret;
   o.link.address = options.advertise().empty() ? server->address() : options.advertise();
+  o.link.instance = instance;
   o.link.labels = *labels;
   links = std::make_unique<MetaserverLinks>(loop, store.get(), pool.get(), service.get(), std::move(o));
   links->OnCluster([this](const std::string& cluster) { server->SetClusterId(cluster); });
+  links->OnRunsTwice([this](const std::string& m, const Status& why) { RunsTwice(m, why); });
   loop.Post([l = links.get()] { l->Start(); });
   return {};
 }
+
+// At once: whatever were written here from now on would be lost with this copy, or with the other. What has
+// been acknowledged survives this as it survives kill -9.
+void ChunkserverDaemon::Impl::RunsTwice(const std::string& metaserver, const Status& why) {
+  KFS_LOG(
+      critical,
+      "chunkserver.runs_twice uuid={} address={} metaserver={} reason=\"{}\" next=\"this data directory is "
+      "a copy of that chunkserver's, or the other way round. Stop one for good: a copy must never run\"",
+      store->server_uuid(), options.advertise().empty() ? server->address() : options.advertise(), metaserver,
+      why.message());
+  end();
+}
+
+void ChunkserverDaemon::OnRunsTwice(std::function<void()> fn) { impl_->end = std::move(fn); }
 
 std::string ChunkserverDaemon::address() const { return impl_->server->address(); }
 

@@ -2,6 +2,7 @@
 // loop's.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "chunkserver/options.h"
@@ -20,6 +21,9 @@ class ChunkserverDaemon : public Daemon {
   std::string address() const;  // listened on
   bool registered() const;      // with at least one metaserver
   void Stop() override;
+
+  // Instead of ending the process when another one has this chunkserver's uuid. Before Start; for tests.
+  void OnRunsTwice(std::function<void()> fn);
 
  private:
   struct Impl;

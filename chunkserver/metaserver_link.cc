@@ -59,6 +59,7 @@ void MetaserverLink::Register(const ConnectionPtr& connection, NetClient::ReadyF
   pb::RegisterChunkserverRequest request;
   request.set_uuid(store_->server_uuid());
   request.set_address(options_.address);
+  request.set_instance(options_.instance);
   for (const auto& [name, value] : options_.labels) (*request.mutable_label())[name] = value;
   FillDiskStatus(*store_, false, request.mutable_disk());
   connection->Call(Op::kRegisterChunkserver, request, {},
@@ -94,6 +95,7 @@ void MetaserverLink::Refused(const Status& why) {
             why.ToString());
     return;
   }
+  if (why.code() == Code::kRunsTwice) return hooks_.on_runs_twice(why);
   // Tried again every second or two: said once.
   if (refusal_ == why.ToString()) return;
   refusal_ = why.ToString();

@@ -5,7 +5,8 @@
 //                                                                    -> Inventory
 //
 // A metaserver may not accept the registration yet (kTryAgain: it is being recorded; EACCES: an administrator
-// has to): tried again until it does.
+// has to): tried again until it does. When another process runs under our uuid, it is that one's
+// (kRunsTwice): the daemon ends.
 #pragma once
 
 #include <functional>
@@ -27,6 +28,7 @@ class MetaserverLink {
     std::string metaserver;  // host:port
     std::string secret;
     std::string address;  // ours, as clients reach it
+    std::string instance;
     std::vector<std::pair<std::string, std::string>> labels;
   };
   struct Hooks {
@@ -36,6 +38,8 @@ class MetaserverLink {
     std::function<void(uint64_t generation, std::vector<std::string>)> on_members;
     // The newest generation that any metaserver has told.
     std::function<uint64_t()> newest_generation;
+    // Another process has our uuid.
+    std::function<void(const Status& why)> on_runs_twice;
   };
   MetaserverLink(EventLoop& loop, ChunkStore* store, IoPool* pool, ChunkService* service,
                  InventoryTurns* turns, Options options, Hooks hooks);

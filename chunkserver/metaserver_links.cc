@@ -77,7 +77,11 @@ void MetaserverLinks::Open(const std::string& address) {
               [this, address](uint64_t generation, const std::vector<std::string>& members) {
                 Learned(address, generation, members);
               },
-          .newest_generation = [this] { return known_.generation; }});
+          .newest_generation = [this] { return known_.generation; },
+          .on_runs_twice =
+              [this, address](const Status& why) {
+                if (on_runs_twice_) on_runs_twice_(address, why);
+              }});
   link->Start();
 }
 

@@ -36,6 +36,10 @@ class MetaserverLinks {
 
   // Runs when the cluster is known, also when it was before.
   void OnCluster(std::function<void(const std::string&)> fn) { on_cluster_ = std::move(fn); }
+  // Runs when a metaserver says that another process has our uuid.
+  void OnRunsTwice(std::function<void(const std::string& metaserver, const Status& why)> fn) {
+    on_runs_twice_ = std::move(fn);
+  }
   void Start();
   void TunablesChanged();
   bool registered() const;  // with at least one
@@ -54,6 +58,7 @@ class MetaserverLinks {
   ChunkService* const service_;
   const Options options_;
   std::function<void(const std::string&)> on_cluster_;
+  std::function<void(const std::string&, const Status&)> on_runs_twice_;
   InventoryTurns turns_;                                          // outlives the links
   std::map<std::string, std::unique_ptr<MetaserverLink>> links_;  // by address
   KnownMetaservers known_;

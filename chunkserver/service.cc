@@ -36,6 +36,8 @@ void ChunkService::OnMetaserverRequest(IncomingCallPtr call) {
   } else if (call->op() == Op::kDeleteChunks) {
     pb::DeleteChunksRequest request;
     if (call->Parse(&request)) Delete(std::move(call), request);
+  } else if (call->op() == Op::kPing) {
+    call->Reply(pb::PingReply());
   } else if (call->op() == Op::kQueryDisks) {
     pb::QueryDisksRequest request;
     if (call->Parse(&request)) QueryDisks(std::move(call));

@@ -30,6 +30,7 @@ enum class Code : uint32_t {
   kStopped = 13,         // the volume has been stopped by an administrator; it may be started again
   kOutcomeUnknown = 14,  // a change was sent for commit and may or may not have been made
   kAlreadySo = 15,       // the change would change nothing: to whoever asked for it that is a success
+  kRunsTwice = 16,       // another process runs under this identity: whoever is told so must end
 };
 
 class [[nodiscard]] Status {

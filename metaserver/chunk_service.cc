@@ -81,7 +81,39 @@ void MetaServer::FillMembers(const Chunkserver* server, uint64_t generation, Rep
     *reply->mutable_terms() = TermsOf(conf, server->uuid);
 }
 
+// Where the other members know the chunkserver: we may have lost our memory.
+void MetaServer::AskMembers(const std::string& chunkserver, TwinCheck::SeenFn seen,
+                            std::function<void()> done) {
+  auto open = std::make_shared<size_t>(1);  // one of them our own
+  auto close = [open, done = std::move(done)] {
+    if (--*open == 0) done();
+  };
+  pb::PeerAskRequest request;
+  request.set_chunkserver(chunkserver);
+  for (const pb::MemberConf& m : member_->conf().member()) {
+    if (m.uuid() == member_->uuid()) continue;
+    ++*open;
+    AskPeer(
+        loop_, m.address(), member_->uuid(), member_->secret(),
+        [seen, close](const PeerAnswer& there) {
+          if (there.status.ok() && !there.reply.chunkserver_address().empty())
+            seen({there.reply.chunkserver_address(), there.reply.chunkserver_up()});
+          close();
+        },
+        request);
+  }
+  close();
+}
+
 void MetaServer::Register(const IncomingCallPtr& call, const pb::RegisterChunkserverRequest& request) {
+  twins_->Admit(request, [this, alive = alive_, call, request](const Status& s) {
+    if (!*alive || stopped_ || call->connection()->closed()) return;
+    if (!s.ok()) return call->Fail(s);
+    Admitted(call, request);
+  });
+}
+
+void MetaServer::Admitted(const IncomingCallPtr& call, const pb::RegisterChunkserverRequest& request) {
   Result<ServerId> id = chunkservers_->Register(request, call->connection());
   if (id.ok()) {
     pb::RegisterChunkserverReply reply;

@@ -76,8 +76,15 @@ Status MetaServer::BecomeMember(const std::string& secret) {
                         }});
   peers_ = std::make_unique<PeerOps>(
       loop_, clock_, *member_,
-      PeerOps::Hooks{.holds = [this] { return Holds(); },
-                     .joined = [this](const std::string& id) { return Joined(id); }});
+      PeerOps::Hooks{
+          .holds = [this] { return Holds(); },
+          .joined = [this](const std::string& id) { return Joined(id); },
+          .chunkserver = [this](const std::string& uuid) { return chunkservers_->FindUuid(uuid); }});
+  twins_ = std::make_unique<TwinCheck>(
+      loop_, *chunkservers_, secret,
+      [this](const std::string& uuid, TwinCheck::SeenFn seen, std::function<void()> done) {
+        AskMembers(uuid, std::move(seen), std::move(done));
+      });
   mover_ = std::make_unique<Mover>(
       Mover::Options{options_.data_dir(), static_cast<uint64_t>(options_.move_rate())}, loop_, clock_, *jobs_,
       *member_, *volumes_);

@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "metaserver/chunks/brick_phase.h"
 #include "metaserver/chunks/chunkservers.h"
+#include "metaserver/chunks/twin_check.h"
 #include "metaserver/executor/executor.h"
 #include "metaserver/images/image_reader.h"
 #include "metaserver/images/mover.h"
@@ -68,6 +69,8 @@ class MetaServer : public Daemon {
   // chunk_service.cc
   void RegisterChunkService();
   void Register(const IncomingCallPtr& call, const pb::RegisterChunkserverRequest& request);
+  void Admitted(const IncomingCallPtr& call, const pb::RegisterChunkserverRequest& request);
+  void AskMembers(const std::string& chunkserver, TwinCheck::SeenFn seen, std::function<void()> done);
   void Accept(const IncomingCallPtr& call, const pb::RegisterChunkserverRequest& request);
   void EndAccepted(const Connection* gone);
   template <typename Reply>
@@ -86,6 +89,7 @@ class MetaServer : public Daemon {
   std::unique_ptr<ClusterStore> cluster_;
   std::unique_ptr<Chunkservers> chunkservers_;
   std::unique_ptr<BrickPhase> bricks_;
+  std::unique_ptr<TwinCheck> twins_;
   std::unique_ptr<WalSync> sync_;
   std::unique_ptr<JobThread> cold_reads_;  // of what an op did not find in memory
   std::unique_ptr<JobThread> jobs_;

@@ -164,6 +164,7 @@ void NetClient::KeepConnected() {
 }
 
 bool NetClient::connected() const { return impl_->state == Impl::kReady; }
+bool NetClient::linked() const { return impl_->connection != nullptr; }
 Status NetClient::last_error() const { return impl_->last_error; }
 const std::string& NetClient::server_cluster_id() const { return impl_->server_cluster_id; }
 size_t NetClient::pending() const { return impl_->pending.size(); }

@@ -84,6 +84,7 @@ class NetClient {
   // Connects now even if nothing is pending, and stays connected.
   void KeepConnected();
   bool connected() const;     // greeted and attached
+  bool linked() const;        // somebody has taken the connection, and has perhaps said nothing yet
   Status last_error() const;  // why it is not, for a person
   const std::string& server_cluster_id() const;
   size_t pending() const;

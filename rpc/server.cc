@@ -274,7 +274,12 @@ void Server::Impl::Dispatch(IncomingCallPtr call) {
         Status(EPERM, fmt::format("{} may not be sent by a {}", info->name,
                                   pb::HelloRequest::Role_Name(call->connection()->hello.role()))));
   }
-  if (info->op == Op::kPing) return call->Reply(pb::PingReply());
+  if (info->op == Op::kPing) {
+    pb::PingReply reply;
+    reply.set_uuid(identity.uuid);
+    reply.set_instance(identity.instance);
+    return call->Reply(reply);
+  }
   auto handler = handlers.find(static_cast<uint16_t>(info->op));
   if (handler == handlers.end()) {
     return call->Fail(Status(EOPNOTSUPP, fmt::format("this server does not serve {}", info->name)));

@@ -16,6 +16,7 @@ struct ServerIdentity {
   pb::HelloRequest::Role role = pb::HelloRequest::METASERVER;
   std::string cluster_id;  // empty: not yet known, accepts any
   std::string secret;
+  std::string uuid, instance;  // told to those who Ping; empty: nothing is told
   // A peer that connects anew sends again what it had under way: what still lies unread on its earlier
   // connection (same id and role) must not be executed after that, so a greeting closes it. Where sessions
   // say who is who (the metaserver), attaching does this instead.

@@ -102,6 +102,7 @@ Result<ServerId> Chunkservers::Register(const pb::RegisterChunkserverRequest& re
     if (s.uuid == request.uuid()) server = &s;
   }
   if (server == nullptr) return Status(ENOENT, "the chunkserver does not belong to the cluster (yet)");
+  server->instance = request.instance();
   if (server->address != request.address()) {
     server->address = request.address();
     rec::Chunkserver record;
@@ -186,6 +187,13 @@ bool Chunkservers::IsUp(ServerId server) const {
 const Chunkserver* Chunkservers::Find(ServerId server) const {
   auto it = servers_.find(server);
   return it == servers_.end() ? nullptr : &it->second;
+}
+
+const Chunkserver* Chunkservers::FindUuid(const std::string& uuid) const {
+  for (const auto& [id, s] : servers_) {
+    if (s.uuid == uuid) return &s;
+  }
+  return nullptr;
 }
 
 ServerId Chunkservers::OfConnection(const Connection* connection) const {

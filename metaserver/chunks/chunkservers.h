@@ -26,6 +26,7 @@ namespace kfs::meta {
 struct Chunkserver {
   ServerId id;
   std::string uuid, address;
+  std::string instance;                      // of its process; empty: it has not registered since we started
   std::map<std::string, std::string> label;  // from the configuration
   std::shared_ptr<Connection> connection;    // null: not connected
   std::vector<pb::DiskStatus> disks;
@@ -59,7 +60,7 @@ class Chunkservers {
   // Who belongs to the cluster. Those that no longer do are let go of.
   void Configure(const pb::ClusterConf& conf);
   // A chunkserver (re)connected. ENOENT when the configuration does not have it. An older connection of the
-  // same server is superseded.
+  // same server is superseded. REQUIRES: no other process has its uuid (TwinCheck).
   Result<ServerId> Register(const pb::RegisterChunkserverRequest& request,
                             std::shared_ptr<Connection> connection);
   Status Heartbeat(ServerId server, const pb::HeartbeatRequest& request);
@@ -82,6 +83,7 @@ class Chunkservers {
 
   bool IsUp(ServerId server) const;
   const Chunkserver* Find(ServerId server) const;
+  const Chunkserver* FindUuid(const std::string& uuid) const;
   ServerId OfConnection(const Connection* connection) const;
   const std::map<ServerId, Chunkserver>& all() const { return servers_; }
   std::vector<Candidate> Candidates() const;

@@ -81,6 +81,11 @@ void PeerOps::FillAnswer(const pb::PeerAskRequest& request, pb::PeerAskReply* re
   reply->set_wall(clock_.WallNow());
   reply->set_instance(instance_);
   *reply->mutable_conf() = member_.conf();
+  const bool asked = !request.chunkserver().empty() && hooks_.chunkserver;
+  if (const Chunkserver* s = asked ? hooks_.chunkserver(request.chunkserver()) : nullptr; s != nullptr) {
+    reply->set_chunkserver_address(s->address);
+    reply->set_chunkserver_up(s->up);
+  }
   if (reply->alone() && !request.reserve_for().empty()) {
     reserved_for_ = request.reserve_for();
     reserved_until_ = clock_.MonoNow() + kReserved;

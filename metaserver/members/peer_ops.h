@@ -7,6 +7,7 @@
 #include <string>
 
 #include "common/uuid.h"
+#include "metaserver/chunks/chunkservers.h"
 #include "metaserver/members/member.h"
 #include "metaserver/members/peer_ask.h"
 
@@ -19,6 +20,8 @@ class PeerOps {
     std::function<std::string()> holds;
     // It has joined another cluster.
     std::function<Status(const std::string& cluster_id)> joined;
+    // Where it is, as far as this metaserver knows; null: not known.
+    std::function<const Chunkserver*(const std::string& uuid)> chunkserver = {};
   };
   PeerOps(EventLoop& loop, Clock& clock, Member& member, Hooks hooks);
   ~PeerOps() { *alive_ = false; }

@@ -29,8 +29,9 @@ struct FakeMetaserver {
     server = std::make_unique<Server>(
         loop, ServerIdentity{
                   .role = pb::HelloRequest::METASERVER, .cluster_id = cluster_id, .secret = kLinksSecret});
-    server->Handle<rpc::RegisterChunkserver>([this](IncomingCallPtr call, const auto&) {
+    server->Handle<rpc::RegisterChunkserver>([this](IncomingCallPtr call, const auto& request) {
       ++attempts;
+      instance = request.instance();
       if (!refuse.ok()) return call->Fail(refuse);
       connection = call->connection();
       ++registrations;
@@ -77,6 +78,7 @@ struct FakeMetaserver {
   uint64_t generation = 0, garbage = 0, told = 0;
   std::optional<pb::ChunkserverTerms> terms;
   std::vector<std::string> members;
+  std::string instance;
   int attempts = 0, registrations = 0, heartbeats = 0, reports = 0;
 };
 
@@ -108,6 +110,7 @@ class LinksTest : public ::testing::Test {
       ASSERT_TRUE(options_->Set("secret-file", root_ + "/secret").ok());
       ASSERT_TRUE(options_->Set("inventory-interval", "1").ok());
       daemon_ = std::make_unique<ChunkserverDaemon>(thread_.loop(), *options_);
+      daemon_->OnRunsTwice([this] { ++ended_; });
       Status st = daemon_->Start();
       ASSERT_TRUE(st.ok()) << st.ToString();
     });
@@ -173,6 +176,7 @@ class LinksTest : public ::testing::Test {
   }
 
   std::string root_;
+  int ended_ = 0;
   LoopThread thread_{"test-loop"};
   std::vector<std::unique_ptr<FakeMetaserver>> m_;
   std::unique_ptr<ChunkserverOptions> options_;
@@ -264,6 +268,45 @@ TEST_F(LinksTest, IsRegisteredOnceAnAdministratorHasAcceptedIt) {
     m_[0]->refuse = Status();
   });
   Until([&] { return daemon_->registered(); });
+}
+
+TEST_F(LinksTest, EndsWhenOneMemberSaysThatItRunsTwice) {
+  On([&] { m_[1]->refuse = Status(EEXIST, Code::kRunsTwice, "chunkserver u runs at h:1 already"); });
+  SetMembers(1, {0, 1});
+  Start(0);
+  Until([&] { return ended_ == 1; });
+}
+
+TEST_F(LinksTest, TellsWhoeverAsksWhoItIs) {
+  SetMembers(1, {0, 1});
+  Start(0);
+  Until([&] { return m_[0]->registrations == 1 && m_[1]->registrations == 1; });
+  const auto told = [&] {
+    std::promise<Answer> promise;
+    On([&] {
+      NetClient::Options net;
+      net.name = "chunkserver";
+      net.addresses = {daemon_->address()};
+      net.role = pb::HelloRequest::METASERVER;
+      net.secret = kLinksSecret;
+      client_ = std::make_unique<NetClient>(thread_.loop(), net);
+      client_->Enqueue<rpc::Ping>({}, [&promise](Answer a) { promise.set_value(std::move(a)); });
+    });
+    pb::PingReply reply;
+    EXPECT_TRUE(ParseAnswer(promise.get_future().get(), &reply).ok());
+    return reply;
+  };
+  const pb::PingReply first = told();
+  EXPECT_EQ(first.uuid().size(), 36u);
+  EXPECT_FALSE(first.instance().empty());
+  On([&] {
+    EXPECT_EQ(m_[0]->instance, first.instance());
+    EXPECT_EQ(m_[1]->instance, first.instance());
+  });
+  Start(0);
+  const pb::PingReply second = told();
+  EXPECT_EQ(second.uuid(), first.uuid());
+  EXPECT_NE(second.instance(), first.instance());
 }
 
 TEST_F(LinksTest, ObeysEveryMember) {
