@@ -56,7 +56,7 @@ struct ChunkserverDaemon::Impl {
   EventLoop::Timer second_timer;
   std::function<void()> end = [] {
     spdlog::shutdown();
-    std::_Exit(1);
+    std::_Exit(kExitRunsTwice);
   };
 };
 

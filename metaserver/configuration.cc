@@ -179,7 +179,7 @@ void MetaServer::LookForTwin() {
             "directory is a copy of its, or the other way round. Stop one for good: a copy must never run\"",
             member_->uuid(), address(), known, known);
         spdlog::shutdown();
-        std::_Exit(1);
+        std::_Exit(kExitRunsTwice);
       });
 }
 

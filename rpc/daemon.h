@@ -40,6 +40,10 @@ struct DaemonProgram {
   std::string purpose;  // a sentence for --help
 };
 
+// The process ends with this when another one has its identity: a copy of its data directory runs, or it is
+// one. Started again it would be the same, so that the units do not (deploy/systemd).
+constexpr int kExitRunsTwice = 3;
+
 // The whole of a daemon's main. The exit code: 0 stopped by a signal (or --help), 1 could not start, 2 wrong
 // usage. `make` runs once, after options and log are set.
 int RunDaemon(int argc, char** argv, const DaemonProgram& program, DaemonOptions& options,

@@ -36,7 +36,7 @@ start_role chunkserver 1
 start_writer w "$MNT/w"
 code=0
 "${copy_of_1[@]}" >>"$WORK/copy.log" 2>&1 || code=$?   # if it does not end, the test's time does
-[ $code = 1 ] || fail "the copy ends with exit code $code: $(tail -3 "$WORK/copy.log")"
+[ $code = 3 ] || fail "the copy ends with exit code $code: $(tail -3 "$WORK/copy.log")"
 says_why "$WORK/copy.log" || fail "the copy does not say why it ends: $(tail -3 "$WORK/copy.log")"
 await_progress w 10
 
@@ -102,7 +102,7 @@ copy=$!
 registered "127.0.0.1:$port"
 code=0
 "$(built kfs-chunkserver)" --config "$CLUSTER/conf/chunkserver-1.toml" >"$WORK/original.log" 2>&1 || code=$?
-{ [ $code = 1 ] && says_why "$WORK/original.log"; } || fail "the original beside a copy that was taken: exit code $code, $(tail -3 "$WORK/original.log")"
+{ [ $code = 3 ] && says_why "$WORK/original.log"; } || fail "the original beside a copy that was taken: exit code $code, $(tail -3 "$WORK/original.log")"
 for i in $(seq 20); do [ "$(cat "$MNT/before/$i")" = "before $i" ] || fail "before/$i cannot be read from the copy"; done
 [ "$(answers "$MNT")" = ok ] || fail "nothing can be written with the copy"
 kill $copy

@@ -77,7 +77,7 @@ start_role metaserver 2
 repaired() { kfs_at 1 peer repair "$(address_of 2)" >"$WORK/repair" 2>&1; }
 wait_until 20 repaired || fail "the metaserver cannot be mended: $(cat "$WORK/repair")"
 await_agreement 20 1 2 3
-lost() { kfs_at 1 volume status data 2>&1 | grep -q "lost with this metaserver"; }
+lost() { kfs_at 1 volume status data 2>&1 | grep -q "lost with its metaserver"; }
 wait_until 10 lost || fail "the loss is not told: $(kfs_at 1 volume status data)"
 kfs_at 1 volume stop data --yes >/dev/null
 kfs_at 1 volume restore data "$WORK/second.tar" --yes >/dev/null

@@ -90,12 +90,22 @@ bool World::Settled() {
   for (auto& m : machines_) {
     const pb::MemberConf* known = meta::FindMember(Newest(), m->uuid);
     if (known == nullptr || known->incarnation() >= m->disk.incarnation()) continue;
+    // Several detachments at once can leave no majority without it: then it is given up.
+    const bool majority = Members().size() >= meta::Majority(Newest());
     meta::Command command;
-    command.words = "readmit " + m->uuid;
-    command.change.mutable_readmit()->set_uuid(m->uuid);
-    command.change.mutable_readmit()->set_incarnation(m->disk.incarnation());
+    command.words = (majority ? "readmit " : "give up ") + m->uuid;
+    if (majority) {
+      command.change.mutable_readmit()->set_uuid(m->uuid);
+      command.change.mutable_readmit()->set_incarnation(m->disk.incarnation());
+    } else {
+      command.change.mutable_give_up_members()->add_uuid(m->uuid);
+      std::vector<const pb::MemberRecord*> left;
+      for (const Machine* voter : Members()) left.push_back(&voter->disk);
+      witness_.Lost(left);
+    }
     for (auto& o : machines_) {
       if (o != m && meta::HasVote(o->disk.conf(), o->uuid, o->disk.incarnation())) {
+        command.change.set_originator(o->uuid);
         Submit(*o, command);
         break;
       }

@@ -46,11 +46,12 @@ bool World::Disaster() {
     lost_.push_back(std::move(m));
   }
   std::erase(machines_, nullptr);
+  Heal();
+  // What they had sent arrives, and their locks run out.
+  if (!Run(std::chrono::seconds(20))) return false;
   std::vector<const pb::MemberRecord*> records;
   for (const Machine* m : left) records.push_back(&m->disk);
   witness_.Lost(records);
-  Heal();
-  if (!Run(std::chrono::seconds(20))) return false;  // locks of the lost run out
   for (int tries = 0; tries < 10; ++tries) {
     Machine& asked = *left[random_() % left.size()];
     // A detachment that came late, from one that is lost now.
