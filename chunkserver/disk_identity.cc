@@ -9,19 +9,19 @@
 namespace kfs {
 namespace {
 
-constexpr char kTitle[] = "kfs-chunk-disk";
+constexpr char kDiskTitle[] = "kfs-chunk-disk";
 
 }  // namespace
 
 std::string EncodeDiskIdentity(const DiskIdentity& identity) {
-  return SealTextRecord(TextRecordHead(kTitle) + fmt::format("disk-uuid={}\nserver-uuid={}\ncluster-id={}\n",
-                                                             identity.disk_uuid, identity.server_uuid,
-                                                             identity.cluster_id));
+  return SealTextRecord(TextRecordHead(kDiskTitle) +
+                        fmt::format("disk-uuid={}\nserver-uuid={}\ncluster-id={}\n", identity.disk_uuid,
+                                    identity.server_uuid, identity.cluster_id));
 }
 
 Result<DiskIdentity> DecodeDiskIdentity(const std::string& text, const std::string& path) {
   std::multimap<std::string, std::string> fields;
-  switch (ParseTextRecord(text, kTitle, &fields)) {
+  switch (ParseTextRecord(text, kDiskTitle, &fields)) {
     case TextRecord::kGood:
       break;
     case TextRecord::kForeign:

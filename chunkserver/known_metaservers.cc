@@ -10,11 +10,11 @@
 namespace kfs {
 namespace {
 
-constexpr char kTitle[] = "kfs-chunk-metaservers";
+constexpr char kMetaserversTitle[] = "kfs-chunk-metaservers";
 constexpr char kName[] = "kfs-disk.metaservers";
 
 std::string Encode(const KnownMetaservers& known) {
-  std::string text = TextRecordHead(kTitle);
+  std::string text = TextRecordHead(kMetaserversTitle);
   text += fmt::format("cluster-id={}\ngeneration={}\n", known.cluster_id, known.generation);
   for (const std::string& address : known.addresses) text += fmt::format("metaserver={}\n", address);
   return SealTextRecord(std::move(text));
@@ -30,7 +30,7 @@ KnownMetaservers ReadKnownMetaservers(const ChunkStore& store) {
     auto text = disk->ReadSmallFile(kName);
     if (text.status().err() == ENOENT) continue;
     std::multimap<std::string, std::string> fields;
-    if (!text.ok() || ParseTextRecord(*text, kTitle, &fields) != TextRecord::kGood) {
+    if (!text.ok() || ParseTextRecord(*text, kMetaserversTitle, &fields) != TextRecord::kGood) {
       KFS_LOG(warn, "metaserver.list_unreadable disk={} reason=\"{}\"", disk->path(),
               text.ok() ? "damaged" : text.status().ToString());
       continue;

@@ -55,7 +55,7 @@ json ChunkserverListJson(const pb::ConfShowReply& conf) {
 
 namespace {
 
-int RunList(GlobalOptions& global) {
+int RunChunkserverList(GlobalOptions& global) {
   int code = kOk;
   auto reply = CallOrReport<rpc::ConfShow>(global, {}, &code);
   if (reply == nullptr) return code;
@@ -72,7 +72,7 @@ int RunList(GlobalOptions& global) {
 void AddChunkserverListCommand(CLI::App& chunkserver, GlobalOptions& global) {
   CLI::App* command = chunkserver.add_subcommand("list", "List the chunkservers, and their labels.");
   command->fallthrough();
-  command->callback([&global] { global.run = [&global] { return RunList(global); }; });
+  command->callback([&global] { global.run = [&global] { return RunChunkserverList(global); }; });
 }
 
 }  // namespace kfs::cli

@@ -8,7 +8,7 @@
 namespace kfs::cli {
 namespace {
 
-int RunList(GlobalOptions& global) {
+int RunVolumeList(GlobalOptions& global) {
   int code = kOk;
   auto reply = CallOrReport<rpc::VolumeList>(global, {}, &code);
   if (reply == nullptr) return code;
@@ -38,7 +38,7 @@ int RunList(GlobalOptions& global) {
 void AddVolumeListCommand(CLI::App& volume, GlobalOptions& global) {
   CLI::App* command = volume.add_subcommand("list", "List the volumes.");
   command->fallthrough();
-  command->callback([&global] { global.run = [&global] { return RunList(global); }; });
+  command->callback([&global] { global.run = [&global] { return RunVolumeList(global); }; });
 }
 
 }  // namespace kfs::cli

@@ -4,6 +4,11 @@
 #include <boost/locale/utf.hpp>
 
 namespace kfs {
+namespace {
+
+bool IsControl(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
+
+}  // namespace
 
 bool IsUtf8(std::string_view text) {
   using Traits = boost::locale::utf::utf_traits<char>;
@@ -15,8 +20,7 @@ bool IsUtf8(std::string_view text) {
 }
 
 bool IsLine(std::string_view text) {
-  const auto is_control = [](unsigned char c) { return c < 0x20 || c == 0x7f; };
-  return std::none_of(text.begin(), text.end(), is_control) && IsUtf8(text);
+  return std::none_of(text.begin(), text.end(), IsControl) && IsUtf8(text);
 }
 
 std::string CutText(std::string_view text, size_t max) {
@@ -25,6 +29,14 @@ std::string CutText(std::string_view text, size_t max) {
   size_t keep = max > kMore.size() ? max - kMore.size() : 0;
   while (keep > 0 && (static_cast<unsigned char>(text[keep]) & 0xc0) == 0x80) --keep;
   return std::string(text.substr(0, keep)).append(kMore);
+}
+
+std::string Printable(std::string_view text, size_t max) {
+  std::string out = CutText(text, max);
+  for (char& c : out) {
+    if (IsControl(c) || c == '"') c = '?';
+  }
+  return out;
 }
 
 }  // namespace kfs

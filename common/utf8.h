@@ -12,5 +12,7 @@ bool IsLine(std::string_view text);
 
 // At most `max` bytes of it, whole characters; what is cut off shows as "...".
 std::string CutText(std::string_view text, size_t max);
+// The same, with '?' for control characters and quotes: for logs, where it stands between quotes.
+std::string Printable(std::string_view text, size_t max);
 
 }  // namespace kfs

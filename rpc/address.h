@@ -24,6 +24,9 @@ struct SocketAddress {
 // Splits "host:port"; the port may be left out where `default_port` is not 0. Errors name the text.
 Status SplitAddress(const std::string& text, uint16_t default_port, std::string* host, uint16_t* port);
 
+// "host" of "host:port".
+inline std::string HostOf(const std::string& address) { return address.substr(0, address.rfind(':')); }
+
 // Numeric addresses and Unix paths only, at once. EINVAL when it is a name to be looked up.
 Result<SocketAddress> ParseNumericAddress(const std::string& text, uint16_t default_port);
 

@@ -12,12 +12,6 @@
 #include "rpc/connection.h"
 
 namespace kfs::meta {
-namespace {
-
-std::string HostOf(const std::string& address) { return address.substr(0, address.rfind(':')); }
-
-}  // namespace
-
 uint64_t Chunkserver::capacity() const {
   uint64_t sum = 0;
   for (const auto& d : disks) sum += d.error().empty() ? d.capacity() : 0;

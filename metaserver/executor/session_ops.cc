@@ -3,6 +3,7 @@
 
 #include "common/log.h"
 #include "common/secret.h"
+#include "common/utf8.h"
 #include "metaserver/executor/executor.h"
 #include "metaserver/store/keys.h"
 
@@ -13,14 +14,6 @@ constexpr size_t kSessionsMax = 65536;  // of one volume
 constexpr size_t kTextMax = 1024;
 constexpr uint32_t kOpensMax = 1u << 20;  // handles of one mount on one inode
 
-std::string Printable(std::string text) {
-  text.resize(std::min(text.size(), kTextMax));
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == '"') c = '?';
-  }
-  return text;
-}
-
 }  // namespace
 
 SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionRequest& request,
@@ -28,8 +21,9 @@ SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionReque
   Volume* volume = FindVolume(request.volume());
   SessionPtr session;
   if (volume == nullptr) {
-    Refuse(call, hooks_.where ? hooks_.where(Printable(request.volume()))
-                              : Status(ENOENT, "there is no volume \"" + Printable(request.volume()) + "\""));
+    Refuse(call, hooks_.where ? hooks_.where(Printable(request.volume(), kTextMax))
+                              : Status(ENOENT, "there is no volume \"" +
+                                                   Printable(request.volume(), kTextMax) + "\""));
     return nullptr;
   }
   if (request.session() != 0) {
@@ -54,8 +48,8 @@ SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionReque
       Refuse(call, Status(EAGAIN, Code::kTryAgain, "too many sessions on this volume"));
       return nullptr;
     }
-    session = volume->NewSession(RandomBytes(16), Printable(host), Printable(request.mountpoint()),
-                                 Printable(client_id));
+    session = volume->NewSession(RandomBytes(16), Printable(host, kTextMax),
+                                 Printable(request.mountpoint(), kTextMax), Printable(client_id, kTextMax));
     KFS_LOG(info, "session.opened volume={} session={} host={} mountpoint=\"{}\"", volume->info.name(),
             session->id.v, session->host, session->mountpoint);
   }

@@ -1,6 +1,7 @@
 // An image: the files of a volume's database. Functions that work on the disk, for any thread but the loop's.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -13,6 +14,9 @@
 #include "proto/image.pb.h"
 
 namespace kfs::meta {
+
+// Whoever sends or reads one and is not heard of for so long has given up.
+constexpr auto kImageIdle = std::chrono::minutes(2);
 
 // Names and sizes of the files that are needed to open the database in `dir`.
 Result<std::vector<pb::ImageFile>> ListImage(const std::string& dir);

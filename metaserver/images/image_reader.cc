@@ -8,7 +8,6 @@ namespace kfs::meta {
 namespace {
 
 constexpr size_t kCopiesMax = 2;
-constexpr auto kIdle = std::chrono::minutes(2);
 
 }  // namespace
 
@@ -77,7 +76,7 @@ void ImageReader::Close(const std::string& transfer) {
 void ImageReader::Sweep() {
   std::vector<std::string> idle;
   for (const auto& [transfer, copy] : copies_) {
-    if (clock_.MonoNow() - copy.last_read > kIdle) idle.push_back(transfer);
+    if (clock_.MonoNow() - copy.last_read > kImageIdle) idle.push_back(transfer);
   }
   for (const std::string& transfer : idle) Close(transfer);
 }

@@ -17,7 +17,6 @@ namespace fs = std::filesystem;
 
 constexpr size_t kRunningMax = 4;
 constexpr size_t kFilesMax = 200000;
-constexpr auto kIdle = std::chrono::minutes(2);
 constexpr uint64_t kRoomLeft = 64u << 20;
 
 Status Gone() {
@@ -202,7 +201,7 @@ Status ImageStore::Take(const std::string& transfer, const std::string& path) {
 void ImageStore::Sweep(const pb::ClusterConf& conf, const std::string& self) {
   const MonoTime now = clock_.MonoNow();
   std::erase_if(running_, [&](const auto& t) {
-    if (t.second->finishing || now - t.second->last_heard < kIdle) return false;
+    if (t.second->finishing || now - t.second->last_heard < kImageIdle) return false;
     KFS_LOG(warn, "image.given_up transfer={} volume={} reason=\"nothing more has come\"", t.first,
             t.second->volume);
     Remove(t.first);

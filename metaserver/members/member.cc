@@ -18,17 +18,9 @@ constexpr auto kTick = std::chrono::milliseconds(50);
 constexpr auto kTimeoutMax = std::chrono::minutes(10);
 constexpr size_t kWordsMax = 500;
 
-std::string Printable(std::string text) {
-  text = CutText(text, kWordsMax);
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == '"') c = '?';
-  }
-  return text;
-}
-
 Command CommandOf(const pb::CommandContext& ctx) {
   Command command;
-  command.words = Printable(ctx.words());
+  command.words = Printable(ctx.words(), kWordsMax);
   command.id = ctx.request_id();
   command.dry_run = ctx.dry_run();
   if (ctx.timeout_ms() != 0)

@@ -8,6 +8,7 @@
 
 #include "metaserver/cluster/conf_options.h"
 #include "metaserver/cluster/configuration.h"
+#include "rpc/address.h"
 
 namespace kfs::meta {
 namespace {
@@ -17,8 +18,6 @@ constexpr size_t kPrefixMin = 4;  // letters of a uuid that may stand for it
 bool Begins(const std::string& uuid, const std::string& text) {
   return text.size() >= kPrefixMin && uuid.starts_with(text);
 }
-
-std::string HostOf(const std::string& address) { return address.substr(0, address.rfind(':')); }
 
 // The one that fits.
 Result<std::string> OnlyOne(const std::vector<std::string>& fit, const std::string& what,

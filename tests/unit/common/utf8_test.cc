@@ -30,5 +30,10 @@ TEST(Utf8, CutsBetweenCharacters) {
   }
 }
 
+TEST(Utf8, WhatGoesIntoALogIsPrintable) {
+  EXPECT_EQ(Printable("a \"name\"\n\x1b[1m", 100), "a ?name???[1m");
+  EXPECT_EQ(Printable("0123456789x", 10), "0123456...");
+}
+
 }  // namespace
 }  // namespace kfs
