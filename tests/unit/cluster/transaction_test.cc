@@ -220,7 +220,7 @@ TEST(Transaction, AClusterOfOneWalksThePhasesOnceAndAnswersAtOnce) {
 
 // ---- members that are lost for good
 
-Command GiveUp(const std::vector<std::string>& uuids) {
+Command GivingUp(const std::vector<std::string>& uuids) {
   Command c{.words = "give up"};
   for (const std::string& uuid : uuids) c.change.mutable_give_up_members()->add_uuid(uuid);
   c.change.set_originator("m1");
@@ -231,7 +231,7 @@ TEST(GiveUp, TheLastOneGoesOnAlone) {
   Cluster c;
   c.down = {"m2", "m3"};
   EXPECT_EQ(c.Do(1, Set("user.a", "1"), std::chrono::seconds(25)).kind, Outcome::kNothingChanged);
-  const Outcome o = c.Do(1, GiveUp({"m2", "m3"}));
+  const Outcome o = c.Do(1, GivingUp({"m2", "m3"}));
   EXPECT_EQ(o.kind, Outcome::kDone) << o.status.ToString();
   EXPECT_EQ(o.generation, 8 + kGiveUpSkips);
   EXPECT_EQ(c.Do(1, Set("user.a", "1")).kind, Outcome::kDone);
@@ -240,7 +240,7 @@ TEST(GiveUp, TheLastOneGoesOnAlone) {
 TEST(GiveUp, AllThatAreLeftAreNeeded) {
   Cluster c;
   c.down = {"m2", "m3"};
-  const Outcome o = c.Do(1, GiveUp({"m3"}), std::chrono::seconds(25));
+  const Outcome o = c.Do(1, GivingUp({"m3"}), std::chrono::seconds(25));
   EXPECT_EQ(o.kind, Outcome::kNothingChanged);
   EXPECT_THAT(o.status.message(),
               HasSubstr("1 of 3 peers answer, 2 are needed; missing: host2:7400, host3:7400"));
@@ -256,7 +256,7 @@ TEST(GiveUp, WhatOneThatIsLeftHasAcceptedIsMadeFirst) {
   ballot.set_member("m3");
   ASSERT_TRUE(c[1].node.acceptor().Accept(ballot, *left));  // and by m3, perhaps, which has told its user
   c.down = {"m2", "m3"};
-  EXPECT_EQ(c.Do(1, GiveUp({"m2", "m3"})).kind, Outcome::kDone);
+  EXPECT_EQ(c.Do(1, GivingUp({"m2", "m3"})).kind, Outcome::kDone);
   EXPECT_EQ(c[1].node.acceptor().conf().option().at("user.a"), "kept");
   EXPECT_EQ(c[1].node.acceptor().conf().member_size(), 1);
 }
@@ -266,7 +266,7 @@ TEST(GiveUp, OneThatTurnsUpAllTheSameIsOutWhateverItHasDecided) {
   c.down = {"m1"};
   for (int i = 0; i < 5; ++i) EXPECT_EQ(c.Do(2, Set("user.a", std::to_string(i))).kind, Outcome::kDone);
   c.down = {"m2", "m3"};
-  EXPECT_EQ(c.Do(1, GiveUp({"m2", "m3"})).kind, Outcome::kDone);
+  EXPECT_EQ(c.Do(1, GivingUp({"m2", "m3"})).kind, Outcome::kDone);
   c.down = {};
   c.Pass(std::chrono::seconds(5));
   for (size_t i = 1; i <= 3; ++i) {
