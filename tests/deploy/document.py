@@ -70,7 +70,7 @@ def enter(work, machine, command, data=""):
         pid = file.read().strip()
     env = ["env", "-i", "-C", "/root", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8", "TZ=UTC",
            "DEBIAN_FRONTEND=noninteractive"]
-    entered = ["nsenter", "-t", pid, "--mount", "--net", "--uts", "--ipc", "--pid", "--root"]
+    entered = ["nsenter", "-t", pid, "--mount", "--net", "--uts", "--ipc", "--pid", "--root", "--wd"]
     # As on() of machines.sh has it.
     entered += ["sh", "-c", '[ -e /.test-machine ] && exec "$@"', "sh"]
     return subprocess.run(entered + env + ["bash", "-c", command], input=data, text=True, stdout=subprocess.PIPE,

@@ -184,7 +184,7 @@ on() {
   pid=$(cat "$work/$1/pid") || return
   shift
   # shellcheck disable=SC2016
-  nsenter -t "$pid" --mount --net --uts --ipc --pid --root sh -c '[ -e /.test-machine ] && exec "$@"' sh env -i -C / PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
+  nsenter -t "$pid" --mount --net --uts --ipc --pid --root --wd sh -c '[ -e /.test-machine ] && exec "$@"' sh env -i -C / PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
     DEBIAN_FRONTEND=noninteractive "$@"
 }
 # said NAME UNITS: what these units (a pattern) have logged on that machine.

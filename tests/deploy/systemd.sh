@@ -14,8 +14,9 @@ briefly() { on m timeout -s KILL 20 "$@"; }
 is_restarted() { local pid; pid=$(pid_of "$1") && [ "$pid" != 0 ] && [ "$pid" != "$2" ]; }
 serves() { on m kfs status --wait 10.74.0.1:7401 --timeout 20; }
 has() { [ "$(briefly cat "$1")" = "$2" ]; }
-# in_daemon UNIT COMMAND...: among the mounts that the unit's process sees.
-in_daemon() { local pid; pid=$(pid_of "$1") && on m nsenter -t "$pid" --mount "${@:2}"; }
+# in_daemon UNIT COMMAND...: among the mounts that the unit's process sees, from its root: that of its mounts' namespace is another
+# where this machine itself is a chroot.
+in_daemon() { local pid; pid=$(pid_of "$1") && on m nsenter -t "$pid" --mount --root --wd "${@:2}"; }
 # What the daemons have logged since the machine has come up.
 journal() { on m journalctl -b --no-pager -u 'kfs-*'; }
 

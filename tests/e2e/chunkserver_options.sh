@@ -11,21 +11,21 @@ await_agreement 20 1 2 3
 # free N: bytes that chunkserver N says are left for chunks.
 status() { kfs_at 1 chunkserver status --json | jq -r --arg a "$(cat "$CLUSTER/run/chunkserver-$1.address")" '.chunkservers[] | select(.address == $a)'; }
 free() { status "$1" | jq '[.disks[].available] | add'; }
-capacity() { status "$1" | jq '[.disks[].capacity] | add'; }
 follows() { [ "$(status "$1" | jq .generation)" -ge "$(standing 1 | cut -d' ' -f1)" ]; }
 logged() { grep -q "$2" "$CLUSTER/log/chunkserver-$1.log"; }
 start_writer all "$MNT"
 
-# A third of the disk, in MiB: less than the half of it that is allowed, and more than others can take meanwhile.
-third=$(($(capacity 1) / 3 / 1048576))
+# Half of what is free, in MiB: less than the half of the disk that is allowed, leaves room to write, and is more than others can
+# take meanwhile.
 before=$(free 1)
-kfs_at 2 cluster set chunkserver-reserve "${third}M" >/dev/null
-less=$((before - third * 1048576 / 2))
+half=$((before / 2 / 1048576))
+kfs_at 2 cluster set chunkserver-reserve "${half}M" >/dev/null
+less=$((before - half * 1048576 / 2))
 for n in 1 2; do
   at_once() { [ "$(free "$n")" -lt $less ]; }
   wait_until 2 at_once || fail "chunkserver $n does not follow chunkserver-reserve: $before bytes free before, $(free "$n") after"
 done
-says "${third}M" 3 cluster get chunkserver-reserve || fail "metaserver 3 does not show the option"
+says "${half}M" 3 cluster get chunkserver-reserve || fail "metaserver 3 does not show the option"
 
 # ---- what one cannot do nobody does
 

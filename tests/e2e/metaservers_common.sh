@@ -112,7 +112,7 @@ await_progress() {  # await_progress NAME SECONDS: five more files
 }
 # stop_writer NAME DIRECTORY: what it made is there as it was made, once.
 stop_writer() {
-  kill "$(cat "$WORK/writer-$1.pid")"
+  kill "$(cat "$WORK/writer-$1.pid")" 2>/dev/null || { cat "$WORK/writer-$1.err"; fail "the writer $1 has ended before it was told to"; }
   wait "$(cat "$WORK/writer-$1.pid")" || { cat "$WORK/writer-$1.err"; fail "the writer $1 failed"; }
   python3 - "$2" "$(written_by "$1")" <<'P' || fail "what the writer $1 made is not there"
 import os, sys
