@@ -75,10 +75,12 @@ say "the chunks were gone after $((SECONDS - began)) s"
 # ---- the old mounts: the volume is no more, whichever way they are asked
 
 every_call() { for call in stat list lookup read create remove; do echo "$call $(says_of "$1" $call)"; done; }
+says_stale() { [ "$(says_of "$1" stat)" = ESTALE ]; }
 stale() {  # stale WHEN
   every_call "$WORK/old-too" >"$WORK/every"
   ! grep -v ' ESTALE$' "$WORK/every" || fail "$1, calls in a mount of the deleted volume say: $(cat "$WORK/every")"
-  # It may not have heard yet of more than the stop.
+  # It asks each second or so what has become of the volume: at first it may not have heard of more than the stop.
+  wait_until 5 says_stale "$WORK/old" || fail "$1, the other mount of it still says $(says_of "$WORK/old" stat)"
   every_call "$WORK/old" >"$WORK/every"
   ! grep -vE ' ESTALE$' "$WORK/every" || fail "$1, calls in the other mount of it say: $(cat "$WORK/every")"
 }
