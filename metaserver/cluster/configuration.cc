@@ -68,7 +68,7 @@ size_t Needed(const pb::ClusterConf& conf, const pb::Change& change) {
     return HasVote(conf, m.uuid(), m.incarnation()) &&
            std::find(lost.begin(), lost.end(), m.uuid()) == lost.end();
   });
-  return std::min(Majority(conf), static_cast<size_t>(left));
+  return std::min(Majority(conf), std::max<size_t>(static_cast<size_t>(left), 1));
 }
 
 uint64_t Before(const pb::ClusterConf& conf) {

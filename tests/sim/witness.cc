@@ -25,6 +25,8 @@ std::string Witness::Stored(const pb::MemberRecord& before, const pb::MemberReco
 std::string Witness::Learnt(const pb::MemberRecord& record) {
   const pb::ClusterConf& conf = record.conf();
   const std::string checksum = meta::Checksum(conf);
+  // Lost ones that turn up tell each other what they had decided, until they hear that they are out.
+  if (auto gone = gone_.find(conf.generation()); gone != gone_.end() && gone->second == checksum) return "";
   auto [it, fresh] = decided_.try_emplace(conf.generation(), Decided{checksum, conf.transaction()});
   if (it->second.checksum != checksum)
     return fmt::format("{} applies another configuration under generation {}: \"{}\"", record.uuid(),
@@ -75,6 +77,7 @@ size_t Witness::Needed(const pb::ClusterConf& conf) const {
 }
 
 void Witness::Lost(const std::vector<const pb::MemberRecord*>& left) {
+  if (left.empty()) return;
   uint64_t newest = 0;
   for (const pb::MemberRecord* m : left) {
     left_.insert(m->uuid());
@@ -90,7 +93,10 @@ void Witness::Lost(const std::vector<const pb::MemberRecord*>& left) {
   const std::string kept = highest == nullptr ? "" : meta::Checksum(highest->accepted_value());
   for (auto it = decided_.upper_bound(newest); it != decided_.end();) {
     const bool known = it->first == newest + 1 && it->second.checksum == kept;
-    if (!known) acknowledged_.erase(it->second.transaction);
+    if (!known) {
+      acknowledged_.erase(it->second.transaction);
+      gone_[it->first] = it->second.checksum;
+    }
     it = known ? std::next(it) : decided_.erase(it);
   }
   rounds_.erase(rounds_.upper_bound(newest + 1), rounds_.end());

@@ -64,6 +64,7 @@ class Witness {
   std::map<uint64_t, std::map<Ballot, Vote>> rounds_;  // by the generation after the one that is changed
   std::set<std::pair<uint64_t, Ballot>> vetoed_;       // by generation
   std::set<std::string> left_;                         // none: nobody is lost
+  std::map<uint64_t, std::string> gone_;               // checksums of what only the lost had learnt
   std::set<std::string> proposed_;                     // transactions that somebody has accepted
   std::set<std::string> acknowledged_, refused_, again_;
 };
