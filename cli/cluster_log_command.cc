@@ -13,6 +13,8 @@ namespace kfs::cli {
 
 using nlohmann::json;
 
+namespace {
+
 // Between an entry and the next one, which is older; empty: nothing is missing.
 std::string GapText(const pb::ConfLogReply::Entry& newer, const pb::ConfLogReply::Entry& older) {
   const uint64_t first = older.generation() + 1, last = newer.follows();
@@ -21,6 +23,8 @@ std::string GapText(const pb::ConfLogReply::Entry& newer, const pb::ConfLogReply
       "\n{}: made while this metaserver was away, and not kept here; another one knows (--metaserver)\n",
       first == last ? fmt::format("generation {}", first) : fmt::format("generations {} to {}", first, last));
 }
+
+}  // namespace
 
 std::string LogText(const pb::ConfLogReply& log) {
   std::string out;

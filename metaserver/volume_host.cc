@@ -13,6 +13,12 @@
 namespace kfs::meta {
 namespace {
 
+std::string ToRestore(const pb::VolumeConf& v) {
+  return fmt::format(
+      "restore a backup of it (kfs volume stop {0}; kfs volume restore {0} FILE; kfs volume start {0})",
+      v.name());
+}
+
 rec::Volume InfoOf(const pb::VolumeConf& v) {
   rec::Volume info;
   info.set_id(v.id());
@@ -133,9 +139,8 @@ Result<std::unique_ptr<Db>> VolumeHost::OpenStamped(const pb::ClusterConf& conf,
       return Status(
           EIO,
           fmt::format(
-              "the data of volume \"{0}\" is not in {1}: put it back there, stop and start the volume; or "
-              "restore a backup (kfs volume stop {0}; kfs volume restore {0} FILE; kfs volume start {0})",
-              v.name(), path));
+              "the data of volume \"{}\" is not in {}: put it back there, stop and start the volume; or {}",
+              v.name(), path, ToRestore(v)));
     }
     Result<std::unique_ptr<Db>> db = Db::Open(path, "volume", memory_);
     if (!db.ok()) return db;
@@ -158,22 +163,17 @@ Result<std::unique_ptr<Db>> VolumeHost::OpenStamped(const pb::ClusterConf& conf,
     const bool half_made = !stored && !known && v.owner_incarnation() == incarnation;
     if (!half_made) {
       return Status(
-          EIO, fmt::format(
-                   "{1} holds another volume, or volume \"{0}\" of another time: put the right data there, "
-                   "stop and start the volume; or restore a backup (kfs volume stop {0}; kfs volume "
-                   "restore {0} FILE; kfs volume start {0})",
-                   v.name(), path));
+          EIO,
+          fmt::format("{} holds another volume, or volume \"{}\" of another time: put the right data there, "
+                      "stop and start the volume; or {}",
+                      path, v.name(), ToRestore(v)));
     }
     db->reset();
     KFS_RETURN_IF_ERROR(Db::Destroy(path));
   }
   if (v.owner_incarnation() != incarnation) {
-    return Status(
-        EIO,
-        fmt::format(
-            "volume \"{0}\" was lost with its metaserver's disk: restore a backup of it (kfs volume stop "
-            "{0}; kfs volume restore {0} FILE; kfs volume start {0}), or delete it",
-            v.name()));
+    return Status(EIO, fmt::format("volume \"{}\" was lost with its metaserver's disk: {}, or delete it",
+                                   v.name(), ToRestore(v)));
   }
   Result<std::unique_ptr<Db>> db = Db::Open(path, "volume", memory_);
   if (!db.ok()) return db;

@@ -7,6 +7,7 @@
 #include "common/utf8.h"
 #include "metaserver/cluster/conf_options.h"
 #include "metaserver/cluster/configuration.h"
+#include "metaserver/cluster/member_changes.h"
 
 namespace kfs::meta {
 namespace {
@@ -31,7 +32,7 @@ constexpr size_t kLabelsMax = 32, kLabelMax = 64;
 // Two of them fit into a message, with what goes along: what is proposed, and a whole one in a change.
 constexpr size_t kConfBytesMax = 400u << 10;
 static_assert(2 * kConfBytesMax + (64u << 10) < kFrameBodyMax);
-constexpr int kVolumesMax = 4096, kChunkserversMax = 10000, kMembersMax = 15;
+constexpr int kVolumesMax = 4096, kChunkserversMax = 10000;
 
 using Strings = google::protobuf::Map<std::string, std::string>;
 
@@ -48,108 +49,6 @@ Status SetLabels(const Strings& set, Strings* labels) {
 }
 
 // One change each; `next` is a copy of the configuration, to be edited.
-Status Do(const pb::Change::AddMember& c, pb::ClusterConf* next) {
-  const pb::MemberConf& m = c.member();
-  if (m.uuid().empty() || m.address().empty())
-    return Status(EINVAL, Code::kMalformed, "a member needs a uuid and an address");
-  for (const pb::MemberConf& other : next->member()) {
-    if (other.uuid() == m.uuid())
-      return Status(EEXIST, fmt::format("{} is a member already", other.address()));
-    if (other.address() == m.address())
-      return Status(EEXIST, fmt::format("the address {} belongs to another member", m.address()));
-  }
-  if (next->member_size() >= kMembersMax)
-    return Status(EINVAL, fmt::format("a cluster has at most {} metaservers", kMembersMax));
-  pb::MemberConf* added = next->add_member();
-  *added = m;
-  added->set_votes_from(next->generation());
-  return {};
-}
-
-void EraseMember(const std::string& uuid, pb::ClusterConf* next) {
-  auto* members = next->mutable_member();
-  members->erase(std::find_if(members->begin(), members->end(),
-                              [&](const pb::MemberConf& m) { return m.uuid() == uuid; }));
-}
-
-// REQUIRES: it is a member.
-void SetOwner(const std::string& uuid, pb::ClusterConf* next, pb::VolumeConf* v) {
-  v->set_owner(uuid);
-  v->set_owner_incarnation(FindMember(*next, uuid)->incarnation());
-  v->set_epoch(next->generation());
-}
-
-Status Do(const pb::Change::RemoveMember& c, pb::ClusterConf* next) {
-  if (FindMember(*next, c.uuid()) == nullptr)
-    return Status(ENOENT, fmt::format("{} is not a member", c.uuid()));
-  if (next->member_size() == 1)
-    return Status(EBUSY, "the last member cannot be detached: there would be no cluster left");
-  for (const pb::VolumeConf& v : next->volume()) {
-    if (v.owner() == c.uuid()) {
-      return Status(
-          EBUSY,
-          fmt::format(
-              "{} owns volume \"{}\": let another one serve it first (kfs volume move {} PEER); if its "
-              "disk is lost, give it up (kfs peer detach --lost)",
-              NameOf(*next, c.uuid()), v.name(), v.name()));
-    }
-  }
-  EraseMember(c.uuid(), next);
-  return {};
-}
-
-Status Do(const pb::Change::GiveUpMembers& c, pb::ClusterConf* next) {
-  for (const std::string& uuid : c.uuid()) {
-    if (FindMember(*next, uuid) == nullptr) return Status(ENOENT, fmt::format("{} is not a member", uuid));
-    if (uuid == next->originator()) return Status(EINVAL, "this metaserver itself is asked: it is not lost");
-    EraseMember(uuid, next);
-  }
-  if (c.uuid().empty()) return Status(EINVAL, Code::kMalformed, "nobody is named");
-  std::vector<std::string> left;
-  for (const pb::MemberConf& m : next->member()) left.push_back(m.uuid());
-  if (left.empty()) return Status(EBUSY, "there would be no metaserver left");
-  next->set_follows(next->generation() - 1);
-  next->set_generation(next->generation() + kGiveUpSkips);
-  for (pb::VolumeConf& v : *next->mutable_volume()) {
-    if (FindMember(*next, v.owner()) != nullptr) continue;
-    SetOwner(FewestVolumes(*next, left), next, &v);
-    v.set_owner_incarnation(0);  // it has nothing of it
-    v.clear_transfer();
-    v.clear_from_epoch();
-    v.clear_restored();
-  }
-  return {};
-}
-
-pb::MemberConf* MutableMember(pb::ClusterConf* conf, const std::string& uuid) {
-  for (pb::MemberConf& m : *conf->mutable_member()) {
-    if (m.uuid() == uuid) return &m;
-  }
-  return nullptr;
-}
-
-Status Do(const pb::Change::Readmit& c, pb::ClusterConf* next) {
-  pb::MemberConf* m = MutableMember(next, c.uuid());
-  if (m == nullptr) return Status(ENOENT, fmt::format("{} is not a member: probe it", c.uuid()));
-  if (c.incarnation() <= m->incarnation())
-    return Status(EINVAL, fmt::format("{} has not lost its state", m->address()));
-  m->set_incarnation(c.incarnation());
-  m->set_votes_from(next->generation());
-  return {};
-}
-
-Status Do(const pb::Change::SetAddress& c, pb::ClusterConf* next) {
-  for (const pb::MemberConf& m : next->member()) {
-    if (m.address() == c.address() && m.uuid() != c.uuid())
-      return Status(EEXIST, fmt::format("the address {} belongs to another member", c.address()));
-  }
-  pb::MemberConf* m = MutableMember(next, c.uuid());
-  if (m == nullptr) return Status(ENOENT, fmt::format("{} is not a member", c.uuid()));
-  if (c.address().empty()) return Status(EINVAL, "an address is needed (HOST:PORT)");
-  m->set_address(c.address());
-  return {};
-}
-
 // As of the configuration that is being changed: two volumes that are made at once do not go to the same one.
 Result<std::string> OwnerOf(const pb::Change::CreateVolume& c, const pb::ClusterConf& conf) {
   std::vector<std::string> candidates(c.candidate().begin(), c.candidate().end());
@@ -333,15 +232,15 @@ Status Do(const pb::Change::Revert& c, pb::ClusterConf* next) {
 Status Do(const pb::Change& change, pb::ClusterConf* next) {
   switch (change.what_case()) {
     case pb::Change::kAddMember:
-      return Do(change.add_member(), next);
+      return meta::Do(change.add_member(), next);
     case pb::Change::kRemoveMember:
-      return Do(change.remove_member(), next);
+      return meta::Do(change.remove_member(), next);
     case pb::Change::kGiveUpMembers:
-      return Do(change.give_up_members(), next);
+      return meta::Do(change.give_up_members(), next);
     case pb::Change::kReadmit:
-      return Do(change.readmit(), next);
+      return meta::Do(change.readmit(), next);
     case pb::Change::kSetAddress:
-      return Do(change.set_address(), next);
+      return meta::Do(change.set_address(), next);
     case pb::Change::kCreateVolume:
       return Do(change.create_volume(), next);
     case pb::Change::kDeleteVolume:

@@ -21,9 +21,8 @@ SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionReque
   Volume* volume = FindVolume(request.volume());
   SessionPtr session;
   if (volume == nullptr) {
-    Refuse(call, hooks_.where ? hooks_.where(Printable(request.volume(), kTextMax))
-                              : Status(ENOENT, "there is no volume \"" +
-                                                   Printable(request.volume(), kTextMax) + "\""));
+    const std::string name = Printable(request.volume(), kTextMax);
+    Refuse(call, hooks_.where ? hooks_.where(name) : Status(ENOENT, "there is no volume \"" + name + "\""));
     return nullptr;
   }
   if (request.session() != 0) {

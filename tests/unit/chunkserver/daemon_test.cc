@@ -16,6 +16,7 @@
 #include "common/secret.h"
 #include "rpc/net_client.h"
 #include "rpc/server.h"
+#include "tests/unit/common/temp_dir.h"
 #include "tests/unit/rpc/on_loop.h"
 
 namespace kfs {
@@ -26,9 +27,6 @@ constexpr char kSecret[] = "0123456789abcdef0123456789abcdef";
 class DaemonTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    char name[] = "/tmp/kfs-daemon-test-XXXXXX";
-    ASSERT_NE(mkdtemp(name), nullptr);
-    root_ = name;
     ASSERT_TRUE(WriteSecretFile(root_ + "/secret", kSecret).ok());
     On([&] {
       metaserver_ = std::make_unique<Server>(
@@ -69,7 +67,6 @@ class DaemonTest : public ::testing::Test {
       connection_.reset();
       metaserver_.reset();
     });
-    std::filesystem::remove_all(root_);
   }
 
   void Start() {
@@ -153,7 +150,8 @@ class DaemonTest : public ::testing::Test {
     return Call(Op::kChunkRead, request);
   }
 
-  std::string root_;
+  const TempDir temp_;
+  const std::string root_ = temp_.path();
   std::mutex mutex_;  // guards the counters
   std::condition_variable changed_;
   int registrations_ = 0, heartbeats_ = 0, reported_ = 0;

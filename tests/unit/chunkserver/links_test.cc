@@ -15,6 +15,7 @@
 #include "common/secret.h"
 #include "rpc/net_client.h"
 #include "rpc/server.h"
+#include "tests/unit/common/temp_dir.h"
 #include "tests/unit/rpc/on_loop.h"
 
 namespace kfs {
@@ -85,9 +86,6 @@ struct FakeMetaserver {
 class LinksTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    char name[] = "/tmp/kfs-links-test-XXXXXX";
-    ASSERT_NE(mkdtemp(name), nullptr);
-    root_ = name;
     ASSERT_TRUE(WriteSecretFile(root_ + "/secret", kLinksSecret).ok());
     for (int i = 0; i < 3; ++i)
       On([&] { m_.push_back(std::make_unique<FakeMetaserver>(thread_.loop(), "c")); });
@@ -98,7 +96,6 @@ class LinksTest : public ::testing::Test {
       daemon_.reset();
       m_.clear();
     });
-    std::filesystem::remove_all(root_);
   }
   // Daemon with metaserver `i` in its configuration.
   void Start(size_t i) {
@@ -175,7 +172,8 @@ class LinksTest : public ::testing::Test {
     return OfClient(Op::kChunkRead, request);
   }
 
-  std::string root_;
+  const TempDir temp_;
+  const std::string root_ = temp_.path();
   int ended_ = 0;
   LoopThread thread_{"test-loop"};
   std::vector<std::unique_ptr<FakeMetaserver>> m_;

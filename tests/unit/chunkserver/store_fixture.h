@@ -14,6 +14,7 @@
 
 #include "chunkserver/chunk_store.h"
 #include "common/crc32c.h"
+#include "tests/unit/common/temp_dir.h"
 
 namespace kfs {
 
@@ -81,16 +82,8 @@ class FaultOps : public FileOps {
 
 class StoreTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    char name[] = "/tmp/kfs-chunk-test-XXXXXX";
-    ASSERT_NE(mkdtemp(name), nullptr);
-    root_ = name;
-    dirs_ = {root_ + "/d0"};
-  }
-  void TearDown() override {
-    store_.reset();
-    std::filesystem::remove_all(root_);
-  }
+  void SetUp() override { dirs_ = {root_ + "/d0"}; }
+  void TearDown() override { store_.reset(); }
 
   ChunkStore::Options StoreOptions() {
     ChunkStore::Options o;
@@ -206,7 +199,8 @@ class StoreTest : public ::testing::Test {
     f << data;
   }
 
-  std::string root_;
+  const TempDir temp_;
+  const std::string root_ = temp_.path();
   std::vector<std::string> dirs_;
   FaultOps ops_;
   ManualClock clock_;

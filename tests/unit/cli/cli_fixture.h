@@ -12,6 +12,7 @@
 
 #include "cli/command.h"
 #include "rpc/server.h"
+#include "tests/unit/common/temp_dir.h"
 #include "tests/unit/rpc/on_loop.h"
 
 namespace kfs::cli {
@@ -98,15 +99,11 @@ class FakeMember {
 class CliFixture : public testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = testing::TempDir() + "kfs-cli.XXXXXX";
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    dir_ = pattern;
     std::ofstream(dir_ + "/secret") << kTestSecret << "\n";
     ASSERT_EQ(chmod((dir_ + "/secret").c_str(), 0600), 0);
     unsetenv("KFS_METASERVER");
     unsetenv("KFS_SECRET_FILE");
   }
-  void TearDown() override { std::filesystem::remove_all(dir_); }
 
   std::vector<std::string> GlobalArgs() {
     std::string members = member_.address();
@@ -137,7 +134,9 @@ class CliFixture : public testing::Test {
 
   FakeMember member_;
   std::vector<std::string> more_members_;  // addresses that come after it
-  std::string dir_, out_, err_;
+  const TempDir temp_;
+  const std::string dir_ = temp_.path();
+  std::string out_, err_;
 };
 
 }  // namespace kfs::cli

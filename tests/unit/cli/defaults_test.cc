@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "cli/command.h"
+#include "tests/unit/common/temp_dir.h"
 
 namespace kfs::cli {
 namespace {
@@ -15,20 +16,17 @@ class ResolveDefaultsTest : public testing::Test {
   void SetUp() override {
     unsetenv("KFS_METASERVER");
     unsetenv("KFS_SECRET_FILE");
-    std::string pattern = testing::TempDir() + "kfs-cli.XXXXXX";
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    dir_ = pattern;
   }
   void TearDown() override {
     unsetenv("KFS_METASERVER");
     unsetenv("KFS_SECRET_FILE");
-    std::filesystem::remove_all(dir_);
   }
   std::string File(const std::string& text) {
     std::ofstream(dir_ + "/client.toml") << text;
     return dir_ + "/client.toml";
   }
-  std::string dir_;
+  const TempDir temp_;
+  const std::string dir_ = temp_.path();
 };
 
 TEST_F(ResolveDefaultsTest, WithoutAnythingItIsThisMachine) {

@@ -13,7 +13,7 @@ namespace kfs {
 class TempDir {
  public:
   TempDir() {
-    std::string name = testing::TempDir() + "kfs-common-XXXXXX";
+    std::string name = testing::TempDir() + "kfs-test-XXXXXX";
     if (mkdtemp(name.data()) == nullptr) std::abort();
     path_ = name;
   }
@@ -24,6 +24,7 @@ class TempDir {
   TempDir(const TempDir&) = delete;
   TempDir& operator=(const TempDir&) = delete;
 
+  const std::string& path() const { return path_; }
   std::string File(const std::string& name) const { return path_ + "/" + name; }
   std::string Write(const std::string& name, const std::string& text) const {
     std::ofstream(File(name), std::ios::binary) << text;

@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "tests/unit/common/temp_dir.h"
+
 namespace kfs::fuse {
 namespace {
 
@@ -27,8 +29,8 @@ TEST(KfsMountAt, FindsOnlyOurMounts) {
 }
 
 TEST(CheckMountPoint, SaysWhatIsWrong) {
-  std::string dir = std::filesystem::temp_directory_path() / "kfs-mount-checks-XXXXXX";
-  ASSERT_NE(mkdtemp(dir.data()), nullptr);
+  const TempDir temp;
+  const std::string dir = temp.path();
   auto ok = CheckMountPoint(dir + "/./");
   ASSERT_TRUE(ok.ok());
   EXPECT_EQ(*ok, dir);
@@ -40,7 +42,6 @@ TEST(CheckMountPoint, SaysWhatIsWrong) {
   std::ofstream(dir + "/file") << "x";
   auto file = CheckMountPoint(dir + "/file");
   EXPECT_EQ(file.status().err(), ENOTDIR);
-  std::filesystem::remove_all(dir);
 }
 
 TEST(ExplainConnect, SaysWhatToDoNext) {

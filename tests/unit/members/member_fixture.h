@@ -13,6 +13,7 @@
 #include "common/uuid.h"
 #include "metaserver/cluster/configuration.h"
 #include "metaserver/members/admin_ops.h"
+#include "tests/unit/common/temp_dir.h"
 #include "tests/unit/rpc/on_loop.h"
 
 namespace kfs::meta {
@@ -213,14 +214,7 @@ class TestMember {
 
 class MembersTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = testing::TempDir() + "kfs-members-XXXXXX";
-    dir_ = mkdtemp(pattern.data());
-  }
-  void TearDown() override {
-    members_.clear();
-    std::filesystem::remove_all(dir_);
-  }
+  void TearDown() override { members_.clear(); }
   // Alone, in a cluster of its own. The address is one that outgoing connections do not take ports of, so
   // that the member finds its port free when it starts again.
   TestMember& Found() {
@@ -262,7 +256,8 @@ class MembersTest : public testing::Test {
     });
   }
 
-  std::string dir_;
+  const TempDir temp_;
+  const std::string dir_ = temp_.path();
   std::vector<std::unique_ptr<TestMember>> members_;
 };
 

@@ -6,6 +6,7 @@
 #include <future>
 
 #include "meta_fixture.h"
+#include "tests/unit/common/temp_dir.h"
 #include "tests/unit/rpc/on_loop.h"
 
 namespace kfs::meta {
@@ -20,8 +21,6 @@ class BrickPhaseTest : public ::testing::Test {
     std::function<void(Status, std::string)> done;
   };
   void SetUp() override {
-    std::string pattern = testing::TempDir() + "kfs-brick-XXXXXX";
-    dir_ = mkdtemp(pattern.data());
     auto opened = Db::Open(dir_ + "/cluster", "cluster", memory_);
     ASSERT_TRUE(opened.ok()) << opened.status().ToString();
     db_ = std::move(*opened);
@@ -55,7 +54,6 @@ class BrickPhaseTest : public ::testing::Test {
     On([&] { bricks_.reset(); });
     servers_.reset();
     db_.reset();
-    std::filesystem::remove_all(dir_);
   }
   void On(const std::function<void()>& fn) { OnLoop(thread_.loop(), fn); }
   // The answers given are what `answer` says of each; without one, nothing comes.
@@ -70,7 +68,8 @@ class BrickPhaseTest : public ::testing::Test {
     return outcome->get_future().get();
   }
 
-  std::string dir_;
+  const TempDir temp_;
+  const std::string dir_ = temp_.path();
   TestClock clock_;
   DbMemory memory_{8 << 20};
   std::unique_ptr<Db> db_;

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "metaserver/store/keys.h"
+#include "tests/unit/common/temp_dir.h"
 #include "tests/unit/metaserver/meta_fixture.h"
 
 namespace kfs::meta {
@@ -12,15 +13,10 @@ using testing::HasSubstr;
 
 class MemberDbTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = testing::TempDir() + "kfs-member-XXXXXX";
-    dir_ = mkdtemp(pattern.data());
-    Open();
-  }
+  void SetUp() override { Open(); }
   void TearDown() override {
     store_.reset();
     db_.reset();
-    std::filesystem::remove_all(dir_);
   }
   void Open() {
     store_.reset();
@@ -45,7 +41,8 @@ class MemberDbTest : public testing::Test {
     return n;
   }
 
-  std::string dir_;
+  const TempDir temp_;
+  const std::string dir_ = temp_.path();
   DbMemory memory_{16 << 20};
   std::unique_ptr<Db> db_;
   std::unique_ptr<MemberDb> store_;

@@ -14,6 +14,7 @@
 
 #include "metaserver/executor/executor.h"
 #include "metaserver/ops/handlers.h"
+#include "tests/unit/common/temp_dir.h"
 
 namespace kfs::meta {
 
@@ -65,15 +66,10 @@ class MetaTest : public testing::Test {
   static constexpr uint64_t kChunk = 1 << 20;
 
   void SetUp() override {
-    std::string pattern = testing::TempDir() + "kfs-meta-XXXXXX";
-    dir_ = mkdtemp(pattern.data());
     Start();
     s_ = OpenSession();
   }
-  void TearDown() override {
-    Kill();
-    std::filesystem::remove_all(dir_);
-  }
+  void TearDown() override { Kill(); }
 
   void Start() {
     memory_ = std::make_unique<DbMemory>(16 << 20);
@@ -427,7 +423,8 @@ class MetaTest : public testing::Test {
     gid_ = gid;
   }
 
-  std::string dir_;
+  const TempDir temp_;
+  const std::string dir_ = temp_.path();
   TestClock clock_;
   std::unique_ptr<DbMemory> memory_;
   std::unique_ptr<Db> cluster_;

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include "metaserver/metaserver.h"
+#include "tests/unit/common/temp_dir.h"
 #include "tests/unit/metaserver/meta_fixture.h"
 
 namespace kfs::meta {
@@ -10,8 +11,6 @@ namespace {
 class StartTest : public testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = testing::TempDir() + "kfs-start-XXXXXX";
-    dir_ = mkdtemp(pattern.data());
     for (const auto& [name, value] : std::map<std::string, std::string>{{"data-dir", dir_ + "/data"},
                                                                         {"listen", "127.0.0.1:0"},
                                                                         {"create-secret", "true"},
@@ -20,7 +19,6 @@ class StartTest : public testing::Test {
       ASSERT_TRUE(s.ok()) << s.ToString();
     }
   }
-  void TearDown() override { std::filesystem::remove_all(dir_); }
   Status Start() {
     EventLoop loop;
     MetaServer server(loop, options_);
@@ -29,7 +27,8 @@ class StartTest : public testing::Test {
     return s;
   }
 
-  std::string dir_;
+  const TempDir temp_;
+  const std::string dir_ = temp_.path();
   MetaOptions options_;
 };
 

@@ -7,6 +7,7 @@
 #include "metaserver/store/member_db.h"
 #include "metaserver/store/synced_mark.h"
 #include "metaserver/store/wal_sync.h"
+#include "tests/unit/common/temp_dir.h"
 #include "tests/unit/metaserver/meta_fixture.h"
 
 namespace kfs::meta {
@@ -14,11 +15,6 @@ namespace {
 
 class DbTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = testing::TempDir() + "kfs-db-XXXXXX";
-    dir_ = mkdtemp(pattern.data());
-  }
-  void TearDown() override { std::filesystem::remove_all(dir_); }
   Result<std::unique_ptr<Db>> Open(const std::string& kind = "volume") {
     return Db::Open(dir_ + "/db", kind, memory_);
   }
@@ -43,7 +39,8 @@ class DbTest : public testing::Test {
     EXPECT_THAT(db.status().message(), testing::HasSubstr("its log ends before what had been made durable"));
   }
 
-  std::string dir_;
+  const TempDir temp_;
+  const std::string dir_ = temp_.path();
   DbMemory memory_{16 << 20};
 };
 

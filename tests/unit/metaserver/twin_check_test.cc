@@ -13,6 +13,7 @@
 #include "meta_fixture.h"
 #include "rpc/net_client.h"
 #include "rpc/server.h"
+#include "tests/unit/common/temp_dir.h"
 #include "tests/unit/rpc/on_loop.h"
 
 namespace kfs::meta {
@@ -31,8 +32,6 @@ pb::RegisterChunkserverRequest From(const std::string& address, const std::strin
 class TwinCheckTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = testing::TempDir() + "kfs-twin-XXXXXX";
-    dir_ = mkdtemp(pattern.data());
     auto opened = Db::Open(dir_ + "/cluster", "cluster", memory_);
     ASSERT_TRUE(opened.ok()) << opened.status().ToString();
     db_ = std::move(*opened);
@@ -47,7 +46,6 @@ class TwinCheckTest : public ::testing::Test {
       servers_.reset();
     });
     db_.reset();
-    std::filesystem::remove_all(dir_);
   }
   // Also: starts it again. What it remembers is in the database.
   void StartMetaserver() {
@@ -138,7 +136,8 @@ class TwinCheckTest : public ::testing::Test {
   Status Admit(const pb::RegisterChunkserverRequest& request) { return Ask(request).get(); }
   void On(const std::function<void()>& fn) { OnLoop(thread_.loop(), fn); }
 
-  std::string dir_;
+  const TempDir temp_;
+  const std::string dir_ = temp_.path();
   DbMemory memory_{16 << 20};
   TestClock clock_;
   LoopThread thread_{"test-loop"};

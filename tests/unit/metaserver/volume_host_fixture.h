@@ -6,6 +6,7 @@
 #include "metaserver/cluster/configuration.h"
 #include "metaserver/store/keys.h"
 #include "metaserver/volume_host.h"
+#include "tests/unit/common/temp_dir.h"
 #include "tests/unit/metaserver/meta_fixture.h"
 
 namespace kfs::meta {
@@ -13,8 +14,6 @@ namespace kfs::meta {
 class VolumeHostTest : public testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = testing::TempDir() + "kfs-host-XXXXXX";
-    dir_ = mkdtemp(pattern.data());
     std::filesystem::create_directories(dir_ + "/volumes");
     conf_.set_cluster_id("here");
     conf_.set_generation(5);
@@ -35,10 +34,7 @@ class VolumeHostTest : public testing::Test {
     v->set_chunk_size(1 << 20);
     Begin();
   }
-  void TearDown() override {
-    End();
-    std::filesystem::remove_all(dir_);
-  }
+  void TearDown() override { End(); }
   void Begin() {
     memory_ = std::make_unique<DbMemory>(16 << 20);
     auto cluster = ClusterStore::Open(dir_, *memory_);
@@ -136,7 +132,8 @@ class VolumeHostTest : public testing::Test {
     EXPECT_EQ(Open(&none).message(), s.message());
   }
 
-  std::string dir_;
+  const TempDir temp_;
+  const std::string dir_ = temp_.path();
   TestClock clock_;
   pb::ClusterConf conf_;
   std::unique_ptr<DbMemory> memory_;

@@ -1,0 +1,117 @@
+#include "metaserver/cluster/member_changes.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "metaserver/cluster/configuration.h"
+
+namespace kfs::meta {
+namespace {
+
+constexpr int kMembersMax = 15;
+
+void EraseMember(const std::string& uuid, pb::ClusterConf* next) {
+  auto* members = next->mutable_member();
+  members->erase(std::find_if(members->begin(), members->end(),
+                              [&](const pb::MemberConf& m) { return m.uuid() == uuid; }));
+}
+
+pb::MemberConf* MutableMember(pb::ClusterConf* conf, const std::string& uuid) {
+  for (pb::MemberConf& m : *conf->mutable_member()) {
+    if (m.uuid() == uuid) return &m;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+void SetOwner(const std::string& uuid, pb::ClusterConf* next, pb::VolumeConf* v) {
+  v->set_owner(uuid);
+  v->set_owner_incarnation(FindMember(*next, uuid)->incarnation());
+  v->set_epoch(next->generation());
+}
+
+Status Do(const pb::Change::AddMember& c, pb::ClusterConf* next) {
+  const pb::MemberConf& m = c.member();
+  if (m.uuid().empty() || m.address().empty())
+    return Status(EINVAL, Code::kMalformed, "a member needs a uuid and an address");
+  for (const pb::MemberConf& other : next->member()) {
+    if (other.uuid() == m.uuid())
+      return Status(EEXIST, fmt::format("{} is a member already", other.address()));
+    if (other.address() == m.address())
+      return Status(EEXIST, fmt::format("the address {} belongs to another member", m.address()));
+  }
+  if (next->member_size() >= kMembersMax)
+    return Status(EINVAL, fmt::format("a cluster has at most {} metaservers", kMembersMax));
+  pb::MemberConf* added = next->add_member();
+  *added = m;
+  added->set_votes_from(next->generation());
+  return {};
+}
+
+Status Do(const pb::Change::RemoveMember& c, pb::ClusterConf* next) {
+  if (FindMember(*next, c.uuid()) == nullptr)
+    return Status(ENOENT, fmt::format("{} is not a member", c.uuid()));
+  if (next->member_size() == 1)
+    return Status(EBUSY, "the last member cannot be detached: there would be no cluster left");
+  for (const pb::VolumeConf& v : next->volume()) {
+    if (v.owner() == c.uuid()) {
+      return Status(
+          EBUSY,
+          fmt::format(
+              "{} owns volume \"{}\": let another one serve it first (kfs volume move {} PEER); if its "
+              "disk is lost, give it up (kfs peer detach --lost)",
+              NameOf(*next, c.uuid()), v.name(), v.name()));
+    }
+  }
+  EraseMember(c.uuid(), next);
+  return {};
+}
+
+Status Do(const pb::Change::GiveUpMembers& c, pb::ClusterConf* next) {
+  for (const std::string& uuid : c.uuid()) {
+    if (FindMember(*next, uuid) == nullptr) return Status(ENOENT, fmt::format("{} is not a member", uuid));
+    if (uuid == next->originator()) return Status(EINVAL, "this metaserver itself is asked: it is not lost");
+    EraseMember(uuid, next);
+  }
+  if (c.uuid().empty()) return Status(EINVAL, Code::kMalformed, "nobody is named");
+  std::vector<std::string> left;
+  for (const pb::MemberConf& m : next->member()) left.push_back(m.uuid());
+  if (left.empty()) return Status(EBUSY, "there would be no metaserver left");
+  next->set_follows(next->generation() - 1);
+  next->set_generation(next->generation() + kGiveUpSkips);
+  for (pb::VolumeConf& v : *next->mutable_volume()) {
+    if (FindMember(*next, v.owner()) != nullptr) continue;
+    SetOwner(FewestVolumes(*next, left), next, &v);
+    v.set_owner_incarnation(0);  // it has nothing of it
+    v.clear_transfer();
+    v.clear_from_epoch();
+    v.clear_restored();
+  }
+  return {};
+}
+
+Status Do(const pb::Change::Readmit& c, pb::ClusterConf* next) {
+  pb::MemberConf* m = MutableMember(next, c.uuid());
+  if (m == nullptr) return Status(ENOENT, fmt::format("{} is not a member: probe it", c.uuid()));
+  if (c.incarnation() <= m->incarnation())
+    return Status(EINVAL, fmt::format("{} has not lost its state", m->address()));
+  m->set_incarnation(c.incarnation());
+  m->set_votes_from(next->generation());
+  return {};
+}
+
+Status Do(const pb::Change::SetAddress& c, pb::ClusterConf* next) {
+  for (const pb::MemberConf& m : next->member()) {
+    if (m.address() == c.address() && m.uuid() != c.uuid())
+      return Status(EEXIST, fmt::format("the address {} belongs to another member", c.address()));
+  }
+  pb::MemberConf* m = MutableMember(next, c.uuid());
+  if (m == nullptr) return Status(ENOENT, fmt::format("{} is not a member", c.uuid()));
+  if (c.address().empty()) return Status(EINVAL, "an address is needed (HOST:PORT)");
+  m->set_address(c.address());
+  return {};
+}
+
+}  // namespace kfs::meta
