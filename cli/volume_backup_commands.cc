@@ -22,13 +22,17 @@ struct BackupArgs {
   bool force = false, yes = false, dry_run = false;
 };
 
-// A connection to the volume's owner, which alone has its database. Null: exit with *code.
-std::unique_ptr<AdminConnection> OwnerOf(GlobalOptions& global, const std::string& name, int* code) {
+// A connection to the volume's owner, which alone has its database. Null: exit with *code. `if_unknown`: said
+// besides when there is no such volume.
+std::unique_ptr<AdminConnection> OwnerOf(GlobalOptions& global, const std::string& name, int* code,
+                                         const std::string& if_unknown = "") {
   auto any = OpenOrReport(global, code);
   if (any == nullptr) return nullptr;
   pb::LocateVolumeRequest where;
   where.set_name(name);
-  auto found = ReplyOrReport(*any, any->Call<rpc::LocateVolume>(where), code);
+  auto located = any->Call<rpc::LocateVolume>(where);
+  if (located.status().err() == ENOENT) located = Status(ENOENT, located.status().message() + if_unknown);
+  auto found = ReplyOrReport(*any, std::move(located), code);
   if (found == nullptr) return nullptr;
   global.metaservers = {found->owner()};
   return OpenOrReport(global, code);
@@ -133,7 +137,10 @@ int Restore(GlobalOptions& global, const BackupArgs& args) {
       ReadBackup(args.file, kImagePiece, [](const auto&, uint64_t, std::string_view) { return Status(); });
   if (!manifest.ok()) return Report(manifest.status());
   int code = kOk;
-  auto owner = OwnerOf(global, args.name, &code);
+  auto owner = OwnerOf(
+      global, args.name, &code,
+      fmt::format("; if only metaservers that were given up knew it: kfs volume create {} --number {}",
+                  args.name, manifest->volume()));
   if (owner == nullptr) return code;
   pb::VolumeInfoRequest which;
   which.set_name(args.name);

@@ -14,7 +14,7 @@ struct CreateArgs {
   std::string name, inline_max;
   std::vector<std::string> owners;
   uint64_t chunk_size = 0;
-  uint32_t replicas = 0;
+  uint32_t replicas = 0, number = 0;
   std::vector<std::string> labels;
 };
 
@@ -29,6 +29,7 @@ Status BuildCreate(const CreateArgs& args, pb::Change* change) {
   if (!args.inline_max.empty()) (*create->mutable_option())["inline-max"] = args.inline_max;
   create->set_chunk_size(args.chunk_size);
   create->set_replicas(args.replicas);
+  create->set_number(args.number);
   return ParseLabels(args.labels, create->mutable_label());
 }
 
@@ -59,12 +60,19 @@ void AddVolumeCreateCommand(CLI::App& volume, GlobalOptions& global) {
                    ->type_name("PEER")
                    ->allow_extra_args(false)
                    ->take_all()] = Names::kPeer;
+  command
+      ->add_option("--number", args->number,
+                   "The number of a volume that only metaservers that were given up knew (kfs peer detach "
+                   "--lost). It is made stopped, to be restored from a backup, or deleted.")
+      ->type_name("N");
   AddLabelOption(command, &args->labels);
   MakeChangeCommand(command, global,
                     {.build = [args](pb::Change* change) { return BuildCreate(*args, change); },
                      .confirm = nullptr,
                      .next =
                          [&global, args] {
+                           if (args->number != 0)
+                             return fmt::format("restore it: kfs volume restore {} FILE\n", args->name);
                            return fmt::format("mount it: kfs mount {}:/{} DIRECTORY\n",
                                               global.metaservers.front(), args->name);
                          }});

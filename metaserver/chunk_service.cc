@@ -6,6 +6,7 @@
 #include "common/limits.h"
 #include "common/log.h"
 #include "common/uuid.h"
+#include "metaserver/cluster/configuration.h"
 #include "metaserver/metaserver.h"
 #include "metaserver/store/keys.h"
 
@@ -18,11 +19,12 @@ void MetaServer::Inventory(ServerId server, const pb::ReportChunksRequest& reque
   Volume* volume = executor_->FindVolume(id);
   if (volume == nullptr) {
     // Its number was given out, and it is in no configuration any more: the volume was deleted. (One that
-    // this member has never heard of may be of another time, or newer than what it knows.)
+    // this member has never heard of may be of another time, or newer than what it knows, or have been known
+    // only to members that were given up.)
     const pb::ClusterConf& conf = member_->conf();
     const bool there = std::any_of(conf.volume().begin(), conf.volume().end(),
                                    [&](const pb::VolumeConf& v) { return v.id() == id.v; });
-    if (id.v == 0 || id.v > conf.next_volume() || there) return;
+    if (id.v == 0 || id.v > conf.next_volume() || there || MayBeLost(conf, id.v)) return;
     for (const auto& held : request.held()) reply->add_garbage(held.chunk());
     return;
   }

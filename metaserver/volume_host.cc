@@ -19,6 +19,14 @@ std::string ToRestore(const pb::VolumeConf& v) {
       v.name());
 }
 
+Status HandedOver(const pb::VolumeConf& v) {
+  return Status(
+      EAGAIN, Code::kTryAgain,
+      fmt::format("volume \"{}\" was being handed to another metaserver: whether it was is not known "
+                  "until a majority of the metaservers is there",
+                  v.name()));
+}
+
 rec::Volume InfoOf(const pb::VolumeConf& v) {
   rec::Volume info;
   info.set_id(v.id());
@@ -84,6 +92,8 @@ Status VolumeHost::Apply(const pb::ClusterConf& conf, const std::string& self, u
                         it->second->epoch() > info.handed_epoch() && !held_.contains(id);
       if (!gone) continue;
     }
+    // Who was given up keeps what perhaps nobody else has heard of.
+    if (FindMember(conf, self) == nullptr) continue;
     if (Status s = Delete(id); !s.ok()) {
       KFS_LOG(error, "volume.delete_failed id={} reason=\"{}\"", id.v, s.ToString());
       if (first.ok()) first = s;
@@ -98,11 +108,7 @@ Status VolumeHost::Apply(const pb::ClusterConf& conf, const std::string& self, u
       continue;
     }
     if (IsSealed(*v)) {
-      trouble_[id] = Status(
-          EAGAIN, Code::kTryAgain,
-          fmt::format("volume \"{}\" was being handed to another metaserver: whether it was is not known "
-                      "until a majority of the metaservers is there",
-                      v->name()));
+      trouble_[id] = HandedOver(*v);
       continue;
     }
     if (executor_.FindVolume(id) == nullptr) {
@@ -186,16 +192,26 @@ Result<std::unique_ptr<Db>> VolumeHost::OpenStamped(const pb::ClusterConf& conf,
   return db;
 }
 
-Status VolumeHost::Open(const pb::ClusterConf& conf, const pb::VolumeConf& v, uint64_t incarnation) {
-  const VolumeId id(v.id());
+Result<std::unique_ptr<Db>> VolumeHost::OpenKnown(const pb::ClusterConf& conf, const pb::VolumeConf& v,
+                                                  uint64_t incarnation) {
   Result<std::unique_ptr<Db>> db = OpenStamped(conf, v, incarnation);
-  if (!db.ok()) return db.status();
-  auto known = cluster_.volumes().find(id);
+  if (!db.ok()) return db;
+  auto known = cluster_.volumes().find(VolumeId(v.id()));
   if (known == cluster_.volumes().end() || !known->second.handed().empty())
     KFS_RETURN_IF_ERROR(cluster_.PutVolume(InfoOf(v)));
+  return db;
+}
+
+Status VolumeHost::Open(const pb::ClusterConf& conf, const pb::VolumeConf& v, uint64_t incarnation) {
+  Result<std::unique_ptr<Db>> db = OpenKnown(conf, v, incarnation);
+  if (!db.ok()) return db.status();
   Result<std::unique_ptr<Volume>> volume = Volume::Open(InfoOf(v), std::move(*db), options_.cache_bytes,
                                                         chunkservers_, clock_, executor_.HooksForVolume());
   if (!volume.ok()) return volume.status();
+  if (v.restored()) {
+    (*volume)->Restored();
+    chunkservers_.WantInventories();
+  }
   KFS_LOG(info, "volume.opened name={} id={} inodes={} sessions={}", v.name(), v.id(),
           (*volume)->store.counters().inodes(), (*volume)->sessions.size());
   executor_.AddVolume(std::move(*volume));
@@ -274,6 +290,17 @@ Db* VolumeHost::OpenDb(VolumeId id) const {
 void VolumeHost::Hold(VolumeId id, const Status& why) {
   held_[id] = why;
   executor_.CloseVolume(id, why);
+}
+
+Result<std::unique_ptr<Db>> VolumeHost::HoldStopped(const pb::ClusterConf& conf, const pb::VolumeConf& v,
+                                                    uint64_t incarnation, const Status& why) {
+  const VolumeId id(v.id());
+  if (held_.contains(id))
+    return Status(EBUSY, fmt::format("volume \"{}\" is being copied already: try again later", v.name()));
+  if (IsSealed(v)) return HandedOver(v);
+  Result<std::unique_ptr<Db>> db = OpenKnown(conf, v, incarnation);
+  if (db.ok()) held_[id] = why;
+  return db;
 }
 
 Status VolumeHost::Seal(VolumeId id, const std::string& transfer, uint64_t epoch) {

@@ -44,6 +44,10 @@ class VolumeHost {
   Db* OpenDb(VolumeId id) const;
   // Closes it, and keeps it closed; `why` is what callers are told. Unhold lets the next Apply open it.
   void Hold(VolumeId id, const Status& why);
+  // The same of a volume that is stopped, with its database, to be copied. Closed by the caller, before
+  // Unhold. EBUSY: it is held already.
+  Result<std::unique_ptr<Db>> HoldStopped(const pb::ClusterConf& conf, const pb::VolumeConf& v,
+                                          uint64_t incarnation, const Status& why);
   void Unhold(VolumeId id) { held_.erase(id); }
   // Durably: its database does not change until the configuration has decided on the transfer. REQUIRES: it
   // is closed.
@@ -56,6 +60,9 @@ class VolumeHost {
 
  private:
   Status Open(const pb::ClusterConf& conf, const pb::VolumeConf& v, uint64_t incarnation);
+  // Known to the cluster's store afterwards.
+  Result<std::unique_ptr<Db>> OpenKnown(const pb::ClusterConf& conf, const pb::VolumeConf& v,
+                                        uint64_t incarnation);
   Result<std::unique_ptr<Db>> OpenStamped(const pb::ClusterConf& conf, const pb::VolumeConf& v,
                                           uint64_t incarnation);
   // A backup becomes this volume's database: other numbers, no sessions.

@@ -63,6 +63,17 @@ Result<std::string> OwnerOf(const pb::Change::CreateVolume& c, const pb::Cluster
   return FewestVolumes(conf, candidates);
 }
 
+Status CheckLostNumber(uint32_t number, const pb::ClusterConf& conf) {
+  for (const pb::VolumeConf& v : conf.volume()) {
+    if (v.id() == number)
+      return Status(EEXIST, fmt::format("number {} is that of volume \"{}\"", number, v.name()));
+  }
+  if (MayBeLost(conf, number)) return {};
+  return Status(
+      EINVAL,
+      fmt::format("no volume of number {} can have been lost with metaservers that were given up", number));
+}
+
 Status Do(const pb::Change::CreateVolume& c, pb::ClusterConf* next) {
   KFS_RETURN_IF_ERROR(CheckVolumeName(c.name()));
   if (next->volume_size() >= kVolumesMax)
@@ -74,17 +85,23 @@ Status Do(const pb::Change::CreateVolume& c, pb::ClusterConf* next) {
   if (c.replicas() != 1)
     return Status(EOPNOTSUPP,
                   fmt::format("replicas={}: this version keeps one copy of each chunk", c.replicas()));
+  if (c.number() != 0) KFS_RETURN_IF_ERROR(CheckLostNumber(c.number(), *next));
   const uint64_t cs = c.chunk_size();
   if (cs < kChunkSizeMin || cs > kChunkSizeMax || (cs & (cs - 1)) != 0)
     return Status(EINVAL, "the chunk size is a power of two from 64 KiB to 1 GiB");
   pb::VolumeConf* v = next->add_volume();
   KFS_RETURN_IF_ERROR(SetLabels(c.label(), v->mutable_label()));
   v->set_created(next->time());
-  next->set_next_volume(next->next_volume() + 1);
-  v->set_id(next->next_volume());
   v->set_name(c.name());
   SetOwner(*owner, next, v);
-  v->set_started(true);
+  if (c.number() == 0) {
+    next->set_next_volume(next->next_volume() + 1);
+    v->set_id(next->next_volume());
+    v->set_started(true);
+  } else {
+    v->set_id(c.number());
+    v->set_owner_incarnation(0);  // it has nothing of it
+  }
   v->set_replicas(c.replicas());
   v->set_chunk_size(c.chunk_size());
   for (const auto& [name, value] : c.option()) {

@@ -71,6 +71,12 @@ size_t Needed(const pb::ClusterConf& conf, const pb::Change& change) {
   return std::min(Majority(conf), std::max<size_t>(static_cast<size_t>(left), 1));
 }
 
+bool MayBeLost(const pb::ClusterConf& conf, uint32_t volume) {
+  return std::any_of(
+      conf.lost_volume().begin(), conf.lost_volume().end(),
+      [&](const pb::ClusterConf::Numbers& n) { return n.after() < volume && volume <= n.to(); });
+}
+
 uint64_t Before(const pb::ClusterConf& conf) {
   return conf.follows() != 0 ? conf.follows() : conf.generation() - 1;
 }

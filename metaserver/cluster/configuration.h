@@ -13,6 +13,8 @@ namespace kfs::meta {
 // Members that are given up may have decided some generations among themselves: what the others decide from
 // then on is newer than all of that.
 constexpr uint64_t kGiveUpSkips = 100;
+// The same for numbers of volumes and chunkservers: a second one of a number would be taken for the first.
+constexpr uint32_t kNumbersSkipped = 1u << 16;
 // The transfer of a move that is only tried out.
 constexpr char kDryTransfer[] = "dry-run";
 
@@ -31,6 +33,8 @@ std::string NameOf(const pb::ClusterConf& conf, const std::string& uuid);
 size_t Majority(const pb::ClusterConf& conf);
 // The same for this change, and for what is finished on its way.
 size_t Needed(const pb::ClusterConf& conf, const pb::Change& change);
+// Whether a volume of that number may have been known to nobody but members that were given up.
+bool MayBeLost(const pb::ClusterConf& conf, uint32_t volume);
 // The generation that it was made from.
 uint64_t Before(const pb::ClusterConf& conf);
 // Whether this incarnation of the member has a vote on what follows. One that has none counts in Majority all

@@ -24,6 +24,15 @@ pb::MemberConf* MutableMember(pb::ClusterConf* conf, const std::string& uuid) {
   return nullptr;
 }
 
+// Those who are lost may have given out some that nobody else has heard of.
+void SkipNumbers(pb::ClusterConf* next) {
+  pb::ClusterConf::Numbers* lost = next->add_lost_volume();
+  lost->set_after(next->next_volume());
+  lost->set_to(next->next_volume() + kNumbersSkipped);
+  next->set_next_volume(lost->to());
+  next->set_next_chunkserver(next->next_chunkserver() + kNumbersSkipped);
+}
+
 }  // namespace
 
 void SetOwner(const std::string& uuid, pb::ClusterConf* next, pb::VolumeConf* v) {
@@ -70,6 +79,7 @@ Status Do(const pb::Change::RemoveMember& c, pb::ClusterConf* next) {
 }
 
 Status Do(const pb::Change::GiveUpMembers& c, pb::ClusterConf* next) {
+  const size_t majority = Majority(*next);
   for (const std::string& uuid : c.uuid()) {
     if (FindMember(*next, uuid) == nullptr) return Status(ENOENT, fmt::format("{} is not a member", uuid));
     if (uuid == next->originator()) return Status(EINVAL, "this metaserver itself is asked: it is not lost");
@@ -81,6 +91,7 @@ Status Do(const pb::Change::GiveUpMembers& c, pb::ClusterConf* next) {
   if (left.empty()) return Status(EBUSY, "there would be no metaserver left");
   next->set_follows(next->generation() - 1);
   next->set_generation(next->generation() + kGiveUpSkips);
+  if (left.size() < majority) SkipNumbers(next);
   for (pb::VolumeConf& v : *next->mutable_volume()) {
     if (FindMember(*next, v.owner()) != nullptr) continue;
     SetOwner(FewestVolumes(*next, left), next, &v);

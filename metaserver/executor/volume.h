@@ -92,6 +92,11 @@ class Volume {
 
   int64_t Now();  // never goes back
 
+  // It began with a backup. Chunkservers that have registered anew since then have other numbers: until they
+  // have said what they hold, nobody knows that a chunk is lost.
+  void Restored() { settled_at_ = clock_.MonoNow() + kSettle; }
+  bool settled() const { return clock_.MonoNow() >= settled_at_; }
+
   // The disk of the metadata is nearly full: an op that would add a record (an inode, a name, an attribute, a
   // chunk) is refused with ENOSPC; what exists can be read, written and removed.
   Status CheckRoom() const;
@@ -121,6 +126,7 @@ class Volume {
   Garbage garbage;
   std::mt19937_64 random;
 
+  static constexpr auto kSettle = std::chrono::seconds(60);
   static constexpr uint64_t kReapStep = 128;  // chunks freed in one step
   static constexpr auto kLinger = std::chrono::seconds(1);
   static constexpr size_t kLingerMax = 100000;       // inodes; beyond it the oldest go early
@@ -139,6 +145,7 @@ class Volume {
   VolumeHooks hooks_;
   uint64_t incarnation_ = 0;
   int64_t last_now_ = 0;
+  MonoTime settled_at_{};
   size_t unreclaimed_ = 0;
   size_t expired_ = 0;
   std::unordered_map<Ino, uint64_t> open_counts_;

@@ -74,10 +74,7 @@ Status Mover::Check(const pb::VolumeConf& volume, const std::string& peer, const
     return Status(EBUSY, fmt::format("volume \"{}\" is being moved {}", volume.name(), progress));
   if (moving_.size() >= kMovesMax)
     return Status(EBUSY, fmt::format("{} volumes are being moved from here: wait for them", moving_.size()));
-  if (!volume.started()) {
-    return Status(EINVAL, fmt::format("volume \"{}\" is stopped: start it first (kfs volume start {})",
-                                      volume.name(), volume.name()));
-  }
+  if (!volume.started()) return {};
   if (Status trouble = volumes_.Trouble(m->id); !trouble.ok()) return trouble;
   if (volumes_.OpenDb(m->id) == nullptr)
     return Status(EAGAIN, Code::kTryAgain, "the volume is being opened: try again");
@@ -96,6 +93,13 @@ void Mover::Move(const pb::VolumeConf& volume, const pb::VolumeMoveRequest& requ
     return Decide(m);
   }
   m->transfer = NewUuid();
+  if (!volume.started()) {
+    // Closed again at once: what there is was looked at, and does not change any more.
+    if (Status s = volumes_.HoldStopped(member_.conf(), volume, member_.incarnation(), Handing(m)).status();
+        !s.ok())
+      return m->done(s, {});
+    m->held = true;
+  }
   moving_[m->id] = m;
   Ask(m);
 }
@@ -130,6 +134,7 @@ void Mover::BeginSending(const MovingPtr& m) {
     if (!s.ok())
       return Fail(m,
                   Status(s.err(), fmt::format("{} does not take the volume: {}", m->address, s.message())));
+    if (m->held) return SendLast(m);
     SendTables(m);
   });
 }
@@ -164,9 +169,17 @@ void Mover::HandOver(const MovingPtr& m) {
       volumes_.OpenDb(m->id) == nullptr)
     return Fail(m, Status(ECANCELED, "the volume was stopped, deleted or moved meanwhile"));
   m->held = true;
+  volumes_.Hold(m->id, Handing(m));
+  SendLast(m);
+}
+
+Status Mover::Handing(const MovingPtr& m) {
+  return Status(EAGAIN, Code::kTryAgain,
+                fmt::format("volume \"{}\" is being handed to {}", m->name, m->address));
+}
+
+void Mover::SendLast(const MovingPtr& m) {
   m->held_at = clock_.MonoNow();
-  volumes_.Hold(m->id, Status(EAGAIN, Code::kTryAgain,
-                              fmt::format("volume \"{}\" is being handed to {}", m->name, m->address)));
   m->sender->SendAll(volumes_.Path(m->id), [this, m](const Status& s) {
     if (!s.ok()) return Fail(m, s);
     Finish(m);

@@ -7,6 +7,8 @@
 //      refused: opened here again.  Not known: called off by a change (the volume keeps its owner, with a new
 //      epoch), which is decided either before the move, and then ends it, or after it, and then is refused.
 //
+// A volume that is stopped is held from the beginning.
+//
 // A crash before the seal leaves the volume here; after it, what is decided counts.
 #pragma once
 
@@ -49,6 +51,9 @@ class Mover {
   void BeginSending(const MovingPtr& m);
   void SendTables(const MovingPtr& m);
   void HandOver(const MovingPtr& m);
+  // REQUIRES: it is held.
+  void SendLast(const MovingPtr& m);
+  static Status Handing(const MovingPtr& m);
   void Finish(const MovingPtr& m);
   void Decide(const MovingPtr& m);
   void Decided(const MovingPtr& m, const Status& s, const pb::ConfChangeReply& reply);

@@ -28,13 +28,19 @@ Result<const rec::Inode*> GetFile(OpEnv& env, uint64_t ino) {
 }
 
 // A chunk whose chunkservers have all been removed from the cluster. Nothing is waited for: they do not come
-// back.
+// back. (But after a restore they may have, under other numbers.)
 Status CheckLost(OpEnv& env, const std::vector<ChunkRow>& rows) {
   for (const ChunkRow& row : rows) {
     if (!row.chunk.written()) continue;
     bool there = row.chunk.server_size() == 0;
     for (uint64_t id : row.chunk.server()) there = there || env.volume.servers.Find(ServerId(id)) != nullptr;
     if (there) continue;
+    if (!env.volume.settled()) {
+      return Status(
+          EAGAIN, Code::kTryAgain,
+          fmt::format("chunk {} was on chunkserver {}, which is not there: who has it now is being found out",
+                      row.chunk.chunk(), row.chunk.server(0)));
+    }
     return Status(EIO, fmt::format("chunk {} was on chunkserver {}, which has been removed as lost",
                                    row.chunk.chunk(), row.chunk.server(0)));
   }

@@ -93,6 +93,26 @@ done
 wait_until 10 nothing_on 2 || fail "metaserver 2 keeps $(files_on 2) files of a volume that it does not serve"
 wait_until 10 nothing_on 3 || fail "metaserver 3 keeps $(files_on 3) files of a volume that it does not serve"
 
+# While it is stopped: callers wait or are told so, as the mount options say, and it stays stopped until it is started, wherever it is.
+kfs_at 1 volume create idle --owner "$(address_of 1)"
+mount_through 1 idle "$WORK/idle"
+echo kept >"$WORK/idle/file"
+unmount "$WORK/idle"
+kfs_at 1 volume stop idle --yes
+idle() { kfs_at 3 volume list --json | jq -r '.[] | select(.name == "idle") | "\(.owner) \(.started)"'; }
+for to in 2 3 1 2; do
+  kfs_at 1 volume move idle "$(address_of $to)" >>"$WORK/moves"
+  [ "$(idle)" = "$(address_of $to) false" ] || fail "a stopped volume that was moved to metaserver $to is: $(idle)"
+done
+kill_role metaserver 3
+refused "was not moved.*othing was changed" 1 volume move idle "$(address_of 3)"
+start_role metaserver 3
+await_agreement 20 1 2 3
+kfs_at 1 volume start idle
+mount_through 1 idle "$WORK/idle"
+[ "$(cat "$WORK/idle/file")" = kept ] || fail "a volume that was moved while it was stopped is not what it was"
+unmount "$WORK/idle"
+
 # To one that is down.
 kill_role metaserver 3
 refused "was not moved.*othing was changed" 1 volume move data "$(address_of 3)"

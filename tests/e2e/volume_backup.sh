@@ -40,6 +40,16 @@ echo new >"$WORK/data/new"
 refused "stop it first" 1 volume restore data "$WORK/backup.tar" --yes
 kfs_at 1 volume stop data --yes >/dev/null
 kfs_at 1 volume stop other --yes >/dev/null
+# One that is stopped can be backed up, too, and stays so.
+kfs_at 1 volume backup data "$WORK/stopped.tar"
+[ "$(kfs_at 1 volume list --json | jq '.[] | select(.name == "data") | .started')" = false ] || fail "a backup has started the volume"
+kfs_at 1 volume restore data "$WORK/stopped.tar" --yes >/dev/null
+kfs_at 1 volume backup data "$WORK/stopped.tar" --force
+kfs_at 1 volume start data
+mount_through 1 data "$WORK/restored"
+[ "$(cat "$WORK/restored/new")" = new ] && [ ! -e "$WORK/restored/tree/link" ] || fail "a backup of a stopped volume is not what the volume was"
+unmount "$WORK/restored"
+kfs_at 1 volume stop data --yes >/dev/null
 refused "is of volume data" 1 volume restore other "$WORK/backup.tar" --yes
 head -c 3000 "$WORK/backup.tar" >"$WORK/short.tar"
 refused "short.tar" 1 volume restore data "$WORK/short.tar" --yes

@@ -126,5 +126,46 @@ TEST_F(MemberChanges, ThoseThatAreLeftDecideOnWhomToGiveUp) {
   EXPECT_EQ(Needed(conf_, GiveUp({"m1", "m3", "m4"})), 2u);
 }
 
+TEST_F(MemberChanges, NumbersThatOnlyTheLostMayHaveGivenOutAreNotGivenOutAgain) {
+  Must(Volume("data"));
+  Must(Chunkserver("c1"));
+  Must(GiveUp({"m1", "m3"}));
+  Must(Chunkserver("c2"));
+  EXPECT_EQ(conf_.chunkserver(1).id(), 2 + kNumbersSkipped);
+  pb::Change next = Volume("next");
+  next.mutable_create_volume()->set_owner("m2");
+  Must(next);
+  EXPECT_EQ(FindVolume(conf_, "next")->id(), 2 + kNumbersSkipped);
+  EXPECT_FALSE(MayBeLost(conf_, 1));
+  EXPECT_TRUE(MayBeLost(conf_, 2));
+  EXPECT_TRUE(MayBeLost(conf_, 1 + kNumbersSkipped));
+  EXPECT_FALSE(MayBeLost(conf_, 2 + kNumbersSkipped));
+}
+
+TEST_F(MemberChanges, WhereAMajorityIsLeftItKnowsAllNumbers) {
+  Must(Volume("data"));
+  Must(GiveUp({"m1"}));
+  EXPECT_EQ(conf_.next_volume(), 1u);
+  EXPECT_FALSE(MayBeLost(conf_, 2));
+}
+
+TEST_F(MemberChanges, AVolumeThatOnlyTheLostKnewIsMadeUnderItsNumber) {
+  pb::Change lost = Volume("lost");
+  lost.mutable_create_volume()->set_owner("m2");
+  lost.mutable_create_volume()->set_number(2);
+  EXPECT_EQ(Try(lost).err(), EINVAL);
+  Must(Volume("data"));
+  Must(GiveUp({"m1", "m3"}));
+  Must(lost);
+  const pb::VolumeConf* v = FindVolume(conf_, "lost");
+  EXPECT_EQ(v->id(), 2u);
+  EXPECT_FALSE(v->started());
+  EXPECT_EQ(v->owner_incarnation(), 0u);
+  lost.mutable_create_volume()->set_name("again");
+  EXPECT_EQ(Try(lost).err(), EEXIST);
+  lost.mutable_create_volume()->set_number(2 + kNumbersSkipped);
+  EXPECT_EQ(Try(lost).err(), EINVAL);
+}
+
 }  // namespace
 }  // namespace kfs::meta

@@ -65,6 +65,47 @@ TEST_F(VolumeHostTest, AStoppedVolumeStaysStoppedThroughARestart) {
   EXPECT_TRUE(std::filesystem::exists(host_->Path(VolumeId(3))));
 }
 
+TEST_F(VolumeHostTest, AStoppedVolumeIsHeldWhileItIsCopied) {
+  Used();
+  data().set_started(false);
+  EXPECT_TRUE(Apply().ok());
+  const Status why(EAGAIN, Code::kTryAgain, "it is being copied");
+  {
+    auto db = host_->HoldStopped(conf_, data(), 1, why);
+    ASSERT_TRUE(db.ok()) << db.status().ToString();
+    EXPECT_TRUE((*db)->Get(DentryKey(Ino(1), "kept")).has_value());
+    EXPECT_EQ(host_->HoldStopped(conf_, data(), 1, why).status().err(), EBUSY);
+    data().set_started(true);
+    EXPECT_TRUE(Apply().ok());
+    EXPECT_FALSE(Serves());
+    EXPECT_EQ(Where().message(), why.message());
+  }
+  host_->Unhold(VolumeId(3));
+  EXPECT_TRUE(Apply().ok());
+  ExpectKept();
+}
+
+TEST_F(VolumeHostTest, AStoppedVolumeThatIsNotHereIsNotHeld) {
+  Used();
+  data().set_started(false);
+  EXPECT_TRUE(Apply().ok());
+  std::filesystem::remove_all(host_->Path(VolumeId(3)));
+  EXPECT_EQ(host_->HoldStopped(conf_, data(), 1, {}).status().err(), EIO);
+  data().set_started(true);
+  EXPECT_FALSE(Apply().ok());
+  EXPECT_THAT(Where().message(), HasSubstr("is not in"));
+}
+
+TEST_F(VolumeHostTest, WhoWasGivenUpKeepsVolumesThatOthersDoNotKnow) {
+  Used();
+  const pb::ClusterConf before = conf_;
+  conf_.mutable_member()->DeleteSubrange(0, 1);
+  conf_.clear_volume();
+  EXPECT_TRUE(Apply().ok());
+  EXPECT_FALSE(Serves());
+  EXPECT_TRUE(std::filesystem::exists(host_->Path(VolumeId(3))));
+}
+
 TEST_F(VolumeHostTest, ADeletedVolumeIsRemoved) {
   Used();
   conf_.clear_volume();
