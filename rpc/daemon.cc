@@ -12,9 +12,15 @@
 
 #include "common/log.h"
 #include "rpc/hello.h"
+#include "rpc/service_manager.h"
 
 namespace kfs {
 namespace {
+
+void Tell(std::string_view state) {
+  if (Status s = TellServiceManager(state); !s.ok())
+    KFS_LOG(warn, "service_manager.not_told state={} reason=\"{}\"", state, s.ToString());
+}
 
 int Usage(const DaemonProgram& program, const std::string& what) {
   std::fprintf(stderr, "%s: %s\nTry '%s --help'.\n", program.name.c_str(), what.c_str(),
@@ -90,6 +96,7 @@ class Signals {
         continue;
       }
       KFS_LOG(info, "stopping signal={}", strsignal(static_cast<int>(info.ssi_signo)));
+      Tell("STOPPING=1");
       loop.Post([this, &loop, &daemon] {  // not here: the watch is in use
         daemon.Stop();
         watch_.reset();
@@ -120,6 +127,7 @@ int RunDaemon(int argc, char** argv, const DaemonProgram& program, DaemonOptions
       std::fprintf(stderr, "%s: %s\n", program.name.c_str(), s.ToString().c_str());
     return 1;
   }
+  Tell("READY=1");
   loop.Run();
   daemon->Stop();
   KFS_LOG(info, "stopped");

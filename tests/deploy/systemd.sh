@@ -86,8 +86,9 @@ said=$(on m systemd-analyze verify kfs-metaserver.service kfs-chunkserver@1.serv
 check "systemd-analyze verify has nothing to say: $said" test -z "$said"
 on m systemctl daemon-reload
 check "both daemons are enabled and start" on m systemctl enable -q --now kfs-metaserver kfs-chunkserver@1
-check "and serve" wait_for 20000 serves
-check "a volume" on m kfs volume create data
+check "a volume can be made at once" on m kfs volume create data
+check "they serve" wait_for 20000 serves
+check "restarted, the metaserver answers at once" on m sh -c 'systemctl restart kfs-metaserver && kfs volume list --timeout 1'
 check "mounted by fstab" on m mount /mnt/kfs
 check "a file" on m sh -c 'echo kept >/mnt/kfs/file'
 
@@ -135,7 +136,7 @@ for unit in kfs-metaserver:metaserver kfs-chunkserver@1:chunkserver-1; do
   file=/etc/kfs/${unit#*:}.toml unit=${unit%%:*}
   on m cp "$file" "$file.good"
   on m sh -c "echo 'lisen = \"10.74.0.1:7400\"' >>$file"
-  on m systemctl restart $unit
+  refused "$unit with an option that there is not does not start" 1 "failed because" on m systemctl restart $unit
   check "$unit with an option that there is not: it is not tried again" wait_for 10000 is_failed $unit
   check "not once" test "$(property NRestarts $unit)" = 0
   refused "its status says which" 3 'lisen.*listen' on m systemctl status --no-pager -l $unit
