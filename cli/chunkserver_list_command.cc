@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "cli/admin_connection.h"
@@ -21,6 +22,12 @@ pb::ConfShowReply::Chunkserver StateOf(const pb::ConfShowReply& conf, uint64_t i
   return {};
 }
 
+std::string SickDisks(const pb::ConfShowReply::Chunkserver& c) {
+  const auto sick =
+      std::count_if(c.disk().begin(), c.disk().end(), [](const auto& d) { return !d.error().empty(); });
+  return sick == 0 ? "" : fmt::format(", {} of {} disks sick", sick, c.disk_size());
+}
+
 }  // namespace
 
 std::string ChunkserverListText(const pb::ConfShowReply& conf, TimeNs now) {
@@ -31,7 +38,7 @@ std::string ChunkserverListText(const pb::ConfShowReply& conf, TimeNs now) {
                            ? "down, never seen"
                            : fmt::format("down, seen {} ago", HumanAge(state.last_seen(), now));
     table.Add({std::to_string(c.id()), c.uuid(), state.address().empty() ? "-" : state.address(),
-               state.up() ? "up" : seen, PairsText(c.label())});
+               state.up() ? "up" + SickDisks(state) : seen, PairsText(c.label())});
   }
   return table.empty() ? "no chunkserver has registered yet: start kfs-chunkserver\n" : table.Text();
 }

@@ -46,13 +46,16 @@ class Acceptor {
 
   enum class Learned { kNew, kKnown, kConflict, kLater };
   // kConflict: another configuration is known under that generation. Nothing is changed then; somebody must
-  // look at it (kfs peer why).
+  // look at it (kfs peer why). But when the two have no member in common each has given up the other's
+  // members: the one with the higher checksum is taken.
   Learned Learn(const pb::ClusterConf& decided);
 
   // Called after conf() has changed.
   void OnLearned(std::function<void(const pb::ClusterConf& before)> fn) { on_learned_ = std::move(fn); }
 
  private:
+  Learned Take(const pb::ClusterConf& decided, const std::string& checksum);
+
   MemberStore& store_;
   pb::MemberRecord record_;
   std::string checksum_;

@@ -81,6 +81,11 @@ uint64_t Before(const pb::ClusterConf& conf) {
   return conf.follows() != 0 ? conf.follows() : conf.generation() - 1;
 }
 
+bool Apart(const pb::ClusterConf& a, const pb::ClusterConf& b) {
+  return std::none_of(a.member().begin(), a.member().end(),
+                      [&](const pb::MemberConf& m) { return FindMember(b, m.uuid()) != nullptr; });
+}
+
 bool HasVote(const pb::ClusterConf& conf, const std::string& uuid, uint64_t incarnation) {
   const pb::MemberConf* m = FindMember(conf, uuid);
   return m != nullptr && m->incarnation() == incarnation && m->votes_from() <= conf.generation();

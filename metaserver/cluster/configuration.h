@@ -37,6 +37,8 @@ size_t Needed(const pb::ClusterConf& conf, const pb::Change& change);
 bool MayBeLost(const pb::ClusterConf& conf, uint32_t volume);
 // The generation that it was made from.
 uint64_t Before(const pb::ClusterConf& conf);
+// Whether nobody is a member of both.
+bool Apart(const pb::ClusterConf& a, const pb::ClusterConf& b);
 // Whether this incarnation of the member has a vote on what follows. One that has none counts in Majority all
 // the same.
 bool HasVote(const pb::ClusterConf& conf, const std::string& uuid, uint64_t incarnation);

@@ -81,7 +81,8 @@ Status Do(const pb::Change::RemoveMember& c, pb::ClusterConf* next) {
 Status Do(const pb::Change::GiveUpMembers& c, pb::ClusterConf* next) {
   const size_t majority = Majority(*next);
   for (const std::string& uuid : c.uuid()) {
-    if (FindMember(*next, uuid) == nullptr) return Status(ENOENT, fmt::format("{} is not a member", uuid));
+    if (FindMember(*next, uuid) == nullptr)
+      return Status(ENOENT, fmt::format("{} is not a member (any more)", uuid));
     if (uuid == next->originator()) return Status(EINVAL, "this metaserver itself is asked: it is not lost");
     EraseMember(uuid, next);
   }

@@ -61,6 +61,9 @@ Result<ChunkRow> NewChunk(Volume& volume, Txn& txn, rec::Inode* inode, uint32_t 
       Choose(candidates, volume.info.replicas(), volume.chunk_size(), volume.random);
   if (chosen.empty()) {
     bool any_up = std::any_of(candidates.begin(), candidates.end(), [](const Candidate& c) { return c.up; });
+    bool any_disk = std::any_of(candidates.begin(), candidates.end(),
+                                [](const Candidate& c) { return c.up && c.capacity != 0; });
+    if (any_up && !any_disk) return Status(EIO, "no chunkserver has a disk that works");
     if (any_up) return Status(ENOSPC, "all chunkservers are full");
     return Status(EAGAIN, Code::kTryAgain, "no chunkserver is connected");
   }

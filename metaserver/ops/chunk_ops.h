@@ -19,7 +19,8 @@ std::vector<ChunkRow> ListChunks(Volume& volume, Txn& txn, const rec::Inode& ino
                                  uint64_t last, size_t max = SIZE_MAX);
 void PutChunk(Txn& txn, Ino ino, const ChunkRow& row);
 
-// Allocates a chunk on servers chosen now. ENOSPC, or EAGAIN/kTryAgain when no chunkserver is there.
+// Allocates a chunk on servers chosen now. ENOSPC, EIO (all disks are sick), or EAGAIN/kTryAgain when no
+// chunkserver is there.
 Result<ChunkRow> NewChunk(Volume& volume, Txn& txn, rec::Inode* inode, uint32_t index);
 // Drops the record; its replicas become garbage.
 void FreeChunk(Volume& volume, Txn& txn, rec::Inode* inode, const ChunkRow& row);

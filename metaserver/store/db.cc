@@ -11,6 +11,7 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <filesystem>
 #include <functional>
 #include <mutex>
 #include <unordered_map>
@@ -19,6 +20,7 @@
 #include "common/log.h"
 #include "metaserver/store/keys.h"
 #include "metaserver/store/records.pb.h"
+#include "metaserver/store/rocks_log.h"
 #include "metaserver/store/synced_mark.h"
 #include "metaserver/store/wal_check.h"
 
@@ -118,8 +120,7 @@ Result<std::unique_ptr<Db>> Db::Open(const std::string& path, const std::string&
   o.max_open_files = 128;
   o.max_background_jobs = 2;
   o.compression = rocksdb::kLZ4Compression;
-  o.keep_log_file_num = 4;
-  o.max_log_file_size = 4u << 20;
+  o.info_log = std::make_shared<RocksLog>(path);
   o.stats_dump_period_sec = 0;
   o.stats_persist_period_sec = 0;
   rocksdb::BlockBasedTableOptions t;
@@ -131,6 +132,8 @@ Result<std::unique_ptr<Db>> Db::Open(const std::string& path, const std::string&
   o.table_factory.reset(rocksdb::NewBlockBasedTableFactory(t));
   if (DamagedInside(path))
     return Damaged(path, kind, "a record of its log is broken, and whole ones lie behind it");
+  std::error_code ec;
+  std::filesystem::create_directory(path, ec);  // RocksDB makes it, too, but complains first
   auto impl = std::make_unique<Impl>();
   rocksdb::DB* raw = nullptr;
   rocksdb::Status s = rocksdb::DB::Open(o, path, &raw);

@@ -83,5 +83,19 @@ TEST(Acceptor, AnotherConfigurationUnderOneGenerationIsNotTaken) {
   EXPECT_TRUE(Same(a.conf(), Next("x")));
 }
 
+TEST(Acceptor, OfTwoSidesThatHaveGivenEachOtherUpOneGoesOn) {
+  pb::ClusterConf one = Next("one"), other = Next("other");
+  one.mutable_member()->DeleteSubrange(1, 2);    // m1
+  other.mutable_member()->DeleteSubrange(0, 1);  // m2, m3
+  if (Checksum(one) > Checksum(other)) std::swap(one, other);
+  MemoryStore store = StoreOf("m1");
+  Acceptor a(store);
+  EXPECT_EQ(a.Learn(one), Acceptor::Learned::kNew);
+  EXPECT_EQ(a.Learn(other), Acceptor::Learned::kNew);
+  EXPECT_EQ(a.Learn(one), Acceptor::Learned::kKnown);
+  EXPECT_TRUE(Same(a.conf(), other));
+  EXPECT_TRUE(Same(Acceptor(store).conf(), other));
+}
+
 }  // namespace
 }  // namespace kfs::meta

@@ -1,0 +1,48 @@
+#!/bin/bash
+# The metaserver's disk fails under it: each write is an I/O error. It ends, saying so in its log, and has everything that it had
+# acknowledged when the disk is well again.
+. "$(dirname "$0")/lib.sh"
+need_cluster
+need_root
+need python3 mkfs.ext4
+truncate -s 400M "$WORK/disk"
+mkfs.ext4 -q -m 0 "$WORK/disk"
+mkdir -p "$CLUSTER/metaserver-1"
+mount_disk() { mount -o loop "$WORK/disk" "$CLUSTER/metaserver-1"; }
+mount_disk 2>"$WORK/error" || skip "no loop devices here: $(cat "$WORK/error")"
+start_cluster --chunkservers 1
+
+# Every name here was durable.
+cat >"$WORK/writer.py" <<'P'
+import os, sys
+root, said, enough = sys.argv[1:]
+n = 0
+with open(said, "w") as acknowledged:
+    while not os.path.exists(enough):
+        fd = os.open(f"{root}/{n}", os.O_CREAT | os.O_WRONLY)
+        os.write(fd, b"%d" % n)
+        os.fsync(fd)
+        os.close(fd)
+        print(n, file=acknowledged, flush=True)
+        n += 1
+P
+python3 "$WORK/writer.py" "$MNT" "$WORK/said" "$WORK/enough" & writer=$!
+# ext4's shutdown: what was written is on the disk, from here on it answers EIO to everything.
+break_disk() { python3 -c 'import fcntl, os, struct, sys; fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587d, struct.pack("I", 0))' "$CLUSTER/metaserver-1"; }
+events() { grep -cE ' store\.(write|sync)_failed ' "$CLUSTER/log/metaserver-1.log" || :; }
+for round in 1 2 3; do
+  more() { lines_at_least "$WORK/said" "$1"; }
+  wait_until 30 more $((round * 50)) || fail "round $round: the writer does not go on"
+  metaserver=$(pid_of metaserver 1)
+  break_disk
+  wait_until 20 dead "$metaserver" || fail "round $round: it goes on without a disk"
+  [ "$(events)" = $round ] || fail "round $round: it does not say why it has ended: $(tail -3 "$CLUSTER/log/metaserver-1.log")"
+  umount "$CLUSTER/metaserver-1"
+  mount_disk
+  start_role metaserver 1
+done
+: >"$WORK/enough"
+wait $writer || fail "the writer ended with an error"
+while read -r n; do [ "$(cat "$MNT/$n")" = "$n" ] || fail "file $n of $(wc -l <"$WORK/said") is lost"; done <"$WORK/said"
+say "$(wc -l <"$WORK/said") files through $round failures of the disk"
+pass
