@@ -374,6 +374,16 @@ TEST_F(SessionTest, FsyncIsAnsweredAfterASync) {
   EXPECT_TRUE(call->status.ok());
 }
 
+// As after a loss of power that took a file's creation along: its mount still has it open.
+TEST_F(SessionTest, FsyncOfWhatDoesNotExistIsNoSuccess) {
+  pb::FsyncRequest r;
+  r.set_ino(4711);
+  TestCallPtr call = Begin<rpc::Fsync>(r);
+  executor_->EndTick();
+  EXPECT_TRUE(call->answered);
+  EXPECT_EQ(call->status.err(), ESTALE);
+}
+
 TEST_F(SessionTest, GarbageRequestsAreRefused) {
   for (Op op : {Op::kMkdir, Op::kLookup, Op::kSetLock, Op::kCommitWrite, Op::kHello, Op::kChunkRead}) {
     auto call = std::make_shared<TestCall>(op, "\xff\xff\xff\xff garbage");
