@@ -60,6 +60,15 @@ bool DataOp::FailIfLost(ProtocolWorker& worker) {
   return true;
 }
 
+void DataOp::BeginSync(ProtocolWorker& worker) {
+  if (!sync_began_in_) sync_began_in_ = worker.session().held().epoch();
+}
+
+Status DataOp::Durable(ProtocolWorker& worker, Status status) const {
+  if (!status.ok() || !worker.session().held().ChangesLostSince(*sync_began_in_)) return status;
+  return Status(EIO, "what was written before has been lost with the metaserver's power");
+}
+
 // ---- SetLock ----
 
 bool SetLockOp::Begin(ProtocolWorker& worker) {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -63,6 +64,13 @@ class DataOp : public KfsOp {
   // Begins again after the pause that is due, or ends the op.
   void Again(ChunkRetry& retry, std::function<void()> fn);
   bool FailIfLost(ProtocolWorker& worker);
+  // From here on changes are to be made durable; the first call counts. Durable: how that ended, which is EIO
+  // when answered changes have been lost meanwhile.
+  void BeginSync(ProtocolWorker& worker);
+  Status Durable(ProtocolWorker& worker, Status status) const;
+
+ private:
+  std::optional<uint64_t> sync_began_in_;  // HeldState::epoch
 };
 
 class ReadOp final : public DataOp {

@@ -56,6 +56,7 @@ void SyncChunks(ProtocolWorker& worker, const KfsOpPtr& op, const ChunksByServer
 
 void FsyncOp::Start(ProtocolWorker& worker) {
   if (FailIfLost(worker)) return;
+  BeginSync(worker);
   chunks_.clear();
   Collect(worker, 0);
 }
@@ -94,8 +95,9 @@ void FsyncOp::Sync(ProtocolWorker& worker) {
     if (!status.ok()) return Finish(std::move(status));
     pb::FsyncRequest request;
     request.set_ino(ino.v);
-    RemoteCall::Meta<rpc::Fsync>(worker, self, std::move(request),
-                                 [self](Status s, pb::Empty&) { self->Finish(std::move(s)); });
+    RemoteCall::Meta<rpc::Fsync>(worker, self, std::move(request), [self, &worker](Status s, pb::Empty&) {
+      self->Finish(self->Durable(worker, std::move(s)));
+    });
   });
 }
 

@@ -14,6 +14,7 @@ void WriteOp::Start(ProtocolWorker& worker) {
   if (FailIfLost(worker)) return;
   if (data->size() > kIoSizeMax) return Finish(Status(EINVAL, "a write of more than 1 MiB"));
   if (data->empty()) return Finish(Status());
+  BeginSync(worker);
   if (!flags.append && (offset > kFileSizeMax || data->size() > kFileSizeMax - offset)) {
     return Finish(Status(EFBIG, "a write past the largest file size"));
   }
@@ -204,8 +205,9 @@ void FileWriter::SyncWritten(const OpPtr& op) {
     }
     pb::FsyncRequest request;
     request.set_ino(op->ino.v);
-    RemoteCall::Meta<rpc::Fsync>(worker_, op, std::move(request),
-                                 [op](Status s, pb::Empty&) { op->Finish(std::move(s)); });
+    RemoteCall::Meta<rpc::Fsync>(worker_, op, std::move(request), [this, op](Status s, pb::Empty&) {
+      op->Finish(op->Durable(worker_, std::move(s)));
+    });
   });
 }
 

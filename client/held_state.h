@@ -43,13 +43,18 @@ class HeldState {
   uint64_t epoch() const { return epoch_; }
   bool LostSince(Ino ino, uint64_t opened_in) const;
 
+  // Answered changes were lost with the metaserver's power: whoever has a handle from before cannot make
+  // durable any more what was written through it.
+  void ChangesLost() { changes_lost_in_ = ++epoch_; }
+  bool ChangesLostSince(uint64_t opened_in) const { return opened_in < changes_lost_in_; }
+
   // Messages of at most `batch` entries, the last one marked; one (empty) message when nothing is held.
   std::vector<pb::ReclaimRequest> Reclaims(size_t batch) const;
 
  private:
   std::unordered_map<Ino, uint32_t> opens_;
   std::unordered_map<Ino, uint32_t> lost_;  // handles not yet released
-  uint64_t epoch_ = 0, all_lost_in_ = 0;
+  uint64_t epoch_ = 0, all_lost_in_ = 0, changes_lost_in_ = 0;
   std::unordered_map<Ino, uint64_t> vanished_in_;  // by inode, while it has lost handles
   std::unordered_map<Ino, std::vector<FileLock>> locks_;
 };

@@ -1,5 +1,6 @@
 #include "client/op_ids.h"
 
+#include <algorithm>
 #include <cassert>
 
 namespace kfs {
@@ -10,7 +11,8 @@ uint64_t OpIds::Next() {
   return next_++;
 }
 
-void OpIds::Answered(uint64_t id) {
+void OpIds::Answered(uint64_t id, bool made) {
+  if (made) made_ = std::max(made_, id);
   assert(id > acked_ && id < next_ && !answered_[id - acked_ - 1]);
   answered_[id - acked_ - 1] = true;
   --unanswered_;

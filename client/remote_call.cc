@@ -156,7 +156,7 @@ void RemoteCall::Complete(Answer& answer) {
   completed_ = true;
   pause_timer_.Cancel();
   if (spec_.mutates) {
-    worker_->session().ids().Answered(op_id_);
+    worker_->session().ids().Answered(op_id_, answer.status.ok());
     worker_->RemoveMutation(this);
   }
   if (spec_.op != nullptr) {

@@ -73,6 +73,7 @@ void Session::Reclaim(const std::shared_ptr<Attaching>& a) {
               self->session_, ino);
       self->held_.Vanished(Ino(ino));
     }
+    if (reply.has_known() && reply.known() < self->ids_.made()) self->ChangesLost(reply.known());
     self->Reclaim(a);
   });
 }
@@ -90,6 +91,16 @@ void Session::Ready(const std::shared_ptr<Attaching>& a) {
   if (hooks_.on_attached) hooks_.on_attached();
   a->ready(Status(), false);
   NoteGeneration(a->generation);
+}
+
+void Session::ChangesLost(uint64_t known) {
+  KFS_LOG(
+      error,
+      "session.changes_lost session={} volume={} known={} answered={} reason=\"the metaserver has lost what "
+      "it had not made durable yet\" effect=\"fsync of what is open fails with EIO until it is opened anew\"",
+      session_, options_.volume, known, ids_.made());
+  ids_.Lost(known);
+  held_.ChangesLost();
 }
 
 void Session::HeldLost(const std::string& why) {

@@ -20,8 +20,9 @@ struct OpenDir {
   // Entries fetched and not yet given out; they follow the cookie `at`.
   std::deque<DirEntry> ahead;
   uint64_t at = 0;
-  bool plus = false;  // whether `ahead` has attributes
-  bool eof = false;   // nothing follows `ahead`
+  bool plus = false;   // whether `ahead` has attributes
+  bool eof = false;    // nothing follows `ahead`
+  uint64_t epoch = 0;  // KfsClient::HandleEpoch when it was opened
 };
 using OpenDirPtr = std::shared_ptr<OpenDir>;  // a fetch may outlive the descriptor when the connection is cut
 
@@ -40,6 +41,7 @@ void OpenDirectory(fuse_req_t req, fuse_ino_t ino, fuse_file_info*) {
           return ReplyStatus(r, status);
         auto dir = std::make_shared<OpenDir>();
         dir->ino = Ino(ino);
+        dir->epoch = fs.client().HandleEpoch();
         auto* handle = new OpenDirPtr(std::move(dir));
         if (ReplyOpen(r, reinterpret_cast<uint64_t>(handle), 0) != 0) delete handle;
       });
@@ -125,7 +127,11 @@ void ReleaseDir(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {
   fuse_reply_err(req, 0);
 }
 
-void FsyncDir(fuse_req_t req, fuse_ino_t ino, int data_only, fuse_file_info*) {
+void FsyncDir(fuse_req_t req, fuse_ino_t ino, int data_only, fuse_file_info* fi) {
+  if (FileSystem::Of(req).client().ChangesLost(DirOf(fi)->epoch)) {
+    fuse_reply_err(req, EIO);
+    return;
+  }
   Run<Status>(
       req,
       [ino, data_only](KfsClient& c, const Caller&, auto done) {

@@ -17,9 +17,10 @@ void Executor::StoreReply(Volume& volume, Session& session, uint64_t op_id, Op o
   session.replies.insert(session.replies.end(), op_id);
 }
 
+// The last one stays: it tells how far this database knows what the session has done (ReclaimReply.known).
 void Executor::TrimReplies(Session& session, uint64_t acked) {
   session.acked = acked;
-  while (!session.replies.empty() && *session.replies.begin() <= acked) {
+  while (session.replies.size() > 1 && *session.replies.begin() <= acked) {
     uint64_t op_id = *session.replies.begin();
     session.volume->store.db().DeleteBlind(ReplyKey(session.id, op_id));
     if (!session.old_replies.empty()) session.old_replies.erase(op_id);

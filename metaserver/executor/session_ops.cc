@@ -94,6 +94,7 @@ void Executor::Reclaim(const CallPtr& call, const pb::ReclaimRequest& request) {
   }
   session.reclaimed_up_to = std::max(session.reclaimed_up_to, request.op_ids());
   pb::ReclaimReply reply;
+  reply.set_known(session.replies.empty() ? 0 : *session.replies.rbegin());
   for (const pb::ReclaimRequest::Open& open : request.open()) {
     if (volume.store.GetInode(Ino(open.ino())) == nullptr) {
       reply.add_lost(open.ino());
@@ -132,7 +133,8 @@ void Executor::KeepAlive(const CallPtr& call, const pb::KeepAliveRequest& reques
   if (request.last() != 0) {
     const std::set<uint64_t> pending(request.pending().begin(), request.pending().end());
     for (auto it = session.replies.begin(); it != session.replies.end() && *it <= request.last();) {
-      if (pending.contains(*it)) {
+      const bool newest = std::next(it) == session.replies.end();  // as in TrimReplies
+      if (newest || pending.contains(*it)) {
         ++it;
         continue;
       }

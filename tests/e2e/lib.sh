@@ -26,7 +26,13 @@ MNT2=
 CLUSTER_UP=0
 
 say() { echo "$TEST: $*"; }
-pass() { exit 0; }
+# A mount that says it has lost changes, though no power was cut (POWER_CUT), is a failure of any test.
+pass() {
+  if [ -z "${POWER_CUT:-}" ] && [ -n "${WORK:-}" ]; then
+    ! grep -rsF session.changes_lost --include='*.log' "$WORK" || fail "a mount says that it has lost changes"
+  fi
+  exit 0
+}
 skip() { say "SKIP: $*"; exit 77; }
 fail() {
   trap - ERR

@@ -57,6 +57,18 @@ TEST(HeldState, AVanishedInodeTakesOnlyItsOwnHandles) {
   EXPECT_FALSE(held.Released(Ino(5)));
 }
 
+TEST(HeldState, LostChangesConcernTheHandlesOfBefore) {
+  HeldState held;
+  held.Opened(Ino(5));
+  const uint64_t before = held.epoch();
+  EXPECT_FALSE(held.ChangesLostSince(before));
+  held.ChangesLost();
+  EXPECT_TRUE(held.ChangesLostSince(before));
+  EXPECT_FALSE(held.ChangesLostSince(held.epoch()));
+  EXPECT_FALSE(held.LostSince(Ino(5), before));  // it can be read and written
+  EXPECT_FALSE(held.IsLost(Ino(5)));
+}
+
 TEST(HeldState, NeighbouringLocksMerge) {
   HeldState held;
   held.ApplyLock(Ino(1), Lock(FileLock::kWrite, 0, 9));

@@ -160,11 +160,14 @@ class MetaTest : public testing::Test {
     last_ = call->status;
     return s;
   }
-  Status Reclaim(const SessionPtr& s, const pb::ReclaimRequest& request) {
+  Status Reclaim(const SessionPtr& s, const pb::ReclaimRequest& request, pb::ReclaimReply* reply = nullptr) {
     auto call = std::make_shared<TestCall>(Op::kReclaim, "");
     call->session = s;
     executor_->Reclaim(call, request);
     executor_->EndTick();
+    if (reply != nullptr) {
+      EXPECT_TRUE(reply->ParseFromString(call->reply));
+    }
     return call->status;
   }
   Status ReclaimNothing(const SessionPtr& s) {

@@ -129,6 +129,34 @@ TEST_F(ReplayTest, PendingReleasesAreNotCountedTwice) {
   EXPECT_EQ(err(), 0);
 }
 
+// Though all answers have been acknowledged, so that they could be forgotten.
+TEST_F(SessionTest, TheLastOpOfASessionIsKnownAfterARestart) {
+  op_ids_ = 10;
+  Create(1, "a");
+  pb::MkdirRequest r;
+  r.set_parent(1);
+  r.set_name("b");
+  r.mutable_ctx()->set_op_id(12);
+  r.mutable_ctx()->set_acked(11);
+  Run<rpc::Mkdir>(r);
+  ASSERT_EQ(err(), 0);
+  pb::MkdirRequest refused;
+  refused.set_parent(1);
+  refused.set_name("b");
+  refused.mutable_ctx()->set_op_id(13);
+  refused.mutable_ctx()->set_acked(12);
+  Run<rpc::Mkdir>(refused);
+  EXPECT_EQ(err(), EEXIST);
+  SessionPtr old = s_;
+  Restart();
+  s_ = Attach(old);
+  pb::ReclaimRequest reclaim;
+  reclaim.set_last(true);
+  pb::ReclaimReply reply;
+  ASSERT_TRUE(Reclaim(s_, reclaim, &reply).ok());
+  EXPECT_EQ(reply.known(), 12u);
+}
+
 TEST_F(SessionTest, UnknownSessionsAndWrongKeysAreRefused) {
   auto stranger = std::make_shared<Session>(*s_);
   stranger->key = "wrong";
