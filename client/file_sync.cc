@@ -96,6 +96,8 @@ void FsyncOp::Sync(ProtocolWorker& worker) {
     pb::FsyncRequest request;
     request.set_ino(ino.v);
     RemoteCall::Meta<rpc::Fsync>(worker, self, std::move(request), [self, &worker](Status s, pb::Empty&) {
+      if (s.ok() && worker.session().held().ChangesLostLately(self->ino, std::chrono::steady_clock::now()))
+        s = Status(EIO, "what was changed before has just been lost with the metaserver's power");
       self->Finish(self->Durable(worker, std::move(s)));
     });
   });

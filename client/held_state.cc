@@ -7,6 +7,8 @@
 namespace kfs {
 namespace {
 
+constexpr size_t kLossesMax = 1000000;
+
 bool SameOwner(const FileLock& a, const FileLock& b) { return a.owner == b.owner && a.flock == b.flock; }
 bool Overlap(const FileLock& a, const FileLock& b) { return a.start <= b.end && b.start <= a.end; }
 
@@ -117,6 +119,30 @@ void HeldState::SessionLost() {
   for (const auto& [ino, count] : opens_) lost_[ino] += count;
   opens_.clear();
   locks_.clear();
+}
+
+void HeldState::ChangesLost(std::optional<std::unordered_set<Ino>> of, MonoTime now) {
+  const Loss loss{++epoch_, now};
+  if (of && some_changes_.size() < kLossesMax) {
+    for (Ino ino : *of) some_changes_[ino] = loss;
+    return;
+  }
+  all_changes_ = loss;
+  some_changes_.clear();
+}
+
+const HeldState::Loss& HeldState::ChangesLostOf(Ino ino) const {
+  const auto it = some_changes_.find(ino);
+  return it == some_changes_.end() ? all_changes_ : it->second;
+}
+
+bool HeldState::ChangesLostSince(Ino ino, uint64_t opened_in) const {
+  return opened_in < ChangesLostOf(ino).in;
+}
+
+bool HeldState::ChangesLostLately(Ino ino, MonoTime now) const {
+  const Loss& loss = ChangesLostOf(ino);
+  return loss.in != 0 && now - loss.at < kTold;
 }
 
 void HeldState::Vanished(Ino ino) {

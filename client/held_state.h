@@ -8,10 +8,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "client/kfs_client.h"
+#include "common/clock.h"
 #include "proto/meta.pb.h"
 
 namespace kfs {
@@ -43,10 +46,13 @@ class HeldState {
   uint64_t epoch() const { return epoch_; }
   bool LostSince(Ino ino, uint64_t opened_in) const;
 
-  // Answered changes were lost with the metaserver's power: whoever has a handle from before cannot make
-  // durable any more what was written through it.
-  void ChangesLost() { changes_lost_in_ = ++epoch_; }
-  bool ChangesLostSince(uint64_t opened_in) const { return opened_in < changes_lost_in_; }
+  // Answered changes of these inodes (none: of any) were lost with the metaserver's power. Who has a handle
+  // from before cannot make durable any more what was changed; who has opened it just now may be the one who
+  // changed it, and had to wait.
+  static constexpr auto kTold = std::chrono::seconds(5);
+  void ChangesLost(std::optional<std::unordered_set<Ino>> of, MonoTime now);
+  bool ChangesLostSince(Ino ino, uint64_t opened_in) const;
+  bool ChangesLostLately(Ino ino, MonoTime now) const;
 
   // Messages of at most `batch` entries, the last one marked; one (empty) message when nothing is held.
   std::vector<pb::ReclaimRequest> Reclaims(size_t batch) const;
@@ -54,7 +60,14 @@ class HeldState {
  private:
   std::unordered_map<Ino, uint32_t> opens_;
   std::unordered_map<Ino, uint32_t> lost_;  // handles not yet released
-  uint64_t epoch_ = 0, all_lost_in_ = 0, changes_lost_in_ = 0;
+  uint64_t epoch_ = 0, all_lost_in_ = 0;
+  struct Loss {
+    uint64_t in = 0;  // epoch
+    MonoTime at{};
+  };
+  const Loss& ChangesLostOf(Ino ino) const;
+  Loss all_changes_;                               // `in` 0: never
+  std::unordered_map<Ino, Loss> some_changes_;     // of inodes; newer than all_changes_
   std::unordered_map<Ino, uint64_t> vanished_in_;  // by inode, while it has lost handles
   std::unordered_map<Ino, std::vector<FileLock>> locks_;
 };

@@ -171,9 +171,9 @@ class KfsClient {
   // their calls must fail with EIO, while handles opened later work. Who notes HandleEpoch() as a handle's
   // Open is done can tell them apart, and releases a lost one with ReleaseLost instead. Worker's thread only.
   virtual uint64_t HandleEpoch() const { return 0; }
-  // Whether changes that had been answered were lost with the metaserver's power since then: Fsync through
-  // such a handle cannot be a success.
-  virtual bool ChangesLost(uint64_t opened_in) const {
+  // Whether changes of it that had been answered were lost with the metaserver's power since then: Fsync
+  // through such a handle cannot be a success.
+  virtual bool ChangesLost(Ino, uint64_t opened_in) const {
     (void)opened_in;
     return false;
   }

@@ -260,8 +260,8 @@ CallId KfsClientImpl::SetLock(Ino ino, const FileLock& lock, bool wait, DoneStat
 }
 
 uint64_t KfsClientImpl::HandleEpoch() const { return worker_->session().held().epoch(); }
-bool KfsClientImpl::ChangesLost(uint64_t opened_in) const {
-  return worker_->session().held().ChangesLostSince(opened_in);
+bool KfsClientImpl::ChangesLost(Ino ino, uint64_t opened_in) const {
+  return worker_->session().held().ChangesLostSince(ino, opened_in);
 }
 bool KfsClientImpl::HandleLost(Ino ino, uint64_t opened_in) const {
   return worker_->session().held().LostSince(ino, opened_in);

@@ -53,7 +53,7 @@ class KfsClientImpl final : public KfsClient {
   CallId TmpFile(const Caller&, Ino parent, uint32_t mode, uint32_t flags, Done<Attr> done) override;
   CallId Release(Ino, bool unlock_flock, uint64_t flock_owner, DoneStatus done) override;
   uint64_t HandleEpoch() const override;
-  bool ChangesLost(uint64_t opened_in) const override;
+  bool ChangesLost(Ino, uint64_t opened_in) const override;
   bool HandleLost(Ino, uint64_t opened_in) const override;
   void ReleaseLost(Ino) override;
   using KfsClient::Read;

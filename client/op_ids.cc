@@ -1,6 +1,5 @@
 #include "client/op_ids.h"
 
-#include <algorithm>
 #include <cassert>
 
 namespace kfs {
@@ -11,8 +10,7 @@ uint64_t OpIds::Next() {
   return next_++;
 }
 
-void OpIds::Answered(uint64_t id, bool made) {
-  if (made) made_ = std::max(made_, id);
+void OpIds::Answered(uint64_t id) {
   assert(id > acked_ && id < next_ && !answered_[id - acked_ - 1]);
   answered_[id - acked_ - 1] = true;
   --unanswered_;

@@ -12,17 +12,12 @@ namespace kfs {
 class OpIds {
  public:
   uint64_t Next();
-  // The answer of `id` is here, or will never be asked for again. `made`: it is a success. REQUIRES: given by
-  // Next, not yet answered.
-  void Answered(uint64_t id, bool made = false);
+  // The answer of `id` is here, or will never be asked for again. REQUIRES: given by Next, not yet answered.
+  void Answered(uint64_t id);
   // Largest id such that it and all before it are answered.
   uint64_t acked() const { return acked_; }
   // The last id handed out, 0 before the first.
   uint64_t last() const { return next_ - 1; }
-  // The largest id whose change was made, as far as the metaserver has said. Lost: it knows of none after
-  // `known` any more.
-  uint64_t made() const { return made_; }
-  void Lost(uint64_t known) { made_ = known; }
   uint64_t unanswered() const { return unanswered_; }
   // The ids after the watermark whose answers are still to come, in order.
   std::vector<uint64_t> Unanswered() const;
@@ -30,7 +25,6 @@ class OpIds {
  private:
   uint64_t next_ = 1;
   uint64_t acked_ = 0;
-  uint64_t made_ = 0;
   uint64_t unanswered_ = 0;
   std::deque<bool> answered_;  // [i]: id acked_ + 1 + i
 };

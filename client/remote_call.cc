@@ -156,7 +156,9 @@ void RemoteCall::Complete(Answer& answer) {
   completed_ = true;
   pause_timer_.Cancel();
   if (spec_.mutates) {
-    worker_->session().ids().Answered(op_id_, answer.status.ok());
+    worker_->session().ids().Answered(op_id_);
+    if (answer.status.ok())
+      worker_->session().changes().Made(op_id_, spec_.touched, std::chrono::steady_clock::now());
     worker_->RemoveMutation(this);
   }
   if (spec_.op != nullptr) {

@@ -20,6 +20,7 @@
 #include <string>
 
 #include "client/kfs_op.h"
+#include "client/recent_changes.h"
 #include "rpc/net_client.h"
 
 namespace kfs {
@@ -32,6 +33,7 @@ class RemoteCall : public std::enable_shared_from_this<RemoteCall> {
     std::unique_ptr<google::protobuf::MessageLite> request;
     pb::Context* context = nullptr;  // inside `request`; null: it has none
     bool mutates = false;
+    Touched touched{};
     bool keep = false;
     SharedBuffer payload;
     std::string address;  // a chunkserver; empty: the metaserver
@@ -83,6 +85,7 @@ class RemoteCall : public std::enable_shared_from_this<RemoteCall> {
 
 template <typename Rpc, typename Fn>
 void RemoteCall::Meta(ProtocolWorker& worker, KfsOpPtr op, typename Rpc::Request request, Fn fn, bool keep) {
+  const Touched touched = TouchedBy(request);
   auto owned = std::make_unique<typename Rpc::Request>(std::move(request));
   pb::Context* context = nullptr;
   if constexpr (requires { owned->mutable_ctx(); }) context = owned->mutable_ctx();
@@ -91,6 +94,7 @@ void RemoteCall::Meta(ProtocolWorker& worker, KfsOpPtr op, typename Rpc::Request
                  .request = std::move(owned),
                  .context = context,
                  .mutates = Rpc::kMutates,
+                 .touched = touched,
                  .keep = keep,
                  .payload = {},
                  .address = {},
@@ -109,6 +113,7 @@ void RemoteCall::Chunk(ProtocolWorker& worker, KfsOpPtr op, const std::string& a
                  .request = std::make_unique<typename Rpc::Request>(std::move(request)),
                  .context = nullptr,
                  .mutates = false,
+                 .touched = {},
                  .keep = false,
                  .payload = std::move(payload),
                  .address = address,

@@ -73,7 +73,7 @@ void Session::Reclaim(const std::shared_ptr<Attaching>& a) {
               self->session_, ino);
       self->held_.Vanished(Ino(ino));
     }
-    if (reply.has_known() && reply.known() < self->ids_.made()) self->ChangesLost(reply.known());
+    if (reply.has_known() && reply.known() < self->changes_.made()) self->ChangesLost(reply.known());
     self->Reclaim(a);
   });
 }
@@ -97,10 +97,9 @@ void Session::ChangesLost(uint64_t known) {
   KFS_LOG(
       error,
       "session.changes_lost session={} volume={} known={} answered={} reason=\"the metaserver has lost what "
-      "it had not made durable yet\" effect=\"fsync of what is open fails with EIO until it is opened anew\"",
-      session_, options_.volume, known, ids_.made());
-  ids_.Lost(known);
-  held_.ChangesLost();
+      "it had not made durable yet\" effect=\"fsync of what was changed fails with EIO\"",
+      session_, options_.volume, known, changes_.made());
+  held_.ChangesLost(changes_.Lost(known), std::chrono::steady_clock::now());
 }
 
 void Session::HeldLost(const std::string& why) {
@@ -115,6 +114,9 @@ void Session::HeldLost(const std::string& why) {
 
 void Session::Lost(const Status& why) {
   HeldLost(why.ToString());
+  // The metaserver may have lost it, with all that was done in it.
+  if (changes_.made() != 0) held_.ChangesLost({}, std::chrono::steady_clock::now());
+  changes_ = RecentChanges();
   session_ = 0;
   key_.clear();
   if (hooks_.on_lost) hooks_.on_lost();

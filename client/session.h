@@ -22,6 +22,7 @@
 #include "client/held_state.h"
 #include "client/metaserver_list.h"
 #include "client/op_ids.h"
+#include "client/recent_changes.h"
 #include "rpc/net_client.h"
 
 namespace kfs {
@@ -59,6 +60,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void Stop();
 
   OpIds& ids() { return ids_; }
+  RecentChanges& changes() { return changes_; }
   // Called for each op id given out.
   void IdGiven(uint64_t id);
   HeldState& held() { return held_; }
@@ -105,6 +107,7 @@ class Session : public std::enable_shared_from_this<Session> {
   MonoTime last_redirect_{};
   Status stopped_;
   OpIds ids_;
+  RecentChanges changes_;
   HeldState held_;
   uint64_t session_ = 0;
   std::string key_;

@@ -83,7 +83,7 @@ void Write(fuse_req_t req, fuse_ino_t ino, const char*, size_t size, off_t off, 
 void Fsync(fuse_req_t req, fuse_ino_t ino, int data_only, fuse_file_info* fi) {
   if (RefuseLost(req, fi)) return;
   const OpenFile* file = FileOf(fi);
-  if (file != nullptr && FileSystem::Of(req).client().ChangesLost(file->epoch)) {
+  if (file != nullptr && FileSystem::Of(req).client().ChangesLost(file->ino, file->epoch)) {
     fuse_reply_err(req, EIO);
     return;
   }

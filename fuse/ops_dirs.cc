@@ -128,7 +128,8 @@ void ReleaseDir(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {
 }
 
 void FsyncDir(fuse_req_t req, fuse_ino_t ino, int data_only, fuse_file_info* fi) {
-  if (FileSystem::Of(req).client().ChangesLost(DirOf(fi)->epoch)) {
+  const uint64_t epoch = DirOf(fi)->epoch;
+  if (FileSystem::Of(req).client().ChangesLost(Ino(ino), epoch)) {
     fuse_reply_err(req, EIO);
     return;
   }
@@ -137,9 +138,11 @@ void FsyncDir(fuse_req_t req, fuse_ino_t ino, int data_only, fuse_file_info* fi)
       [ino, data_only](KfsClient& c, const Caller&, auto done) {
         return c.Fsync(Ino(ino), data_only != 0, std::move(done));
       },
-      [ino](fuse_req_t r, FileSystem& fs, Status status) {
+      [ino, epoch](fuse_req_t r, FileSystem& fs, Status status) {
         // A removed directory that is still open has nothing left to sync.
         if (status.err() == ESTALE && fs.nodes().Holds(Ino(ino))) status = Status();
+        if (status.ok() && fs.client().ChangesLost(Ino(ino), epoch))
+          status = Status(EIO, "it was lost meanwhile");
         ReplyStatus(r, status);
       });
 }

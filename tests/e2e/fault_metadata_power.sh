@@ -1,5 +1,5 @@
 #!/bin/bash
-# timeout: 120 long: 400
+# timeout: 240 long: 900
 # The metaserver's machine loses power again and again: what it had not made durable is gone. Mounts go on; whatever fsync has
 # confirmed, by whichever call, is there; where something answered was lost, fsync does not say that all is well.
 . "$(dirname "$0")/lib.sh"
@@ -68,19 +68,42 @@ def dirs(n):  # names made durable by their directory
         os.close(d)
     note(f"d{n}", "dir")
 
+def whole(path, flags, n=None):
+    fd = os.open(path, flags)
+    try:
+        if n is not None:
+            os.write(fd, b"%09d\n" % n)
+        if n is None or flags & os.O_TRUNC:
+            os.fsync(fd)
+    finally:
+        os.close(fd)
+
+def replaces(n):  # a name given to what is whole, the directory opened afterwards
+    whole(f"{root}/r.tmp", os.O_CREAT | os.O_WRONLY | os.O_TRUNC, n)
+    os.rename(f"{root}/r.tmp", f"{root}/r{n}")
+    whole(root, os.O_RDONLY | os.O_DIRECTORY)
+    note(f"r{n}", "%09d" % n)
+
+def reopens(n):  # written through one handle, made durable through another
+    whole(f"{root}/o{n}", os.O_CREAT | os.O_WRONLY, n)
+    whole(f"{root}/o{n}", os.O_RDONLY)
+    note(f"o{n}", "%09d" % n)
+
 n = 0
 while not os.path.exists(enough):
     try:
-        {"names": names, "appends": appends, "synced": synced, "dirs": dirs}[kind](n)
+        {"names": names, "appends": appends, "synced": synced, "dirs": dirs,
+         "replaces": replaces, "reopens": reopens}[kind](n)
     except OSError as e:
         failed += 1
         print(kind, n, e, flush=True)
+        time.sleep(0.05)  # as a program does that tries again
         if kind in ("appends", "synced"):
             continue  # the same again
     n += 1
 print(kind, n, "rounds,", failed, "failed", flush=True)
 P
-kinds="names appends synced dirs"
+kinds="names appends synced dirs replaces reopens"
 for kind in $kinds; do
   : >"$WORK/said-$kind"
   python3 "$WORK/writer.py" $kind "$MNT" "$WORK/said-$kind" "$WORK/enough" >"$WORK/out-$kind" 2>&1 &
@@ -89,8 +112,8 @@ done
 # ext4's shutdown without its journal: from here on it answers EIO to everything, and what was not synced is gone.
 cut_power() { python3 -c 'import fcntl, os, struct, sys; fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587d, struct.pack("I", 2))' "$CLUSTER/metaserver-1"; }
 grown() { lines_at_least "$WORK/said-$1" "$2"; }
-rounds=12
-! long || rounds=100
+rounds=8
+! long || rounds=60
 for round in $(seq $rounds); do
   for kind in $kinds; do
     count=$(wc -l <"$WORK/said-$kind")

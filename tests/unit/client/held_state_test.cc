@@ -61,10 +61,19 @@ TEST(HeldState, LostChangesConcernTheHandlesOfBefore) {
   HeldState held;
   held.Opened(Ino(5));
   const uint64_t before = held.epoch();
-  EXPECT_FALSE(held.ChangesLostSince(before));
-  held.ChangesLost();
-  EXPECT_TRUE(held.ChangesLostSince(before));
-  EXPECT_FALSE(held.ChangesLostSince(held.epoch()));
+  const MonoTime now{std::chrono::hours(1)};
+  EXPECT_FALSE(held.ChangesLostSince(Ino(5), before));
+  EXPECT_FALSE(held.ChangesLostLately(Ino(5), now));
+  held.ChangesLost(std::unordered_set<Ino>{Ino(5)}, now);
+  EXPECT_TRUE(held.ChangesLostSince(Ino(5), before));
+  EXPECT_FALSE(held.ChangesLostSince(Ino(6), before));
+  EXPECT_FALSE(held.ChangesLostSince(Ino(5), held.epoch()));
+  EXPECT_TRUE(held.ChangesLostLately(Ino(5), now + std::chrono::seconds(1)));
+  EXPECT_FALSE(held.ChangesLostLately(Ino(6), now + std::chrono::seconds(1)));
+  EXPECT_FALSE(held.ChangesLostLately(Ino(5), now + std::chrono::seconds(6)));
+  held.ChangesLost({}, now);  // of which is not known
+  EXPECT_TRUE(held.ChangesLostSince(Ino(6), before));
+  EXPECT_TRUE(held.ChangesLostLately(Ino(6), now));
   EXPECT_FALSE(held.LostSince(Ino(5), before));  // it can be read and written
   EXPECT_FALSE(held.IsLost(Ino(5)));
 }

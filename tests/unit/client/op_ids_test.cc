@@ -12,17 +12,6 @@ TEST(OpIds, IdsRiseFromOne) {
   EXPECT_EQ(ids.acked(), 0u);
 }
 
-TEST(OpIds, KnowsTheLastThatWasMade) {
-  OpIds ids;
-  for (int i = 0; i < 4; ++i) ids.Next();
-  ids.Answered(3, /*made=*/true);
-  ids.Answered(2, /*made=*/true);
-  ids.Answered(4);  // refused
-  EXPECT_EQ(ids.made(), 3u);
-  ids.Lost(1);
-  EXPECT_EQ(ids.made(), 1u);
-}
-
 TEST(OpIds, WatermarkStopsAtTheFirstUnanswered) {
   OpIds ids;
   for (int i = 0; i < 4; ++i) ids.Next();
