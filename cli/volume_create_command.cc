@@ -64,7 +64,8 @@ void AddVolumeCreateCommand(CLI::App& volume, GlobalOptions& global) {
       ->add_option("--number", args->number,
                    "The number of a volume that only metaservers that were given up knew (kfs peer detach "
                    "--lost). It is made stopped, to be restored from a backup, or deleted.")
-      ->type_name("N");
+      ->type_name("N")
+      ->check(CLI::Range(uint32_t{1}, UINT32_MAX).description(""));
   AddLabelOption(command, &args->labels);
   MakeChangeCommand(command, global,
                     {.build = [args](pb::Change* change) { return BuildCreate(*args, change); },

@@ -118,12 +118,32 @@ pb::VolumeConf* MutableVolume(pb::ClusterConf* conf, const std::string& name) {
   return nullptr;
 }
 
+// Whoever had made it under its number has looked at it: its chunks are garbage now.
+void NoLongerLost(uint32_t number, pb::ClusterConf* next) {
+  if (!MayBeLost(*next, number)) return;
+  std::vector<pb::ClusterConf::Numbers> ranges;
+  for (const pb::ClusterConf::Numbers& n : next->lost_volume()) {
+    if (number <= n.after() || number > n.to()) {
+      ranges.push_back(n);
+      continue;
+    }
+    pb::ClusterConf::Numbers below = n, above = n;
+    below.set_to(number - 1);
+    above.set_after(number);
+    for (const auto& part : {below, above}) {
+      if (part.after() < part.to()) ranges.push_back(part);
+    }
+  }
+  next->mutable_lost_volume()->Assign(ranges.begin(), ranges.end());
+}
+
 Status DeleteVolume(const std::string& name, pb::ClusterConf* next) {
   const pb::VolumeConf* v = FindVolume(*next, name);
   if (v == nullptr) return NoVolume(name);
   if (v->started())
     return Status(EBUSY,
                   fmt::format("volume \"{}\" is started: stop it first (kfs volume stop {})", name, name));
+  NoLongerLost(v->id(), next);
   auto* volumes = next->mutable_volume();
   volumes->erase(std::find_if(volumes->begin(), volumes->end(),
                               [&](const pb::VolumeConf& o) { return o.name() == name; }));

@@ -66,7 +66,12 @@ check secret
 
 # What only one that was given up has stays there, and is not lost by letting it in again.
 kfs_at 1 volume stop secret --yes
+chunks() { find "$CLUSTER"/chunkserver-*/v"$number" -name '*.data' 2>/dev/null | wc -l; }
+no_chunks() { [ "$(chunks)" = 0 ]; }
+[ "$(chunks)" -ge 30 ] || fail "there are $(chunks) chunks of the volume: nothing is tested"
 kfs_at 1 volume delete secret --yes
+refused "no volume of number $number" 1 volume create other --number "$number"
+wait_until 30 no_chunks || fail "$(chunks) chunks of a deleted volume stay"
 start_role metaserver 3
 knows() { grep -q cluster.detached "$CLUSTER/log/metaserver-3.log"; }
 wait_until 10 knows || fail "who was given up is not told"

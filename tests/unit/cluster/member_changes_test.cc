@@ -165,6 +165,17 @@ TEST_F(MemberChanges, AVolumeThatOnlyTheLostKnewIsMadeUnderItsNumber) {
   EXPECT_EQ(Try(lost).err(), EEXIST);
   lost.mutable_create_volume()->set_number(2 + kNumbersSkipped);
   EXPECT_EQ(Try(lost).err(), EINVAL);
+  // Deleted on purpose, its chunks may go; its neighbours' may not.
+  Must(Delete("lost"));
+  EXPECT_FALSE(MayBeLost(conf_, 2));
+  EXPECT_TRUE(MayBeLost(conf_, 3));
+  lost.mutable_create_volume()->set_number(5);
+  Must(lost);
+  Must(Delete("again"));
+  EXPECT_TRUE(MayBeLost(conf_, 4));
+  EXPECT_FALSE(MayBeLost(conf_, 5));
+  EXPECT_TRUE(MayBeLost(conf_, 6));
+  EXPECT_EQ(conf_.lost_volume_size(), 2);
 }
 
 }  // namespace
