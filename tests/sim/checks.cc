@@ -31,7 +31,8 @@ void World::CheckFriends() {
   const pb::ClusterConf& conf = Newest();
   for (const auto& m : machines_) {
     const bool member = meta::FindMember(conf, m->uuid) != nullptr;
-    if (!member && Alone(*m)) continue;
+    // One that has been detached and has lost its state besides is nobody: there is nothing to tell it.
+    if (!member && (Alone(*m) || m->disk.conf().generation() == 0)) continue;
     if (member == !m->node->detached().empty())
       Break(m->uuid + (member ? " believes that it was detached" : " does not know that it was detached"));
     if (!member) continue;
