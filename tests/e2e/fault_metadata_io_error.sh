@@ -2,15 +2,7 @@
 # The metaserver's disk fails under it: each write is an I/O error. It ends, saying so in its log, and has everything that it had
 # acknowledged when the disk is well again.
 . "$(dirname "$0")/lib.sh"
-need_cluster
-need_root
-need python3 mkfs.ext4
-truncate -s 400M "$WORK/disk"
-mkfs.ext4 -q -m 0 "$WORK/disk"
-mkdir -p "$CLUSTER/metaserver-1"
-mount_disk() { mount -o loop "$WORK/disk" "$CLUSTER/metaserver-1"; }
-mount_disk 2>"$WORK/error" || skip "no loop devices here: $(cat "$WORK/error")"
-start_cluster --chunkservers 1
+. "$(dirname "$0")/own_disk_common.sh"
 
 # Every name here was durable.
 cat >"$WORK/writer.py" <<'P'
@@ -27,14 +19,12 @@ with open(said, "w") as acknowledged:
         n += 1
 P
 python3 "$WORK/writer.py" "$MNT" "$WORK/said" "$WORK/enough" & writer=$!
-# ext4's shutdown: what was written is on the disk, from here on it answers EIO to everything.
-break_disk() { python3 -c 'import fcntl, os, struct, sys; fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587d, struct.pack("I", 0))' "$CLUSTER/metaserver-1"; }
 events() { grep -cE ' store\.(write|sync)_failed ' "$CLUSTER/log/metaserver-1.log" || :; }
 for round in 1 2 3; do
   more() { lines_at_least "$WORK/said" "$1"; }
   wait_until 30 more $((round * 50)) || fail "round $round: the writer does not go on"
   metaserver=$(pid_of metaserver 1)
-  break_disk
+  shut_disk_down 0
   wait_until 20 dead "$metaserver" || fail "round $round: it goes on without a disk"
   [ "$(events)" = $round ] || fail "round $round: it does not say why it has ended: $(tail -3 "$CLUSTER/log/metaserver-1.log")"
   umount "$CLUSTER/metaserver-1"

@@ -3,16 +3,8 @@
 # The metaserver's machine loses power again and again: what it had not made durable is gone. Mounts go on; whatever fsync has
 # confirmed, by whichever call, is there; where something answered was lost, fsync does not say that all is well.
 . "$(dirname "$0")/lib.sh"
-need_cluster
 export POWER_CUT=1
-need_root
-need python3 mkfs.ext4
-truncate -s 400M "$WORK/disk"
-mkfs.ext4 -q -m 0 "$WORK/disk"
-mkdir -p "$CLUSTER/metaserver-1"
-mount_disk() { mount -o loop "$WORK/disk" "$CLUSTER/metaserver-1"; }
-mount_disk 2>"$WORK/error" || skip "no loop devices here: $(cat "$WORK/error")"
-start_cluster --chunkservers 1
+. "$(dirname "$0")/own_disk_common.sh"
 
 # Each kind notes what was confirmed. A call that fails after a loss is begun anew, on a handle of its own.
 cat >"$WORK/writer.py" <<'P'
@@ -109,8 +101,6 @@ for kind in $kinds; do
   python3 "$WORK/writer.py" $kind "$MNT" "$WORK/said-$kind" "$WORK/enough" >"$WORK/out-$kind" 2>&1 &
   echo $! >"$WORK/pid-$kind"
 done
-# ext4's shutdown without its journal: from here on it answers EIO to everything, and what was not synced is gone.
-cut_power() { python3 -c 'import fcntl, os, struct, sys; fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587d, struct.pack("I", 2))' "$CLUSTER/metaserver-1"; }
 grown() { lines_at_least "$WORK/said-$1" "$2"; }
 rounds=8
 ! long || rounds=60
@@ -120,7 +110,7 @@ for round in $(seq $rounds); do
     wait_until 30 grown $kind $((count + 10)) || fail "round $round: '$kind' does not go on: $(tail -2 "$WORK/out-$kind")"
   done
   metaserver=$(pid_of metaserver 1)
-  cut_power
+  shut_disk_down 2
   wait_until 20 dead "$metaserver" || fail "round $round: it goes on without a disk"
   umount "$CLUSTER/metaserver-1"
   mount_disk
