@@ -3,11 +3,19 @@
 #include <cstdio>
 
 #include "cli/command.h"
+#include "cli/command_list.h"
 #include "cli/typed_words.h"
 #include "common/log.h"
 #include "common/utf8.h"
 
 namespace kfs::cli {
+
+#define KFS_GROUP(name, description, footer)
+#define KFS_COMMAND(add) void add(CLI::App& group, GlobalOptions& global);
+KFS_COMMANDS(KFS_GROUP, KFS_COMMAND)
+#undef KFS_COMMAND
+#undef KFS_GROUP
+
 namespace {
 
 void AddGlobalOptions(CLI::App& app, GlobalOptions& global) {
@@ -40,44 +48,28 @@ void AddGlobalOptions(CLI::App& app, GlobalOptions& global) {
 }
 
 // Commands made after a group's footer was set would inherit it, so it comes last.
-void AddVolumeGroup(CLI::App& app, GlobalOptions& global) {
-  CLI::App* volume = app.add_subcommand("volume", "Make, delete, start, stop, set up and show volumes.");
-  volume->fallthrough();
-  AddVolumeCreateCommand(*volume, global);
-  AddVolumeDeleteCommand(*volume, global);
-  AddVolumeStartCommand(*volume, global);
-  AddVolumeStopCommand(*volume, global);
-  AddVolumeOptionCommands(*volume, global);
-  AddVolumeInfoCommand(*volume, global);
-  AddVolumeListCommand(*volume, global);
-  AddVolumeStatusCommand(*volume, global);
-  AddVolumeMoveCommand(*volume, global);
-  AddVolumeBackupCommands(*volume, global);
-  volume->footer(
-      "A volume is one file system: a name space of its own, mounted by name, served by one metaserver.");
+void EndGroup(CLI::App& app, CLI::App* group, const char* footer) {
+  if (group != &app) group->footer(footer);
 }
 
-void AddClusterGroups(CLI::App& app, GlobalOptions& global) {
-  CLI::App* peer = app.add_subcommand("peer", "The metaservers that are the cluster.");
-  peer->fallthrough();
-  AddPeerChangeCommands(*peer, global);
-  AddPeerStatusCommand(*peer, global);
-  AddPeerWhyCommand(*peer, global);
-  CLI::App* chunkserver = app.add_subcommand("chunkserver", "The chunkservers of the cluster.");
-  chunkserver->fallthrough();
-  AddChunkserverListCommand(*chunkserver, global);
-  AddChunkserverStatusCommand(*chunkserver, global);
-  AddChunkserverChangeCommands(*chunkserver, global);
-  CLI::App* cluster =
-      app.add_subcommand("cluster", "The configuration as a whole: history, options, transactions.");
-  cluster->fallthrough();
-  AddClusterOptionCommands(*cluster, global);
-  AddClusterLogCommand(*cluster, global);
-  AddClusterRevertCommand(*cluster, global);
-  AddTransactionCommands(*cluster, global);
-  cluster->footer(
-      "Every change of the configuration makes a new generation of it, decided by a majority of the "
-      "metaservers.");
+CLI::App* BeginGroup(CLI::App& app, const char* name, const char* description) {
+  CLI::App* group = app.add_subcommand(name, description);
+  group->fallthrough();
+  return group;
+}
+
+void AddCommands(CLI::App& app, GlobalOptions& global) {
+  CLI::App* group = &app;
+  const char* footer = "";
+#define KFS_GROUP(name, description, words)   \
+  EndGroup(app, group, footer);               \
+  group = BeginGroup(app, name, description); \
+  footer = words;
+#define KFS_COMMAND(add) add(*group, global);
+  KFS_COMMANDS(KFS_GROUP, KFS_COMMAND)
+#undef KFS_COMMAND
+#undef KFS_GROUP
+  EndGroup(app, group, footer);
 }
 
 }  // namespace
@@ -87,13 +79,7 @@ void BuildApp(CLI::App& app, GlobalOptions& global) {
   app.fallthrough();
   app.description("Mounts KFS volumes and looks after a KFS cluster.");
   AddGlobalOptions(app, global);
-  AddMountCommand(app, global);
-  AddStatusCommand(app, global);
-  AddDfCommand(app, global);
-  AddVolumeGroup(app, global);
-  AddClusterGroups(app, global);
-  AddBenchCommand(app, global);
-  AddVersionCommand(app, global);
+  AddCommands(app, global);
   app.footer(
       "Examples:\n"
       "  kfs volume create data                      make a volume\n"

@@ -64,33 +64,8 @@ Status ResolveDefaults(GlobalOptions* options, const std::string& file = "/etc/k
 // EINVAL for a metaserver's address that cannot be one.
 Status CheckMetaservers(const GlobalOptions& options);
 
-// Each is in a file of its own. The reference stays valid until the command has run.
-void AddMountCommand(CLI::App& app, GlobalOptions& global);
-void AddStatusCommand(CLI::App& app, GlobalOptions& global);
-void AddDfCommand(CLI::App& app, GlobalOptions& global);
-void AddVolumeCreateCommand(CLI::App& volume, GlobalOptions& global);
-void AddVolumeListCommand(CLI::App& volume, GlobalOptions& global);
-void AddVolumeInfoCommand(CLI::App& volume, GlobalOptions& global);
-void AddVolumeDeleteCommand(CLI::App& volume, GlobalOptions& global);
-void AddVolumeStartCommand(CLI::App& volume, GlobalOptions& global);
-void AddVolumeStopCommand(CLI::App& volume, GlobalOptions& global);
-void AddVolumeMoveCommand(CLI::App& volume, GlobalOptions& global);
-void AddVolumeBackupCommands(CLI::App& volume, GlobalOptions& global);
-void AddVolumeStatusCommand(CLI::App& volume, GlobalOptions& global);
-// set, get and reset, of volumes and of the cluster.
-void AddVolumeOptionCommands(CLI::App& volume, GlobalOptions& global);
-void AddClusterOptionCommands(CLI::App& cluster, GlobalOptions& global);
-void AddPeerChangeCommands(CLI::App& peer, GlobalOptions& global);
-void AddPeerStatusCommand(CLI::App& peer, GlobalOptions& global);
-void AddPeerWhyCommand(CLI::App& peer, GlobalOptions& global);
-void AddChunkserverChangeCommands(CLI::App& chunkserver, GlobalOptions& global);
-void AddChunkserverListCommand(CLI::App& chunkserver, GlobalOptions& global);
-void AddChunkserverStatusCommand(CLI::App& chunkserver, GlobalOptions& global);
-void AddTransactionCommands(CLI::App& cluster, GlobalOptions& global);
-void AddClusterLogCommand(CLI::App& cluster, GlobalOptions& global);
-void AddClusterRevertCommand(CLI::App& cluster, GlobalOptions& global);
-void AddBenchCommand(CLI::App& app, GlobalOptions& global);
-void AddVersionCommand(CLI::App& app, GlobalOptions& global);
+// How a command joins: `void AddXyzCommand(CLI::App& group, GlobalOptions& global)`, in a file of its own and
+// named in command_list.h. Both stay valid until the command has run.
 
 // The whole command line.
 void BuildApp(CLI::App& app, GlobalOptions& global);
