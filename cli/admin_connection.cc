@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <future>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "cli/change.h"
@@ -152,6 +153,8 @@ uint32_t AdminConnection::timeout_ms() const {
 
 Answer AdminConnection::CallRaw(Op op, const google::protobuf::MessageLite& request, Kind kind,
                                 SharedBuffer payload) {
+  kind_ = kind;
+  waiting_ = std::make_unique<Waiting>();
   const Duration longer = kind == Kind::kRead ? Duration::zero() : kLonger;
   auto deadline = std::chrono::steady_clock::now() + timeout_;
   while (true) {
@@ -213,7 +216,14 @@ Status AdminConnection::Reach(MonoTime deadline) {
 
 Status AdminConnection::TryMember(Duration timeout, Duration grace) {
   bool here = false;
-  return Ask(Op::kPing, pb::PingRequest(), timeout, grace, &here).status;
+  const Answer answer = Ask(Op::kPing, pb::PingRequest(), timeout, grace, &here);
+  pb::PingReply who;
+  // Only a chunkserver says who it is.
+  if (answer.status.ok() && who.ParseFromString(answer.body) && !who.uuid().empty()) {
+    return Status(EPROTOTYPE, fmt::format("{} is a chunkserver (uuid {}), not a metaserver", addresses_[at_],
+                                          who.uuid()));
+  }
+  return answer.status;
 }
 
 Answer AdminConnection::Ask(Op op, const google::protobuf::MessageLite& request, Duration timeout,
@@ -226,7 +236,15 @@ Answer AdminConnection::Ask(Op op, const google::protobuf::MessageLite& request,
       promise.set_value(std::move(answer));
     });
   });
-  return promise.get_future().get();
+  return waiting_->For(promise.get_future(), [this] { return WaitsFor(); });
+}
+
+std::string AdminConnection::WaitsFor() const {
+  return fmt::format("{}{} (at most {:.3g} s: --timeout)", addresses_[at_],
+                     kind_ == Kind::kChange   ? " to make the change"
+                     : kind_ == Kind::kGather ? " to ask the others"
+                                              : " to answer",
+                     std::chrono::duration<double>(timeout_).count());
 }
 
 Status AdminConnection::Explain(const Status& status) const {
@@ -243,6 +261,12 @@ Status AdminConnection::Explain(const Status& status) const {
       what_to_do = "name a metaserver of the right cluster with --metaserver";
       break;
     default:
+      if (status.err() == EPROTOTYPE) {
+        what_to_do =
+            "name a metaserver's address and port (7400 unless its option listen says another) with "
+            "--metaserver HOST:PORT or $KFS_METASERVER";
+        break;
+      }
       what_to_do = fmt::format(
           "is kfs-metaserver running there ('systemctl status kfs-metaserver', or its log)? Name another "
           "with --metaserver "
@@ -252,14 +276,34 @@ Status AdminConnection::Explain(const Status& status) const {
   return Status(status.err(), status.code(), fmt::format("{}\n  {}", status.ToString(), what_to_do));
 }
 
+namespace {
+
+bool g_report_as_json = false;  // set before the command runs
+
+}  // namespace
+
+void ReportAsJson(bool on) { g_report_as_json = on; }
+
 int Report(const Status& status, ExitCode code) {
-  std::string text = status.message();
-  // Connection errors have their errno's words already.
-  if (text.find('(') == std::string::npos) text = status.ToString();
-  std::fprintf(stderr, "kfs: %s\n", text.c_str());
-  if (code == kOutcomeUnknown) {
-    std::fputs("  It may or may not have been made: 'kfs cluster log' shows what was made\n", stderr);
+  const std::string unknown = "It may or may not have been made: 'kfs cluster log' shows what was made";
+  if (g_report_as_json) {
+    nlohmann::json error = {{"message", status.message().empty() ? status.ToString() : status.message()},
+                            {"exit_code", static_cast<int>(code)}};
+    if (const char* name = strerrorname_np(status.err()); name != nullptr) error["errno"] = name;
+    if (code == kOutcomeUnknown) error["next"] = unknown;
+    std::fprintf(stderr, "%s\n",
+                 nlohmann::json({{"error", error}})
+                     .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
+                     .c_str());
+    return code;
   }
+  std::string text = status.message();
+  // Connection errors have their errno's words already. Of an address that is not reached the words have said
+  // why: "no route to host" of a name that is not known would say something else.
+  if (text.empty() || (text.find('(') == std::string::npos && status.err() != EHOSTUNREACH && code != kUsage))
+    text = status.ToString();
+  std::fprintf(stderr, "kfs: %s\n", text.c_str());
+  if (code == kOutcomeUnknown) std::fprintf(stderr, "  %s\n", unknown.c_str());
   return code;
 }
 

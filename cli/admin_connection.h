@@ -5,7 +5,8 @@
 // away a call that only reads is made again at the next; a change stays with the member that it was sent to,
 // so that it is made once.
 //
-// Errors are words for a person (P9): what could not be reached, why, and what to do.
+// Errors are words for a person (P9): what could not be reached, why, and what to do. A call that takes
+// longer than a second says on stderr whom it waits for.
 #pragma once
 
 #include <memory>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "cli/command.h"
+#include "cli/waiting.h"
 #include "rpc/net_client.h"
 
 namespace kfs::cli {
@@ -71,6 +73,7 @@ class AdminConnection {
   // One call to the present member. *here: the answer is our own, not the member's.
   Answer Ask(Op op, const google::protobuf::MessageLite& request, Duration timeout, Duration grace,
              bool* here, SharedBuffer payload = {});
+  std::string WaitsFor() const;
   Status Explain(const Status& status) const;
   void NextMember() { at_ = (at_ + 1) % addresses_.size(); }
 
@@ -79,10 +82,15 @@ class AdminConnection {
   const Duration timeout_;
   size_t at_ = 0;  // of addresses_
   bool unreachable_ = false;
+  Kind kind_ = Kind::kRead;           // of the call under way
+  std::unique_ptr<Waiting> waiting_;  // likewise
   LoopThread thread_{"kfs-admin"};
   std::shared_ptr<Link> link_;
 };
 
+// Whether errors are JSON from here on (on stderr): {"error": {"message": ..., "errno": ..., "exit_code":
+// ...}}. Process-wide, as stderr is.
+void ReportAsJson(bool on);
 // Prints the error ("kfs: ...") and gives the exit code for it.
 int Report(const Status& status, ExitCode code = kFailed);
 // The exit code for an error of a call.

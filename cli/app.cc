@@ -2,8 +2,10 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "cli/admin_connection.h"
 #include "cli/command.h"
 #include "cli/command_list.h"
+#include "cli/help.h"
 #include "cli/typed_words.h"
 #include "common/log.h"
 #include "common/utf8.h"
@@ -77,37 +79,42 @@ void AddCommands(CLI::App& app, GlobalOptions& global) {
 void BuildApp(CLI::App& app, GlobalOptions& global) {
   app.name("kfs");
   app.fallthrough();
+  app.formatter(HelpFormatter());
   app.description("Mounts KFS volumes and looks after a KFS cluster.");
   AddGlobalOptions(app, global);
   AddCommands(app, global);
   app.footer(
       "Examples:\n"
       "  kfs volume create data                      make a volume\n"
-      "  kfs mount 127.0.0.1:/data /mnt/data         mount it\n"
-      "  kfs status                                  is everything up?\n"
+      "  kfs mount --mkdir 127.0.0.1:/data /mnt/data mount it\n"
+      "  kfs health                                  is all well?\n"
       "  kfs df                                      how full is it?\n"
       "  kfs peer probe meta2.example.org            a second metaserver joins\n"
       "  kfs volume set data atime off --dry-run     what would that change?\n"
       "  kfs status --json | jq .chunkservers        for scripts\n"
       "\n"
-      "'kfs COMMAND --help' explains a command. Exit codes: 0 done, 1 it failed, 2 wrong usage, 3 no "
+      "'kfs help COMMAND' explains a command. Exit codes: 0 done, 1 it failed, 2 wrong usage, 3 no "
       "metaserver "
       "can be reached,\n"
       "or it refuses us, 4 no such volume, peer, chunkserver, option or transaction, 5 a change was sent and "
-      "may "
-      "or may not\n"
-      "have been made ('kfs cluster log' shows it); 'kfs mount' has those of mount(8).");
+      "may or may not\n"
+      "have been made ('kfs cluster log' shows it). 'kfs mount' has those of mount(8); 'kfs health' and 'kfs "
+      "status --check'\n"
+      "say how bad it is: 0 well, 1 warning, 2 critical.");
 }
 
 int RunCommandLine(CLI::App& app, GlobalOptions& global, const std::vector<std::string>& args) {
   global.words = TypedWords(app, args);
+  if (!args.empty() && args.front() == "help")
+    return RunHelp(app, std::vector<std::string>(args.begin() + 1, args.end()));
   try {
     app.parse(std::vector<std::string>(args.rbegin(), args.rend()));
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e);  // --help
-    std::fprintf(stderr, "kfs: %s\nTry 'kfs --help', or 'kfs COMMAND --help'.\n", e.what());
-    return kUsage;
+    ReportAsJson(std::count(args.begin(), args.end(), "--json") != 0);
+    return Report(Status(EINVAL, ExplainUsage(app, args, e.what())), kUsage);
   }
+  ReportAsJson(global.json);
   if (!global.run) {
     // A group of commands without a command.
     const auto chosen = app.get_subcommands();
@@ -115,11 +122,12 @@ int RunCommandLine(CLI::App& app, GlobalOptions& global, const std::vector<std::
     return kUsage;
   }
   // A path may be anything; what the cluster stores, and what is printed, is text.
-  if (!global.words.starts_with("mount") && !std::all_of(args.begin(), args.end(), IsLine)) {
-    std::fputs(
-        "kfs: an argument has control characters, or is not UTF-8: names, labels and values are text\n",
-        stderr);
-    return kUsage;
+  const bool paths = global.words.starts_with("mount") || global.words.starts_with("umount");
+  if (!paths && !std::all_of(args.begin(), args.end(), IsLine)) {
+    return Report(Status(EINVAL,
+                         "an argument has control characters, or is not UTF-8: names, labels and values are "
+                         "text"),
+                  kUsage);
   }
   if (!global.log) {
     if (Status s = InitLog("kfs", "", "off"); !s.ok())

@@ -8,9 +8,12 @@
 // clang-format off
 #define KFS_COMMANDS(GROUP, COMMAND)                                                                         \
   COMMAND(AddMountCommand)                                                                                   \
+  COMMAND(AddUmountCommand)                                                                                  \
   COMMAND(AddStatusCommand)                                                                                  \
+  COMMAND(AddHealthCommand)                                                                                  \
   COMMAND(AddDfCommand)                                                                                      \
   COMMAND(AddBenchCommand)                                                                                   \
+  COMMAND(AddHelpCommand)                                                                                    \
   COMMAND(AddVersionCommand)                                                                                 \
   GROUP("volume", "Make, delete, start, stop, set up and show volumes.",                                     \
         "A volume is one file system: a name space of its own, mounted by name, served by one metaserver.")  \

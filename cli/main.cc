@@ -23,7 +23,7 @@ int PrintManPage(CLI::App& app, const std::string& name) {
     page = kfs::cli::ManPage(app, name);
   }
   if (page.empty()) {
-    std::fprintf(stderr, "kfs: there is no page '%s' (kfs, mount, mount.kfs)\n", name.c_str());
+    std::fprintf(stderr, "kfs: there is no page '%s' (kfs, kfs-GROUP, mount, mount.kfs)\n", name.c_str());
     return kUsage;
   }
   kfs::cli::Print(page);

@@ -99,6 +99,23 @@ constexpr char kSeeAlso[] =
     ".SH SEE ALSO\n.BR kfs (1),\n.BR kfs\\-mount (8),\n.BR kfs\\-metaserver (8),\n.BR kfs\\-chunkserver "
     "(8)\n";
 
+// "kfs-volume": the commands of one group; empty: there is none of this name.
+std::string GroupPage(CLI::App& app, const std::string& name) {
+  const auto found = app.get_subcommands([&](const CLI::App* group) {
+    return name == "kfs-" + group->get_name() &&
+           !group->get_subcommands([](const CLI::App*) { return true; }).empty();
+  });
+  if (found.empty()) return "";
+  const CLI::App& group = *found.front();
+  std::string out = Heading(name, 1, group.get_description());
+  out += fmt::format(".SH SYNOPSIS\n.B kfs {}\n\\fIcommand\\fR [\\fIarguments\\fR]\n.SH COMMANDS\n",
+                     Escape(group.get_name()));
+  Commands(group, "kfs " + group.get_name(), &out);
+  out += ".SH OPTIONS\nEvery command takes these.\n" + Options(app);
+  if (!group.get_footer().empty()) out += ".SH NOTES\n" + Prose(group.get_footer());
+  return out + kSeeAlso;
+}
+
 std::string MainPage(CLI::App& app) {
   std::string out = Heading("kfs", 1, app.get_description());
   out += ".SH SYNOPSIS\n.B kfs\n[\\fIoptions\\fR] \\fIcommand\\fR [\\fIarguments\\fR]\n";
@@ -131,7 +148,7 @@ std::string ManPage(CLI::App& app, const std::string& name) {
   if (name.empty() || name == "kfs") return MainPage(app);
   if (name == "kfs-mount" || name == "mount") return MountPage(app, "kfs-mount");
   if (name == "mount.kfs") return MountPage(app, name);
-  return "";
+  return GroupPage(app, name);
 }
 
 std::string DaemonManPage(const std::string& program, const std::string& sample_config) {

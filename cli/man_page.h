@@ -9,8 +9,8 @@ class App;
 
 namespace kfs::cli {
 
-// The page `name` in roff: "kfs" (section 1: every command but mount), "kfs-mount" and "mount.kfs" (section
-// 8). Empty when there is no such page.
+// The page `name` in roff: "kfs" (section 1: every command but mount), "kfs-volume", ... (section 1: a
+// group), "kfs-mount" and "mount.kfs" (section 8). Empty when there is no such page.
 std::string ManPage(CLI::App& app, const std::string& name);
 
 // A daemon's page (section 8) from what `<program> --sample-config` prints: every option with its sentence

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 
 #include "cli/command.h"
@@ -16,12 +17,14 @@ struct MountArgs {
   std::string source, directory;
   std::vector<std::string> options;
   bool foreground = false;
+  bool mkdir = false;
 };
 
 constexpr char kNotes[] =
-    "Returns when the mount can be used; the mount goes on in the background until it is unmounted (umount "
+    "Returns when the mount can be used; the mount goes on in the background until it is unmounted (kfs "
+    "umount "
     "DIRECTORY, or\n"
-    "fusermount3 -u DIRECTORY). With -f it stays in the foreground and logs to stderr.\n"
+    "umount(8)). With -f it stays in the foreground and logs to stderr.\n"
     "\n"
     "Mount options:\n"
     "  hard              wait for servers that do not answer, for as long as it takes\n"
@@ -40,16 +43,20 @@ constexpr char kNotes[] =
     "  auto, noauto, user, _netdev, nofail, x-*, comment=: for fstab, ignored here\n"
     "\n"
     "Examples:\n"
-    "  kfs mount 127.0.0.1:/data /mnt/data\n"
+    "  kfs mount --mkdir 127.0.0.1:/data /mnt/data\n"
     "  kfs mount meta.example.org:7400:/data /mnt/data -o soft,timeo=100\n"
     "  mount -t kfs meta.example.org:/data /mnt/data\n"
     "\n"
     "In /etc/fstab:\n"
-    "  meta.example.org:/data  /mnt/data  kfs  _netdev,secretfile=/etc/kfs/secret  0 0\n"
+    "  meta.example.org:/data  /mnt/data  kfs  _netdev,nofail,x-systemd.automount,secretfile=/etc/kfs/secret "
+    " 0 0\n"
+    "With x-systemd.automount the first program that enters DIRECTORY mounts it, whenever the servers are "
+    "there; without, a\n"
+    "mount whose servers are away while the machine starts is given up.\n"
     "\n"
     "Exit codes, as mount(8): 0 mounted, 1 wrong usage or no permission, 32 it could not be mounted.\n";
 
-constexpr int kMountUsage = 1;
+constexpr int kMountUsage = 1, kMountFailed = 32;
 
 int Run(GlobalOptions& global, const MountArgs& args) {
   if (Status s = ResolveDefaults(&global); !s.ok()) {
@@ -64,6 +71,15 @@ int Run(GlobalOptions& global, const MountArgs& args) {
     return kMountUsage;
   }
   parsed->foreground = args.foreground;
+  if (args.mkdir) {
+    std::error_code ec;
+    std::filesystem::create_directories(args.directory, ec);
+    if (ec && !std::filesystem::is_directory(args.directory, ec)) {
+      std::fprintf(stderr, "kfs mount: cannot make the mount point %s: %s\n", args.directory.c_str(),
+                   ec.message().c_str());
+      return kMountFailed;
+    }
+  }
   return RunMount(*parsed);
 }
 
@@ -78,13 +94,14 @@ void AddMountCommand(CLI::App& app, GlobalOptions& global) {
                    "HOST[:PORT][,HOST[:PORT]...]:/VOLUME; several are one cluster's metaservers.")
       ->required()
       ->type_name("");
-  command->add_option("DIRECTORY", args->directory, "Where to mount it; has to be there.")
+  command->add_option("DIRECTORY", args->directory, "Where to mount it; has to be there, but for --mkdir.")
       ->required()
       ->type_name("");
   command->add_option("-o,--options", args->options, "Mount options, parted by commas.")
       ->type_name("OPTIONS")
       ->allow_extra_args(false)
       ->take_all();
+  command->add_flag("--mkdir", args->mkdir, "Make DIRECTORY, and those above it, when it is not there.");
   command->add_flag("-f,--foreground", args->foreground, "Stay in the foreground.");
   command->footer(kNotes);
   command->callback([&global, args] {

@@ -2,13 +2,43 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "common/utf8.h"
+
 namespace kfs::cli {
+namespace {
+
+// A column of text is not made narrower than this.
+constexpr size_t kCutMin = 8;
+
+// Of the terminal that stdout is, or what $COLUMNS says; 0: it is no terminal, and everything is printed.
+size_t TerminalWidth() {
+  if (const char* columns = std::getenv("COLUMNS"); columns != nullptr) {
+    if (const int n = std::atoi(columns); n > 0 && isatty(STDOUT_FILENO) == 1) return static_cast<size_t>(n);
+  }
+  winsize size{};
+  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
+size_t Width(const std::vector<size_t>& columns) {
+  size_t sum = columns.empty() ? 0 : 2 * (columns.size() - 1);
+  for (size_t width : columns) sum += width;
+  return sum;
+}
+
+std::string CutTo(const std::string& text, size_t width) {
+  return text.size() <= width ? text : CutText(text, width - 2) + "..";
+}
+
+}  // namespace
 
 Table::Table(std::vector<std::string> header, std::vector<size_t> right) : right_(header.size()) {
   for (size_t i : right) right_.at(i) = true;
@@ -25,12 +55,23 @@ std::string Table::Text() const {
   for (const auto& row : rows_) {
     for (size_t i = 0; i < row.size(); ++i) width[i] = std::max(width[i], row[i].size());
   }
+  // Where it is read by a person it fits: the widest columns of text are cut, never numbers.
+  for (size_t room = TerminalWidth(), all = Width(width); room != 0 && all > room; all = Width(width)) {
+    size_t widest = width.size();
+    for (size_t i = 0; i < width.size(); ++i) {
+      if (!right_[i] && width[i] > kCutMin && (widest == width.size() || width[i] > width[widest]))
+        widest = i;
+    }
+    if (widest == width.size()) break;
+    width[widest] -= std::min(all - room, width[widest] - kCutMin);
+  }
   std::string out;
   for (const auto& row : rows_) {
     std::string line;
     for (size_t i = 0; i < row.size(); ++i) {
       if (i != 0) line += "  ";
-      line += right_[i] ? fmt::format("{:>{}}", row[i], width[i]) : fmt::format("{:<{}}", row[i], width[i]);
+      const std::string cell = CutTo(row[i], width[i]);
+      line += right_[i] ? fmt::format("{:>{}}", cell, width[i]) : fmt::format("{:<{}}", cell, width[i]);
     }
     line.erase(line.find_last_not_of(' ') + 1);
     out += line + "\n";

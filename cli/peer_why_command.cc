@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -53,7 +54,9 @@ int RunPeerWhy(GlobalOptions& global, const std::string& peer) {
   } else {
     Print(PeerWhyText(*reply));
   }
-  return kOk;
+  const bool well =
+      std::all_of(reply->finding().begin(), reply->finding().end(), [](const auto& f) { return f.good(); });
+  return well ? kOk : kFailed;
 }
 
 }  // namespace
@@ -64,6 +67,7 @@ void AddPeerWhyCommand(CLI::App& peer, GlobalOptions& global) {
       peer.add_subcommand("why", "Find out why a metaserver is not connected, or rejected, and what to do.");
   command->fallthrough();
   AddPeerArgument(command, global, name.get());
+  command->footer("Exit code: 0 nothing is wrong with it, 1 something is (lines that begin with BAD).");
   command->callback([&global, name] { global.run = [&global, name] { return RunPeerWhy(global, *name); }; });
 }
 

@@ -25,6 +25,12 @@ std::string VolumeStatusText(const pb::VolumeStatusReply& status, const pb::Conf
 nlohmann::json VolumeStatusJson(const pb::VolumeStatusReply& status, const pb::ConfShowReply& conf,
                                 const std::string& name);
 
+// "started", "stopped", "moving", "not served", "owner away": as the metaserver asked sees it, which knows
+// the others' connections. `conf` may be null.
+std::string VolumeState(const pb::VolumeInfo& volume, const pb::ConfShowReply* conf);
+// A number that only the owner knows: "?" where it could be asked, "-" where there is nobody to ask.
+std::string CountedOrState(const pb::VolumeInfo& volume, const std::string& state, const std::string& text);
+
 std::string ChunkserverListText(const pb::ConfShowReply& conf, TimeNs now);
 nlohmann::json ChunkserverListJson(const pb::ConfShowReply& conf);
 std::string ChunkserverStatusText(const pb::VolumeStatusReply& status);

@@ -7,8 +7,10 @@
 #include <thread>
 
 #include "cli/admin_connection.h"
+#include "cli/health.h"
 #include "cli/output.h"
 #include "cli/reports.h"
+#include "cli/waiting.h"
 
 namespace kfs::cli {
 namespace {
@@ -68,12 +70,12 @@ void PrintOps(const Reply& r) {
   if (!ops.empty()) Print("\n" + ops.Text());
 }
 
-void PrintStatus(const Reply& r, const std::string& members, bool with_ops) {
+void PrintStatus(const Reply& r, const pb::ConfShowReply* conf, bool with_ops) {
   TimeNs now = SystemClock().WallNow();
   Print(fmt::format("cluster     {}\nmetaserver  {}, up for {}, {} resident, {} connections\n",
                     r.cluster_id(), r.software(), HumanAge(r.started(), now), HumanBytes(r.rss_bytes()),
                     r.connections()) +
-        members);
+        (conf == nullptr ? "" : MembersLine(*conf)));
   Table servers({"CHUNKSERVER", "ADDRESS", "STATE", "USED", "AVAILABLE", "CHUNKS", "SEEN"}, {3, 4, 5});
   for (const auto& c : r.chunkserver()) {
     std::string state = c.up() ? "up" : "down";
@@ -84,10 +86,12 @@ void PrintStatus(const Reply& r, const std::string& members, bool with_ops) {
   }
   Print("\n" + (servers.empty() ? std::string("no chunkserver has registered yet: start kfs-chunkserver\n")
                                 : servers.Text()));
-  Table volumes({"VOLUME", "FILES", "DATA", "MOUNTS"}, {1, 2, 3});
+  Table volumes({"VOLUME", "STATE", "FILES", "DATA", "MOUNTS"}, {2, 3, 4});
   for (const auto& v : r.volume()) {
-    volumes.Add({v.name(), Counted(v, std::to_string(v.files())), Counted(v, HumanBytes(v.bytes())),
-                 Counted(v, std::to_string(v.sessions()))});
+    const std::string state = VolumeState(v, conf);
+    volumes.Add({v.name(), state, CountedOrState(v, state, std::to_string(v.files())),
+                 CountedOrState(v, state, HumanBytes(v.bytes())),
+                 CountedOrState(v, state, std::to_string(v.sessions()))});
   }
   Print("\n" + (volumes.empty() ? std::string("no volume yet: 'kfs volume create NAME' makes one\n")
                                 : volumes.Text()));
@@ -110,11 +114,13 @@ bool AllUp(const Reply& reply, const std::vector<std::string>& addresses) {
 struct StatusArgs {
   std::vector<std::string> wait;
   bool ops = false;
+  bool check = false;
 };
 
 // Asks until the chunkservers named are up; the metaserver may come up meanwhile, too.
 Result<Reply> Poll(AdminConnection& admin, const GlobalOptions& global, const StatusArgs& args) {
   auto deadline = std::chrono::steady_clock::now() + std::chrono::duration<double>(global.timeout_s);
+  Waiting waiting;
   while (true) {
     auto reply = admin.Call<rpc::ClusterStatus>({});
     bool late = std::chrono::steady_clock::now() >= deadline;
@@ -122,9 +128,19 @@ Result<Reply> Poll(AdminConnection& admin, const GlobalOptions& global, const St
     if (reply.ok() && AllUp(*reply, args.wait)) return reply;
     if (late)
       return Status(ETIMEDOUT, "not every chunkserver named with --wait is up; 'kfs status' shows which are");
+    waiting.Look("the chunkservers named with --wait to come up");
     // Between two looks: the metaserver does not call back who waits. The deadline above bounds it.
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
+}
+
+// What `kfs health` finds, by its exit code; its lines go to stderr, so that stdout is the status alone.
+int Check(const GlobalOptions& global) {
+  const auto members = AskAllMembers(global);
+  if (!members.ok()) return Report(members.status(), kUsage);
+  const std::vector<Finding> findings = Examine(*members, SystemClock().WallNow());
+  std::fputs(HealthText(findings, *members).c_str(), stderr);
+  return static_cast<int>(Worst(findings));
 }
 
 int RunStatus(GlobalOptions& global, const StatusArgs& args) {
@@ -132,7 +148,10 @@ int RunStatus(GlobalOptions& global, const StatusArgs& args) {
   auto admin = OpenOrReport(global, &code);
   if (admin == nullptr) return code;
   auto reply = Poll(*admin, global, args);
-  if (!reply.ok()) return Report(reply.status(), admin->unreachable() ? kUnreachable : kFailed);
+  if (!reply.ok()) {
+    const int failed = Report(reply.status(), admin->unreachable() ? kUnreachable : kFailed);
+    return args.check ? static_cast<int>(Severity::kCritical) : failed;
+  }
   // One that cannot tell about the others has told about itself all the same.
   auto conf = admin->Call<rpc::ConfShow>({});
   if (global.json) {
@@ -143,9 +162,9 @@ int RunStatus(GlobalOptions& global, const StatusArgs& args) {
     }
     PrintJson(out);
   } else {
-    PrintStatus(*reply, conf.ok() ? MembersLine(*conf) : "", args.ops);
+    PrintStatus(*reply, conf.ok() ? &*conf : nullptr, args.ops);
   }
-  return kOk;
+  return args.check ? Check(global) : kOk;
 }
 
 }  // namespace
@@ -162,7 +181,11 @@ void AddStatusCommand(CLI::App& app, GlobalOptions& global) {
       ->delimiter(',')
       ->take_all();
   command->add_flag("--ops", args->ops, "Also count the operations served, and their mean time.");
-  command->footer("Succeeds when the metaserver answers, whatever state the rest is in.");
+  command->add_flag("--check", args->check,
+                    "Also look for what is wrong, as 'kfs health' does, and tell it by its exit code: 0 "
+                    "well, 1 warning, 2 critical.");
+  command->footer(
+      "Succeeds when the metaserver answers, whatever state the rest is in; with --check as 'kfs health'.");
   command->callback([&global, args] { global.run = [&global, args] { return RunStatus(global, *args); }; });
 }
 

@@ -45,7 +45,7 @@ uint64_t SizeOf(const pb::ImageManifest& m) {
 }
 
 Status Fetch(AdminConnection& owner, const std::string& transfer, const pb::ImageFile& file,
-             BackupWriter& out) {
+             BackupWriter& out, const std::function<void(uint64_t)>& fetched) {
   KFS_RETURN_IF_ERROR(out.Begin(file.name(), file.size()));
   for (uint64_t offset = 0; offset < file.size();) {
     pb::ImageGetRequest request;
@@ -58,6 +58,7 @@ Status Fetch(AdminConnection& owner, const std::string& transfer, const pb::Imag
     if (piece.empty()) return Status(EIO, fmt::format("{} is shorter than it was", file.name()));
     KFS_RETURN_IF_ERROR(out.Add(piece.view()));
     offset += piece.size();
+    fetched(piece.size());
   }
   return out.End();
 }
@@ -65,8 +66,15 @@ Status Fetch(AdminConnection& owner, const std::string& transfer, const pb::Imag
 Status FetchAll(AdminConnection& owner, const std::string& path, pb::ImageManifest* manifest) {
   auto out = BackupWriter::Open(path);
   if (!out.ok()) return out.status();
+  Progress progress("backing up");
+  uint64_t done = 0;
+  const uint64_t all = SizeOf(*manifest);
+  const auto fetched = [&](uint64_t bytes) {
+    done += bytes;
+    progress.Tell(fmt::format("{} of {}", HumanBytes(done), HumanBytes(all)));
+  };
   for (const pb::ImageFile& f : manifest->file())
-    KFS_RETURN_IF_ERROR(Fetch(owner, manifest->transfer(), f, **out));
+    KFS_RETURN_IF_ERROR(Fetch(owner, manifest->transfer(), f, **out, fetched));
   return (*out)->Finish(manifest);
 }
 
@@ -114,8 +122,12 @@ Status SendBackup(AdminConnection& owner, const BackupArgs& args, pb::ImageManif
     r.mutable_begin()->set_volume(manifest.volume());
     r.mutable_begin()->set_bytes(SizeOf(manifest));
   }));
+  Progress progress("restoring");
+  uint64_t done = 0;
   auto sent = ReadBackup(args.file, kImagePiece,
                          [&](const std::string& name, uint64_t offset, std::string_view bytes) {
+                           done += bytes.size();
+                           progress.Tell(HumanBytes(done) + " sent");
                            auto piece = std::make_shared<Buffer>(Buffer::Copy(bytes.data(), bytes.size()));
                            return Put(
                                owner, transfer,

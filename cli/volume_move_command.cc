@@ -1,5 +1,6 @@
 // kfs volume move
 #include <CLI/CLI.hpp>
+#include <future>
 #include <memory>
 
 #include "cli/arguments.h"
@@ -10,6 +11,21 @@ namespace {
 
 // Copying takes its time; the volume is served meanwhile.
 constexpr int kMoveTimeoutS = 3600;
+constexpr double kWatchTimeoutS = 0.9;
+
+// How far it is, asked of the owner on a connection of its own: the one that moves it waits for its answer.
+void TellProgress(const GlobalOptions& options, const std::string& name, const std::future<int>& move) {
+  if (move.wait_for(Waiting::kSayAfter) == std::future_status::ready) return;
+  auto owner = AdminConnection::Open(options);
+  if (!owner.ok()) return;
+  Progress progress("volume " + name);
+  pb::VolumeInfoRequest request;
+  request.set_name(name);
+  while (move.wait_for(std::chrono::seconds(1)) != std::future_status::ready) {
+    auto info = (*owner)->Call<rpc::VolumeInfo>(request);
+    if (info.ok() && !info->volume().moving().empty()) progress.Tell("moving " + info->volume().moving());
+  }
+}
 
 // Only the owner can hand it over: its database is there.
 int Move(GlobalOptions& global, const std::string& name, const std::string& peer, bool dry_run) {
@@ -25,7 +41,12 @@ int Move(GlobalOptions& global, const std::string& name, const std::string& peer
   request.set_name(name);
   request.set_peer(peer);
   global.metaservers = {found->owner()};
-  return RunChange<rpc::VolumeMove>(global, request, dry_run);
+  GlobalOptions watching = global;
+  watching.timeout_s = kWatchTimeoutS;
+  auto move =
+      std::async(std::launch::async, [&] { return RunChange<rpc::VolumeMove>(global, request, dry_run); });
+  TellProgress(watching, name, move);
+  return move.get();
 }
 
 }  // namespace

@@ -33,6 +33,14 @@ std::string State(const ChunkserverView& view, uint64_t generation) {
   return state;
 }
 
+// What the members' reports say goes before how the one that was asked sees them.
+std::string State(const pb::VolumeInfo& v, const std::string& reason, const pb::ConfShowReply& conf) {
+  if (!v.started() || v.counted() || reason.empty()) return VolumeState(v, &conf);
+  return reason.starts_with("its owner was not reached") || reason.ends_with("has not reported")
+             ? "owner away"
+             : "not served";
+}
+
 std::string ChunkserverTable(const pb::VolumeStatusReply& status) {
   Table table({"CHUNKSERVER", "ADDRESS", "DISK", "CAPACITY", "FREE", "CHUNKS", "ANSWERED IN", "STATE"},
               {3, 4, 5, 6});
@@ -74,10 +82,11 @@ std::string VolumeStatusText(const pb::VolumeStatusReply& status, const pb::Conf
   Table table({"VOLUME", "STATE", "OWNER", "FILES", "DATA", "MOUNTS"}, {3, 4, 5});
   std::string reasons;
   for (const auto& [v, reason] : Volumes(status, conf, name)) {
-    table.Add({v.name(), v.started() ? "started" : "stopped", v.owner(),
-               Counted(v, std::to_string(v.files())), Counted(v, HumanBytes(v.bytes())),
-               Counted(v, std::to_string(v.sessions()))});
-    if (!reason.empty()) reasons += fmt::format("?: {}: {}\n", v.name(), reason);
+    const std::string state = State(v, reason, conf);
+    table.Add({v.name(), state, v.owner(), CountedOrState(v, state, std::to_string(v.files())),
+               CountedOrState(v, state, HumanBytes(v.bytes())),
+               CountedOrState(v, state, std::to_string(v.sessions()))});
+    if (!reason.empty()) reasons += fmt::format("{}: {}\n", v.name(), reason);
   }
   std::string out = table.empty() ? "no volume yet: 'kfs volume create NAME' makes one\n" : table.Text();
   return out + reasons + "\n" + ChunkserverTable(status) + Unreachable(status);
@@ -95,6 +104,7 @@ json VolumeStatusJson(const pb::VolumeStatusReply& status, const pb::ConfShowRep
   for (const auto& [v, reason] : Volumes(status, conf, name)) {
     volumes.push_back(cli::ToJson(v));
     volumes.back()["reason"] = reason;
+    volumes.back()["state"] = State(v, reason, conf);
   }
   for (const auto& [member, report] : status.report()) {
     members[member] = {{"software", report.software()}, {"started_ns", report.started()}};

@@ -27,6 +27,8 @@ endforeach()
 install(FILES deploy/conf/metaserver.toml DESTINATION /etc/kfs COMPONENT metaserver EXCLUDE_FROM_ALL)
 install(FILES deploy/conf/chunkserver.toml DESTINATION /etc/kfs RENAME chunkserver-1.toml COMPONENT chunkserver EXCLUDE_FROM_ALL)
 install(FILES deploy/conf/client.toml DESTINATION /etc/kfs COMPONENT client EXCLUDE_FROM_ALL)
+file(GLOB KFS_DOCUMENTS CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/docs/*.md)
+install(FILES README.md CHANGELOG.md ${KFS_DOCUMENTS} DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/kfs-client COMPONENT client EXCLUDE_FROM_ALL)
 install(FILES deploy/systemd/mnt-kfs.mount DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/kfs-client/examples COMPONENT client EXCLUDE_FROM_ALL)
 # For "mount -o remount": the kernel calls the type of the mount fuse.kfs. /sbin is /usr/sbin.
 install(CODE [[file(CREATE_LINK mount.kfs "$ENV{DESTDIR}${CMAKE_INSTALL_PREFIX}/sbin/mount.fuse.kfs" SYMBOLIC)]]

@@ -1,6 +1,7 @@
 #include "fuse/mount.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,6 +20,8 @@ namespace kfs {
 namespace {
 
 constexpr int kExitUsage = 1, kExitMountFailed = 32;
+// Whoever waits longer is told for whom.
+constexpr int kSayAfterMs = 1000;
 
 int Report(const MountOptions& options, const Status& why, int code) {
   std::fprintf(stderr, "kfs: cannot mount %s on %s: %s\n", options.source.c_str(), options.mountpoint.c_str(),
@@ -118,6 +121,9 @@ int RunBackground(const MountOptions& options, std::string secret) {
   close(fds[1]);
   std::string answer;
   char buffer[4096];
+  pollfd answered{.fd = fds[0], .events = POLLIN, .revents = 0};
+  if (poll(&answered, 1, kSayAfterMs) == 0)
+    std::fprintf(stderr, "kfs: waiting for a metaserver to answer (%s)\n", options.source.c_str());
   for (ssize_t n; (n = read(fds[0], buffer, sizeof buffer)) > 0 || (n < 0 && errno == EINTR);) {
     if (n > 0) answer.append(buffer, static_cast<size_t>(n));
   }

@@ -134,6 +134,11 @@ Status ExplainConnect(const MountOptions& options, const Status& why) {
       case ENODEV:
         hint = "the volume is stopped";
         break;
+      case EOPNOTSUPP:
+        hint = "the source names " + JoinHosts(options) +
+               ", where a server of KFS listens that is no metaserver (a chunkserver): name a metaserver's "
+               "port, 7400 unless its option \"listen\" says another";
+        break;
       default:
         hint = "the source names " + JoinHosts(options) +
                ": kfs-metaserver must run there, listening at that address and port (its option \"listen\"), "

@@ -10,7 +10,7 @@ document.py [--update] WORK DOCUMENT
     ...                in what is shown: any lines, or none
 
 Times, durations, sizes, shares and uuids are compared by their kind only (KINDS), and runs of blanks are one. A command that only looks (kfs status, list, df, ...) is asked again for ten seconds until it shows what it should: what
-the cluster does by itself takes a moment. Every command has to succeed, except before output that begins with "kfs: ".
+the cluster does by itself takes a moment. Every command has to succeed, except before output that begins with "kfs: " or has lines that begin with "BAD ".
 """
 import re
 import subprocess
@@ -27,7 +27,7 @@ KINDS = [
     (r"kfs \d+\.\d+\.\d+", "kfs VERSION"),
     (r"[ \t]+", " "),
 ]
-LOOKS = re.compile(r"^kfs (status|df|peer (status|why)|volume (list|info|status)|chunkserver (list|status)|cluster log)\b")
+LOOKS = re.compile(r"^kfs (health|status|df|peer (status|why)|volume (list|info|status)|chunkserver (list|status)|cluster log)\b")
 WAIT_S = 10
 
 
@@ -104,10 +104,12 @@ def blocks(lines):
 def step_output(work, machine, command, shown):
     """The printed lines, and whether all is as it should be."""
     good_until = time.monotonic() + (WAIT_S if LOOKS.match(command) else 0)
-    failing = bool(shown) and shown[0].startswith("kfs: ")
+    # `kfs peer why` that has found something fails, too.
+    failing = bool(shown) and (shown[0].startswith("kfs: ") or any(line.startswith("BAD ") for line in shown))
     while True:
         done = run(work, machine, command)
         printed = done.stdout.rstrip("\n").split("\n") if done.stdout.strip() else []
+        printed = [line for line in printed if not line.startswith("kfs: waiting for ")]  # on a slow machine
         good = fits(shown, printed) and (done.returncode != 0) == failing
         if good or time.monotonic() >= good_until:
             return printed, good, done.returncode

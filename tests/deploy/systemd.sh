@@ -178,6 +178,26 @@ boots
 check "with its mount" wait_for 20000 has /mnt/kfs/file kept
 check "and the file" has /mnt/kfs/open open
 
+# ---- servers that are away while the machine starts -----------------------------------------------------------------------
+
+on m sh -c 'mkdir -p /mnt/auto &&
+  echo "10.74.0.1:/data  /mnt/auto  kfs  _netdev,nofail,x-systemd.automount,secretfile=/etc/kfs/secret  0 0" >>/etc/fstab'
+on m systemctl disable -q kfs-metaserver kfs-chunkserver@1
+check "the machine goes off" power_off_within 60000
+boots
+given_up() { [ "$(property ActiveState mnt-kfs.mount)" = failed ]; }
+check "a mount whose servers are away is given up" wait_for 40000 given_up
+check "the place of one with x-systemd.automount is watched" test "$(property ActiveState mnt-auto.automount)" = active
+refused "a program that comes too early gets an error" 1 'No such device' briefly cat /mnt/auto/file
+on m systemctl enable -q --now kfs-metaserver kfs-chunkserver@1
+check "the servers come" wait_for 20000 serves
+check "and the next program its file" wait_for 20000 has /mnt/auto/file kept
+on m systemctl stop mnt-auto.automount
+on m sed -i '/mnt.auto/d' /etc/fstab
+on m systemctl daemon-reload
+check "the other one is mounted by hand" on m mount /mnt/kfs
+on m systemctl reset-failed
+
 # ---- packages -------------------------------------------------------------------------------------------------------------
 
 start_program

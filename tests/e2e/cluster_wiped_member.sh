@@ -16,8 +16,8 @@ repaired() { kfs_at 1 peer repair "$(address_of "$1")" >"$WORK/repaired" 2>&1; }
 wipe 3
 start_role metaserver 3
 third=$(address_of 3)
-says 'wiped' 1 peer why "$third" || { cat "$WORK/said-by-kfs"; fail "peer why does not see that its state was wiped"; }
-grep -q "kfs peer repair $third" "$WORK/said-by-kfs" || { cat "$WORK/said-by-kfs"; fail "peer why does not say what to do"; }
+refused 'wiped' 1 peer why "$third"
+grep -q "kfs peer repair $third" "$WORK/refused" || { cat "$WORK/said-by-kfs"; fail "peer why does not say what to do"; }
 [ "$(kfs_at 3 volume list --json)" = '[]' ] || fail "a wiped member knows volumes"
 [ "$(answers "$MNT")" = ok ]
 repaired 3 || { cat "$WORK/repaired"; fail "it cannot be repaired"; }
@@ -43,7 +43,7 @@ wipe 2
 start_role metaserver 2
 wait_until 10 repaired 2 || { cat "$WORK/repaired"; fail "it cannot be repaired"; }
 await_agreement 10 1 2 3
-has_trouble() { kfs_at 1 volume status | grep -q "^?: data: .* was lost with its metaserver's disk"; }
+has_trouble() { kfs_at 1 volume status | grep -q "^data: .* was lost with its metaserver's disk"; }
 wait_until 5 has_trouble || { kfs_at 1 volume status; fail "volume status does not say why the volume is not served"; }
 # The mount gets an error or waits, but never an empty volume.
 listed() { timeout 3 ls "$WORK/data" >"$WORK/listed" 2>&1; }

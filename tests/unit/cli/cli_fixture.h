@@ -22,7 +22,8 @@ constexpr char kTestSecret[] = "000000000000000000000000000000000000000000000000
 // One metaserver. Answers are set before it is asked.
 class FakeMember {
  public:
-  FakeMember() { Start("127.0.0.1:0"); }
+  // `uuid`: what it says to a Ping. Only chunkservers say something.
+  explicit FakeMember(const std::string& uuid = "") { Start("127.0.0.1:0", uuid); }
   ~FakeMember() { Stop(); }
   void Stop() {
     On([this] { server_.reset(); });
@@ -73,11 +74,12 @@ class FakeMember {
 
  private:
   void On(const std::function<void()>& fn) { OnLoop(thread_.loop(), fn); }
-  void Start(const std::string& address) {
-    On([this, address] {
+  void Start(const std::string& address, const std::string& uuid) {
+    On([this, address, uuid] {
       server_ = std::make_unique<Server>(
           thread_.loop(),
-          ServerIdentity{.role = pb::HelloRequest::METASERVER, .cluster_id = "c", .secret = kTestSecret});
+          ServerIdentity{
+              .role = pb::HelloRequest::METASERVER, .cluster_id = "c", .secret = kTestSecret, .uuid = uuid});
       Status s = server_->Listen(address);
       ASSERT_TRUE(s.ok()) << s.ToString();
       address_ = server_->address();

@@ -90,7 +90,7 @@ TEST_F(CommandsTest, EachIsInAManPage) {
 // Whether a test runs it, in the words of a shell or of C++: `volume create`, {"volume", "create"}. Pages of
 // docs/ whose commands are run count, too.
 TEST_F(CommandsTest, EachIsRunByATest) {
-  std::string all = ReadFile(source_ / "docs/operate.md");
+  std::string all = ReadFile(source_ / "docs/operate.md") + ReadFile(source_ / "tests/run");
   for (const char* folder : {"tests/unit/cli", "tests/e2e", "tests/deploy", "tests/bench", "deploy"}) {
     for (const auto& entry : fs::recursive_directory_iterator(source_ / folder)) {
       const std::string name = entry.path().filename();
@@ -101,8 +101,8 @@ TEST_F(CommandsTest, EachIsRunByATest) {
   for (const Command& c : commands_) {
     const bool shell =
         std::regex_search(all, std::regex("(kfs\\S*|admin|cli|on \\w+) ([^\n|;&]* )?" + c.words() + "\\b"));
-    const std::string code = c.group.empty() ? "\\{\"" + c.name + "\"[,}]"
-                                             : "\"" + c.group + "\",\\s*\"" + c.name + "\"";
+    const std::string code =
+        c.group.empty() ? "\\{\"" + c.name + "\"[,}]" : "\"" + c.group + "\",\\s*\"" + c.name + "\"";
     EXPECT_TRUE(shell || std::regex_search(all, std::regex(code)))
         << "no test runs 'kfs " << c.words() << "'";
   }

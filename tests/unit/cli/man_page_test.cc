@@ -32,6 +32,19 @@ TEST_F(ManPageTest, TheMountPageHasTwoNames) {
   EXPECT_NE(ManPage(app_, "kfs-mount").find("timeo=N"), std::string::npos);
   EXPECT_NE(ManPage(app_, "mount.kfs").find("mount \\-t kfs"), std::string::npos);
   EXPECT_EQ(ManPage(app_, "nonsense"), "");
+  EXPECT_EQ(ManPage(app_, "kfs-df"), "") << "it is no group";
+}
+
+TEST_F(ManPageTest, EachGroupHasAPage) {
+  for (const CLI::App* group : app_.get_subcommands([](const CLI::App*) { return true; })) {
+    if (group->get_subcommands([](const CLI::App*) { return true; }).empty() || group->get_name() == "bench")
+      continue;
+    const std::string page = ManPage(app_, "kfs-" + group->get_name());
+    for (const CLI::App* command : group->get_subcommands([](const CLI::App*) { return true; }))
+      EXPECT_NE(page.find(".SS kfs " + group->get_name() + " " + command->get_name()), std::string::npos)
+          << group->get_name() << " " << command->get_name();
+    EXPECT_NE(page.find("metaserver"), std::string::npos) << "the options that every command takes";
+  }
 }
 
 TEST(DaemonManPage, HasEveryOptionOfTheSample) {

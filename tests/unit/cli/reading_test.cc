@@ -87,6 +87,7 @@ TEST_F(ReadingTest, AVolumeThatWasNotCountedHasQuestionMarks) {
   auto* v = list.add_volume();
   v->set_name("data");
   v->set_files(7);
+  v->set_started(true);
   member_.Answer<rpc::VolumeList>(list);
   EXPECT_EQ(Run({"volume", "list"}), kOk) << err_;
   EXPECT_NE(out_.find("?: only the owner knows"), std::string::npos) << out_;

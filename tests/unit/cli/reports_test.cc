@@ -137,10 +137,10 @@ TEST_F(ReportsTest, VolumeStatusTellsWhatIsNotKnownAndWhy) {
   conf.mutable_conf()->add_volume()->set_name("data");
   EXPECT_EQ(
       VolumeStatusText(Status(), conf, ""),
-      "VOLUME  STATE    OWNER    FILES     DATA  MOUNTS\n"
-      "data    started  m1:7400      5  2.0 KiB       1\n"
-      "far     started  m3:7400      ?        ?       ?\n"
-      "?: far: its owner was not reached: m3:7400 (since 12:00:05)\n"
+      "VOLUME  STATE       OWNER    FILES     DATA  MOUNTS\n"
+      "data    started     m1:7400      5  2.0 KiB       1\n"
+      "far     owner away  m3:7400      -        -       -\n"
+      "far: its owner was not reached: m3:7400 (since 12:00:05)\n"
       "\n"
       "CHUNKSERVER  ADDRESS  DISK  CAPACITY       FREE  CHUNKS  ANSWERED IN  STATE\n"
       "1            c1:7500  /d1    1.0 TiB  512.0 GiB       7       0.9 ms  up, but not at m2:7400\n"

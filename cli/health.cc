@@ -1,0 +1,325 @@
+#include "cli/health.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "cli/output.h"
+
+namespace kfs::cli {
+namespace {
+
+using std::chrono::milliseconds;
+
+// A metaserver that takes longer to answer what it has in memory is busy, or short of memory or a CPU.
+constexpr auto kSlow = milliseconds(200);
+// Of a chunkserver's room.
+constexpr uint64_t kLowPercent = 10, kFullPercent = 2;
+
+struct Examination {
+  const std::vector<MemberAnswer>& answers;
+  const TimeNs now;
+  std::vector<Finding> found;
+  // Of those that answered, the one with the newest configuration; null: none did.
+  const MemberAnswer* best = nullptr;
+
+  void Add(Severity severity, std::string alarm, std::string subject, std::string words,
+           std::string next = "") {
+    found.push_back({severity, std::move(alarm), std::move(subject), std::move(words), std::move(next)});
+  }
+  const MemberAnswer* AnswerOf(const std::string& uuid) const {
+    for (const MemberAnswer& a : answers) {
+      if (a.status.ok() && a.conf.self() == uuid) return &a;
+    }
+    return nullptr;
+  }
+  const pb::ClusterConf& conf() const { return best->conf.conf(); }
+  const pb::MemberConf* Member(const std::string& uuid) const {
+    for (const auto& m : conf().member()) {
+      if (m.uuid() == uuid) return &m;
+    }
+    return nullptr;
+  }
+  // How another member sees it; null: nobody that answered has it as a peer.
+  const pb::ConfShowReply::Peer* SeenAs(const std::string& uuid) const {
+    const pb::ConfShowReply::Peer* out = nullptr;
+    for (const MemberAnswer& a : answers) {
+      if (!a.status.ok()) continue;
+      for (const auto& p : a.conf.peer()) {
+        if (p.uuid() == uuid && (out == nullptr || p.connected())) out = &p;
+      }
+    }
+    return out;
+  }
+  bool Alive(const std::string& uuid) const {
+    const auto* seen = SeenAs(uuid);
+    return AnswerOf(uuid) != nullptr || (seen != nullptr && seen->connected());
+  }
+
+  void Metaservers();
+  void Peers(const MemberAnswer& of);
+  void Volumes();
+  void Chunkservers();
+  void Room(const std::string& name, uint64_t capacity, uint64_t available, bool some_full);
+  void Mounts();
+};
+
+std::string FirstLine(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+void Examination::Metaservers() {
+  int alive = 0;
+  for (const auto& m : conf().member()) {
+    alive += Alive(m.uuid());
+    const std::string subject = "metaserver " + m.address();
+    if (const MemberAnswer* a = AnswerOf(m.uuid()); a != nullptr) {
+      if (a->took > kSlow)
+        Add(Severity::kWarning, "metaserver.slow", subject,
+            fmt::format("took {} ms to answer", std::chrono::duration_cast<milliseconds>(a->took).count()),
+            "look at its load, memory and disk; 'kfs status --ops' shows what it does");
+      continue;
+    }
+    const auto asked = std::find_if(answers.begin(), answers.end(),
+                                    [&](const MemberAnswer& a) { return a.address == m.address(); });
+    const std::string why = asked == answers.end() ? "was not asked" : FirstLine(asked->status.message());
+    if (const auto* seen = SeenAs(m.uuid()); seen != nullptr && seen->connected()) {
+      Add(Severity::kWarning, "metaserver.not_asked", subject,
+          fmt::format("is not reached from here, only from other metaservers: {}", why),
+          "run this where it can be reached, or open the way");
+    } else {
+      Add(Severity::kWarning, "metaserver.down", subject, why, "kfs peer why " + m.address());
+    }
+  }
+  const int needed = conf().member_size() / 2 + 1;
+  if (alive < needed)
+    Add(Severity::kCritical, "cluster.no_majority", "cluster",
+        fmt::format("{} of {} metaservers are there, {} are needed: nothing can be changed", alive,
+                    conf().member_size(), needed),
+        "start the others; if they are lost for good: kfs peer detach PEER... --lost");
+  std::set<std::string> versions;
+  for (const MemberAnswer& a : answers) {
+    if (!a.status.ok()) {
+      const bool member = std::any_of(conf().member().begin(), conf().member().end(),
+                                      [&](const auto& m) { return m.address() == a.address; });
+      if (!member)
+        Add(Severity::kWarning, "metaserver.not_asked", "metaserver " + a.address,
+            FirstLine(a.status.message()), "correct --metaserver, $KFS_METASERVER or /etc/kfs/client.toml");
+      continue;
+    }
+    versions.insert(a.conf.software());
+    Peers(a);
+  }
+  if (versions.size() > 1)
+    Add(Severity::kWarning, "cluster.versions", "cluster",
+        fmt::format("metaservers of different versions run: {} to {}", *versions.begin(), *versions.rbegin()),
+        "go on with the upgrade");
+}
+
+void Examination::Peers(const MemberAnswer& of) {
+  const std::string subject = "metaserver " + of.address;
+  const pb::ClusterConf& its = of.conf.conf();
+  if (Member(of.conf.self()) == nullptr)
+    Add(Severity::kWarning, "cluster.detached", subject, "is no member of the cluster any more",
+        "stop it, or probe it anew (kfs peer probe)");
+  if (its.cluster_id() != conf().cluster_id())
+    Add(Severity::kCritical, "cluster.stranger", subject, "belongs to another cluster " + its.cluster_id(),
+        "correct --metaserver; a member that has lost its disk: kfs peer repair");
+  else if (its.generation() == conf().generation() && of.conf.checksum() != best->conf.checksum())
+    Add(Severity::kCritical, "cluster.conflict", subject,
+        fmt::format("has another configuration under generation {}", its.generation()),
+        "kfs peer why " + of.address + ", asked of another member");
+  else if (its.generation() < conf().generation())
+    Add(Severity::kWarning, "cluster.behind", subject,
+        fmt::format("is at generation {} of {}", its.generation(), conf().generation()),
+        "it catches up within seconds; if it does not, look at its log");
+  for (const auto& p : of.conf.peer()) {
+    if (p.connected() && p.state().find("Reject") != std::string::npos)
+      Add(Severity::kCritical, "cluster.peer_rejected", subject,
+          fmt::format("rejects {}: {}", p.address(), p.reason()), "kfs peer why " + p.address());
+    // Between two of which both are up.
+    if (!p.connected() && Alive(p.uuid()))
+      Add(Severity::kWarning, "peer.disconnected", subject,
+          fmt::format("has no connection to {}: {}", p.address(),
+                      p.reason().empty() ? "last heard " + HumanAge(p.last_heard(), now) : p.reason()),
+          fmt::format("kfs --metaserver {} peer why {}", of.address, p.address()));
+    if (&of == best && !p.votes() && Member(p.uuid()) != nullptr)
+      Add(Severity::kWarning, "peer.no_vote", "metaserver " + p.address(), "has no vote yet",
+          "it votes from the next change on; else kfs peer repair " + p.address());
+  }
+}
+
+void Examination::Volumes() {
+  for (const auto& v : conf().volume()) {
+    const std::string subject = "volume " + v.name();
+    const pb::MemberConf* owner = Member(v.owner());
+    const std::string name = owner == nullptr ? v.owner() : owner->address();
+    if (!v.started()) {
+      Add(Severity::kNote, "volume.stopped", subject, "is stopped", "kfs volume start " + v.name());
+      continue;
+    }
+    const MemberAnswer* at = AnswerOf(v.owner());
+    if (at == nullptr) {
+      if (!Alive(v.owner()))
+        Add(Severity::kCritical, "volume.owner_down", subject,
+            fmt::format("its owner {} is down: its mounts wait", name), "start " + name);
+      continue;  // else: not asked, which has been said
+    }
+    for (const pb::VolumeInfo& info : at->cluster.volume()) {
+      if (info.name() != v.name()) continue;
+      if (!info.trouble().empty() || !info.counted())
+        Add(Severity::kCritical, "volume.not_served", subject,
+            fmt::format("is not served by its owner {}: {}", name,
+                        info.trouble().empty() ? "it is just being opened, or could not be" : info.trouble()),
+            "look at the owner's log and disk; restore it from a backup if it is damaged");
+      if (!info.moving().empty())
+        Add(Severity::kNote, "volume.moving", subject, "is moving " + info.moving());
+    }
+  }
+}
+
+void Examination::Room(const std::string& name, uint64_t capacity, uint64_t available, bool some_full) {
+  if (capacity == 0 || available * 100 >= capacity * kLowPercent) return;
+  const bool full = available * 100 < capacity * kFullPercent;
+  Add(full || some_full ? Severity::kCritical : Severity::kWarning, full ? "disk.full" : "disk.low", name,
+      fmt::format("{} of {} are free", HumanBytes(available), HumanBytes(capacity)),
+      "remove files, or add a chunkserver");
+}
+
+void Examination::Chunkservers() {
+  uint64_t capacity = 0, available = 0;
+  if (conf().chunkserver().empty())
+    Add(Severity::kWarning, "chunkserver.none", "cluster",
+        "has no chunkserver: nothing larger can be written", "start kfs-chunkserver; it makes itself known");
+  for (const auto& c : conf().chunkserver()) {
+    const pb::ClusterStatusReply::Chunkserver* best_view = nullptr;
+    std::vector<std::string> without;
+    std::string unreached;
+    for (const MemberAnswer& a : answers) {
+      if (!a.status.ok() || Member(a.conf.self()) == nullptr) continue;
+      const auto& all = a.cluster.chunkserver();
+      const auto it = std::find_if(all.begin(), all.end(), [&](const auto& s) { return s.id() == c.id(); });
+      if (it == all.end() || !it->up()) without.push_back(a.address);
+      if (it != all.end() && (best_view == nullptr || (it->up() && !best_view->up()) ||
+                              (it->up() == best_view->up() && it->last_seen() > best_view->last_seen())))
+        best_view = &*it;
+    }
+    const std::string where =
+        best_view == nullptr || best_view->address().empty() ? c.uuid().substr(0, 8) : best_view->address();
+    const std::string subject = fmt::format("chunkserver {} ({})", c.id(), where);
+    if (best_view == nullptr || best_view->last_seen() == 0) {
+      Add(Severity::kWarning, "chunkserver.down", subject, "has not been seen",
+          fmt::format("start it, or: kfs chunkserver remove {}", c.id()));
+      continue;
+    }
+    if (!best_view->up()) {
+      Add(Severity::kCritical, "chunkserver.down", subject,
+          fmt::format("is down, seen {} ago: reads and writes of its chunks wait",
+                      HumanAge(best_view->last_seen(), now)),
+          "start it; 'journalctl -u kfs-chunkserver@*' there says why it ended");
+      continue;
+    }
+    if (!without.empty())
+      Add(Severity::kWarning, "chunkserver.partly", subject,
+          fmt::format("is up, but not at {}", fmt::join(without, ", ")),
+          "look at its log: metaserver.not_registered");
+    if (best_view->error().starts_with("not reached at ")) {
+      Add(Severity::kWarning, "chunkserver.unreached", subject, best_view->error(),
+          "set its advertise to an address that clients reach, and let them through");
+    } else if (!best_view->error().empty()) {
+      Add(Severity::kCritical, "disk.sick", subject, best_view->error(),
+          "replace the disk, or mend what is said, and start it again");
+    }
+    Room(subject, best_view->capacity(), best_view->available(), false);
+    capacity += best_view->capacity(), available += best_view->available();
+  }
+  Room("cluster", capacity, available, false);
+}
+
+void Examination::Mounts() {
+  for (const MemberAnswer& a : answers) {
+    if (!a.status.ok()) continue;
+    for (const auto& s : a.cluster.session()) {
+      if (s.attached()) continue;
+      Add(Severity::kWarning, "mount.away", fmt::format("mount {}:{}", s.host(), s.mountpoint()),
+          fmt::format("of volume {} is not connected to {}: its locks go when it stays away", s.volume(),
+                      a.address),
+          "look at that machine and its network");
+    }
+  }
+}
+
+const char* Name(Severity severity) {
+  return severity == Severity::kCritical ? "critical" : severity == Severity::kWarning ? "warning" : "note";
+}
+
+}  // namespace
+
+std::vector<Finding> Examine(const std::vector<MemberAnswer>& members, TimeNs now) {
+  Examination e{.answers = members, .now = now, .found = {}, .best = nullptr};
+  for (const MemberAnswer& a : members) {
+    if (a.status.ok() && (e.best == nullptr || a.conf.conf().generation() > e.best->conf.conf().generation()))
+      e.best = &a;
+  }
+  if (e.best == nullptr) {
+    for (const MemberAnswer& a : members)
+      e.Add(Severity::kCritical, "metaserver.down", "metaserver " + a.address, FirstLine(a.status.message()),
+            "start kfs-metaserver there, or name another one with --metaserver");
+  } else {
+    e.Metaservers();
+    e.Volumes();
+    e.Chunkservers();
+    e.Mounts();
+  }
+  std::stable_sort(e.found.begin(), e.found.end(),
+                   [](const Finding& a, const Finding& b) { return a.severity > b.severity; });
+  return std::move(e.found);
+}
+
+Severity Worst(const std::vector<Finding>& findings) {
+  Severity worst = Severity::kNote;
+  for (const Finding& f : findings) worst = std::max(worst, f.severity);
+  return worst;
+}
+
+std::string HealthText(const std::vector<Finding>& findings, const std::vector<MemberAnswer>& members) {
+  std::string out;
+  if (Worst(findings) == Severity::kNote) {
+    const auto best = std::max_element(members.begin(), members.end(), [](const auto& a, const auto& b) {
+      return a.conf.conf().generation() < b.conf.conf().generation();
+    });
+    const pb::ClusterConf& conf = best->conf.conf();
+    out = fmt::format("ok        {} metaserver{}, {} chunkserver{}, {} volume{}\n", conf.member_size(),
+                      conf.member_size() == 1 ? "" : "s", conf.chunkserver_size(),
+                      conf.chunkserver_size() == 1 ? "" : "s", conf.volume_size(),
+                      conf.volume_size() == 1 ? "" : "s");
+  }
+  for (const Finding& f : findings)
+    out += fmt::format("{:<8}  {}: {}{}\n", Name(f.severity), f.subject, f.words,
+                       f.next.empty() ? "" : "  -> " + f.next);
+  return out;
+}
+
+nlohmann::json HealthJson(const std::vector<Finding>& findings, const std::vector<MemberAnswer>& members) {
+  nlohmann::json list = nlohmann::json::array(), asked = nlohmann::json::array();
+  for (const Finding& f : findings)
+    list.push_back({{"severity", Name(f.severity)},
+                    {"alarm", f.alarm},
+                    {"subject", f.subject},
+                    {"words", f.words},
+                    {"next", f.next}});
+  for (const MemberAnswer& a : members)
+    asked.push_back({{"metaserver", a.address},
+                     {"answered", a.status.ok()},
+                     {"reason", a.status.message()},
+                     {"micros", std::chrono::duration_cast<std::chrono::microseconds>(a.took).count()}});
+  const Severity worst = Worst(findings);
+  return {{"state", worst == Severity::kNote ? "ok" : Name(worst)},
+          {"exit_code", static_cast<int>(worst)},
+          {"findings", list},
+          {"asked", asked}};
+}
+
+}  // namespace kfs::cli

@@ -1,0 +1,148 @@
+// kfs umount
+#include <fmt/format.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <memory>
+
+#include "cli/admin_connection.h"
+#include "cli/output.h"
+#include "cli/waiting.h"
+#include "fuse/mount_checks.h"
+
+namespace kfs::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kUsersShown = 5;
+
+// As /proc/self/mountinfo has it. The mount itself is not touched: its servers may be away.
+std::string MountPoint(const std::string& directory) {
+  std::error_code ec;
+  fs::path path = fs::absolute(directory, ec).lexically_normal();
+  if (!path.has_filename()) path = path.parent_path();  // "dir/"
+  const fs::path parent = fs::canonical(path.parent_path(), ec);
+  return ec ? path.string() : (parent / path.filename()).string();
+}
+
+std::string KfsMountedAt(const std::string& mount_point) {
+  std::ifstream in("/proc/self/mountinfo");
+  return fuse::KfsMountAt(std::string(std::istreambuf_iterator<char>(in), {}), mount_point);
+}
+
+bool Below(const std::string& path, const std::string& directory) {
+  return path == directory || path.starts_with(directory + "/");
+}
+
+// "bash (1234), make (1240)"; what this user may not see is not there.
+std::string Users(const std::string& mount_point) {
+  std::string out;
+  size_t shown = 0;
+  std::error_code ec;
+  for (const auto& process : fs::directory_iterator("/proc", ec)) {
+    const std::string pid = process.path().filename();
+    if (pid.find_first_not_of("0123456789") != std::string::npos) continue;
+    bool uses = false;
+    for (const char* link : {"cwd", "root", "exe"}) {
+      const fs::path to = fs::read_symlink(process.path() / link, ec);
+      uses = uses || (!ec && Below(to, mount_point));
+    }
+    for (fs::directory_iterator fd(process.path() / "fd", ec), end; !ec && !uses && fd != end;
+         fd.increment(ec)) {
+      std::error_code gone;
+      const fs::path to = fs::read_symlink(fd->path(), gone);
+      uses = !gone && Below(to, mount_point);
+    }
+    if (!uses) continue;
+    if (++shown > kUsersShown) return out + ", ...";
+    std::string name;
+    std::getline(std::ifstream(process.path() / "comm") >> std::ws, name);
+    out += fmt::format("{}{} ({})", out.empty() ? "" : ", ", name, pid);
+  }
+  return out;
+}
+
+// Others than root may unmount what they have mounted, through the helper that mounted it.
+int FuserUnmount(const std::string& mount_point, bool lazy) {
+  const pid_t pid = fork();
+  if (pid < 0) return errno;
+  if (pid == 0) {
+    execlp("fusermount3", "fusermount3", "-q", lazy ? "-uz" : "-u", "--", mount_point.c_str(), nullptr);
+    _exit(127);
+  }
+  int status = 0;
+  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return 0;
+  return WIFEXITED(status) && WEXITSTATUS(status) == 127 ? ENOENT : EBUSY;
+}
+
+int Unmount(const std::string& mount_point, bool lazy) {
+  if (geteuid() != 0) return FuserUnmount(mount_point, lazy);
+  return umount2(mount_point.c_str(), UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) == 0 ? 0 : errno;
+}
+
+int UnmountOne(const std::string& directory, bool lazy) {
+  const std::string mount_point = MountPoint(directory);
+  const std::string source = KfsMountedAt(mount_point);
+  if (source.empty())
+    return Report(Status(EINVAL, fmt::format("no KFS volume is mounted on {} ('findmnt -t fuse.kfs' shows "
+                                             "those that are)",
+                                             mount_point)),
+                  kNotFound);
+  const int error = Waiting().For(std::async(std::launch::async, [&] { return Unmount(mount_point, lazy); }),
+                                  [&] { return fmt::format("{} to be unmounted", mount_point); });
+  if (error == 0) return kOk;
+  if (error == EBUSY) {
+    const std::string users = Users(mount_point);
+    return Report(
+        Status(error, fmt::format("{} is in use{}{}: end what uses it, or take it out of sight with "
+                                  "--lazy (unmounted when nobody uses it any more)",
+                                  mount_point, users.empty() ? "" : " by ", users)));
+  }
+  if (error == ENOENT && geteuid() != 0)
+    return Report(Status(error, "only root can unmount without fusermount3: use sudo, or install fuse3"));
+  return Report(ErrnoStatus(error, "cannot unmount " + mount_point));
+}
+
+struct UmountArgs {
+  std::vector<std::string> directories;
+  bool lazy = false;
+};
+
+int RunUmount(const UmountArgs& args) {
+  int code = kOk;
+  for (const std::string& directory : args.directories) {
+    if (const int one = UnmountOne(directory, args.lazy); one != kOk) code = one;
+  }
+  return code;
+}
+
+}  // namespace
+
+void AddUmountCommand(CLI::App& app, GlobalOptions& global) {
+  auto args = std::make_shared<UmountArgs>();
+  CLI::App* command = app.add_subcommand("umount", "Unmount what is mounted on a directory.");
+  command->fallthrough();
+  CLI::Option* directory =
+      command->add_option("DIRECTORY", args->directories, "Where it is mounted; may be several.")
+          ->required()
+          ->type_name("");
+  global.names[directory] = Names::kFile;
+  command->add_flag("-l,--lazy", args->lazy,
+                    "Take it out of sight now, even if it is used; it ends when nobody uses it any more.");
+  command->footer(
+      "As umount(8), and fusermount3 -u for others than root: what was written is in the cluster by then.\n"
+      "Exit code 4: no KFS volume is mounted there.");
+  command->callback([&global, args] { global.run = [args] { return RunUmount(*args); }; });
+}
+
+}  // namespace kfs::cli
