@@ -7,6 +7,7 @@
 #include "common/utf8.h"
 #include "metaserver/cluster/conf_options.h"
 #include "metaserver/cluster/configuration.h"
+#include "metaserver/cluster/key_changes.h"
 #include "metaserver/cluster/member_changes.h"
 
 namespace kfs::meta {
@@ -144,6 +145,7 @@ Status DeleteVolume(const std::string& name, pb::ClusterConf* next) {
     return Status(EBUSY,
                   fmt::format("volume \"{}\" is started: stop it first (kfs volume stop {})", name, name));
   NoLongerLost(v->id(), next);
+  RevokeKeysOf(v->id(), next);
   auto* volumes = next->mutable_volume();
   volumes->erase(std::find_if(volumes->begin(), volumes->end(),
                               [&](const pb::VolumeConf& o) { return o.name() == name; }));
@@ -298,6 +300,10 @@ Status Do(const pb::Change& change, pb::ClusterConf* next) {
       return Do(change.move_volume(), next);
     case pb::Change::kRevert:
       return Do(change.revert(), next);
+    case pb::Change::kAddKey:
+      return meta::Do(change.add_key(), next);
+    case pb::Change::kRevokeKey:
+      return meta::Do(change.revoke_key(), next);
     case pb::Change::WHAT_NOT_SET:
       break;
   }
@@ -328,7 +334,7 @@ Result<pb::ClusterConf> Apply(const pb::ClusterConf& conf, const pb::Change& cha
   if (const size_t size = next.ByteSizeLong(); size > kConfBytesMax && size > conf.ByteSizeLong()) {
     return Status(ENOSPC,
                   fmt::format("the configuration would take {} KiB, of {} that there may be: remove options, "
-                              "labels, volumes or chunkservers that are not needed",
+                              "labels, keys, volumes or chunkservers that are not needed",
                               size >> 10, kConfBytesMax >> 10));
   }
   next.set_transaction(transaction);

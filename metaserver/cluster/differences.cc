@@ -4,6 +4,7 @@
 #include <map>
 
 #include "metaserver/cluster/configuration.h"
+#include "metaserver/cluster/key_changes.h"
 
 namespace kfs::meta {
 namespace {
@@ -48,6 +49,16 @@ void DifferentChunkservers(const pb::ClusterConf& from, const pb::ClusterConf& t
   for (const auto& [id, c] : before) out->push_back(fmt::format("chunkserver {}: removed", id));
 }
 
+void DifferentKeys(const pb::ClusterConf& from, const pb::ClusterConf& to, std::vector<std::string>* out) {
+  std::map<uint64_t, const pb::KeyConf*> before;
+  for (const pb::KeyConf& k : from.key()) before[k.serial()] = &k;
+  for (const pb::KeyConf& k : to.key()) {
+    if (before.erase(k.serial()) == 0)
+      out->push_back(fmt::format("key {}: made, {}", k.name(), RightsOf(to, k)));
+  }
+  for (const auto& [serial, k] : before) out->push_back(fmt::format("key {}: revoked", k->name()));
+}
+
 }  // namespace
 
 std::vector<std::string> Differences(const pb::ClusterConf& from, const pb::ClusterConf& to) {
@@ -89,6 +100,7 @@ std::vector<std::string> Differences(const pb::ClusterConf& from, const pb::Clus
       out.push_back(fmt::format("volume {}: created, owner {}", v.name(), NameOf(to, v.owner())));
   }
   DifferentChunkservers(from, to, &out);
+  DifferentKeys(from, to, &out);
   DifferentOptions("", from.option(), to.option(), &out);
   return out;
 }

@@ -31,6 +31,7 @@ void SkipNumbers(pb::ClusterConf* next) {
   lost->set_to(next->next_volume() + kNumbersSkipped);
   next->set_next_volume(lost->to());
   next->set_next_chunkserver(next->next_chunkserver() + kNumbersSkipped);
+  next->set_next_key(next->next_key() + kNumbersSkipped);
 }
 
 }  // namespace

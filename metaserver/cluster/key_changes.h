@@ -1,0 +1,26 @@
+// Keys in the configuration: who was given one, and what it may. `next`: a copy of the configuration, to be
+// edited. Apply (configuration.h) makes the changes. Pure functions.
+#pragma once
+
+#include <string>
+
+#include "common/status.h"
+#include "proto/cluster.pb.h"
+
+namespace kfs::meta {
+
+Status Do(const pb::Change::AddKey& c, pb::ClusterConf* next);
+Status Do(const pb::Change::RevokeKey& c, pb::ClusterConf* next);
+// With a volume go the keys that open nothing else.
+void RevokeKeysOf(uint32_t volume, pb::ClusterConf* next);
+
+// "mount/laptops/3": what DeriveKey (common/keys.h) makes the key of.
+std::string KeyIdOf(const pb::KeyConf& key);
+// Null: it was never given out, or is revoked.
+const pb::KeyConf* FindKey(const pb::ClusterConf& conf, const std::string& name);
+const pb::KeyConf* FindKeyById(const pb::ClusterConf& conf, const std::string& id);
+
+// What it may, for a person: "volume data, /projects, read-only, root is 65534:65534, from 10.0.0.0/8".
+std::string RightsOf(const pb::ClusterConf& conf, const pb::KeyConf& key);
+
+}  // namespace kfs::meta
