@@ -46,6 +46,7 @@ constexpr char kNotes[] =
     "  kfs mount --mkdir 127.0.0.1:/data /mnt/data\n"
     "  kfs mount meta.example.org:7400:/data /mnt/data -o soft,timeo=100\n"
     "  mount -t kfs meta.example.org:/data /mnt/data\n"
+    "  kfs mount meta.example.org:/data/projects/apollo /srv/apollo\n"
     "\n"
     "In /etc/fstab:\n"
     "  meta.example.org:/data  /mnt/data  kfs  _netdev,nofail,x-systemd.automount,secretfile=/etc/kfs/secret "
@@ -91,7 +92,8 @@ void AddMountCommand(CLI::App& app, GlobalOptions& global) {
   command->fallthrough();
   command
       ->add_option("SOURCE", args->source,
-                   "HOST[:PORT][,HOST[:PORT]...]:/VOLUME; several are one cluster's metaservers.")
+                   "HOST[:PORT][,HOST[:PORT]...]:/VOLUME[/DIRECTORY]; several hosts are one cluster's "
+                   "metaservers. With a directory nothing else of the volume is seen.")
       ->required()
       ->type_name("");
   command->add_option("DIRECTORY", args->directory, "Where to mount it; has to be there, but for --mkdir.")

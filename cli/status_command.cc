@@ -37,6 +37,8 @@ json StatusJson(const Reply& r) {
   for (const auto& s : r.session()) {
     sessions.push_back({{"id", s.id()},
                         {"volume", s.volume()},
+                        {"path", "/" + s.path()},
+                        {"key", s.key()},
                         {"host", s.host()},
                         {"mountpoint", s.mountpoint()},
                         {"attached", s.attached()},
@@ -97,8 +99,9 @@ void PrintStatus(const Reply& r, const pb::ConfShowReply* conf, bool with_ops) {
                                 : volumes.Text()));
   Table sessions({"SESSION", "VOLUME", "HOST", "MOUNT POINT", "STATE", "OPEN", "LOCKS"}, {5, 6});
   for (const auto& s : r.session()) {
-    sessions.Add({std::to_string(s.id()), s.volume(), s.host(), s.mountpoint(),
-                  s.attached() ? "connected" : "away", std::to_string(s.opens()), std::to_string(s.locks())});
+    sessions.Add({std::to_string(s.id()), s.path().empty() ? s.volume() : s.volume() + "/" + s.path(),
+                  s.host(), s.mountpoint(), s.attached() ? "connected" : "away", std::to_string(s.opens()),
+                  std::to_string(s.locks())});
   }
   if (!sessions.empty()) Print("\n" + sessions.Text());
   if (with_ops) PrintOps(r);

@@ -95,6 +95,9 @@ class KfsClient {
   struct Options {
     std::vector<std::string> metaservers;  // host:port; any that answers leads to the others
     std::string volume;
+    // Of the directory that is seen as the root, inode 1; symbolic links are not followed. Empty: the
+    // volume's root, or the directory that the key is bound to.
+    std::string path;
     std::string secret;       // the cluster's secret itself, or
     std::string secret_file;  // where to read it
     std::string cluster_id;   // empty: any

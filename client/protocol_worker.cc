@@ -24,19 +24,21 @@ ProtocolWorker::ProtocolWorker(KfsClient::Options options, std::string secret)
                            .cluster_id = options_.cluster_id,
                            .secret = std::move(secret),
                            .pending_max = 4 * options_.ops_in_flight_max}) {
-  session_ = std::make_shared<Session>(
-      loop(),
-      Session::Options{
-          .metaservers = options_.metaservers, .volume = options_.volume, .mountpoint = options_.mountpoint},
-      Session::Hooks{.on_attached =
-                         [this] {
-                           if (session_->attaches() > 1) ++reconnects_;
-                           Connected(Status());
-                         },
-                     .on_lost = [this] { MutationsLost(); },
-                     .on_held_lost = [this] { HandlesLost(); },
-                     .on_stopped = [this] { VolumeStopped(); },
-                     .on_refused = [this](const Status& why) { Connected(why); }});
+  session_ =
+      std::make_shared<Session>(loop(),
+                                Session::Options{.metaservers = options_.metaservers,
+                                                 .volume = options_.volume,
+                                                 .path = options_.path,
+                                                 .mountpoint = options_.mountpoint},
+                                Session::Hooks{.on_attached =
+                                                   [this] {
+                                                     if (session_->attaches() > 1) ++reconnects_;
+                                                     Connected(Status());
+                                                   },
+                                               .on_lost = [this] { MutationsLost(); },
+                                               .on_held_lost = [this] { HandlesLost(); },
+                                               .on_stopped = [this] { VolumeStopped(); },
+                                               .on_refused = [this](const Status& why) { Connected(why); }});
 }
 
 ProtocolWorker::~ProtocolWorker() {

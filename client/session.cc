@@ -24,6 +24,8 @@ void Session::Open(const std::shared_ptr<Attaching>& a) {
   pb::OpenSessionRequest request;
   request.set_volume(options_.volume);
   request.set_mountpoint(options_.mountpoint);
+  request.set_path(options_.path);
+  request.set_root(root_);
   if (session_ != 0) {
     request.set_session(session_);
     request.set_key(key_);
@@ -37,6 +39,12 @@ void Session::OnOpened(const std::shared_ptr<Attaching>& a, const Answer& answer
   pb::OpenSessionReply reply;
   const Status status = ParseAnswer(answer, &reply);
   if (!status.ok()) return NotOpened(a, status);
+  // One of an earlier version would show the whole volume instead.
+  if (!options_.path.empty() && reply.root() == 0) {
+    return NotOpened(a, Status(EPROTONOSUPPORT,
+                               "the metaserver is of a version that cannot mount a directory by itself: "
+                               "upgrade it, or mount the whole volume"));
+  }
   const bool fresh = session_ == 0;
   const bool expired = !fresh && reply.expiries() != expiries_;
   expiries_ = reply.expiries();
@@ -44,6 +52,7 @@ void Session::OnOpened(const std::shared_ptr<Attaching>& a, const Answer& answer
   session_ = reply.session();
   key_ = reply.key();
   volume_ = reply.volume();
+  root_ = reply.root() == kRootIno.v ? 0 : reply.root();
   chunk_size_ = reply.chunk_size();
   ttl_ = std::chrono::milliseconds(std::max<uint32_t>(reply.ttl_ms(), 300));
   a->incarnation = reply.incarnation();

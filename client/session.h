@@ -37,6 +37,7 @@ class Session : public std::enable_shared_from_this<Session> {
   struct Options {
     std::vector<std::string> metaservers;  // as the mount was told
     std::string volume;
+    std::string path;  // of the directory to be the root
     std::string mountpoint;
   };
   struct Hooks {
@@ -111,6 +112,8 @@ class Session : public std::enable_shared_from_this<Session> {
   HeldState held_;
   uint64_t session_ = 0;
   std::string key_;
+  // The volume's number of our root: what a later session begins with, wherever it is by then.
+  uint64_t root_ = 0;
   uint64_t incarnation_ = 0;
   uint32_t expiries_ = 0;
   uint64_t attaches_ = 0;

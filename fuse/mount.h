@@ -11,9 +11,10 @@
 namespace kfs {
 
 struct MountOptions {
-  std::string source;                    // as given: HOST[:PORT][,HOST[:PORT]...]:/VOLUME
+  std::string source;                    // as given: HOST[:PORT][,HOST[:PORT]...]:/VOLUME[/DIRECTORY]
   std::vector<std::string> metaservers;  // host:port each
   std::string volume;
+  std::string path;  // of the directory in it, without slashes around it; empty: the whole volume
   std::string mountpoint;
 
   bool soft = false;

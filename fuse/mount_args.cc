@@ -14,7 +14,8 @@ namespace {
 
 Status Bad(std::string what) { return Status(EINVAL, std::move(what)); }
 
-constexpr const char* kSourceForm = "HOST[:PORT][,HOST[:PORT]...]:/VOLUME, e.g. 127.0.0.1:7400:/data";
+constexpr const char* kSourceForm =
+    "HOST[:PORT][,HOST[:PORT]...]:/VOLUME[/DIRECTORY], e.g. 127.0.0.1:7400:/data";
 
 std::vector<std::string_view> Split(std::string_view text, char by) {
   std::vector<std::string_view> parts;
@@ -59,6 +60,24 @@ Result<std::string> ParseHost(std::string_view text) {
   return std::string(host) + ":" + std::string(port);
 }
 
+// The part after the volume's name, with single slashes.
+Status ParseDirectory(std::string_view source, std::string_view text, std::string* path) {
+  for (std::string_view name : Split(text, '/')) {
+    if (name.empty() || name == ".") continue;
+    if (name == "..") {
+      return Bad("\"" + std::string(source) +
+                 "\": the directory is named from the volume's root on, without \"..\"");
+    }
+    if (name.size() > kNameMax)
+      return Bad("\"" + std::string(source) + "\": a directory's name has at most " +
+                 std::to_string(kNameMax) + " bytes");
+    *path += (path->empty() ? "" : "/") + std::string(name);
+  }
+  if (path->size() > kSymlinkMax)
+    return Bad("the path of a directory has at most " + std::to_string(kSymlinkMax) + " bytes");
+  return {};
+}
+
 Status ParseSource(std::string_view source, MountOptions* out) {
   const size_t slash = source.find(":/");
   if (slash == std::string_view::npos) {
@@ -70,8 +89,11 @@ Status ParseSource(std::string_view source, MountOptions* out) {
     return Bad("\"" + std::string(source) +
                "\": the volume's name is missing after \":/\"; give the source as " + kSourceForm);
   }
-  if (volume.find('/') != std::string_view::npos) {
-    return Bad("\"" + std::string(source) + "\": a volume is mounted as a whole, so its name has no \"/\"");
+  if (const size_t end = volume.find('/'); end != std::string_view::npos) {
+    KFS_RETURN_IF_ERROR(ParseDirectory(source, volume.substr(end + 1), &out->path));
+    volume = volume.substr(0, end);
+    if (volume.empty())
+      return Bad("\"" + std::string(source) + "\": the volume's name is missing after \":/\"");
   }
   if (volume.size() > kVolumeNameMax) {
     return Bad("a volume's name has at most " + std::to_string(kVolumeNameMax) + " characters");

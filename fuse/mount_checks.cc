@@ -124,6 +124,11 @@ Status ExplainConnect(const MountOptions& options, const Status& why) {
     default:
       break;
   }
+  if (why.code() == Code::kNoDirectory || why.err() == ENOTDIR) {
+    hint = "mount \"" + options.volume + "\" as a whole and look, or make the directory there";
+  } else if (hint.empty() && (why.err() == EACCES || why.err() == EINVAL) && why.code() == Code::kNone) {
+    return why;  // likewise
+  }
   if (hint.empty()) {
     // Where the client has said already what it tried, what remains is what to do.
     switch (why.err()) {

@@ -81,6 +81,7 @@ void MountDaemon::Connect() {
   KfsClient::Options o;
   o.metaservers = options_.metaservers;
   o.volume = options_.volume;
+  o.path = options_.path;
   o.secret = secret_;
   o.mountpoint = options_.mountpoint;
   o.soft = options_.soft;

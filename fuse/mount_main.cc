@@ -12,8 +12,9 @@
 namespace {
 
 constexpr const char* kUsage =
-    "usage: mount.kfs HOST[:PORT][,HOST[:PORT]...]:/VOLUME DIR [-o OPTION,...] [-s] [-f] [-n] [-v]\n"
-    "  Mounts a KFS volume; usually called as: mount -t kfs HOST:/VOLUME DIR\n"
+    "usage: mount.kfs HOST[:PORT][,HOST[:PORT]...]:/VOLUME[/DIRECTORY] DIR [-o OPTION,...] [-s] [-f] [-n] "
+    "[-v]\n"
+    "  Mounts a KFS volume, or a directory of it; usually called as: mount -t kfs HOST:/VOLUME DIR\n"
     "  -o  hard (default), soft, timeo=TENTHS, secretfile=PATH, log=FILE, loglevel=LEVEL, pidfile=FILE, "
     "trace,\n"
     "      allow_other, ro, nodev, nosuid, noexec, and what mount(8) itself understands\n"

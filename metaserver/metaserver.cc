@@ -328,7 +328,7 @@ void MetaServer::OnDisconnect(const ConnectionPtr& connection) {
 
 void MetaServer::DrainReleases(Session& session, Ino ino, std::function<void()> done) {
   pb::DrainReleasesRequest request;
-  request.set_ino(ino.v);
+  request.set_ino(ToSession(session, ino));
   session.connection->Call(Op::kDrainReleases, request, nullptr,
                            [done = std::move(done)](Answer) { done(); });
 }

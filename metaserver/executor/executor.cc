@@ -21,6 +21,18 @@ constexpr size_t kParkedMax = 65536;
 // An op whose records are dropped from memory as often as they are read reads the disk itself in the end.
 constexpr int kColdRunsMax = 4;
 
+// Each inode that a request names. An op on one that is not reached answers as if it did not exist.
+template <typename Request>
+Status CheckReach(Volume& volume, Session& session, Request* request) {
+  if (session.reach == nullptr) return {};
+  bool reached = true;
+  MapInodes(request, [&](uint64_t ino) {
+    reached = reached && InReach(volume, session, Ino(ino));
+    return ino;
+  });
+  return reached ? Status() : Status(ESTALE, "the inode is not known to this mount");
+}
+
 }  // namespace
 
 ParkedPtr OpEnv::Park(const char* waits_for) {
@@ -157,11 +169,15 @@ void Executor::RunTyped(const CallPtr& call) {
   if (!Admit(call, Rpc::kRun, ctx)) return;
   Session& session = *call->session;
   Volume& volume = *session.volume;
+  SquashCaller(session.rights, request->mutable_ctx());
+  if (session.root != kRootIno)
+    MapInodes(request, [&session](uint64_t ino) { return FromSession(session, ino).v; });
   volume.txn.Clear();
-  OpEnv env{*this, volume, session, ctx, volume.txn, volume.Now(), call};
+  OpEnv env{*this, volume, session, request->ctx(), volume.txn, volume.Now(), call};
   Db& db = volume.store.db();
   db.FromMemoryOnly(hooks_.fetch && Rpc::kRun == Run::kRepeats && call->cold_runs < kColdRunsMax);
-  Status status = Handle(env, *request, reply);
+  Status status = CheckReach(volume, session, request);
+  if (status.ok()) status = Handle(env, *request, reply);
   db.FromMemoryOnly(false);
   if (std::vector<std::string> cold = db.TakeCold(); !cold.empty()) {
     volume.txn.Clear();
@@ -176,10 +192,15 @@ void Executor::RunTyped(const CallPtr& call) {
     volume.txn.Clear();
     return Refuse(call, status);
   }
-  if (volume.settings.read_only && volume.txn.changes_inodes()) {
-    volume.txn.Clear();
-    return Refuse(call, volume.CheckWritable());
+  if (volume.txn.changes_inodes()) {
+    if (Status writable = CheckWritable(volume, session); !writable.ok()) {
+      volume.txn.Clear();
+      return Refuse(call, writable);
+    }
   }
+  if (session.reach != nullptr) ForEachNamed(*reply, [&session](Ino ino) { session.reach->Named(ino); });
+  if (session.root != kRootIno)
+    MapInodes(reply, [&session](uint64_t ino) { return ToSession(session, Ino(ino)); });
   std::string out;
   reply->SerializeToString(&out);
   if (Rpc::kMutates) StoreReply(volume, session, call->op_id, Rpc::kOp, out, env.opened, env.lock);

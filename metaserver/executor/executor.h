@@ -66,8 +66,11 @@ class Executor {
 
   // ---- sessions. The answers go through `call` after the commit.
   // Gives the session that the connection now has; null when refused (and answered).
+  // `rights`: of the key that the connection came with.
   SessionPtr OpenSession(const CallPtr& call, const pb::OpenSessionRequest& request, const std::string& host,
-                         const std::string& client_id);
+                         const std::string& client_id, const MountRights& rights = {});
+  // Those opened with a key that counts no more, for good; `counts` is asked with the id of each.
+  void EndSessionsOfKeys(const std::function<bool(const std::string& key)>& counts);
   void Reclaim(const CallPtr& call, const pb::ReclaimRequest& request);
   void KeepAlive(const CallPtr& call, const pb::KeepAliveRequest& request);
   void CloseSession(const CallPtr& call);
@@ -137,6 +140,10 @@ class Executor {
   void ForgetDb(Db& db);
   // False (and refused): the session has ended or expired.
   bool Alive(const CallPtr& call);
+  // session_root.cc: the new session's root and rights.
+  Status PlaceSession(Volume& volume, const pb::OpenSessionRequest& request, const MountRights& rights,
+                      Session* session);
+  void ExpireKeys(Volume& volume);
   void ExpireSessions(Volume& volume);
   void ForgetOldestExpired(Volume& volume);
   void EndSession(const SessionPtr& session, const std::string& why);

@@ -1,5 +1,5 @@
-// One mount, as the metaserver knows it. id, key and who it is are durable; everything else is memory, told
-// again by the client (Reclaim) after a restart of the metaserver. Loop's thread only.
+// One mount, as the metaserver knows it. id, key, who it is, its root and its rights are durable; everything
+// else is memory, told again by the client (Reclaim) after a restart of the metaserver. Loop's thread only.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +14,7 @@
 #include "common/status.h"
 #include "common/types.h"
 #include "metaserver/executor/call.h"
+#include "metaserver/executor/session_view.h"
 
 namespace kfs {
 class Connection;
@@ -27,9 +28,13 @@ struct Session {
   SessionId id;
   std::string key;
   std::string host, mountpoint, client_id;
-  int64_t opened = 0;        // wall time
-  Volume* volume = nullptr;  // null once the session has ended
-  Status elsewhere;          // not ok: it lives on, but the volume is no longer served here
+  int64_t opened = 0;   // wall time
+  Ino root = kRootIno;  // what it sees as inode 1
+  std::string path;     // that led there, for a person
+  rec::Rights rights;
+  std::unique_ptr<Reach> reach;  // null: it is not confined
+  Volume* volume = nullptr;      // null once the session has ended
+  Status elsewhere;              // not ok: it lives on, but the volume is no longer served here
 
   std::shared_ptr<Connection> connection;  // null: not attached
   uint64_t connection_number = 0;          // rises with every attachment

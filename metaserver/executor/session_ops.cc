@@ -17,7 +17,8 @@ constexpr uint32_t kOpensMax = 1u << 20;  // handles of one mount on one inode
 }  // namespace
 
 SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionRequest& request,
-                                 const std::string& host, const std::string& client_id) {
+                                 const std::string& host, const std::string& client_id,
+                                 const MountRights& rights) {
   Volume* volume = FindVolume(request.volume());
   SessionPtr session;
   if (volume == nullptr) {
@@ -27,7 +28,9 @@ SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionReque
   }
   if (request.session() != 0) {
     auto it = volume->sessions.find(SessionId(request.session()));
-    if (it == volume->sessions.end() || !EqualConstantTime(it->second->key, request.key())) {
+    // With another key it would have other rights.
+    if (it == volume->sessions.end() || !EqualConstantTime(it->second->key, request.key()) ||
+        it->second->rights.key() != rights.key) {
       Refuse(call, Status(EACCES, Code::kUnknownSession, "the session is not known (any more)"));
       return nullptr;
     }
@@ -47,10 +50,19 @@ SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionReque
       Refuse(call, Status(EAGAIN, Code::kTryAgain, "too many sessions on this volume"));
       return nullptr;
     }
-    session = volume->NewSession(RandomBytes(16), Printable(host, kTextMax),
-                                 Printable(request.mountpoint(), kTextMax), Printable(client_id, kTextMax));
-    KFS_LOG(info, "session.opened volume={} session={} host={} mountpoint=\"{}\"", volume->info.name(),
-            session->id.v, session->host, session->mountpoint);
+    session = std::make_shared<Session>();
+    if (const Status s = PlaceSession(*volume, request, rights, session.get()); !s.ok()) {
+      Refuse(call, s);
+      return nullptr;
+    }
+    session->key = RandomBytes(16);
+    session->host = Printable(host, kTextMax);
+    session->mountpoint = Printable(request.mountpoint(), kTextMax);
+    session->client_id = Printable(client_id, kTextMax);
+    volume->AddSession(session);
+    KFS_LOG(info, "session.opened volume={} session={} host={} mountpoint=\"{}\" path=\"/{}\" key={}",
+            volume->info.name(), session->id.v, session->host, session->mountpoint, session->path,
+            rights.key.empty() ? "-" : rights.key);
   }
   ++session->connection_number;
   session->last_heard = clock_.MonoNow();
@@ -64,6 +76,8 @@ SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionReque
   reply.set_incarnation(volume->incarnation());
   reply.set_generation(generation_);
   reply.set_expiries(session->expiries);
+  reply.set_root(session->root.v);
+  reply.set_read_only(session->rights.read_only());
   Answer(call, reply.SerializeAsString());
   return session;
 }
@@ -96,10 +110,11 @@ void Executor::Reclaim(const CallPtr& call, const pb::ReclaimRequest& request) {
   pb::ReclaimReply reply;
   reply.set_known(session.replies.empty() ? 0 : *session.replies.rbegin());
   for (const pb::ReclaimRequest::Open& open : request.open()) {
-    if (volume.store.GetInode(Ino(open.ino())) == nullptr) {
+    const Ino ino = FromSession(session, open.ino());
+    if (volume.store.GetInode(ino) == nullptr || !InReach(volume, session, ino)) {
       reply.add_lost(open.ino());
     } else if (open.count() > 0) {
-      volume.AddOpen(session, Ino(open.ino()), std::min(open.count(), kOpensMax));
+      volume.AddOpen(session, ino, std::min(open.count(), kOpensMax));
     }
   }
   for (const pb::LockRange& lock : request.lock()) {
@@ -110,7 +125,9 @@ void Executor::Reclaim(const CallPtr& call, const pb::ReclaimRequest& request) {
                   .start = lock.start(),
                   .end = lock.end(),
                   .pid = lock.pid()};
-    if (volume.locks.Set(Ino(lock.ino()), {session.id, lock.owner()}, r) != LockTable::Outcome::kGranted) {
+    const Ino ino = FromSession(session, lock.ino());
+    if (!InReach(volume, session, ino) ||
+        volume.locks.Set(ino, {session.id, lock.owner()}, r) != LockTable::Outcome::kGranted) {
       KFS_LOG(error, "session.lock_lost session={} ino={} start={} end={}", session.id.v, lock.ino(),
               lock.start(), lock.end());
       reply.add_lost(lock.ino());

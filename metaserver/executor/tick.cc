@@ -129,6 +129,7 @@ void Executor::OnTimer() {
   const MonoTime now = clock_.MonoNow();
   for (auto& [id, volume] : volumes_) {
     if (volume->store.db().lost()) continue;
+    ExpireKeys(*volume);
     ExpireSessions(*volume);
     volume->EndLinger();
     volume->mutations.Kick();

@@ -51,6 +51,10 @@ Status Volume::Load() {
     s->opened = record.opened();
     s->expired = record.expired();
     s->expiries = record.expiries();
+    if (record.root() != 0) s->root = Ino(record.root());
+    s->path = record.path();
+    s->rights = record.rights();
+    Confine(*s);
     s->volume = this;
     s->last_heard = clock_.MonoNow();
     if (s->expired != 0) {
@@ -94,20 +98,18 @@ int64_t Volume::Now() {
   return last_now_;
 }
 
-SessionPtr Volume::NewSession(const std::string& key, const std::string& host, const std::string& mountpoint,
-                              const std::string& client_id) {
-  auto s = std::make_shared<Session>();
+void Volume::AddSession(const SessionPtr& s) {
   s->id = store.NewSession(id());
-  s->key = key;
-  s->host = host;
-  s->mountpoint = mountpoint;
-  s->client_id = client_id;
   s->opened = Now();
   s->volume = this;
   s->last_heard = clock_.MonoNow();
+  Confine(*s);
   PutSession(*s);
   sessions.emplace(s->id, s);
-  return s;
+}
+
+void Volume::Confine(Session& session) {
+  if (session.rights.confined() != 0) session.reach = std::make_unique<Reach>(session.root);
 }
 
 void Volume::PutSession(const Session& session) {
@@ -120,6 +122,9 @@ void Volume::PutSession(const Session& session) {
   record.set_client_id(session.client_id);
   record.set_expired(session.expired);
   record.set_expiries(session.expiries);
+  if (session.root != kRootIno) record.set_root(session.root.v);
+  record.set_path(session.path);
+  *record.mutable_rights() = session.rights;
   store.db().Put(SessionKey(session.id), record.SerializeAsString());
   hooks_.changed();
 }

@@ -40,8 +40,8 @@ class Volume {
   uint64_t chunk_size() const { return info.chunk_size(); }
 
   // ---- sessions
-  SessionPtr NewSession(const std::string& key, const std::string& host, const std::string& mountpoint,
-                        const std::string& client_id);
+  // Numbers it, notes it durably, takes it in.
+  void AddSession(const SessionPtr& session);
   // Drops locks, open files and tokens, durably noted; waiting calls go unanswered (they come again). What it
   // may have to answer a second time stays.
   void Expire(const SessionPtr& session);
@@ -139,6 +139,7 @@ class Volume {
   Status Load();
   void QueueAllOrphans();
   void PutSession(const Session& session);
+  static void Confine(Session& session);
   void DropHeld(Session& session);
 
   Clock& clock_;

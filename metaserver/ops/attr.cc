@@ -18,7 +18,7 @@ Status Handle(OpEnv& env, const pb::AccessRequest& request, pb::Empty*) {
   KFS_RETURN_IF_ERROR(Permit(env, **inode, request.mask()));
   const bool has_content =
       S_ISREG((*inode)->mode()) || S_ISDIR((*inode)->mode()) || S_ISLNK((*inode)->mode());
-  if ((request.mask() & kWrite) != 0 && has_content) return env.volume.CheckWritable();
+  if ((request.mask() & kWrite) != 0 && has_content) return CheckWritable(env.volume, env.session);
   return {};
 }
 

@@ -102,7 +102,7 @@ void TouchContent(const OpEnv& env, rec::Inode* inode) {
 
 void Accessed(OpEnv& env, const rec::Inode& inode) {
   constexpr int64_t kDay = 86400ll * 1000000000;
-  if (!env.volume.settings.atime || env.volume.settings.read_only) return;
+  if (!env.volume.settings.atime || env.volume.settings.read_only || env.session.rights.read_only()) return;
   if (inode.atime() > inode.mtime() && inode.atime() > inode.ctime() && env.now - inode.atime() < kDay)
     return;
   if (inode.atime() >= env.now) return;
@@ -168,10 +168,8 @@ Result<rec::Inode*> NewInode(OpEnv& env, const rec::Inode& dir, uint32_t mode) {
   inode->set_change(1);
   if (!acl_access.empty()) inode->set_acl_access(acl_access);
   if (!acl_default.empty()) inode->set_acl_default(acl_default);
-  if (is_dir) {
-    inode->set_parent(dir.ino());
-    inode->set_next_cookie(3);  // after "." and ".."
-  }
+  inode->set_parent(dir.ino());
+  if (is_dir) inode->set_next_cookie(3);  // after "." and ".."
   env.txn.CountInodes(1);
   return inode;
 }
@@ -193,11 +191,14 @@ void RemoveEntry(OpEnv& env, Ino dir_ino, std::string_view name, const Dentry& d
   TouchContent(env, dir);
 }
 
-void Unlinked(OpEnv& env, Ino ino) {
+void Unlinked(OpEnv& env, Ino dir, Ino ino) {
   rec::Inode* inode = env.txn.Edit(ino);
   Touch(env, inode);
   inode->set_nlink(S_ISDIR(inode->mode()) ? 0 : inode->nlink() - 1);
-  if (inode->nlink() > 0) return;
+  if (inode->nlink() > 0) {
+    if (Ino(inode->parent()) == dir) inode->set_parent(0);  // where its other names are is not known
+    return;
+  }
   env.txn.Put(OrphanKey(ino), "");
   Volume* volume = &env.volume;
   env.txn.OnApply([volume, ino] { volume->Linger(ino); });

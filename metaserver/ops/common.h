@@ -50,7 +50,7 @@ Result<rec::Inode*> NewInode(OpEnv& env, const rec::Inode& dir, uint32_t mode);
 // Names it: dentry, cookie, the directory's times and counts. REQUIRES: the name is free.
 void AddEntry(OpEnv& env, Ino dir, std::string_view name, const rec::Inode& inode);
 void RemoveEntry(OpEnv& env, Ino dir, std::string_view name, const Dentry& dentry);
-// One name less; a nameless inode becomes an orphan or goes. A directory loses all its links.
-void Unlinked(OpEnv& env, Ino ino);
+// One name less, that in `dir`; a nameless inode becomes an orphan or goes. A directory loses all its links.
+void Unlinked(OpEnv& env, Ino dir, Ino ino);
 
 }  // namespace kfs::meta

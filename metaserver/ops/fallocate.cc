@@ -101,7 +101,8 @@ Status Handle(OpEnv& env, const pb::FallocateRequest& request, pb::AttrReply* re
     if (!env.parked) FillAttr(*env.txn.Find(Ino(request.ino())), reply->mutable_attr());
     return {};
   }
-  KFS_RETURN_IF_ERROR(env.volume.CheckWritable());  // it waits, so the executor would look too late
+  KFS_RETURN_IF_ERROR(
+      CheckWritable(env.volume, env.session));  // it waits, so the executor would look too late
   rec::Inode* inode = env.txn.Edit(Ino(request.ino()));
   env.call->size_before = inode->size();
   if (!punch && !keep && end > inode->size()) SetSize(env.volume, env.txn, inode, end);

@@ -129,7 +129,7 @@ Status Handle(OpEnv& env, const pb::ReadLayoutRequest& request, pb::LayoutReply*
 Status Handle(OpEnv& env, const pb::PrepareWriteRequest& request, pb::LayoutReply* reply) {
   Result<const rec::Inode*> found = GetFile(env, request.ino());
   if (!found.ok()) return found.status();
-  KFS_RETURN_IF_ERROR(env.volume.CheckWritable());
+  KFS_RETURN_IF_ERROR(CheckWritable(env.volume, env.session));
   Ino ino(request.ino());
   Volume& volume = env.volume;
   const uint64_t cs = volume.chunk_size();

@@ -14,7 +14,8 @@ Status Handle(OpEnv& env, const pb::LookupRequest& request, pb::EntryReply* repl
   if (request.name() == ".") {
     inode = *dir;
   } else if (request.name() == "..") {
-    inode = env.txn.Find(Ino((*dir)->parent()));
+    const Ino parent = ParentFor(env.volume, env.session, **dir);
+    if (parent) inode = env.txn.Find(parent);
   } else {
     Dentry dentry = env.txn.Lookup(Ino(request.parent()), request.name());
     if (dentry.ino) inode = env.txn.Find(dentry.ino);

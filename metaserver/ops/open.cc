@@ -25,7 +25,8 @@ Status CheckOpen(OpEnv& env, const rec::Inode& inode, uint32_t flags) {
   if ((flags & kOpenForExec) != 0 && access == O_RDONLY) mask = kExec;
   if (truncate) mask |= kWrite;
   KFS_RETURN_IF_ERROR(Permit(env, inode, mask));
-  if ((mask & kWrite) != 0 && S_ISREG(inode.mode())) KFS_RETURN_IF_ERROR(env.volume.CheckWritable());
+  if ((mask & kWrite) != 0 && S_ISREG(inode.mode()))
+    KFS_RETURN_IF_ERROR(CheckWritable(env.volume, env.session));
   if ((flags & O_NOATIME) != 0 && !IsOwner(env, inode)) return Status(EPERM, "O_NOATIME on another's file");
   return {};
 }

@@ -49,7 +49,10 @@ Status Handle(OpEnv& env, const pb::ReaddirRequest& request, pb::ReaddirReply* r
   };
   bool more = true;
   if (request.cookie() < 1) more = add(".", ino, S_IFDIR >> 12, 1);
-  if (more && request.cookie() < 2) more = add("..", Ino(dir.parent()), S_IFDIR >> 12, 2);
+  if (more && request.cookie() < 2) {
+    const Ino parent = ParentFor(env.volume, env.session, dir);
+    more = add("..", parent ? parent : ino, S_IFDIR >> 12, 2);
+  }
   if (more && request.cookie() < UINT64_MAX && dir.entries() > 0) {
     Key from = CookieKey(ino, std::max<uint64_t>(request.cookie() + 1, 3));
     rec::Dentry record;

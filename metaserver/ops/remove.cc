@@ -30,6 +30,7 @@ Status Handle(OpEnv& env, const pb::LinkRequest& request, pb::EntryReply* reply)
   rec::Inode* inode = env.txn.Edit(ino);
   inode->set_nlink(inode->nlink() + 1);
   inode->set_linkable(false);
+  if (inode->nlink() == 1 || inode->parent() == 0) inode->set_parent(parent.v);
   Touch(env, inode);
   AddEntry(env, parent, request.name(), *inode);
   FillAttr(*inode, reply->mutable_attr());
@@ -51,7 +52,7 @@ Status Handle(OpEnv& env, const pb::UnlinkRequest& request, pb::UnlinkReply* rep
   reply->set_ino(dentry.ino.v);
   reply->set_nlink((*victim)->nlink() - 1);
   RemoveEntry(env, Ino(request.parent()), request.name(), dentry);
-  Unlinked(env, dentry.ino);
+  Unlinked(env, Ino(request.parent()), dentry.ino);
   return {};
 }
 
@@ -71,7 +72,7 @@ Status Handle(OpEnv& env, const pb::RmdirRequest& request, pb::UnlinkReply* repl
   if ((*victim)->entries() > 0) return Status(ENOTEMPTY, "the directory is not empty");
   reply->set_ino(dentry.ino.v);
   RemoveEntry(env, Ino(request.parent()), request.name(), dentry);
-  Unlinked(env, dentry.ino);
+  Unlinked(env, Ino(request.parent()), dentry.ino);
   return {};
 }
 

@@ -55,7 +55,7 @@ Status CheckMove(OpEnv& env, const End& from, const End& to) {
 void SetParent(OpEnv& env, const End& moved, const End& to) {
   rec::Inode* inode = env.txn.Edit(moved.dentry.ino);
   Touch(env, inode);
-  if (S_ISDIR(inode->mode())) inode->set_parent(to.dir_ino.v);
+  inode->set_parent(to.dir_ino.v);
 }
 
 void AddNlink(OpEnv& env, Ino dir_ino, int delta) {
@@ -135,7 +135,7 @@ Status Handle(OpEnv& env, const pb::RenameRequest& request, pb::RenameReply* rep
     // The name keeps its cookie: a reader of the directory sees it exactly once.
     env.txn.PutDentry(to.dir_ino, to.name, {from.dentry.ino, from.dentry.type, to.dentry.cookie});
     TouchContent(env, env.txn.Edit(to.dir_ino));  // its nlink: one directory went, one came, or neither
-    Unlinked(env, to.dentry.ino);
+    Unlinked(env, to.dir_ino, to.dentry.ino);
     SetParent(env, from, to);
   } else {
     SetParent(env, from, to);

@@ -37,13 +37,34 @@ TEST(MountSource, Forms) {
   }
 }
 
+TEST(MountSource, ADirectoryOfTheVolume) {
+  const std::pair<const char*, const char*> table[] = {
+      {"meta:/data/a", "a"},
+      {"meta:/data//a/./b//", "a/b"},
+      {"meta:/data/with blank/\xc3\xa4:/b", "with blank/\xc3\xa4:/b"},
+      {"meta:/data", ""},
+      {"meta:/data/./", ""},
+  };
+  for (const auto& [source, path] : table) {
+    auto r = ParseMountArgs(source, "/mnt", "");
+    ASSERT_TRUE(r.ok()) << source << ": " << r.status().ToString();
+    EXPECT_EQ(r->volume, "data") << source;
+    EXPECT_EQ(r->path, path) << source;
+  }
+  EXPECT_FALSE(ParseMountArgs("meta:/data/" + std::string(256, 'x'), "/mnt", "").ok());
+  std::string deep = "meta:/data";
+  for (int i = 0; i < 50; ++i) deep += "/" + std::string(100, 'x');
+  EXPECT_FALSE(ParseMountArgs(deep, "/mnt", "").ok());
+}
+
 TEST(MountSource, RefusedWithWords) {
   const std::pair<const char*, const char*> table[] = {
       {"", "names no volume"},
       {"meta", "names no volume"},
       {"meta:7400", "names no volume"},
       {"meta:/", "volume's name is missing"},
-      {"meta:/a/b", "mounted as a whole"},
+      {"meta://a", "volume's name is missing"},
+      {"meta:/a/../b", "without \"..\""},
       {":/v", "name is empty"},
       {"a,:/v", "name is empty"},
       {":7400:/v", "host is missing"},
