@@ -4,6 +4,7 @@
 
 #include "cli/admin_connection.h"
 #include "cli/output.h"
+#include "cli/reports.h"
 
 namespace kfs::cli {
 namespace {
@@ -42,7 +43,8 @@ int RunDf(GlobalOptions& global) {
   add("total", "(up)", capacity, available);
   Table volumes({"VOLUME", "FILES", "DATA"}, {1, 2});
   for (const auto& v : reply->volume())
-    volumes.Add({v.name(), Counted(v, std::to_string(v.files())), Counted(v, HumanBytes(v.bytes()))});
+    volumes.Add({v.name(), CountedOrState(v, VolumeState(v, nullptr), std::to_string(v.files())),
+                 CountedOrState(v, VolumeState(v, nullptr), HumanBytes(v.bytes()))});
   Print(servers.Text());
   if (!volumes.empty()) Print("\n" + volumes.Text());
   return kOk;

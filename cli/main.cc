@@ -14,13 +14,14 @@ namespace {
 
 using kfs::cli::kUsage;
 
-// kfs --man [PAGE]: the page in roff. A daemon's page is made of its sample configuration, read from stdin.
+// kfs --man [PAGE[.SECTION]]: the page in roff. A daemon's page is made of its sample configuration, read
+// from stdin; kfs-chunkserver.1 is about the commands of that name.
 int PrintManPage(CLI::App& app, const std::string& name) {
   std::string page;
   if (name == "kfs-metaserver" || name == "kfs-chunkserver") {
     page = kfs::cli::DaemonManPage(name, std::string(std::istreambuf_iterator<char>(std::cin), {}));
   } else {
-    page = kfs::cli::ManPage(app, name);
+    page = kfs::cli::ManPage(app, name.ends_with(".1") ? name.substr(0, name.size() - 2) : name);
   }
   if (page.empty()) {
     std::fprintf(stderr, "kfs: there is no page '%s' (kfs, kfs-GROUP, mount, mount.kfs)\n", name.c_str());

@@ -154,6 +154,10 @@ std::string VolumeText(const pb::VolumeInfo& v) {
   if (v.counted()) {
     out += fmt::format("files       {}\ndata        {} ({} bytes)\nmounts      {}\n", v.files(),
                        HumanBytes(v.bytes()), v.bytes(), v.sessions());
+  } else if (!v.started()) {
+    out += "files       - (it is stopped)\n";
+  } else if (!v.trouble().empty()) {
+    out += "files       - (it is not served)\n";
   } else {
     out += "files       ? (only its owner knows: kfs volume status)\n";
   }

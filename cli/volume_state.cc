@@ -19,7 +19,8 @@ std::string VolumeState(const pb::VolumeInfo& v, const pb::ConfShowReply* conf) 
 }
 
 std::string CountedOrState(const pb::VolumeInfo& v, const std::string& state, const std::string& text) {
-  return v.counted() ? text : state == "started" || state == "moving" ? "?" : "-";
+  const bool asked = state == "started" || state == "moving";
+  return asked || v.counted() ? Counted(v, text) : "-";
 }
 
 }  // namespace kfs::cli

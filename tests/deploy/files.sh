@@ -24,9 +24,10 @@ if command -v systemd-analyze >/dev/null; then
   done
 fi
 
-pages=("kfs" "mount" "mount.kfs")
+pages=("kfs" "mount" "mount.kfs" "kfs-volume.1" "kfs-peer.1" "kfs-chunkserver.1" "kfs-cluster.1")
 for page in "${pages[@]}"; do
   "$build/bin/kfs" --man "$page" >"$work/$page.man" || flunk "kfs --man $page"
+  case $page in kfs-*.1) check "man page $page: its commands" grep -q "^.SS kfs " "$work/$page.man" ;; esac
   check "man page $page" bash -c "! LC_ALL=C.UTF-8 man --warnings -E UTF-8 -l -Tutf8 -Z '$work/$page.man' 2>&1 >/dev/null | grep ."
 done
 for part in metaserver chunkserver; do

@@ -27,7 +27,8 @@ for part in metaserver:kfs-metaserver.service chunkserver:kfs-chunkserver@.servi
     "dpkg-deb --fsys-tarfile '$(deb "kfs-${part%:*}")' | tar -xO './lib/systemd/system/${part#*:}' | grep -q '^ExecStart=/usr/bin/kfs-${part%:*} '"
   check "kfs-${part%:*}: its man page" has "kfs-${part%:*}" ".* ./usr/share/man/man8/kfs-${part%:*}.8"
 done
-for file in usr/bin/kfs usr/sbin/mount.kfs usr/sbin/mount.fuse.kfs usr/share/bash-completion/completions/kfs usr/share/man/man1/kfs.1; do
+for file in usr/bin/kfs usr/sbin/mount.kfs usr/sbin/mount.fuse.kfs usr/share/bash-completion/completions/kfs usr/share/man/man1/kfs.1 \
+  usr/share/man/man1/kfs-volume.1 usr/share/man/man1/kfs-chunkserver.1 usr/share/doc/kfs-client/operate.md; do
   check "kfs-client: $file" has kfs-client "[-l]rw.* ./$file"
 done
 
