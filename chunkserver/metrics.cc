@@ -7,10 +7,12 @@
 #include <prometheus/registry.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 
 #include "chunkserver/chunk_store.h"
+#include "common/event_counts.h"
 
 namespace kfs {
 namespace {
@@ -108,6 +110,14 @@ void ChunkMetrics::Update(const ChunkStore& store, size_t waiting) {
   set("kfs_chunk_syncfs_runs", "Background syncs", stats.syncfs_runs);
   set("kfs_chunk_syncfs_failures", "Background syncs that failed", stats.syncfs_failures);
   set("kfs_chunk_io_waiting", "Ops waiting for or using a disk", waiting);
+  for (const EventCount& e : LoggedEvents()) {
+    prometheus::Counter& counter = prometheus::BuildCounter()
+                                       .Name("kfs_log_events_total")
+                                       .Help("Warnings and worse in the log, by event")
+                                       .Register(*impl_->registry)
+                                       .Add({{"event", e.event}, {"level", e.level}});
+    counter.Increment(std::max(0.0, static_cast<double>(e.count) - counter.Value()));
+  }
   set("kfs_process_resident_bytes", "Resident memory", ResidentBytes());
 }
 

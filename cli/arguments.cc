@@ -33,7 +33,7 @@ void AddChunkserverArgument(CLI::App* command, GlobalOptions& global, std::strin
   CLI::Option* option =
       command
           ->add_option("ID", *id,
-                       "The chunkserver: its number, HOST:PORT, or the first letters of its "
+                       "The chunkserver: its number, HOST, HOST:PORT, or the first letters of its "
                        "uuid, as long as only one fits.")
           ->required()
           ->type_name("");

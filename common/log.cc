@@ -5,6 +5,8 @@
 
 #include <mutex>
 
+#include "common/event_counts.h"
+
 namespace kfs {
 namespace {
 
@@ -28,6 +30,7 @@ Status InitLog(const std::string& program, const std::string& file, const std::s
       logger = std::make_shared<spdlog::logger>(program,
                                                 std::make_shared<spdlog::sinks::basic_file_sink_mt>(file));
     }
+    logger->sinks().push_back(EventCountingSink());
     logger->set_level(parsed);
     logger->flush_on(spdlog::level::info);
     logger->set_pattern("%Y-%m-%dT%H:%M:%S.%f%z %L %n[%P] %v");

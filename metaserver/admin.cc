@@ -47,7 +47,7 @@ void MetaServer::FillStatus(pb::ClusterStatusReply* reply) {
     c->set_capacity(s.capacity());
     c->set_available(s.available());
     c->set_chunks(s.chunks());
-    c->set_error(s.error());
+    c->set_error(s.error().empty() ? s.unreached : s.error());
     c->set_rss_bytes(s.rss_bytes);
     for (const auto& [vid, v] : executor_->volumes()) {
       c->set_pending_mutations(c->pending_mutations() + v->mutations.CountOf(id));

@@ -85,6 +85,7 @@ Status MetaServer::BecomeMember(const std::string& secret) {
       [this](const std::string& uuid, TwinCheck::SeenFn seen, std::function<void()> done) {
         AskMembers(uuid, std::move(seen), std::move(done));
       });
+  reach_ = std::make_unique<ReachCheck>(loop_, clock_, *chunkservers_, secret);
   mover_ = std::make_unique<Mover>(
       Mover::Options{options_.data_dir(), static_cast<uint64_t>(options_.move_rate())}, loop_, clock_, *jobs_,
       *member_, *volumes_);

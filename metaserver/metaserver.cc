@@ -212,6 +212,7 @@ Status MetaServer::Start() {
       executor_->OnTimer();
     });
     moving_timer_ = loop_.RunEvery(std::chrono::seconds(1), [this] {
+      reach_->OnTimer();
       mover_->OnTimer();
       images_->Sweep(member_->conf(), member_->uuid());
       image_reader_->Sweep();
@@ -274,6 +275,7 @@ void MetaServer::Stop() {
     server_->OnDisconnect({});
     server_->Stop();
   }
+  reach_.reset();
   mover_.reset();
   executor_->Stop();
   jobs_.reset();
@@ -366,6 +368,7 @@ void MetaServer::UpdateMetrics() {
   gauge("kfs_meta_connections", "Connections.", static_cast<double>(server_->connections().size()));
   gauge("kfs_meta_waiting_ops", "Ops that wait for a lock, a mutation or their turn.",
         static_cast<double>(executor_->parked_now()));
+  AddStateMetrics(&out);
   for (const auto& [id, v] : executor_->volumes()) {
     auto of = [&](const char* name, const char* help, double value) {
       out.push_back({name, help, false, {{"volume", v->info.name()}}, value});

@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "metaserver/chunks/brick_phase.h"
 #include "metaserver/chunks/chunkservers.h"
+#include "metaserver/chunks/reach_check.h"
 #include "metaserver/chunks/twin_check.h"
 #include "metaserver/executor/executor.h"
 #include "metaserver/images/image_reader.h"
@@ -78,6 +79,7 @@ class MetaServer : public Daemon {
   void Inventory(ServerId server, const pb::ReportChunksRequest& request, pb::ReportChunksReply* reply);
 
   void UpdateMetrics();
+  void AddStateMetrics(std::vector<Sample>* out);  // state_metrics.cc
   void CheckDisk();
   Status CheckDataDir();
 
@@ -90,6 +92,7 @@ class MetaServer : public Daemon {
   std::unique_ptr<Chunkservers> chunkservers_;
   std::unique_ptr<BrickPhase> bricks_;
   std::unique_ptr<TwinCheck> twins_;
+  std::unique_ptr<ReachCheck> reach_;
   std::unique_ptr<WalSync> sync_;
   std::unique_ptr<JobThread> cold_reads_;  // of what an op did not find in memory
   std::unique_ptr<JobThread> jobs_;

@@ -99,6 +99,7 @@ Result<ServerId> Chunkservers::Register(const pb::RegisterChunkserverRequest& re
   server->instance = request.instance();
   if (server->address != request.address()) {
     server->address = request.address();
+    server->unreached.clear();
     rec::Chunkserver record;
     record.set_id(server->id.v);
     record.set_uuid(server->uuid);
@@ -138,6 +139,10 @@ Status Chunkservers::Heartbeat(ServerId id, const pb::HeartbeatRequest& request)
     if (on_up_) on_up_(id);
   }
   return {};
+}
+
+void Chunkservers::SetUnreached(ServerId server, const std::string& why) {
+  if (auto it = servers_.find(server); it != servers_.end()) it->second.unreached = why;
 }
 
 void Chunkservers::Disconnected(const Connection* connection) {

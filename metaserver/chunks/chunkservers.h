@@ -33,6 +33,7 @@ struct Chunkserver {
   int64_t last_seen_wall = 0;
   MonoTime last_heard{};
   bool up = false;
+  std::string unreached;  // why clients may not reach it at `address`, in words; empty: no trouble is known
   uint64_t rss_bytes = 0;
   bool inventory_wanted = false;
   MonoTime not_before{};   // nothing is placed on it until then
@@ -72,6 +73,7 @@ class Chunkservers {
   // Whether chunks were placed so lately that the last heartbeat may not count them.
   bool PlacedLately(const Chunkserver& server) const;
   void Placed(ServerId server, uint64_t chunk_size);
+  void SetUnreached(ServerId server, const std::string& why);
   void Disconnected(const Connection* connection);
   // Marks those down that have been silent for too long.
   void CheckSilence();

@@ -137,8 +137,16 @@ void Member::Adopt(const pb::PeerAdoptRequest& request) {
 // ---- commands
 
 void Member::Change(const pb::CommandContext& ctx, pb::Change change, ChangeDone done) {
-  if (Status s = ResolveChange(conf(), hooks_.chunkservers(), hooks_.defaults(), &change); !s.ok())
+  if (Status s = ResolveChange(conf(), hooks_.chunkservers(), hooks_.defaults(), &change); !s.ok()) {
+    // What it knows may be old, and is not what keeps the change from being made.
+    if (!InTouch() && FindMember(conf(), uuid()) != nullptr && !change.has_give_up_members())
+      s = Status(EHOSTUNREACH,
+                 fmt::format("most of the metaservers are out of reach from here, so that nothing "
+                             "can be changed (kfs peer status); as far as this one knows, "
+                             "besides: {}",
+                             s.message()));
     return done(s, {});
+  }
   if (change.what_case() == pb::Change::kRevert) {
     const uint64_t wanted = change.revert().to().generation();
     std::optional<pb::ClusterConf> then = db_.At(wanted);

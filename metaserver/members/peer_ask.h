@@ -17,8 +17,12 @@ struct PeerAnswer {
   std::shared_ptr<NetClient> link;  // for more to be asked; closes when it is let go
 };
 
-// `done` comes once, within some seconds.
+// `done` comes once, within `patience`; zero: some seconds. Where nothing listens, or which is no name of a
+// machine, is not asked for longer than kNobodyGrace: a daemon that is just being started again has that
+// time.
+constexpr auto kNobodyGrace = std::chrono::milliseconds(500);
 void AskPeer(EventLoop& loop, const std::string& address, const std::string& self, const std::string& secret,
-             std::function<void(PeerAnswer)> done, const pb::PeerAskRequest& request = {});
+             std::function<void(PeerAnswer)> done, const pb::PeerAskRequest& request = {},
+             Duration patience = {});
 
 }  // namespace kfs::meta

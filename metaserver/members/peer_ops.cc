@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "common/log.h"
 #include "metaserver/cluster/configuration.h"
@@ -14,6 +15,8 @@ namespace kfs::meta {
 namespace {
 
 constexpr auto kAdoptTimeout = std::chrono::seconds(5);
+// Whoever asks what is wrong has an answer within two seconds.
+constexpr auto kWhyPatience = std::chrono::milliseconds(1500);
 // Longer than a change is tried for; whoever gives up leaves nothing else behind.
 constexpr auto kReserved = std::chrono::seconds(60);
 
@@ -287,31 +290,70 @@ void PeerOps::Repair(const pb::PeerRepairRequest& request, Member::ChangeDone do
 
 // ---- what is wrong with one
 
+// Two questions at once: who is there, and does it reach us? The second waits for its own question to us, and
+// must not hold the first answer up.
 void PeerOps::Why(const std::string& peer, std::function<void(const Status&, const pb::PeerWhyReply&)> done) {
   Result<std::string> uuid = ResolvePeer(member_.conf(), peer);
   if (!uuid.ok()) return done(uuid.status(), {});
-  const pb::MemberConf member = *FindMember(member_.conf(), *uuid);
-  pb::PeerAskRequest ask;
-  ask.set_reach(member_.address());
-  const auto asked = [this, alive = alive_, member, done = std::move(done)](const PeerAnswer& there) {
-    if (!*alive) return;
+  struct Asked {
+    pb::MemberConf member;
+    std::optional<PeerAnswer> there, back;
+    std::function<void(const Status&, const pb::PeerWhyReply&)> done;
+  };
+  auto asked = std::make_shared<Asked>(
+      Asked{.member = *FindMember(member_.conf(), *uuid), .there = {}, .back = {}, .done = std::move(done)});
+  const auto answered = [this, alive = alive_, asked] {
+    if (!*alive || !asked->there || !asked->back) return;
+    const pb::MemberConf& member = asked->member;
     pb::PeerWhyReply reply;
     reply.set_address(member.address());
-    Diagnose(member_.conf(), member_.node().acceptor().checksum(), member, there, clock_.WallNow(), &reply);
-    if (!there.reply.unreached().empty()) {
-      auto* finding = reply.add_finding();
-      finding->set_what("way back");
-      finding->set_words(fmt::format("it does not reach this metaserver at {}: {}", member_.address(),
-                                     there.reply.unreached()));
-      finding->set_remedy(
-          fmt::format("mend the network, or kfs peer address {} HOST:PORT", member_.address()));
-    }
     for (const PeerView& p : member_.node().Peers()) {
       if (p.uuid == member.uuid()) reply.set_state(std::string(WordsFor(p.state)));
     }
-    done({}, reply);
+    // Who has answered at all within the time is there.
+    const PeerAnswer& there = asked->there->status.ok() ? *asked->there : *asked->back;
+    Diagnose(member_.conf(), member_.node().acceptor().checksum(), member, there, clock_.WallNow(), &reply);
+    if (!there.status.ok()) {
+      AddLastHeard(member.uuid(), &reply);
+    } else if (!asked->back->status.ok()) {
+      AddWayBack("it has not found out in time", &reply);
+    } else if (!asked->back->reply.unreached().empty()) {
+      AddWayBack(asked->back->reply.unreached(), &reply);
+    }
+    asked->done({}, reply);
   };
-  AskPeer(loop_, member.address(), member_.uuid(), member_.secret(), asked, ask);
+  const std::string& address = asked->member.address();
+  pb::PeerAskRequest back;
+  back.set_reach(member_.address());
+  AskPeer(
+      loop_, address, member_.uuid(), member_.secret(),
+      [asked, answered](const PeerAnswer& a) { asked->there = a, answered(); }, {}, kWhyPatience);
+  AskPeer(
+      loop_, address, member_.uuid(), member_.secret(),
+      [asked, answered](const PeerAnswer& a) { asked->back = a, answered(); }, back, kWhyPatience);
+}
+
+void PeerOps::AddWayBack(const std::string& why, pb::PeerWhyReply* reply) const {
+  auto* finding = reply->add_finding();
+  finding->set_what("way back");
+  finding->set_words(fmt::format("it does not reach this metaserver at {}: {}", member_.address(), why));
+  finding->set_remedy(fmt::format("mend the network, or kfs peer address {} HOST:PORT", member_.address()));
+}
+
+// What was known of it before it went.
+void PeerOps::AddLastHeard(const std::string& uuid, pb::PeerWhyReply* reply) const {
+  for (const PeerView& p : member_.node().Peers()) {
+    if (p.uuid != uuid) continue;
+    auto* finding = reply->add_finding();
+    finding->set_what("last heard");
+    finding->set_good(true);
+    const int64_t heard = member_.WallOf(p.last_heard);
+    finding->set_words(heard == 0
+                           ? "never since this metaserver was started"
+                           : fmt::format("{} s ago, at generation {} ({} here)",
+                                         std::max<int64_t>(0, (clock_.WallNow() - heard) / 1'000'000'000),
+                                         p.generation, member_.conf().generation()));
+  }
 }
 
 }  // namespace kfs::meta

@@ -31,6 +31,7 @@ class PeerOps {
   void Repair(const pb::PeerRepairRequest& request, Member::ChangeDone done);
   // The others must find it there: who has only a wrong address of it cannot be told a better one by it.
   void SetAddress(const pb::ConfChangeRequest& request, Member::ChangeDone done);
+  // Within two seconds.
   void Why(const std::string& peer, std::function<void(const Status&, const pb::PeerWhyReply&)> done);
 
   // Asked by another metaserver.
@@ -40,6 +41,8 @@ class PeerOps {
   const std::string& instance() const { return instance_; }
 
  private:
+  void AddWayBack(const std::string& why, pb::PeerWhyReply* reply) const;
+  void AddLastHeard(const std::string& uuid, pb::PeerWhyReply* reply) const;
   std::string WhyNotAlone() const;
   void FillAnswer(const pb::PeerAskRequest& request, pb::PeerAskReply* reply);
   std::string ReservedForAnother(const std::string& cluster_id) const;

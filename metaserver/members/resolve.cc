@@ -71,7 +71,8 @@ Result<std::string> ResolveChunkserver(const pb::ClusterConf& conf, const Chunks
   for (const pb::ChunkserverConf& c : conf.chunkserver()) {
     if (c.uuid() == text || (is_number && c.id() == number)) return c.uuid();
     auto it = addresses.find(c.id());
-    if (Begins(c.uuid(), text) || (it != addresses.end() && it->second == text)) fit.push_back(c.uuid());
+    const bool here = it != addresses.end() && (it->second == text || HostOf(it->second) == text);
+    if (Begins(c.uuid(), text) || here) fit.push_back(c.uuid());
   }
   return OnlyOne(fit, "chunkserver", text, "kfs chunkserver list");
 }

@@ -15,7 +15,7 @@ using ChunkserverAddresses = std::map<uint64_t, std::string>;
 // A member's uuid from its uuid or the first letters of it, HOST or HOST:PORT. ENOENT, or EINVAL when several
 // fit.
 Result<std::string> ResolvePeer(const pb::ClusterConf& conf, const std::string& text);
-// A chunkserver's uuid from its number, its uuid or the first letters of it, or HOST:PORT.
+// A chunkserver's uuid from its number, its uuid or the first letters of it, HOST or HOST:PORT.
 Result<std::string> ResolveChunkserver(const pb::ClusterConf& conf, const ChunkserverAddresses& addresses,
                                        const std::string& text);
 

@@ -76,6 +76,7 @@ TEST_F(ResolveTest, AChunkserverIsNamedInManyWays) {
   EXPECT_EQ(Server("dddd2222-0000"), "dddd2222-0000");
   EXPECT_EQ(Server("eeee"), "eeee3333-0000");
   EXPECT_EQ(Server("10.0.0.2:7410"), "dddd2222-0000");
+  EXPECT_EQ(Server("10.0.0.2"), "dddd2222-0000");
 }
 
 TEST_F(ResolveTest, AnUnknownOrAmbiguousChunkserverIsRefused) {

@@ -1,0 +1,65 @@
+// Metrics of what an operator looks after: peers, volumes, chunkservers, room, and every event of the log
+// that is an alarm (docs/operate.md names them).
+#include <sys/statvfs.h>
+
+#include <algorithm>
+
+#include "common/event_counts.h"
+#include "metaserver/cluster/configuration.h"
+#include "metaserver/metaserver.h"
+
+namespace kfs::meta {
+
+void MetaServer::AddStateMetrics(std::vector<Sample>* out) {
+  using Labels = std::vector<std::pair<std::string, std::string>>;
+  const auto gauge = [&](const char* name, const char* help, Labels labels, double value) {
+    out->push_back({name, help, false, std::move(labels), value});
+  };
+  for (const EventCount& e : LoggedEvents()) {
+    out->push_back({"kfs_log_events_total",
+                    "Warnings and worse in the log, by event.",
+                    true,
+                    {{"event", e.event}, {"level", e.level}},
+                    static_cast<double>(e.count)});
+  }
+  const pb::ClusterConf& conf = member_->conf();
+  gauge("kfs_meta_generation", "Generation of the configuration.", {},
+        static_cast<double>(conf.generation()));
+  gauge("kfs_meta_members", "Metaservers of the cluster.", {}, conf.member_size());
+  for (const PeerView& p : member_->node().Peers()) {
+    gauge("kfs_meta_peer_connected", "1: the other metaserver is connected.", {{"peer", p.address}},
+          p.connected ? 1 : 0);
+  }
+  for (const pb::VolumeConf& v : conf.volume()) {
+    if (v.owner() != member_->uuid()) continue;
+    const Labels labels = {{"volume", v.name()}};
+    gauge("kfs_meta_volume_started", "1: it is to be served, 0: it was stopped.", labels,
+          v.started() ? 1 : 0);
+    gauge("kfs_meta_volume_served", "1: this metaserver, its owner, serves it.", labels,
+          executor_->FindVolume(VolumeId(v.id())) != nullptr ? 1 : 0);
+  }
+  for (const auto& [id, s] : chunkservers_->all()) {
+    const Labels labels = {{"chunkserver", std::to_string(id.v)}, {"address", s.address}};
+    const bool up = chunkservers_->IsUp(id);
+    gauge("kfs_meta_chunkserver_up", "1: it is connected.", labels, up ? 1 : 0);
+    gauge("kfs_meta_chunkserver_unreached", "1: it is not reached at the address that clients use.", labels,
+          s.unreached.empty() ? 0 : 1);
+    gauge("kfs_meta_chunkserver_sick_disks", "Disks that are not used for an error.", labels,
+          static_cast<double>(std::count_if(s.disks.begin(), s.disks.end(),
+                                            [](const auto& d) { return !d.error().empty(); })));
+    gauge("kfs_meta_chunkserver_capacity_bytes", "Of its disks that are well.", labels,
+          static_cast<double>(s.capacity()));
+    gauge("kfs_meta_chunkserver_available_bytes", "Of its disks that are well.", labels,
+          static_cast<double>(s.available()));
+  }
+  struct statvfs st {};
+  if (statvfs(options_.data_dir().c_str(), &st) == 0) {
+    gauge("kfs_meta_data_capacity_bytes", "Of the metadata's file system.", {},
+          static_cast<double>(st.f_blocks * st.f_frsize));
+    gauge("kfs_meta_data_available_bytes", "Of the metadata's file system.", {},
+          static_cast<double>(st.f_bavail * st.f_frsize));
+  }
+  gauge("kfs_meta_disk_full", "1: nothing new is made for want of room (ENOSPC).", {}, disk_full_ ? 1 : 0);
+}
+
+}  // namespace kfs::meta
