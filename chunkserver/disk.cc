@@ -10,6 +10,7 @@
 #include <charconv>
 #include <filesystem>
 
+#include "chunkserver/file_system_id.h"
 #include "common/log.h"
 
 namespace kfs {
@@ -44,6 +45,7 @@ Status Disk::Start() {
   int fd = ops_->Open(path_, O_RDONLY | O_DIRECTORY);
   if (fd < 0) return ErrnoStatus(-fd, "open " + path_);
   dir_ = std::make_unique<Fd>(fd);
+  file_system_ = FileSystemId(fd);
   fd = ops_->Open(path_ + "/kfs-disk.lock", O_RDWR | O_CREAT);
   if (fd < 0) return ErrnoStatus(-fd, "open " + path_ + "/kfs-disk.lock");
   lock_ = std::make_unique<Fd>(fd);

@@ -68,6 +68,9 @@ class Disk {
     configured_reserve_ = bytes;
   }  // counts from the next RefreshSpace on; 0: by size
 
+  // FileSystemId of the directory.
+  const std::string& file_system() const { return file_system_; }
+
   Status Syncfs();
   // Something was written since the last TakeChanged().
   void NoteChanged() { changed_.store(true, std::memory_order_relaxed); }
@@ -98,6 +101,7 @@ class Disk {
   std::atomic<uint64_t> configured_reserve_;  // 0: by size
   std::atomic<uint64_t> reserve_{0};
   std::unique_ptr<Fd> dir_, lock_;
+  std::string file_system_;  // constant after Open
 
   std::atomic<bool> healthy_{true}, changed_{false};
   std::atomic<uint64_t> capacity_{0}, available_{0};

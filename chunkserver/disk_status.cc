@@ -14,6 +14,7 @@ void FillDiskStatus(const ChunkStore& store, bool fresh,
     status->set_available(disk->healthy() ? space.available : 0);
     status->set_chunks(static_cast<uint64_t>(std::max<int64_t>(disk->chunks, 0)));
     status->set_error(disk->error());
+    status->set_file_system(disk->file_system());
   }
 }
 

@@ -13,10 +13,11 @@ int RunDf(GlobalOptions& global) {
   int code = kOk;
   auto reply = CallOrReport<rpc::ClusterStatus>(global, {}, &code);
   if (reply == nullptr) return code;
-  uint64_t capacity = 0, available = 0;
-  // What a server that is down has is of no use now.
+  uint64_t capacity = reply->capacity(), available = reply->available();
+  // A metaserver of an earlier version tells of each chunkserver alone. What one that is down has is of no
+  // use now.
   for (const auto& c : reply->chunkserver()) {
-    if (c.up()) capacity += c.capacity(), available += c.available();
+    if (reply->capacity() == 0 && c.up()) capacity += c.capacity(), available += c.available();
   }
   if (global.json) {
     nlohmann::json volumes = nlohmann::json::array(), servers = nlohmann::json::array();
@@ -56,9 +57,10 @@ void AddDfCommand(CLI::App& app, GlobalOptions& global) {
   CLI::App* command = app.add_subcommand("df", "Show how full the cluster is.");
   command->fallthrough();
   command->footer(
-      "Sizes are those of the file systems that the chunkservers store on: directories on one disk are "
-      "counted once by each\n"
-      "chunkserver, so several chunkservers on one disk count it several times.");
+      "Sizes are those of the file systems that the chunkservers store on. One that several chunkservers of "
+      "a "
+      "machine share\n"
+      "is shown with each of them, and counts once in the total.");
   command->callback([&global] { global.run = [&global] { return RunDf(global); }; });
 }
 

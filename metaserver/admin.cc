@@ -54,6 +54,9 @@ void MetaServer::FillStatus(pb::ClusterStatusReply* reply) {
       c->set_pending_deletes(c->pending_deletes() + v->garbage.CountOf(id));
     }
   }
+  const SpaceSum space = chunkservers_->Space();
+  reply->set_capacity(space.capacity());
+  reply->set_available(space.available());
   constexpr int kSessionsShown = 4096;  // one answer has its limit
   for (const auto& [vid, v] : executor_->volumes()) {
     for (const auto& [sid, s] : v->sessions) {

@@ -12,15 +12,10 @@
 #include "rpc/connection.h"
 
 namespace kfs::meta {
-uint64_t Chunkserver::capacity() const {
-  uint64_t sum = 0;
-  for (const auto& d : disks) sum += d.error().empty() ? d.capacity() : 0;
-  return sum;
-}
-uint64_t Chunkserver::available() const {
-  uint64_t sum = 0;
-  for (const auto& d : disks) sum += d.error().empty() ? d.available() : 0;
-  return sum;
+void Chunkserver::SetDisks(const google::protobuf::RepeatedPtrField<pb::DiskStatus>& now) {
+  disks.assign(now.begin(), now.end());
+  space = {};
+  for (const auto& d : disks) space.Add(d);
 }
 uint64_t Chunkserver::chunks() const {
   uint64_t sum = 0;
@@ -108,7 +103,7 @@ Result<ServerId> Chunkservers::Register(const pb::RegisterChunkserverRequest& re
     cluster_.Commit();
     KFS_RETURN_IF_ERROR(cluster_.Sync());
   }
-  server->disks.assign(request.disk().begin(), request.disk().end());
+  server->SetDisks(request.disk());
   server->last_heard = clock_.MonoNow();
   server->last_seen_wall = clock_.WallNow();
   server->up = true;
@@ -128,7 +123,7 @@ Status Chunkservers::Heartbeat(ServerId id, const pb::HeartbeatRequest& request)
   auto it = servers_.find(id);
   if (it == servers_.end()) return Status(EINVAL, Code::kMalformed, "register first");
   Chunkserver& s = it->second;
-  s.disks.assign(request.disk().begin(), request.disk().end());
+  s.SetDisks(request.disk());
   s.rss_bytes = request.rss_bytes();
   s.promised /= 2;
   s.last_heard = clock_.MonoNow();
@@ -175,6 +170,15 @@ void Chunkservers::Request(ServerId server, Op op, const google::protobuf::Messa
   it->second.connection->Call(op, request, nullptr, [done = std::move(done)](Answer answer) {
     done(answer.status, std::move(answer.body));
   });
+}
+
+SpaceSum Chunkservers::Space() const {
+  SpaceSum sum;
+  for (const auto& [id, s] : servers_) {
+    if (!s.up) continue;
+    for (const auto& d : s.disks) sum.Add(d);
+  }
+  return sum;
 }
 
 bool Chunkservers::IsUp(ServerId server) const {

@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/status.h"
 #include "common/types.h"
+#include "metaserver/chunks/space_sum.h"
 #include "metaserver/placement/placement.h"
 #include "metaserver/store/db.h"
 #include "proto/chunk.pb.h"
@@ -29,7 +30,8 @@ struct Chunkserver {
   std::string instance;                      // of its process; empty: it has not registered since we started
   std::map<std::string, std::string> label;  // from the configuration
   std::shared_ptr<Connection> connection;    // null: not connected
-  std::vector<pb::DiskStatus> disks;
+  std::vector<pb::DiskStatus> disks;         // as told last
+  SpaceSum space;                            // theirs
   int64_t last_seen_wall = 0;
   MonoTime last_heard{};
   bool up = false;
@@ -40,8 +42,9 @@ struct Chunkserver {
   MonoTime last_placed{};  // by this metaserver
   uint64_t promised = 0;   // bytes of chunks placed lately; what they have taken shows in later heartbeats
 
-  uint64_t capacity() const;
-  uint64_t available() const;
+  void SetDisks(const google::protobuf::RepeatedPtrField<pb::DiskStatus>& now);
+  uint64_t capacity() const { return space.capacity(); }
+  uint64_t available() const { return space.available(); }
   uint64_t chunks() const;
   std::string error() const;
   std::string host() const;  // failure domain: the label, or the address without its port
@@ -89,6 +92,8 @@ class Chunkservers {
   ServerId OfConnection(const Connection* connection) const;
   const std::map<ServerId, Chunkserver>& all() const { return servers_; }
   std::vector<Candidate> Candidates() const;
+  // Of all that are up; what they share counts once.
+  SpaceSum Space() const;
   // Called when a server (re)appears.
   void OnUp(std::function<void(ServerId)> fn) { on_up_ = std::move(fn); }
 

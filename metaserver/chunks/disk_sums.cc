@@ -6,21 +6,27 @@
 #include <map>
 #include <set>
 
+#include "metaserver/chunks/space_sum.h"
+
 namespace kfs::meta {
 
 void SumDisks(google::protobuf::RepeatedPtrField<pb::DiskStatus>* disks) {
   if (disks->size() < 2) return;
   pb::DiskStatus sum;
+  SpaceSum space;
   int sick = 0;
   for (const pb::DiskStatus& d : *disks) {
-    sum.set_capacity(sum.capacity() + d.capacity());
-    sum.set_available(sum.available() + d.available());
+    pb::DiskStatus counted = d;
+    counted.clear_error();
+    space.Add(counted);
     sum.set_chunks(sum.chunks() + d.chunks());
     if (d.error().empty()) continue;
     if (++sick == 1) sum.set_error(fmt::format("{}: {}", d.path(), d.error()));
   }
   sum.set_path(sick == 0 ? fmt::format("{} disks", disks->size())
                          : fmt::format("{} disks, {} sick", disks->size(), sick));
+  sum.set_capacity(space.capacity());
+  sum.set_available(space.available());
   disks->Clear();
   *disks->Add() = std::move(sum);
 }

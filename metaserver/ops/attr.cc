@@ -23,16 +23,11 @@ Status Handle(OpEnv& env, const pb::AccessRequest& request, pb::Empty*) {
 }
 
 Status Handle(OpEnv& env, const pb::StatfsRequest&, pb::StatfsReply* reply) {
-  uint64_t capacity = 0, available = 0;
-  for (const auto& [id, s] : env.volume.servers.all()) {
-    if (!s.up) continue;
-    capacity += s.capacity();
-    available += s.available();
-  }
+  const SpaceSum space = env.volume.servers.Space();
   uint32_t replicas = env.volume.info.replicas();
-  reply->set_capacity(capacity / replicas);
-  reply->set_free(available / replicas);
-  reply->set_available(available / replicas);
+  reply->set_capacity(space.capacity() / replicas);
+  reply->set_free(space.available() / replicas);
+  reply->set_available(space.available() / replicas);
   reply->set_files(env.volume.store.counters().inodes());
   return {};
 }

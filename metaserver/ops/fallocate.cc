@@ -21,12 +21,9 @@ Status Allocate(OpEnv& env, rec::Inode* inode, uint64_t offset, uint64_t end) {
   const uint64_t cs = volume.chunk_size();
   const uint64_t first = offset / cs, last = (end - 1) / cs;
   // Said at once where it is clear. Where a chunkserver is away nobody knows; it is waited for.
-  uint64_t available = 0;
+  const uint64_t available = volume.servers.Space().available();
   bool all_up = true;
-  for (const Candidate& c : volume.servers.Candidates()) {
-    available += c.available;
-    all_up = all_up && c.up;
-  }
+  for (const Candidate& c : volume.servers.Candidates()) all_up = all_up && c.up;
   if (all_up && (end - offset) > available / volume.info.replicas() && end > inode->allocated() + available) {
     return Status(ENOSPC, "more than the chunkservers have left");
   }

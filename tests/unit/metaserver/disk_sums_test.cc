@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "metaserver/chunks/space_sum.h"
+
 namespace kfs::meta {
 namespace {
 
@@ -43,6 +45,38 @@ TEST(DiskSums, ManyDisksBecomeOneLineWithTheFirstError) {
   EXPECT_EQ(disks.at(0).capacity(), 300u);
   EXPECT_EQ(disks.at(0).available(), 120u);
   EXPECT_EQ(disks.at(0).chunks(), 9u);
+}
+
+pb::DiskStatus On(const std::string& file_system, uint64_t capacity, uint64_t available) {
+  pb::DiskStatus d;
+  d.set_file_system(file_system);
+  d.set_capacity(capacity);
+  d.set_available(available);
+  return d;
+}
+
+TEST(SpaceSum, AFileSystemCountsOnceAndWithTheLeastThatIsSaid) {
+  SpaceSum sum;
+  sum.Add(On("a", 100, 40));
+  sum.Add(On("b", 50, 5));
+  sum.Add(On("a", 101, 38));
+  sum.Add(On("a", 100, 39));
+  EXPECT_EQ(sum.capacity(), 151u);
+  EXPECT_EQ(sum.available(), 43u);
+}
+
+TEST(SpaceSum, DisksThatDoNotSayCountForThemselvesAndSickOnesNotAtAll) {
+  SpaceSum sum;
+  sum.Add(On("", 100, 40));
+  sum.Add(On("", 100, 40));
+  pb::DiskStatus sick = On("c", 100, 40);
+  sick.set_error("it is sick");
+  sum.Add(sick);
+  EXPECT_EQ(sum.capacity(), 200u);
+  EXPECT_EQ(sum.available(), 80u);
+  // Another directory on the same file system works.
+  sum.Add(On("c", 100, 40));
+  EXPECT_EQ(sum.capacity(), 300u);
 }
 
 TEST(DiskSums, AnAnswerThatFitsStaysAsItIs) {

@@ -1,0 +1,51 @@
+#include "chunkserver/file_system_id.h"
+
+#include <fmt/format.h>
+#include <linux/btrfs.h>
+#include <linux/magic.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+
+#include <cstring>
+#include <fstream>
+
+namespace kfs {
+namespace {
+
+// Device numbers mean something on one running kernel.
+std::string RunningKernel() {
+  std::ifstream in("/proc/sys/kernel/random/boot_id");
+  std::string id;
+  in >> id;
+  return id;
+}
+
+}  // namespace
+
+std::string FileSystemId(int fd) {
+  struct statfs fs {};
+  struct stat st {};
+  const std::string boot = RunningKernel();
+  if (boot.empty() || fstatfs(fd, &fs) != 0 || fstat(fd, &st) != 0) return "";
+  if (fs.f_type == BTRFS_SUPER_MAGIC) {
+    // Each subvolume has a device number of its own.
+    btrfs_ioctl_fs_info_args info{};
+    if (ioctl(fd, BTRFS_IOC_FS_INFO, &info) != 0) return "";
+    std::string uuid;
+    for (unsigned char c : info.fsid) uuid += fmt::format("{:02x}", c);
+    return boot + " btrfs " + uuid;
+  }
+  if (fs.f_type == OVERLAYFS_SUPER_MAGIC) {
+    // Each container has one of its own; statfs(2) describes what is below all of them.
+    uint64_t id = 0;
+    static_assert(sizeof fs.f_fsid == sizeof id);
+    std::memcpy(&id, &fs.f_fsid, sizeof id);
+    if (id == 0) return "";
+    return fmt::format("{} overlay {:x} {:x}", boot, id, fs.f_blocks);
+  }
+  return fmt::format("{} {}:{}", boot, major(st.st_dev), minor(st.st_dev));
+}
+
+}  // namespace kfs
