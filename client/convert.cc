@@ -17,6 +17,9 @@ Attr AttrFromPb(const pb::Attr& a) {
   out.ctime = a.ctime();
   out.btime = a.btime();
   out.change = a.change();
+  out.atime_beyond = a.atime_beyond();
+  out.mtime_beyond = a.mtime_beyond();
+  out.flags = a.flags();
   return out;
 }
 
@@ -53,6 +56,7 @@ void CallerToPb(const Caller& caller, pb::Context* ctx) {
 DirPage DirPageFromPb(pb::ReaddirReply& reply) {
   DirPage page;
   page.eof = reply.eof();
+  page.last = reply.last();
   page.entries.resize(static_cast<size_t>(reply.entry_size()));
   for (int i = 0; i < reply.entry_size(); ++i) {
     auto* from = reply.mutable_entry(i);

@@ -214,7 +214,8 @@ void CopyOp::Next(ProtocolWorker& worker) {
     if (data.empty()) return EndWith(Status());
     const uint64_t size = data.size();
     auto write =
-        std::make_shared<WriteOp>(caller, to, to_offset + copied, std::move(data), KfsClient::WriteFlags{});
+        std::make_shared<WriteOp>(caller, to, to_offset + copied, std::move(data),
+                                  KfsClient::WriteFlags{.keep_priv = caller.uid == 0 && !caller.kill_ids});
     step_ = write;
     worker.RunChild(*this, write, [this, self, &worker, size](KfsOp& w) {
       if (!w.status().ok()) return EndWith(w.status());

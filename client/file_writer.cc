@@ -44,7 +44,7 @@ bool FileWriter::PlacePieces(const OpPtr& op) {
     const uint64_t index = at / chunk_size;
     const uint64_t stop = std::min(end, (index + 1) * chunk_size);
     const ChunkPlace* place = worker_.layouts().Find(op->ino, static_cast<uint32_t>(index));
-    if (place == nullptr) return false;
+    if (place == nullptr || (place->for_append && !op->flags.append)) return false;
     op->pieces_.push_back({.place = *place,
                            .chunk_offset = at % chunk_size,
                            .data_offset = at - op->offset,
@@ -67,7 +67,11 @@ void FileWriter::Prepare(const OpPtr& op) {
     if (op->finished()) return AbortAppend(*op);
     if (!status.ok()) return op->Finish(std::move(status));
     if (op->flags.append) op->offset = layout.offset();
-    for (const pb::ChunkLayout& chunk : layout.chunk()) worker_.layouts().Put(op->ino, PlaceFromPb(chunk));
+    for (const pb::ChunkLayout& chunk : layout.chunk()) {
+      ChunkPlace place = PlaceFromPb(chunk);
+      place.for_append = op->flags.append;
+      worker_.layouts().Put(op->ino, place);
+    }
     if (!PlacePieces(op)) {
       return op->Finish(Status(EIO, Code::kMalformed, "the metaserver's layout does not cover the write"));
     }
@@ -181,9 +185,15 @@ void FileWriter::Commit(const OpPtr& op) {
                                            worker_.layouts().NoteWritten(op->ino, p.place);
                                          return op->flags.sync ? SyncWritten(op) : op->Finish(Status());
                                        }
+                                       if (status.code() == Code::kNeedGroups && FindGroups(*op)) {
+                                         op->append_token_ = token;
+                                         return Commit(op);
+                                       }
                                        worker_.layouts().Drop(op->ino);
-                                       if (status.code() != Code::kStaleChunk)
+                                       if (status.code() != Code::kStaleChunk) {
+                                         if (status.code() == Code::kNeedGroups) op->append_token_ = token;
                                          return op->Finish(std::move(status));
+                                       }
                                        // Refused without effect: the whole write is done again, and committed
                                        // under a new id.
                                        op->retry_.NoteStale();
@@ -191,6 +201,15 @@ void FileWriter::Commit(const OpPtr& op) {
                                        if (!op->flags.append) order_[op->ino].push_back(op);
                                        Again(op);
                                      });
+}
+
+// Whether the writer may keep setgid depends on its groups: once, and only for a file that has it without
+// group execution. The data stays where it is, the commit is made again.
+bool FileWriter::FindGroups(WriteOp& op) {
+  if (op.caller.groups_known || !op.caller.find_groups) return false;
+  op.caller.groups = op.caller.find_groups();
+  op.caller.groups_known = true;
+  return true;
 }
 
 // O_SYNC: what was written, then the metadata that leads to it.

@@ -35,6 +35,7 @@ class FileWriter {
   void PiecesDone(const OpPtr& op);
   void CommitInOrder(Ino ino);
   void Commit(const OpPtr& op);
+  static bool FindGroups(WriteOp& op);
   void SyncWritten(const OpPtr& op);
   void Again(const OpPtr& op);
   void AbortAppend(WriteOp& op);

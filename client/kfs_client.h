@@ -31,13 +31,16 @@ namespace kfs {
 
 class EventLoop;
 
-// Attributes of an inode; times in nanoseconds since the epoch, sizes in bytes.
+// Attributes of an inode; times in nanoseconds since the epoch, sizes in bytes. Access and modification times
+// after 2262 are INT64_MAX and, in *_beyond, the nanoseconds from there on.
 struct Attr {
   Ino ino;
   uint32_t mode = 0, nlink = 0, uid = 0, gid = 0;
   uint64_t rdev = 0, size = 0, allocated = 0;
   TimeNs atime = 0, mtime = 0, ctime = 0, btime = 0;
   uint64_t change = 0;
+  uint64_t atime_beyond = 0, mtime_beyond = 0;
+  uint32_t flags = 0;  // common/inode_flags.h
 };
 
 // On whose behalf. `groups` are supplementary; when `groups_known` is false and the answer depends on them
@@ -48,6 +51,11 @@ struct Caller {
   bool groups_known = true;
   uint32_t umask = 0;
   uint32_t pid = 0;
+  // Lacks CAP_FSETID although it is root: truncating a file takes its setuid and setgid.
+  bool kill_ids = false;
+  // Finds `groups` where a call cannot simply be made again, because its data is on its way (Write). Empty:
+  // such a call fails with kNeedGroups as well.
+  std::function<std::vector<uint32_t>()> find_groups;
 };
 
 struct DirEntry {
@@ -60,6 +68,13 @@ struct DirEntry {
 struct DirPage {
   std::vector<DirEntry> entries;
   bool eof = false;
+  uint64_t last = 0;  // the highest cookie given out in the directory so far
+};
+// Entries after `cookie`, up to `last`: who reads to the end takes DirPage::last of its first page, as
+// entries made meanwhile, by itself for instance, come behind it.
+struct DirRange {
+  uint64_t cookie = 0;
+  uint64_t last = UINT64_MAX;
 };
 
 // Which fields of SetAttr count; values as in SetattrRequest.Valid.
@@ -68,6 +83,8 @@ struct SetAttr {
   uint32_t mode = 0, uid = 0, gid = 0;
   uint64_t size = 0;
   TimeNs atime = 0, mtime = 0;
+  uint64_t atime_beyond = 0, mtime_beyond = 0;  // as in Attr
+  uint32_t flags = 0;
 };
 
 struct FsStats {
@@ -155,14 +172,15 @@ class KfsClient {
   virtual CallId Rmdir(const Caller&, Ino parent, std::string_view name, Done<Removed> done) = 0;
   virtual CallId Rename(const Caller&, Ino parent, std::string_view name, Ino new_parent,
                         std::string_view new_name, uint32_t flags, Done<Removed> done) = 0;
-  virtual CallId ReadDir(const Caller&, Ino, uint64_t cookie, uint32_t max_bytes, bool plus,
-                         Done<DirPage> done) = 0;
+  virtual CallId ReadDir(const Caller&, Ino, DirRange, uint32_t max_bytes, bool plus, Done<DirPage> done) = 0;
   virtual CallId StatFs(const Caller&, Done<FsStats> done) = 0;
   virtual CallId GetXattr(const Caller&, Ino, std::string_view name, Done<std::string> done) = 0;
   virtual CallId SetXattr(const Caller&, Ino, std::string_view name, std::string_view value, uint32_t flags,
                           DoneStatus done) = 0;
   virtual CallId ListXattr(const Caller&, Ino, Done<std::vector<std::string>> done) = 0;
   virtual CallId RemoveXattr(const Caller&, Ino, std::string_view name, DoneStatus done) = 0;
+  // The caller is about to change a file's content or owner: its capabilities go, if it has any.
+  virtual CallId KillCapabilities(const Caller&, Ino, DoneStatus done) = 0;
 
   // Open holds the inode until as many Releases have been made. flags as open(2).
   virtual CallId Open(const Caller&, Ino, uint32_t flags, Done<Attr> done) = 0;

@@ -40,6 +40,9 @@ CallId KfsClientImpl::SetAttr(const Caller& caller, Ino ino, const kfs::SetAttr&
   request.set_size(set.size);
   request.set_atime(set.atime);
   request.set_mtime(set.mtime);
+  request.set_atime_beyond(set.atime_beyond);
+  request.set_mtime_beyond(set.mtime_beyond);
+  request.set_flags(set.flags);
   return Submit<Attr>(std::make_shared<SetattrOp>(caller, std::move(request)), std::move(done), kAttrOfReply);
 }
 
@@ -121,11 +124,12 @@ CallId KfsClientImpl::Rename(const Caller& caller, Ino parent, std::string_view 
                          });
 }
 
-CallId KfsClientImpl::ReadDir(const Caller& caller, Ino ino, uint64_t cookie, uint32_t max_bytes, bool plus,
+CallId KfsClientImpl::ReadDir(const Caller& caller, Ino ino, DirRange range, uint32_t max_bytes, bool plus,
                               Done<DirPage> done) {
   pb::ReaddirRequest request;
   request.set_ino(ino.v);
-  request.set_cookie(cookie);
+  request.set_cookie(range.cookie);
+  request.set_last(range.last);
   request.set_max_bytes(max_bytes);
   request.set_plus(plus);
   return Submit<DirPage>(std::make_shared<ReaddirOp>(caller, std::move(request)), std::move(done),
@@ -173,10 +177,19 @@ CallId KfsClientImpl::RemoveXattr(const Caller& caller, Ino ino, std::string_vie
   return SubmitStatus(std::make_shared<RemovexattrOp>(caller, std::move(request)), std::move(done));
 }
 
+CallId KfsClientImpl::KillCapabilities(const Caller& caller, Ino ino, DoneStatus done) {
+  pb::RemovexattrRequest request;
+  request.set_ino(ino.v);
+  request.set_name("security.capability");
+  request.set_kill_priv(true);
+  return SubmitStatus(std::make_shared<RemovexattrOp>(caller, std::move(request)), std::move(done));
+}
+
 CallId KfsClientImpl::Open(const Caller& caller, Ino ino, uint32_t flags, Done<Attr> done) {
   pb::OpenRequest request;
   request.set_ino(ino.v);
   request.set_flags(flags);
+  request.set_kill_priv(caller.kill_ids);
   return Submit<Attr>(std::make_shared<OpenOp>(caller, std::move(request)), std::move(done), kAttrOfReply);
 }
 
@@ -186,6 +199,7 @@ CallId KfsClientImpl::Create(const Caller& caller, Ino parent, std::string_view 
   SetName(request, parent, name);
   request.set_mode(mode);
   request.set_flags(flags);
+  request.set_kill_priv(caller.kill_ids);
   return Submit<Attr>(std::make_shared<CreateOp>(caller, std::move(request)), std::move(done), kAttrOfReply);
 }
 

@@ -39,7 +39,7 @@ class KfsClientImpl final : public KfsClient {
   CallId Rmdir(const Caller&, Ino parent, std::string_view name, Done<Removed> done) override;
   CallId Rename(const Caller&, Ino parent, std::string_view name, Ino new_parent, std::string_view new_name,
                 uint32_t flags, Done<Removed> done) override;
-  CallId ReadDir(const Caller&, Ino, uint64_t cookie, uint32_t max_bytes, bool plus,
+  CallId ReadDir(const Caller&, Ino, DirRange range, uint32_t max_bytes, bool plus,
                  Done<DirPage> done) override;
   CallId StatFs(const Caller&, Done<FsStats> done) override;
   CallId GetXattr(const Caller&, Ino, std::string_view name, Done<std::string> done) override;
@@ -47,6 +47,7 @@ class KfsClientImpl final : public KfsClient {
                   DoneStatus done) override;
   CallId ListXattr(const Caller&, Ino, Done<std::vector<std::string>> done) override;
   CallId RemoveXattr(const Caller&, Ino, std::string_view name, DoneStatus done) override;
+  CallId KillCapabilities(const Caller&, Ino, DoneStatus done) override;
   CallId Open(const Caller&, Ino, uint32_t flags, Done<Attr> done) override;
   CallId Create(const Caller&, Ino parent, std::string_view name, uint32_t mode, uint32_t flags,
                 Done<Attr> done) override;

@@ -57,7 +57,7 @@ class KfsOp : public std::enable_shared_from_this<KfsOp> {
   // Runs `fn` on the worker's thread after `pause`, unless the op is finished by then. One at a time.
   void RunAfter(Duration pause, std::function<void()> fn);
 
-  const Caller caller;
+  Caller caller;                     // its groups may become known on the way
   CallId call_id = 0;                // given by Execute
   uint64_t op_id = 0;                // idempotency id of its (last) mutation; 0: none
   std::optional<MonoTime> deadline;  // soft mounts

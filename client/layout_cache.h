@@ -21,6 +21,8 @@ struct ChunkPlace {
   uint64_t version = 0;
   bool written = false;
   std::string address;  // of the chain's head; empty: no server is known
+  // Given for an append: the file may be one that takes nothing else, so a write at an offset asks first.
+  bool for_append = false;
 };
 ChunkPlace PlaceFromPb(const pb::ChunkLayout& layout);
 

@@ -136,17 +136,19 @@ Result<std::vector<DirEntry>> KfsClientImpl::List(const Caller& caller, std::str
   Result<Place> place = WalkToExisting(caller, path, true);
   if (!place.ok()) return place.status();
   std::vector<DirEntry> all;
-  uint64_t cookie = 0;
+  uint64_t cookie = 0, last = UINT64_MAX;
   while (true) {
     pb::ReaddirRequest request;
     request.set_ino(place->attr.ino.v);
     request.set_cookie(cookie);
+    request.set_last(last);
     request.set_max_bytes(kReaddirBytesMax);
     request.set_plus(true);
     auto op = std::make_shared<ReaddirOp>(caller, std::move(request));
     if (Status s = Run(op); !s.ok()) return About(s, path);
     DirPage page = DirPageFromPb(op->reply);
     const bool empty = page.entries.empty();
+    if (cookie == 0 && page.last != 0) last = page.last;
     if (!empty) cookie = page.entries.back().cookie;
     std::move(page.entries.begin(), page.entries.end(), std::back_inserter(all));
     if (page.eof || empty) return all;

@@ -27,6 +27,7 @@ fuse_lowlevel_ops MakeOps() {
   ops.init = Init;
   AddNameOps(ops);
   AddInodeOps(ops);
+  AddFlagOps(ops);
   AddFileOps(ops);
   AddDataOps(ops);
   AddDirOps(ops);

@@ -92,6 +92,7 @@ inline bool RefuseLost(fuse_req_t req, const fuse_file_info* fi) {
 void ReplyStatus(fuse_req_t req, const Status& status);
 int ReplyEntry(fuse_req_t req, FileSystem& fs, const Attr& attr);  // counts the lookup
 int ReplyAttr(fuse_req_t req, const Attr& attr);
+int ReplyStatx(fuse_req_t req, const Attr& attr);
 // Negative errno when nobody took the descriptor: the caller must let go of what it holds.
 int ReplyOpen(fuse_req_t req, uint64_t fh, uint32_t open_flags);
 int ReplyCreate(fuse_req_t req, FileSystem& fs, const Attr& attr, uint64_t fh, uint32_t open_flags);
@@ -144,6 +145,7 @@ void RunEntry(fuse_req_t req, Ino parent, Start start) {
 // ---- the groups of operations ----
 void AddNameOps(fuse_lowlevel_ops& ops);
 void AddInodeOps(fuse_lowlevel_ops& ops);
+void AddFlagOps(fuse_lowlevel_ops& ops);
 void AddFileOps(fuse_lowlevel_ops& ops);
 void AddDataOps(fuse_lowlevel_ops& ops);
 void AddDirOps(fuse_lowlevel_ops& ops);

@@ -66,11 +66,14 @@ void Write(fuse_req_t req, fuse_ino_t ino, const char*, size_t size, off_t off, 
   fuse_write_in in;
   std::memcpy(&in, message.body(), sizeof in);
   const auto flags = FlagsOf(in);
-  // Shared, because std::function copies; given away at the first call. A write never depends on groups.
+  // Shared, because std::function copies; given away at the first call. Where the write depends on groups
+  // (setgid without group execution, and the kernel says that the writer may not keep it) the call itself
+  // looks for them.
   auto data = std::make_shared<Buffer>(TakePayload(message, size));
   Run<Result<uint32_t>>(
       req,
-      [ino, off, flags, data](KfsClient& c, const Caller& caller, auto done) {
+      [req, ino, off, flags, data](KfsClient& c, Caller caller, auto done) {
+        if (!flags.keep_priv) caller.find_groups = [req] { return GroupsOf(req); };
         return c.Write(caller, Ino(ino), static_cast<uint64_t>(off), std::move(*data), flags,
                        std::move(done));
       },

@@ -20,8 +20,11 @@ struct OpenDir {
   // Entries fetched and not yet given out; they follow the cookie `at`.
   std::deque<DirEntry> ahead;
   uint64_t at = 0;
-  bool plus = false;   // whether `ahead` has attributes
-  bool eof = false;    // nothing follows `ahead`
+  bool plus = false;  // whether `ahead` has attributes
+  bool eof = false;   // nothing follows `ahead`
+  // The highest cookie of the time when reading began; 0: it has not, or begins anew. Entries that a reader
+  // renames away and back, or makes anew, come behind it: a listing ends.
+  uint64_t last = 0;
   uint64_t epoch = 0;  // KfsClient::HandleEpoch when it was opened
 };
 using OpenDirPtr = std::shared_ptr<OpenDir>;  // a fetch may outlive the descriptor when the connection is cut
@@ -98,15 +101,20 @@ void ReadDirectory(fuse_req_t req, size_t size, off_t off, const fuse_file_info*
     ReplyEntries(req, fs, *dir, size);
     return;
   }
+  // No stream gives out cookies behind its end, so this position is another's (an NFS server's client goes
+  // on).
+  if (cookie == 0 || cookie > dir->last) dir->last = 0;
+  const DirRange range{cookie, dir->last == 0 ? UINT64_MAX : dir->last};
   Run<Result<DirPage>>(
       req,
-      [ino = dir->ino, cookie, size, plus](KfsClient& c, const Caller& caller, auto done) {
-        return c.ReadDir(caller, ino, cookie, static_cast<uint32_t>(size), plus, std::move(done));
+      [ino = dir->ino, range, size, plus](KfsClient& c, const Caller& caller, auto done) {
+        return c.ReadDir(caller, ino, range, static_cast<uint32_t>(size), plus, std::move(done));
       },
       [dir, cookie, size, plus](fuse_req_t r, FileSystem& f, Result<DirPage> page) {
         if (!page.ok()) return ReplyStatus(r, f.InRemovedDir(dir->ino, page.status()));
         dir->at = cookie;
         dir->plus = plus;
+        if (dir->last == 0) dir->last = page->last;
         dir->eof = page->eof && !page->entries.empty();
         dir->ahead.assign(std::make_move_iterator(page->entries.begin()),
                           std::make_move_iterator(page->entries.end()));

@@ -2,6 +2,7 @@
 #include <linux/fuse.h>
 
 #include <cerrno>
+#include <cstring>
 
 #include "common/log.h"
 #include "fuse/file_system.h"
@@ -14,6 +15,14 @@ namespace {
 // them.
 constexpr uint32_t kOpenFlags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES;
 
+// What libfuse does not hand on: whether O_TRUNC takes setuid and setgid from a file.
+template <typename T>
+T ArgumentsOf(fuse_req_t req) {
+  T in;
+  std::memcpy(&in, FileSystem::Of(req).message().body(), sizeof in);
+  return in;
+}
+
 // The kernel did not take the descriptor (its caller died): nothing else will release it.
 void DropOpen(FileSystem& fs, OpenFile* file) {
   fs.client().Release(file->ino, false, 0, [](Status) {});
@@ -21,9 +30,11 @@ void DropOpen(FileSystem& fs, OpenFile* file) {
 }
 
 void Open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
+  const auto in = ArgumentsOf<fuse_open_in>(req);
   Run<Result<Attr>>(
       req,
-      [ino, flags = static_cast<uint32_t>(fi->flags)](KfsClient& c, const Caller& caller, auto done) {
+      [ino, flags = static_cast<uint32_t>(fi->flags), in](KfsClient& c, Caller caller, auto done) {
+        caller.kill_ids = (in.open_flags & FUSE_OPEN_KILL_SUIDGID) != 0;
         return c.Open(caller, Ino(ino), flags, std::move(done));
       },
       [ino](fuse_req_t r, FileSystem& fs, Result<Attr> attr) {
@@ -36,10 +47,12 @@ void Open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
 
 void Create(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode, fuse_file_info* fi) {
   const bool tmpfile = name == kTmpfileName;
+  const auto in = ArgumentsOf<fuse_create_in>(req);
   Run<Result<Attr>>(
       req,
-      [parent, name = std::string(name), mode, tmpfile, flags = static_cast<uint32_t>(fi->flags)](
-          KfsClient& c, const Caller& caller, auto done) {
+      [parent, name = std::string(name), mode, tmpfile, flags = static_cast<uint32_t>(fi->flags), in](
+          KfsClient& c, Caller caller, auto done) {
+        caller.kill_ids = (in.open_flags & FUSE_OPEN_KILL_SUIDGID) != 0;
         if (tmpfile) return c.TmpFile(caller, Ino(parent), mode, flags, std::move(done));
         return c.Create(caller, Ino(parent), name, mode, flags, std::move(done));
       },

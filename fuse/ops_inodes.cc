@@ -1,10 +1,13 @@
-// Inodes: getattr, setattr, access, readlink, statfs, ioctl.
+// Inodes: getattr (and statx), setattr, access, readlink, statfs.
+#include <linux/fuse.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 
+#include "common/far_time.h"
 #include "common/limits.h"
 #include "fuse/file_system.h"
 #include "proto/meta.pb.h"
@@ -13,41 +16,34 @@ namespace kfs::fuse {
 namespace {
 
 // The server has forgotten it, the kernel has not: described as it was last seen, without links.
-bool AnswerGone(fuse_req_t req, FileSystem& fs, Ino ino, const Status& status) {
+bool AnswerGone(fuse_req_t req, FileSystem& fs, Ino ino, const Status& status, decltype(&ReplyAttr) reply) {
   if (status.err() != ESTALE) return false;
   fs.nodes().Gone(ino);
   const auto last = fs.nodes().Last(ino);
   if (!last) return false;
-  ReplyAttr(req, *last);
+  reply(req, *last);
   return true;
 }
 
 void GetAttr(fuse_req_t req, fuse_ino_t ino, fuse_file_info*) {
+  const auto reply = FileSystem::Of(req).message().shown_for == kStatx ? ReplyStatx : ReplyAttr;
   Run<Result<Attr>>(
       req,
       [ino](KfsClient& c, const Caller& caller, auto done) {
         return c.GetAttr(caller, Ino(ino), std::move(done));
       },
-      [ino](fuse_req_t r, FileSystem& fs, Result<Attr> result) {
+      [ino, reply](fuse_req_t r, FileSystem& fs, Result<Attr> result) {
         if (result.ok()) {
           fs.nodes().Update(*result);
-          ReplyAttr(r, *result);
-        } else if (!AnswerGone(r, fs, Ino(ino), result.status())) {
+          reply(r, *result);
+        } else if (!AnswerGone(r, fs, Ino(ino), result.status(), reply)) {
           ReplyStatus(r, result.status());
         }
       });
 }
 
-// Times are 64-bit nanoseconds, 1677 to 2262; what lies beyond is cut off there, as every file system does at
-// its own limits.
-TimeNs FromTimespec(const timespec& t) {
-  constexpr int64_t kSecondsMax = INT64_MAX / 1000000000 - 1;
-  if (t.tv_sec > kSecondsMax) return kSecondsMax * 1000000000 + 999999999;
-  if (t.tv_sec < -kSecondsMax) return -kSecondsMax * 1000000000;
-  return int64_t{t.tv_sec} * 1000000000 + t.tv_nsec;
-}
-
-kfs::SetAttr ToSetAttr(const struct stat& st, int to_set, bool open_file) {
+// `kill`: FATTR_KILL_SUIDGID, which libfuse does not hand on.
+kfs::SetAttr ToSetAttr(const struct stat& st, int to_set, bool open_file, bool kill) {
   using pb::SetattrRequest;
   kfs::SetAttr out;
   const auto take = [&](int bit, SetattrRequest::Valid valid) {
@@ -63,18 +59,29 @@ kfs::SetAttr ToSetAttr(const struct stat& st, int to_set, bool open_file) {
   take(FUSE_SET_ATTR_MTIME_NOW, SetattrRequest::MTIME_NOW);
   // ftruncate: the descriptor was opened for writing, whatever the mode says now.
   if (open_file && (to_set & FUSE_SET_ATTR_SIZE) != 0) out.valid |= SetattrRequest::OPEN_FILE;
+  // Set for each change of an owner, too, which the server knows what to do with.
+  if (kill && (to_set & FUSE_SET_ATTR_SIZE) != 0) out.valid |= SetattrRequest::KILL_PRIV;
+  // The kernel sends nothing to set when a file is about to be changed, by an operation that does not say it
+  // itself (fallocate, copy_file_range), for a caller who may not keep setuid and setgid; and for chown(-1,
+  // -1).
+  if (out.valid == 0) out.valid = SetattrRequest::KILL_PRIV;
   out.mode = st.st_mode;
   out.uid = st.st_uid;
   out.gid = st.st_gid;
   out.size = static_cast<uint64_t>(st.st_size);
-  out.atime = FromTimespec(st.st_atim);
-  out.mtime = FromTimespec(st.st_mtim);
+  const FarTime atime = FarTimeOf(st.st_atim), mtime = FarTimeOf(st.st_mtim);
+  out.atime = atime.ns;
+  out.atime_beyond = atime.beyond;
+  out.mtime = mtime.ns;
+  out.mtime_beyond = mtime.beyond;
   return out;
 }
 
 void SetAttr(fuse_req_t req, fuse_ino_t ino, struct stat* st, int to_set, fuse_file_info* fi) {
   if ((to_set & FUSE_SET_ATTR_SIZE) != 0 && RefuseLost(req, fi)) return;
-  const kfs::SetAttr set = ToSetAttr(*st, to_set, fi != nullptr);
+  fuse_setattr_in in;
+  std::memcpy(&in, FileSystem::Of(req).message().body(), sizeof in);
+  const kfs::SetAttr set = ToSetAttr(*st, to_set, fi != nullptr, (in.valid & FATTR_KILL_SUIDGID) != 0);
   Run<Result<Attr>>(
       req,
       [ino, set](KfsClient& c, const Caller& caller, auto done) {
@@ -146,11 +153,6 @@ void StatFs(fuse_req_t req, fuse_ino_t) {
       });
 }
 
-void Ioctl(fuse_req_t req, fuse_ino_t, unsigned int, void*, fuse_file_info*, unsigned, const void*, size_t,
-           size_t) {
-  fuse_reply_err(req, ENOTTY);
-}
-
 }  // namespace
 
 void AddInodeOps(fuse_lowlevel_ops& ops) {
@@ -159,7 +161,6 @@ void AddInodeOps(fuse_lowlevel_ops& ops) {
   ops.access = Access;
   ops.readlink = ReadLink;
   ops.statfs = StatFs;
-  ops.ioctl = Ioctl;
 }
 
 }  // namespace kfs::fuse

@@ -51,6 +51,10 @@ void SetXattr(fuse_req_t req, fuse_ino_t ino, const char* name, const char* valu
 
 void RemoveXattr(fuse_req_t req, fuse_ino_t ino, const char* name) {
   RunStatus(req, [ino, name = std::string(name)](KfsClient& c, const Caller& caller, auto done) {
+    // Programs need CAP_SETFCAP for this one. From others it is the kernel, before a change of content or
+    // owner.
+    if (name == "security.capability" && caller.uid != 0)
+      return c.KillCapabilities(caller, Ino(ino), std::move(done));
     return c.RemoveXattr(caller, Ino(ino), name, std::move(done));
   });
 }

@@ -5,6 +5,8 @@
 
 #include <cerrno>
 
+#include "common/far_time.h"
+#include "common/inode_flags.h"
 #include "fuse/file_system.h"
 
 namespace kfs::fuse {
@@ -13,24 +15,11 @@ namespace {
 // What programs take as the best size of a read or write: without a page cache every small one is a round
 // trip.
 constexpr uint32_t kPreferredIo = 128u << 10;
-constexpr int64_t kNsPerS = 1000000000;
 
-// Times before 1970 are negative: seconds round down, nanoseconds stay positive.
-void SplitTime(TimeNs t, uint64_t* s, uint32_t* ns) {
-  int64_t sec = t / kNsPerS, rest = t % kNsPerS;
-  if (rest < 0) {
-    rest += kNsPerS;
-    --sec;
-  }
-  *s = static_cast<uint64_t>(sec);
-  *ns = static_cast<uint32_t>(rest);
-}
-
-timespec ToTimespec(TimeNs t) {
-  uint64_t s;
-  uint32_t ns;
-  SplitTime(t, &s, &ns);
-  return {static_cast<time_t>(s), static_cast<long>(ns)};
+void SplitTime(TimeNs t, uint64_t beyond, uint64_t* s, uint32_t* ns) {
+  const timespec split = ToTimespec({t, beyond});
+  *s = static_cast<uint64_t>(split.tv_sec);
+  *ns = static_cast<uint32_t>(split.tv_nsec);
 }
 
 fuse_attr ToWire(const Attr& a) {
@@ -38,9 +27,9 @@ fuse_attr ToWire(const Attr& a) {
   out.ino = a.ino.v;
   out.size = a.size;
   out.blocks = a.allocated / 512;
-  SplitTime(a.atime, &out.atime, &out.atimensec);
-  SplitTime(a.mtime, &out.mtime, &out.mtimensec);
-  SplitTime(a.ctime, &out.ctime, &out.ctimensec);
+  SplitTime(a.atime, a.atime_beyond, &out.atime, &out.atimensec);
+  SplitTime(a.mtime, a.mtime_beyond, &out.mtime, &out.mtimensec);
+  SplitTime(a.ctime, 0, &out.ctime, &out.ctimensec);
   out.mode = a.mode;
   out.nlink = a.nlink;
   out.uid = a.uid;
@@ -86,6 +75,35 @@ int ReplyAttr(fuse_req_t req, const Attr& attr) {
   return ReplyBytes(req, out);
 }
 
+int ReplyStatx(fuse_req_t req, const Attr& a) {
+  const auto time = [](TimeNs ns, uint64_t beyond) {
+    const timespec t = ToTimespec({ns, beyond});
+    return StatxTime{t.tv_sec, static_cast<uint32_t>(t.tv_nsec), 0};
+  };
+  const auto rdev = static_cast<uint32_t>(a.rdev);  // as the kernel encodes it, in ToWire too
+  StatxOut out = {};
+  out.mask = STATX_BASIC_STATS | STATX_BTIME;
+  out.blksize = kPreferredIo;
+  out.attributes_mask = STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND | STATX_ATTR_NODUMP;
+  static_assert(STATX_ATTR_IMMUTABLE == kFlagImmutable && STATX_ATTR_APPEND == kFlagAppendOnly &&
+                STATX_ATTR_NODUMP == kFlagNoDump);
+  out.attributes = a.flags & out.attributes_mask;
+  out.nlink = a.nlink;
+  out.uid = a.uid;
+  out.gid = a.gid;
+  out.mode = static_cast<uint16_t>(a.mode);
+  out.ino = a.ino.v;
+  out.size = a.size;
+  out.blocks = a.allocated / 512;
+  out.atime = time(a.atime, a.atime_beyond);
+  out.btime = time(a.btime, 0);
+  out.ctime = time(a.ctime, 0);
+  out.mtime = time(a.mtime, a.mtime_beyond);
+  out.rdev_major = (rdev & 0xfff00) >> 8;
+  out.rdev_minor = (rdev & 0xff) | ((rdev >> 12) & 0xfff00);
+  return ReplyBytes(req, out);
+}
+
 int ReplyOpen(fuse_req_t req, uint64_t fh, uint32_t open_flags) {
   fuse_open_out out = {};
   out.fh = fh;
@@ -113,9 +131,9 @@ void FillStat(const Attr& a, struct stat* st) {
   st->st_ino = a.ino.v;
   st->st_size = static_cast<off_t>(a.size);
   st->st_blocks = static_cast<blkcnt_t>(a.allocated / 512);
-  st->st_atim = ToTimespec(a.atime);
-  st->st_mtim = ToTimespec(a.mtime);
-  st->st_ctim = ToTimespec(a.ctime);
+  st->st_atim = ToTimespec({a.atime, a.atime_beyond});
+  st->st_mtim = ToTimespec({a.mtime, a.mtime_beyond});
+  st->st_ctim = ToTimespec({a.ctime, 0});
   st->st_mode = a.mode;
   st->st_nlink = a.nlink;
   st->st_uid = a.uid;

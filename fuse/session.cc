@@ -93,6 +93,7 @@ void Session::OnRequest(Message& message) {
     init_offered_ = OfferedFlags(message);
   }
   RewriteTmpfile(message);
+  RewriteStatx(message);
   fs_.set_message(&message);
   fuse_buf buf = {};
   buf.mem = message.data;

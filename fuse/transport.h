@@ -22,6 +22,8 @@ struct Message {
   // them.
   Buffer* payload = nullptr;
   size_t payload_size = 0;
+  // The operation that it was, where libfuse is shown another in its place (wire.h); else 0.
+  uint32_t shown_for = 0;
 
   fuse_in_header& header() const { return *reinterpret_cast<fuse_in_header*>(data); }
   char* body() const { return data + sizeof(fuse_in_header); }

@@ -58,6 +58,14 @@ bool RewriteTmpfile(Message& message) {
   return true;
 }
 
+bool RewriteStatx(Message& message) {
+  if (message.size < sizeof(fuse_in_header) || message.header().opcode != kStatx) return false;
+  if (message.body_size() < sizeof(fuse_getattr_in)) return false;
+  message.header().opcode = FUSE_GETATTR;
+  message.shown_for = kStatx;
+  return true;
+}
+
 void ForEachForget(const Message& message, const std::function<void(uint64_t, uint64_t)>& fn) {
   if (message.size < sizeof(fuse_in_header)) return;
   if (message.header().opcode == FUSE_FORGET) {

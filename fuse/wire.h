@@ -29,6 +29,31 @@ void PatchInitReply(uint64_t offered, uint64_t wanted, char* reply, size_t size)
 constexpr std::string_view kTmpfileName = "/";
 bool RewriteTmpfile(Message& message);
 
+// FUSE_STATX begins with the arguments of FUSE_GETATTR: libfuse gets that, and the handler answers what
+// Message::shown_for says. Asked for only when a program wants the birth time. The kernel takes the basic
+// fields and the birth time of the answer, and leaves `attributes` (6.18).
+constexpr uint32_t kStatx = 52;
+struct StatxTime {
+  int64_t sec;
+  uint32_t nsec;
+  int32_t reserved;
+};
+struct StatxOut {
+  uint64_t attr_valid;
+  uint32_t attr_valid_nsec, flags;
+  uint64_t spare[2];
+  uint32_t mask, blksize;
+  uint64_t attributes;
+  uint32_t nlink, uid, gid;
+  uint16_t mode, spare0;
+  uint64_t ino, size, blocks, attributes_mask;
+  StatxTime atime, btime, ctime, mtime;
+  uint32_t rdev_major, rdev_minor, dev_major, dev_minor;
+  uint64_t spare2[14];
+};
+static_assert(sizeof(StatxOut) == 288);
+bool RewriteStatx(Message& message);
+
 // FORGET and BATCH_FORGET; counts that do not fit into the message are ignored.
 void ForEachForget(const Message& message, const std::function<void(uint64_t nodeid, uint64_t nlookup)>& fn);
 

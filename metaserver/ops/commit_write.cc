@@ -7,6 +7,7 @@
 #include "metaserver/ops/chunk_ops.h"
 #include "metaserver/ops/common.h"
 #include "metaserver/ops/handlers.h"
+#include "metaserver/ops/privileges.h"
 
 namespace kfs::meta {
 namespace {
@@ -65,6 +66,9 @@ Status Commit(OpEnv& env, const pb::CommitWriteRequest& request, pb::CommitWrite
   }
   Result<std::vector<ChunkRow>> rows = CheckWritten(env, *found, request);
   if (!rows.ok()) return rows.status();
+  if (IsImmutable(*found) || (IsAppendOnly(*found) && request.append_token() == 0))
+    return CheckNotFixed(*found);
+  KFS_RETURN_IF_ERROR(DropPrivileges(env, ino, request.keep_priv()));
   rec::Inode* inode = env.txn.Edit(ino);
   for (size_t i = 0; i < rows->size(); ++i) {
     NoteAllocated(env, inode, &(*rows)[i], request.written(static_cast<int>(i)).allocated());
@@ -74,7 +78,6 @@ Status Commit(OpEnv& env, const pb::CommitWriteRequest& request, pb::CommitWrite
   if (request.offset() > inode->size())
     ZeroRange(env.volume, env.txn, *inode, inode->size(), request.offset());
   if (end > inode->size()) inode->set_size(end);
-  if (!request.keep_priv() && HasPrivileges(*inode)) DropPrivileges(env, inode);
   TouchContent(env, inode);
   reply->set_size(inode->size());
   reply->set_change(inode->change());
@@ -85,7 +88,7 @@ Status Commit(OpEnv& env, const pb::CommitWriteRequest& request, pb::CommitWrite
 
 Status Handle(OpEnv& env, const pb::CommitWriteRequest& request, pb::CommitWriteReply* reply) {
   Status status = Commit(env, request, reply);
-  if (request.append_token() == 0) return status;
+  if (request.append_token() == 0 || status.code() == Code::kNeedGroups) return status;
   // Done or refused: the turn is over. The next in line runs after this op's changes are applied.
   Ino ino(request.ino());
   Volume::Appender* appender = env.volume.FindAppender(ino);

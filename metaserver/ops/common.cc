@@ -21,6 +21,7 @@ bool IsOwner(const OpEnv& env, const rec::Inode& inode) {
 Status Permit(const OpEnv& env, const rec::Inode& inode, uint32_t mask) {
   Subject who = SubjectOf(env);
   Object what{inode.mode(), inode.uid(), inode.gid(), nullptr};
+  if ((mask & kWrite) != 0 && IsImmutable(inode)) return Status(EPERM, "it is immutable (chattr +i)");
   if (inode.acl_access().empty() || IsRoot(env))
     return ToStatus(CheckAccess(who, what, mask), EACCES, "permission");
   Result<Acl> acl = ParseAclXattr(inode.acl_access());
@@ -44,6 +45,8 @@ Result<bool> GroupMember(const OpEnv& env, uint32_t gid) {
 
 Status PermitDelete(const OpEnv& env, const rec::Inode& dir, const rec::Inode& victim) {
   KFS_RETURN_IF_ERROR(Permit(env, dir, kWrite | kExec));
+  if (IsAppendOnly(dir)) return Status(EPERM, "the directory is append-only (chattr +a)");
+  KFS_RETURN_IF_ERROR(CheckNotFixed(victim));
   if ((dir.mode() & S_ISVTX) == 0 || IsRoot(env) || env.ctx.uid() == victim.uid() ||
       env.ctx.uid() == dir.uid())
     return {};
@@ -88,6 +91,25 @@ void FillAttr(const rec::Inode& i, pb::Attr* a) {
   a->set_ctime(i.ctime());
   a->set_btime(i.btime());
   a->set_change(i.change());
+  a->set_atime_beyond(i.atime_beyond());
+  a->set_mtime_beyond(i.mtime_beyond());
+  a->set_flags(i.flags());
+}
+
+Status CheckNotFixed(const rec::Inode& inode) {
+  if (IsImmutable(inode)) return Status(EPERM, "it is immutable (chattr +i)");
+  if (IsAppendOnly(inode)) return Status(EPERM, "it is append-only (chattr +a)");
+  return {};
+}
+
+void SetAtime(rec::Inode* inode, int64_t ns, uint64_t beyond) {
+  inode->set_atime(ns);
+  inode->set_atime_beyond(ns == INT64_MAX ? beyond : 0);
+}
+
+void SetMtime(rec::Inode* inode, int64_t ns, uint64_t beyond) {
+  inode->set_mtime(ns);
+  inode->set_mtime_beyond(ns == INT64_MAX ? beyond : 0);
 }
 
 void Touch(const OpEnv& env, rec::Inode* inode) {
@@ -97,34 +119,17 @@ void Touch(const OpEnv& env, rec::Inode* inode) {
 
 void TouchContent(const OpEnv& env, rec::Inode* inode) {
   Touch(env, inode);
-  inode->set_mtime(env.now);
+  SetMtime(inode, env.now);
 }
 
 void Accessed(OpEnv& env, const rec::Inode& inode) {
   constexpr int64_t kDay = 86400ll * 1000000000;
   if (!env.volume.settings.atime || env.volume.settings.read_only || env.session.rights.read_only()) return;
+  if ((inode.flags() & kFlagNoAtime) != 0) return;
   if (inode.atime() > inode.mtime() && inode.atime() > inode.ctime() && env.now - inode.atime() < kDay)
     return;
   if (inode.atime() >= env.now) return;
-  env.txn.Edit(Ino(inode.ino()))->set_atime(env.now);
-}
-
-bool HasPrivileges(const rec::Inode& inode) {
-  return inode.has_caps() || (inode.mode() & S_ISUID) != 0 ||
-         ((inode.mode() & S_ISGID) != 0 && (inode.mode() & S_IXGRP) != 0);
-}
-
-void DropPrivileges(OpEnv& env, rec::Inode* inode) {
-  uint32_t mode = inode->mode() & ~uint32_t{S_ISUID};
-  // Without group execution setgid once meant mandatory locking, and stays.
-  if ((mode & S_IXGRP) != 0) mode &= ~uint32_t{S_ISGID};
-  inode->set_mode(mode);
-  if (!inode->has_caps()) return;
-  constexpr std::string_view kCaps = "security.capability";
-  env.txn.Delete(XattrKey(Ino(inode->ino()), kCaps));
-  inode->set_has_caps(false);
-  inode->set_xattr_count(inode->xattr_count() - 1);
-  inode->set_xattr_name_bytes(inode->xattr_name_bytes() - static_cast<uint32_t>(kCaps.size() + 1));
+  SetAtime(env.txn.Edit(Ino(inode.ino())), env.now);
 }
 
 Result<rec::Inode*> NewInode(OpEnv& env, const rec::Inode& dir, uint32_t mode) {
@@ -166,6 +171,7 @@ Result<rec::Inode*> NewInode(OpEnv& env, const rec::Inode& dir, uint32_t mode) {
   inode->set_ctime(env.now);
   inode->set_btime(env.now);
   inode->set_change(1);
+  if (!is_link) inode->set_flags(dir.flags() & kFlagsInherited);
   if (!acl_access.empty()) inode->set_acl_access(acl_access);
   if (!acl_default.empty()) inode->set_acl_default(acl_default);
   inode->set_parent(dir.ino());

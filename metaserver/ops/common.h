@@ -5,6 +5,7 @@
 
 #include <string_view>
 
+#include "common/inode_flags.h"
 #include "metaserver/acl/permission.h"
 #include "metaserver/executor/op_env.h"
 
@@ -14,11 +15,11 @@ Subject SubjectOf(const OpEnv& env);
 bool IsRoot(const OpEnv& env);
 bool IsOwner(const OpEnv& env, const rec::Inode& inode);  // or root
 
-// An error unless the caller may access the inode; mask of R_OK, W_OK, X_OK.
+// An error unless the caller may access the inode; mask of R_OK, W_OK, X_OK. Nobody writes an immutable one.
 Status Permit(const OpEnv& env, const rec::Inode& inode, uint32_t mask);
 // Whether the caller is in the group, or root. May fail with kNeedGroups.
 Result<bool> GroupMember(const OpEnv& env, uint32_t gid);
-// May the caller take this entry out of the directory (W and X, and the sticky rule)?
+// May the caller take this entry out of the directory (W and X, the sticky rule, and the flags of both)?
 Status PermitDelete(const OpEnv& env, const rec::Inode& dir, const rec::Inode& victim);
 
 // The inode, or ESTALE.
@@ -40,9 +41,15 @@ void TouchContent(const OpEnv& env, rec::Inode* inode);
 // atime by the rules of relatime.
 void Accessed(OpEnv& env, const rec::Inode& inode);
 
-// setuid, setgid and file capabilities go when somebody else than root changes content (or anyone the owner).
-bool HasPrivileges(const rec::Inode& inode);
-void DropPrivileges(OpEnv& env, rec::Inode* inode);
+// Times that anyone may set; `beyond` as in pb::Attr.
+void SetAtime(rec::Inode* inode, int64_t ns, uint64_t beyond = 0);
+void SetMtime(rec::Inode* inode, int64_t ns, uint64_t beyond = 0);
+
+inline bool IsImmutable(const rec::Inode& inode) { return (inode.flags() & kFlagImmutable) != 0; }
+inline bool IsAppendOnly(const rec::Inode& inode) { return (inode.flags() & kFlagAppendOnly) != 0; }
+// EPERM for immutable and append-only inodes, for root too: what neither of them takes (a new name, a
+// removal, a new mode, owner or attribute).
+Status CheckNotFixed(const rec::Inode& inode);
 
 // A new inode in `dir`: mode after umask or the default ACL, group and setgid as inherited, times. nlink is
 // 1, or 2 for a directory. `mode` has its type. Not yet named.

@@ -98,7 +98,7 @@ Status Handle(OpEnv& env, const pb::CreateRequest& request, pb::CreateReply* rep
     if (!inode.ok()) return inode.status();
     if (S_ISDIR((*inode)->mode())) return Status(EISDIR, "is a directory");
     KFS_RETURN_IF_ERROR(CheckOpen(env, **inode, request.flags()));
-    ApplyOpen(env, dentry.ino, request.flags());
+    KFS_RETURN_IF_ERROR(ApplyOpen(env, dentry.ino, request.flags(), IsRoot(env) && !request.kill_priv()));
     HoldOpen(env, dentry.ino);
     FillAttr(*env.txn.Find(dentry.ino), reply->mutable_attr());
     return {};

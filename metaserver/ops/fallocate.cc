@@ -8,6 +8,7 @@
 #include "metaserver/ops/chunk_ops.h"
 #include "metaserver/ops/common.h"
 #include "metaserver/ops/handlers.h"
+#include "metaserver/ops/privileges.h"
 
 namespace kfs::meta {
 namespace {
@@ -100,6 +101,9 @@ Status Handle(OpEnv& env, const pb::FallocateRequest& request, pb::AttrReply* re
   }
   KFS_RETURN_IF_ERROR(
       CheckWritable(env.volume, env.session));  // it waits, so the executor would look too late
+  if (IsImmutable(**found)) return Status(EPERM, "it is immutable (chattr +i)");
+  if (IsAppendOnly(**found) && (punch || zero)) return Status(EPERM, "it is append-only (chattr +a)");
+  KFS_RETURN_IF_ERROR(DropPrivileges(env, Ino(request.ino()), IsRoot(env)));
   rec::Inode* inode = env.txn.Edit(Ino(request.ino()));
   env.call->size_before = inode->size();
   if (!punch && !keep && end > inode->size()) SetSize(env.volume, env.txn, inode, end);
@@ -108,7 +112,6 @@ Status Handle(OpEnv& env, const pb::FallocateRequest& request, pb::AttrReply* re
   } else {
     KFS_RETURN_IF_ERROR(Allocate(env, inode, request.offset(), end));
   }
-  if (!IsRoot(env) && HasPrivileges(*inode)) DropPrivileges(env, inode);
   TouchContent(env, inode);
   if (!punch && !zero) {
     env.call->reserving = true;

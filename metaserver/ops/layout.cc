@@ -130,6 +130,9 @@ Status Handle(OpEnv& env, const pb::PrepareWriteRequest& request, pb::LayoutRepl
   Result<const rec::Inode*> found = GetFile(env, request.ino());
   if (!found.ok()) return found.status();
   KFS_RETURN_IF_ERROR(CheckWritable(env.volume, env.session));
+  // Descriptors opened before the flag was set are no exception, nor are mappings.
+  if (IsImmutable(**found)) return Status(EPERM, "it is immutable (chattr +i)");
+  if (IsAppendOnly(**found) && !request.append()) return Status(EPERM, "it is append-only (chattr +a)");
   Ino ino(request.ino());
   Volume& volume = env.volume;
   const uint64_t cs = volume.chunk_size();

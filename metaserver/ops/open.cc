@@ -4,6 +4,7 @@
 #include "metaserver/ops/chunk_ops.h"
 #include "metaserver/ops/handlers.h"
 #include "metaserver/ops/open_check.h"
+#include "metaserver/ops/privileges.h"
 
 namespace kfs::meta {
 namespace {
@@ -25,18 +26,21 @@ Status CheckOpen(OpEnv& env, const rec::Inode& inode, uint32_t flags) {
   if ((flags & kOpenForExec) != 0 && access == O_RDONLY) mask = kExec;
   if (truncate) mask |= kWrite;
   KFS_RETURN_IF_ERROR(Permit(env, inode, mask));
+  if (IsAppendOnly(inode) && (truncate || ((mask & kWrite) != 0 && (flags & O_APPEND) == 0)))
+    return Status(EPERM, "it is append-only (chattr +a)");
   if ((mask & kWrite) != 0 && S_ISREG(inode.mode()))
     KFS_RETURN_IF_ERROR(CheckWritable(env.volume, env.session));
   if ((flags & O_NOATIME) != 0 && !IsOwner(env, inode)) return Status(EPERM, "O_NOATIME on another's file");
   return {};
 }
 
-void ApplyOpen(OpEnv& env, Ino ino, uint32_t flags) {
-  if ((flags & O_TRUNC) == 0 || !S_ISREG(env.txn.Find(ino)->mode())) return;
+Status ApplyOpen(OpEnv& env, Ino ino, uint32_t flags, bool keep_ids) {
+  if ((flags & O_TRUNC) == 0 || !S_ISREG(env.txn.Find(ino)->mode())) return {};
+  KFS_RETURN_IF_ERROR(DropPrivileges(env, ino, keep_ids));
   rec::Inode* inode = env.txn.Edit(ino);
   SetSize(env.volume, env.txn, inode, 0);
-  if (!IsRoot(env) && HasPrivileges(*inode)) DropPrivileges(env, inode);
   TouchContent(env, inode);
+  return {};
 }
 
 Status Handle(OpEnv& env, const pb::OpenRequest& request, pb::AttrReply* reply) {
@@ -50,7 +54,7 @@ Status Handle(OpEnv& env, const pb::OpenRequest& request, pb::AttrReply* reply) 
       !env.volume.in_grace()) {
     return Status(ESTALE, "the inode has been removed");
   }
-  ApplyOpen(env, ino, request.flags());
+  KFS_RETURN_IF_ERROR(ApplyOpen(env, ino, request.flags(), IsRoot(env) && !request.kill_priv()));
   env.opened = ino;
   Volume* volume = &env.volume;
   Session* session = &env.session;

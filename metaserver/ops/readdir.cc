@@ -22,6 +22,8 @@ Status Handle(OpEnv& env, const pb::ReaddirRequest& request, pb::ReaddirReply* r
   // Whoever holds it open was allowed to read it then.
   if (!env.session.opens.contains(ino)) KFS_RETURN_IF_ERROR(Permit(env, dir, kRead));
   reply->set_eof(true);
+  reply->set_last(dir.next_cookie() - 1);
+  const uint64_t last = request.last() == 0 ? UINT64_MAX : request.last();
   if (dir.nlink() == 0) return {};
   const size_t limit = std::clamp<size_t>(request.max_bytes(), 1, kReaddirBytesMax);
   size_t bytes = 0;
@@ -53,11 +55,12 @@ Status Handle(OpEnv& env, const pb::ReaddirRequest& request, pb::ReaddirReply* r
     const Ino parent = ParentFor(env.volume, env.session, dir);
     more = add("..", parent ? parent : ino, S_IFDIR >> 12, 2);
   }
-  if (more && request.cookie() < UINT64_MAX && dir.entries() > 0) {
+  if (more && request.cookie() < last && dir.entries() > 0) {
     Key from = CookieKey(ino, std::max<uint64_t>(request.cookie() + 1, 3));
     rec::Dentry record;
     env.volume.store.Scan(CookiePrefix(ino), from, [&](std::string_view, std::string_view value) {
       if (!record.ParseFromArray(value.data(), static_cast<int>(value.size()))) return true;
+      if (record.cookie() > last) return false;
       return add(record.name(), Ino(record.ino()), record.type(), record.cookie());
     });
   }

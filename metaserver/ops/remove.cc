@@ -17,6 +17,7 @@ Status Handle(OpEnv& env, const pb::LinkRequest& request, pb::EntryReply* reply)
   if (IsDots(request.name()) || env.txn.Lookup(parent, request.name()).ino)
     return Status(EEXIST, "the name exists");
   KFS_RETURN_IF_ERROR(Permit(env, **dir, kWrite));
+  KFS_RETURN_IF_ERROR(CheckNotFixed(**found));
   if (S_ISDIR((*found)->mode())) return Status(EPERM, "directories have one name");
   if ((*dir)->nlink() == 0) return Status(ENOENT, "the directory has been removed");
   if ((*found)->nlink() >= kLinkMax) return Status(EMLINK, "too many links");

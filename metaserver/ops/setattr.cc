@@ -1,10 +1,14 @@
-// Setattr: chmod, chown, truncate, utimens, in one step and by the rules of setattr_prepare(9).
+// Setattr: chmod, chown, truncate, utimens, chattr, in one step and by the rules of setattr_prepare(9).
 #include <unistd.h>
+
+#include <vector>
 
 #include "common/limits.h"
 #include "metaserver/ops/chunk_ops.h"
 #include "metaserver/ops/common.h"
 #include "metaserver/ops/handlers.h"
+#include "metaserver/ops/privileges.h"
+#include "metaserver/store/features.h"
 
 namespace kfs::meta {
 namespace {
@@ -27,10 +31,12 @@ Status CheckOwnerChange(OpEnv& env, const rec::Inode& inode, const pb::SetattrRe
   return {};
 }
 
+// utimes(NULL), in contrast to times that are named (or one "now" alone).
+bool IsTouch(uint32_t valid) { return (valid & V::ATIME_NOW) != 0 && (valid & V::MTIME_NOW) != 0; }
+
 Status CheckTimes(OpEnv& env, const rec::Inode& inode, uint32_t valid) {
   if ((valid & (V::ATIME | V::MTIME | V::ATIME_NOW | V::MTIME_NOW)) == 0 || IsOwner(env, inode)) return {};
-  const bool touch = (valid & V::ATIME_NOW) != 0 && (valid & V::MTIME_NOW) != 0;
-  if (touch) return Permit(env, inode, kWrite);  // utimes(NULL) needs only write permission
+  if (IsTouch(valid)) return Permit(env, inode, kWrite);  // needs no more
   return Status(EPERM, "not the owner");
 }
 
@@ -43,6 +49,37 @@ Status CheckSize(OpEnv& env, const rec::Inode& inode, const pb::SetattrRequest& 
     return Status(EFBIG, "file too large for the volume's chunk size");
   if ((r.valid() & V::OPEN_FILE) != 0) return {};
   return Permit(env, inode, kWrite);
+}
+
+// What immutable and append-only inodes refuse to root, too.
+Status CheckFixed(const rec::Inode& inode, uint32_t valid) {
+  if ((valid & ~uint32_t{V::FLAGS | V::OPEN_FILE}) == 0) return {};
+  if (IsImmutable(inode)) return Status(EPERM, "it is immutable (chattr +i)");
+  if (!IsAppendOnly(inode)) return {};
+  const bool times = (valid & (V::ATIME | V::MTIME | V::ATIME_NOW | V::MTIME_NOW)) != 0 && !IsTouch(valid);
+  if ((valid & (V::MODE | V::UID | V::GID | V::SIZE)) == 0 && !times) return {};
+  return Status(EPERM, "it is append-only (chattr +a)");
+}
+
+Status CheckInodeFlags(const OpEnv& env, const rec::Inode& inode, const pb::SetattrRequest& r) {
+  if ((r.valid() & V::FLAGS) == 0) return {};
+  if (!S_ISREG(inode.mode()) && !S_ISDIR(inode.mode()))
+    return Status(EOPNOTSUPP, "only files and directories have flags");
+  if ((r.flags() & ~kFlagsKept) != 0) return Status(EOPNOTSUPP, "a flag that is not kept here");
+  if (!IsOwner(env, inode)) return Status(EPERM, "not the owner");
+  if (((r.flags() ^ inode.flags()) & kFlagsOfRoot) != 0 && !IsRoot(env))
+    return Status(EPERM, "only root changes these flags");
+  return {};
+}
+
+void ChangeFlags(OpEnv& env, rec::Inode* inode, uint32_t flags) {
+  const uint32_t added = flags & ~inode->flags() & kFlagsOfRoot;
+  inode->set_flags(flags);
+  if (added != 0) RequireRoCompat(env.txn, kRoCompatInodeFlags);
+  if (added == 0 || !S_ISREG(inode->mode())) return;
+  // Who writes goes by a layout fetched before: it must not reach the data any more.
+  for (ChunkRow& row : ListChunks(env.volume, env.txn, *inode, 0, UINT32_MAX))
+    Mutate(env.volume, env.txn, Ino(inode->ino()), &row, {});
 }
 
 Status ChangeMode(OpEnv& env, rec::Inode* inode, uint32_t mode) {
@@ -67,34 +104,43 @@ Status Handle(OpEnv& env, const pb::SetattrRequest& r, pb::AttrReply* reply) {
   if (!found.ok()) return found.status();
   const rec::Inode& old = **found;
   const uint32_t valid = r.valid();
+  KFS_RETURN_IF_ERROR(CheckFixed(old, valid));
   KFS_RETURN_IF_ERROR(CheckOwnerChange(env, old, r));
   if ((valid & V::MODE) != 0 && !IsOwner(env, old)) return Status(EPERM, "not the owner");
   if ((valid & V::MODE) != 0 && S_ISLNK(old.mode())) return Status(EOPNOTSUPP, "symbolic links have no mode");
   KFS_RETURN_IF_ERROR(CheckTimes(env, old, valid));
   KFS_RETURN_IF_ERROR(CheckSize(env, old, r));
+  KFS_RETURN_IF_ERROR(CheckInodeFlags(env, old, r));
+  Ino ino(r.ino());
+  // A new owner or group must not inherit the old one's privileges, whoever asks.
+  if ((valid & (V::UID | V::GID)) != 0 && !S_ISDIR(old.mode()))
+    KFS_RETURN_IF_ERROR(DropPrivilegesForOwner(env, ino));
+  const bool kill = (valid & V::KILL_PRIV) != 0;
+  if ((valid & V::SIZE) != 0) KFS_RETURN_IF_ERROR(DropPrivileges(env, ino, IsRoot(env) && !kill));
+  if (valid == V::KILL_PRIV) {
+    KFS_RETURN_IF_ERROR(PermitKill(env, old));
+    KFS_RETURN_IF_ERROR(DropPrivileges(env, ino, /*keep_ids=*/false));
+  }
 
-  rec::Inode* inode = env.txn.Edit(Ino(r.ino()));
+  rec::Inode* inode = env.txn.Edit(ino);
   if ((valid & V::UID) != 0) inode->set_uid(r.uid());
   if ((valid & V::GID) != 0) inode->set_gid(r.gid());
-  // A new owner or group must not inherit the old one's privileges, whoever asks.
-  if ((valid & (V::UID | V::GID)) != 0 && !S_ISDIR(inode->mode()) && HasPrivileges(*inode))
-    DropPrivileges(env, inode);
   if ((valid & V::MODE) != 0) KFS_RETURN_IF_ERROR(ChangeMode(env, inode, r.mode()));
   if ((valid & V::SIZE) != 0) {
     SetSize(env.volume, env.txn, inode, r.size());
-    if (!IsRoot(env) && HasPrivileges(*inode)) DropPrivileges(env, inode);
-    inode->set_mtime(env.now);
+    SetMtime(inode, env.now);
   }
   if ((valid & V::ATIME_NOW) != 0) {
-    inode->set_atime(env.now);
+    SetAtime(inode, env.now);
   } else if ((valid & V::ATIME) != 0) {
-    inode->set_atime(r.atime());
+    SetAtime(inode, r.atime(), r.atime_beyond());
   }
   if ((valid & V::MTIME_NOW) != 0) {
-    inode->set_mtime(env.now);
+    SetMtime(inode, env.now);
   } else if ((valid & V::MTIME) != 0) {
-    inode->set_mtime(r.mtime());
+    SetMtime(inode, r.mtime(), r.mtime_beyond());
   }
+  if ((valid & V::FLAGS) != 0) ChangeFlags(env, inode, r.flags());
   Touch(env, inode);
   FillAttr(*inode, reply->mutable_attr());
   return {};

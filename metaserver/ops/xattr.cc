@@ -2,6 +2,7 @@
 #include "common/limits.h"
 #include "metaserver/ops/common.h"
 #include "metaserver/ops/handlers.h"
+#include "metaserver/ops/privileges.h"
 #include "metaserver/store/keys.h"
 
 namespace kfs::meta {
@@ -19,6 +20,7 @@ Status PermitXattr(OpEnv& env, const rec::Inode& inode, std::string_view name, b
   if (name.empty()) return Status(EINVAL, "empty attribute name");
   if (name.size() > kXattrNameMax) return Status(ERANGE, "attribute name longer than 255 bytes");
   if (name.find('\0') != std::string_view::npos) return Status(EINVAL, "attribute name with NUL");
+  if (write) KFS_RETURN_IF_ERROR(CheckNotFixed(inode));
   if (IsAcl(name)) {
     if (S_ISLNK(inode.mode())) return Status(EOPNOTSUPP, "symbolic links have no ACL");
     if (write && !IsOwner(env, inode)) return Status(EPERM, "not the owner");
@@ -158,6 +160,14 @@ Status Handle(OpEnv& env, const pb::RemovexattrRequest& request, pb::Empty*) {
   Result<const rec::Inode*> found = GetInode(env, request.ino());
   if (!found.ok()) return found.status();
   const std::string& name = request.name();
+  if (request.kill_priv() && name == kCapability) {
+    KFS_RETURN_IF_ERROR(PermitKill(env, **found));
+    if (!(*found)->has_caps()) return {};
+    rec::Inode* inode = env.txn.Edit(Ino(request.ino()));
+    DropCapabilities(env, inode);
+    Touch(env, inode);
+    return {};
+  }
   KFS_RETURN_IF_ERROR(PermitXattr(env, **found, name, /*write=*/true));
   Ino ino(request.ino());
   if (IsAcl(name)) {

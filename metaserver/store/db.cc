@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "common/log.h"
+#include "metaserver/store/features.h"
 #include "metaserver/store/keys.h"
 #include "metaserver/store/records.pb.h"
 #include "metaserver/store/rocks_log.h"
@@ -178,12 +179,14 @@ Status Db::CheckFormat() {
     return Status(EINVAL, fmt::format("{} holds a {} database where a {} database was expected", path_,
                                       format.kind(), kind_));
   }
-  if (format.version() > kFormatVersion || format.incompat() != 0 || format.ro_compat() != 0) {
+  if (format.version() > kFormatVersion || format.incompat() != 0 ||
+      (format.ro_compat() & ~kRoCompatKnown) != 0) {
     return Status(
         EINVAL,
         fmt::format("{} was written by a newer kfs-metaserver (format {}, features incompat={:#x} "
-                    "ro_compat={:#x}; this one knows format {} and none of them): use the newer program",
-                    path_, format.version(), format.incompat(), format.ro_compat(), kFormatVersion));
+                    "ro_compat={:#x}; this one knows format {} and ro_compat={:#x}): use the newer program",
+                    path_, format.version(), format.incompat(), format.ro_compat(), kFormatVersion,
+                    kRoCompatKnown));
   }
   return {};
 }

@@ -43,6 +43,38 @@ TEST_F(TimestampTest, TimesBefore1970AndBeyond2038) {
   }
 }
 
+// Where 64 bits of nanoseconds end, and what ext4 can keep.
+TEST_F(TimestampTest, TimesBeyond2262) {
+  WriteFile("f", "x");
+  CHECK_OK(mkdir("d", 0755));
+  CHECK_OK(symlink("f", "l"));
+  for (const char* path : {"f", "d", "l"}) {
+    for (timespec t : {timespec{9223372036, 854775807}, timespec{9223372036, 854775808},
+                       timespec{9223372037, 1}, timespec{10000000000, 999999999}, timespec{15032385535, 0}}) {
+      CHECK_OK(SetTimes(path, t, {t.tv_sec - 1, t.tv_nsec}, AT_SYMLINK_NOFOLLOW));
+      struct stat st = Lstat(path);
+      CHECK_TRUE(st.st_atim == t);
+      CHECK_TRUE(st.st_mtim == (timespec{t.tv_sec - 1, t.tv_nsec}));
+    }
+  }
+  // Back again, by name and by themselves.
+  CHECK_OK(SetTimes("f", {5, 5}, kOmit));
+  CHECK_TRUE(Stat("f").st_atim == (timespec{5, 5}));
+  CHECK_EQ(Stat("f").st_mtim.tv_sec, 15032385534);
+  WriteFile("f", "changed");
+  CHECK_TRUE(Stat("f").st_mtim <= (timespec{Clock().tv_sec + 2, 0}));
+  CHECK_OK(SetTimes("f", {15032385535, 7}, {15032385535, 7}));
+  CHECK_OK(SetTimes("f", kNow, kNow));
+  CHECK_TRUE(Stat("f").st_atim <= (timespec{Clock().tv_sec + 2, 0}));
+}
+
+TEST_F(TimestampTest, AbsurdTimesAreTheNearestPossible) {
+  WriteFile("f", "x");
+  CHECK_OK(SetTimes("f", {INT64_MAX, 0}, {INT64_MIN, 0}));
+  CHECK_GE(Stat("f").st_atim.tv_sec, 15032385535);
+  CHECK_LE(Stat("f").st_mtim.tv_sec, -2147483648);
+}
+
 TEST_F(TimestampTest, NowAndOmit) {
   WriteFile("f", "x");
   CHECK_OK(SetTimes("f", {1000, 1}, {2000, 2}));

@@ -82,7 +82,7 @@ class MemoryClient : public KfsClient {
                 Done<Removed> done) override {
     return Answer(done, Status(ENOSYS, "a server without this op"));
   }
-  CallId ReadDir(const Caller&, Ino ino, uint64_t cookie, uint32_t, bool, Done<DirPage> done) override {
+  CallId ReadDir(const Caller&, Ino ino, DirRange range, uint32_t, bool, Done<DirPage> done) override {
     Node* dir = Find(ino);
     if (dir == nullptr) return Answer(done, Status(ESTALE, "gone"));
     DirPage page;
@@ -90,9 +90,11 @@ class MemoryClient : public KfsClient {
     for (const auto& [name, child] : dir->names) {
       ++at;
       const Attr& attr = Find(child)->attr;
-      if (at > cookie) page.entries.push_back({name, child, attr.mode >> 12, at, attr});
+      if (at > range.cookie && at <= range.last)
+        page.entries.push_back({name, child, attr.mode >> 12, at, attr});
     }
     page.eof = true;
+    page.last = at;
     return Answer<DirPage>(done, std::move(page));
   }
   CallId StatFs(const Caller&, Done<FsStats> done) override {
@@ -109,6 +111,7 @@ class MemoryClient : public KfsClient {
     return Answer(done, std::vector<std::string>{"user.a", "user.b"});
   }
   CallId RemoveXattr(const Caller&, Ino, std::string_view, DoneStatus d) override { return Nothing(d); }
+  CallId KillCapabilities(const Caller&, Ino, DoneStatus d) override { return Nothing(d); }
 
   CallId Open(const Caller&, Ino ino, uint32_t flags, Done<Attr> done) override {
     Node* n = Find(ino);

@@ -115,6 +115,28 @@ TEST(Tmpfile, OthersAndMalformedOnesAreLeftAlone) {
   EXPECT_FALSE(RewriteTmpfile(brief.message));
 }
 
+TEST(Statx, IsShownAsGetattr) {
+  fuse_getattr_in in = {};
+  in.getattr_flags = FUSE_GETATTR_FH;
+  in.fh = 99;
+  Request request(kStatx, Bytes(in) + std::string(8, 'x'));
+  EXPECT_TRUE(RewriteStatx(request.message));
+  EXPECT_EQ(request.message.header().opcode, uint32_t{FUSE_GETATTR});
+  EXPECT_EQ(request.message.shown_for, kStatx);
+  fuse_getattr_in after;
+  std::memcpy(&after, request.message.body(), sizeof after);
+  EXPECT_EQ(after.fh, 99u);
+}
+
+TEST(Statx, OthersAndMalformedOnesAreLeftAlone) {
+  Request getattr(FUSE_GETATTR, Bytes(fuse_getattr_in{}));
+  EXPECT_FALSE(RewriteStatx(getattr.message));
+  EXPECT_EQ(getattr.message.shown_for, 0u);
+  Request brief(kStatx, "short");
+  EXPECT_FALSE(RewriteStatx(brief.message));
+  EXPECT_EQ(brief.message.header().opcode, kStatx);
+}
+
 std::vector<std::pair<uint64_t, uint64_t>> Forgets(const Request& request) {
   std::vector<std::pair<uint64_t, uint64_t>> out;
   ForEachForget(request.message, [&out](uint64_t nodeid, uint64_t n) { out.emplace_back(nodeid, n); });

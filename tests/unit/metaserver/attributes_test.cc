@@ -88,6 +88,34 @@ TEST_F(SetattrTest, Times) {
   EXPECT_EQ(err(), EPERM);
 }
 
+TEST_F(SetattrTest, TimesBeyond2262) {
+  uint64_t f = Mknod(1, "f", S_IFREG | 0666);
+  V r = SetattrOf(f, V::ATIME | V::MTIME);
+  r.set_atime(INT64_MAX);
+  r.set_atime_beyond(77);
+  r.set_mtime(5);
+  r.set_mtime_beyond(77);  // means nothing beside a time within 64 bits
+  Run<rpc::Setattr>(r);
+  EXPECT_EQ(Stat(f).atime(), INT64_MAX);
+  EXPECT_EQ(Stat(f).atime_beyond(), 77u);
+  EXPECT_EQ(Stat(f).mtime(), 5);
+  EXPECT_EQ(Stat(f).mtime_beyond(), 0u);
+  r = SetattrOf(f, V::MTIME);
+  r.set_mtime(INT64_MAX);
+  r.set_mtime_beyond(5);
+  Run<rpc::Setattr>(r);
+  Restart();
+  s_ = Attach(s_);
+  ReclaimNothing(s_);
+  EXPECT_EQ(Stat(f).mtime_beyond(), 5u);
+  Write(f, 0, 10);
+  EXPECT_EQ(Stat(f).mtime(), clock_.wall);
+  EXPECT_EQ(Stat(f).mtime_beyond(), 0u);
+  V now = SetattrOf(f, V::ATIME | V::MTIME | V::ATIME_NOW | V::MTIME_NOW);
+  Run<rpc::Setattr>(now);
+  EXPECT_EQ(Stat(f).atime_beyond(), 0u);
+}
+
 TEST_F(SetattrTest, CtimeNeverGoesBack) {
   uint64_t f = Mknod(1, "f");
   int64_t before = Stat(f).ctime();

@@ -341,5 +341,23 @@ TEST_F(NamesTest, InodeNumbersAreNotUsedAgain) {
   EXPECT_GT(Mknod(1, "b"), a);
 }
 
+TEST_F(ReaddirTest, AListingEndsAtTheCookieThatItNames) {
+  const uint64_t d = Mkdir(1, "d");
+  for (int i = 0; i < 10; ++i) Mknod(d, std::to_string(i));
+  const pb::ReaddirReply first = Readdir(d, 0, 200);
+  ASSERT_FALSE(first.eof());
+  for (int i = 0; i < 10; ++i) Rename(d, std::to_string(i), d, "new" + std::to_string(i));
+  pb::ReaddirRequest rest;
+  rest.set_ino(d);
+  rest.set_max_bytes(1 << 16);
+  rest.set_cookie(first.entry(first.entry_size() - 1).cookie());
+  rest.set_last(first.last());
+  const pb::ReaddirReply bounded = Run<rpc::Readdir>(rest);
+  EXPECT_EQ(bounded.entry_size(), 0);
+  EXPECT_TRUE(bounded.eof());
+  rest.set_last(0);
+  EXPECT_EQ(Run<rpc::Readdir>(rest).entry_size(), 10);
+}
+
 }  // namespace
 }  // namespace kfs::meta
