@@ -14,6 +14,7 @@
 #include "common/secret.h"
 #include "metaserver/members/admin_ops.h"
 #include "metaserver/ops/handlers.h"
+#include "rpc/stall.h"
 
 namespace kfs::meta {
 namespace {
@@ -360,6 +361,9 @@ void MetaServer::UpdateMetrics() {
   };
   counter("kfs_meta_bad_frames_total", "Connections ended for malformed input.",
           static_cast<double>(server_->bad_frames()));
+  counter("kfs_loop_stalls_total", "Ticks of an event loop over 50 ms.", static_cast<double>(LoopStalls()));
+  counter("kfs_loop_stall_seconds_total", "Time of these ticks.",
+          static_cast<double>(LoopStallMicros()) / 1e6);
   counter("kfs_meta_cold_runs_total", "Ops that waited for records on disk.",
           static_cast<double>(executor_->cold_runs()));
   counter("kfs_meta_replays_total", "Stored answers sent again.", static_cast<double>(executor_->replays()));
