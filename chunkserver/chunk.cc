@@ -182,6 +182,31 @@ Status Chunk::Remove() {
   return {};
 }
 
+Status Chunk::Discard(Duration keep, const Clock& clock) {
+  // What the table owes is written: it may be asked for again.
+  if (open()) {
+    if (Status st = Finalise(); !st.ok())
+      KFS_LOG(warn, "chunk.discard chunk={} reason=\"{}\"", key_.ToString(), st.ToString());
+  }
+  Status st = disk_->bin().Put(key_, disk_->MetaPath(key_), disk_->DataPath(key_), keep, clock);
+  if (st.err() == ENOSPC) return Remove();  // no room for the folder
+  if (!st.ok()) return Fail(st.err(), "discard");
+  disk_->chunks--;
+  disk_->changes++;
+  disk_->NoteChanged();
+  meta_.reset();
+  data_.reset();
+  table_ = {};
+  return {};
+}
+
+void Chunk::PutBack(Disk* disk) {
+  disk_ = disk;
+  disk->chunks++;
+  disk->changes++;
+  disk->NoteChanged();
+}
+
 Status Chunk::WriteHeader() {
   char raw[kMetaHeaderUsed];
   EncodeChunkHeader(header_, raw);

@@ -57,6 +57,11 @@ class Chunk {
   Status Create(Disk* disk, ChunkVersion version);
   // Writes what the table owes and closes. REQUIRES: open.
   void Close();
+  // It has just been put back on this disk. REQUIRES: not open.
+  void PutBack(Disk* disk);
+  // Moves its files to the disk's garbage (garbage_bin.h), or deletes them when that is kept for no time.
+  // Need not be open: REQUIRES that it has been looked for on its disk.
+  Status Discard(Duration keep, const Clock& clock);
   // Removes it. REQUIRES: open. Header first: data without header is debris that inventory sweeps up.
   Status Remove();
 

@@ -31,7 +31,8 @@ Status CheckRange(uint64_t offset, uint64_t length, uint64_t max) {
 ChunkStore::ChunkStore(Options options)
     : options_(std::move(options)),
       ops_(options_.ops != nullptr ? options_.ops : &default_ops_),
-      clock_(options_.clock != nullptr ? options_.clock : &default_clock_) {}
+      clock_(options_.clock != nullptr ? options_.clock : &default_clock_),
+      garbage_keep_(options_.garbage_keep) {}
 
 Result<std::unique_ptr<ChunkStore>> ChunkStore::Open(Options options) {
   if (options.data_dirs.empty()) return Status(EINVAL, "no data directory is given; set data-dirs");
@@ -141,6 +142,7 @@ Status ChunkStore::OpenForAccess(Pin* pin, ChunkVersion version, Wait wait, uint
   Chunk& chunk = *pin->get();
   if (!chunk.open()) {
     Status st = OpenChunk(&chunk, detail);
+    if (st.err() == ENOENT && TakeBack(&chunk)) st = OpenChunk(&chunk, detail);
     if (st.err() == ENOENT) return Stale(chunk.key(), 0, version);
     KFS_RETURN_IF_ERROR(st);
   }
@@ -170,6 +172,12 @@ Result<uint64_t> ChunkStore::Write(ChunkKey key, ChunkVersion version, uint64_t 
   }
   KFS_RETURN_IF_ERROR(st);
   st = pin->Write(offset, payload, crcs, wait);
+  // What was deleted lately makes room; a write that failed so can be done again.
+  if (st.err() == ENOSPC && !pin->disk()->bin().empty()) {
+    if (wait == Wait::kNever) return TryAgain();
+    while (st.err() == ENOSPC && pin->disk()->MakeRoom(payload.size()))
+      st = pin->Write(offset, payload, crcs, wait);
+  }
   if (!WouldWait(st)) pin.Wrote();
   KFS_RETURN_IF_ERROR(st);
   return pin->AllocatedBytes();
@@ -184,6 +192,21 @@ Result<Chunk::SeekResult> ChunkStore::Seek(ChunkKey key, ChunkVersion version, u
   return pin->Seek(offset, wait);
 }
 
+// Space that is to be reserved, and that is there once what was deleted lately is gone, is made now. Applied
+// again when something else finds no room: steps do no harm when they are.
+Status ChunkStore::MutateWithRoom(Chunk* chunk, ChunkVersion to, const Chunk::Steps& steps, bool* no_space) {
+  Disk* disk = chunk->disk();
+  uint64_t wanted = 0;
+  for (const auto& step : steps) wanted += step.kind() == pb::ChunkStep::ALLOCATE ? step.length() : 0;
+  if (wanted != 0 && !disk->bin().empty()) {
+    const uint64_t available = disk->RefreshSpace().available;
+    if (available < wanted) (void)disk->MakeRoom(wanted - available);
+  }
+  Status st = chunk->Mutate(to, steps, no_space);
+  while (st.err() == ENOSPC && disk->MakeRoom(0)) st = chunk->Mutate(to, steps, no_space);
+  return st;
+}
+
 Result<ChunkStore::Mutated> ChunkStore::Mutate(ChunkKey key, ChunkVersion from, ChunkVersion to,
                                                const Chunk::Steps& steps) {
   Mutated done;
@@ -192,6 +215,7 @@ Result<ChunkStore::Mutated> ChunkStore::Mutate(ChunkKey key, ChunkVersion from, 
   pin.Lock();
   if (!pin->open()) {
     Status st = OpenChunk(pin.get(), nullptr);
+    if (st.err() == ENOENT && TakeBack(pin.get())) st = OpenChunk(pin.get(), nullptr);
     if (st.err() == ENOENT) {
       if (RecentlyDeleted(key)) return done;
       KFS_RETURN_IF_ERROR(CreateChunk(pin.get(), to));
@@ -201,7 +225,8 @@ Result<ChunkStore::Mutated> ChunkStore::Mutate(ChunkKey key, ChunkVersion from, 
         if (step.kind() == pb::ChunkStep::ALLOCATE) *allocate.Add() = step;
       }
       pin.Wrote();
-      if (!allocate.empty() || options_.durable_mutations) st = pin->Mutate(to, allocate, &done.no_space);
+      if (!allocate.empty() || options_.durable_mutations)
+        st = MutateWithRoom(pin.get(), to, allocate, &done.no_space);
       if (st.ok() || !allocate.empty()) {
         if (Status dir = options_.durable_mutations ? pin->disk()->SyncChunkDir(key) : Status(); !dir.ok())
           st = dir;
@@ -223,7 +248,7 @@ Result<ChunkStore::Mutated> ChunkStore::Mutate(ChunkKey key, ChunkVersion from, 
             pin->version().v, from.v, to.v);
   }
   pin.Wrote();
-  KFS_RETURN_IF_ERROR(pin->Mutate(to, steps, &done.no_space));
+  KFS_RETURN_IF_ERROR(MutateWithRoom(pin.get(), to, steps, &done.no_space));
   done.allocated = pin->AllocatedBytes();
   return done;
 }
@@ -245,11 +270,11 @@ Status ChunkStore::DeleteOne(ChunkKey key) {
     // A damaged chunk must be deletable too: it need not open, its files must go.
     st = OpenChunk(pin.get(), nullptr);
     if (st.code() == Code::kCorrupt || st.err() == EPROTONOSUPPORT) {
-      KFS_RETURN_IF_ERROR(pin->Remove());
+      KFS_RETURN_IF_ERROR(pin->Discard(garbage_keep_.load(), *clock_));
       st = {};
     }
   }
-  if (pin->open()) st = pin->Remove();
+  if (pin->open()) st = pin->Discard(garbage_keep_.load(), *clock_);
   if (st.ok() || st.err() == ENOENT) {
     std::lock_guard lock(mutex_);
     dirty_.erase(key);
@@ -261,6 +286,23 @@ Status ChunkStore::DeleteOne(ChunkKey key) {
     return {};
   }
   return st;
+}
+
+bool ChunkStore::TakeBack(Chunk* chunk) {
+  for (auto& disk : disks_) {
+    if (!disk->healthy() || !disk->bin().Has(chunk->key()) || !disk->MakeChunkDir(chunk->key()).ok())
+      continue;
+    if (!disk->bin().TakeBack(chunk->key(), disk->MetaPath(chunk->key()), disk->DataPath(chunk->key())))
+      continue;
+    chunk->PutBack(disk.get());
+    KFS_LOG(warn, "chunk.taken_back chunk={} disk={} reason=\"asked for after it had been deleted\"",
+            chunk->key().ToString(), disk->path());
+    std::lock_guard lock(mutex_);
+    deleted_.erase(chunk->key());
+    ++taken_back_;
+    return true;
+  }
+  return false;
 }
 
 bool ChunkStore::RecentlyDeleted(ChunkKey key) const {
@@ -275,7 +317,8 @@ Status ChunkStore::CreateChunk(Chunk* chunk, ChunkVersion version) {
     ++creating_;
   }
   auto disk = ChooseDisk();
-  const Status st = disk.ok() ? chunk->Create(*disk, version) : disk.status();
+  Status st = disk.ok() ? chunk->Create(*disk, version) : disk.status();
+  while (disk.ok() && st.err() == ENOSPC && (*disk)->MakeRoom(0)) st = chunk->Create(*disk, version);
   std::lock_guard lock(mutex_);
   --creating_;
   return st;
@@ -318,6 +361,9 @@ Result<Disk*> ChunkStore::ChooseDisk() {
       if (disk->healthy()) total += disk->RefreshSpace().available;
     }
   }
+  for (auto& disk : disks_) {
+    if (total == 0 && disk->healthy() && disk->MakeRoom(0)) total += disk->space().available;
+  }
   if (total == 0) return Status(ENOSPC, "all disks of this chunkserver are full");
   uint64_t random = 0;
   RandomBytes(sizeof(random)).copy(reinterpret_cast<char*>(&random), sizeof(random));
@@ -354,7 +400,8 @@ void ChunkStore::Evict() {
 
 ChunkStore::Stats ChunkStore::stats() const {
   std::lock_guard lock(mutex_);
-  return {open_, cache_bytes_, dirty_.size(), evictions_, syncfs_runs_, syncfs_failures_, cleaned_};
+  return {open_,        cache_bytes_,     dirty_.size(), evictions_,
+          syncfs_runs_, syncfs_failures_, cleaned_,      taken_back_};
 }
 
 }  // namespace kfs

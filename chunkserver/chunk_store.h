@@ -5,6 +5,7 @@
 // thread; they answer EAGAIN/kTryAgain (WouldWait) and have then changed nothing.
 #pragma once
 
+#include <atomic>
 #include <deque>
 #include <list>
 #include <memory>
@@ -30,6 +31,7 @@ class ChunkStore {
     uint64_t cache_bytes_max = 64ull << 20;  // block tables
     Duration clean_after = std::chrono::seconds(5);  // of rest, before a chunk is marked clean
     bool durable_mutations = true;
+    Duration garbage_keep{};  // how long what was deleted can be had back
     BootId boot = ReadBootId();
     FileOps* ops = nullptr;        // outlives the store; null: the real ones
     const Clock* clock = nullptr;  // likewise
@@ -47,6 +49,7 @@ class ChunkStore {
 
   // Of each disk, as in Options; counts when its room is looked at next.
   void SetReserve(uint64_t bytes);
+  void SetGarbageKeep(Duration keep) { garbage_keep_ = keep; }
   // From here on no chunk is created (EAGAIN/kTryAgain), as long as `refuse`.
   void RefuseNew(bool refuse);
   // EBUSY: there are chunks, or a disk that cannot be read may have some. With RefuseNew(true) it stays so.
@@ -67,7 +70,8 @@ class ChunkStore {
     bool no_space = false;   // all is done but that some space could not be reserved
   };
   Result<Mutated> Mutate(ChunkKey key, ChunkVersion from, ChunkVersion to, const Chunk::Steps& steps);
-  // Unknown ones count as deleted. All are tried; the first error is returned.
+  // Unknown ones count as deleted. All are tried; the first error is returned. They stay in the disk's
+  // garbage for a while (garbage_bin.h), and are chunks again when one of them is read, written or changed.
   Status Delete(VolumeId volume, std::span<const uint64_t> chunks);
 
   // Makes what was written since the last call durable (one syncfs a disk), and marks chunks clean that have
@@ -82,11 +86,18 @@ class ChunkStore {
     bool done = false;
     int64_t counted = 0;
     uint64_t changes = 0;  // of the disk, when its first folder was read
+    // After the chunks: what was deleted so long ago that it may go, once it is called garbage again.
+    bool garbage = false;
+    uint64_t when = 0;
   };
   struct Held {
     VolumeId volume;
     std::vector<std::pair<uint64_t, uint64_t>> chunks;  // id, version
+    // It is garbage of this disk and folder: to be dropped from there, not deleted.
+    Disk* garbage_of = nullptr;
+    uint64_t when = 0;
   };
+  void DropGarbage(const Held& held, std::span<const uint64_t> chunks);
   // Reads one folder, removes debris of interrupted creations and deletions from it, and moves the cursor on.
   Held ScanStep(Cursor* cursor);
 
@@ -94,7 +105,7 @@ class ChunkStore {
     size_t open_chunks = 0;
     uint64_t cache_bytes = 0;
     size_t dirty_chunks = 0;
-    uint64_t evictions = 0, syncfs_runs = 0, syncfs_failures = 0, cleaned = 0;
+    uint64_t evictions = 0, syncfs_runs = 0, syncfs_failures = 0, cleaned = 0, taken_back = 0;
   };
   Stats stats() const;
   const BlockCounters& counters() const { return counters_; }
@@ -123,6 +134,9 @@ class ChunkStore {
   Status OpenChunk(Chunk* chunk, uint64_t* detail);  // REQUIRES: its mutex held
   Status OpenForAccess(Pin* pin, ChunkVersion version, Wait wait, uint64_t* detail);
   Status CreateChunk(Chunk* chunk, ChunkVersion version);
+  Status MutateWithRoom(Chunk* chunk, ChunkVersion to, const Chunk::Steps& steps, bool* no_space);
+  bool TakeBack(Chunk* chunk);  // REQUIRES: its mutex held, and it is on no disk
+  Held GarbageStep(Cursor* cursor);
   Result<Disk*> ChooseDisk();
   Status SyncOne(ChunkKey key);
   Status SyncMany(VolumeId volume, std::span<const uint64_t> chunks);
@@ -131,6 +145,7 @@ class ChunkStore {
   void CleanBatch(const std::vector<Due>& due);
   void SyncDisks();
   void RemoveDebris(ChunkKey key, Disk* disk);
+  void SettleLoneData(Chunk* chunk, Disk* disk);
   uint64_t HeldVersion(ChunkKey key, Disk* disk);
   bool RecentlyDeleted(ChunkKey key) const;
   void Evict();
@@ -143,13 +158,14 @@ class ChunkStore {
   BlockCounters counters_;
   std::vector<std::unique_ptr<Disk>> disks_;
   std::string server_uuid_;
+  std::atomic<Duration> garbage_keep_;
 
   mutable std::mutex mutex_;  // never held while waiting for a chunk's mutex or a disk
   std::unordered_map<ChunkKey, std::unique_ptr<Entry>> entries_;
   std::list<ChunkKey> lru_;  // open and not in use, oldest first
   size_t open_ = 0;
   uint64_t cache_bytes_ = 0;
-  uint64_t evictions_ = 0, syncfs_runs_ = 0, syncfs_failures_ = 0, cleaned_ = 0;
+  uint64_t evictions_ = 0, syncfs_runs_ = 0, syncfs_failures_ = 0, cleaned_ = 0, taken_back_ = 0;
   bool refuse_new_ = false;
   size_t creating_ = 0;
   std::unordered_map<ChunkKey, MonoTime> dirty_;  // when last written; bounded by kDirtyMax

@@ -82,6 +82,8 @@ void ChunkStore::SyncChangedDisks() {
 void ChunkStore::SyncDisks() {
   for (auto& disk : disks_) {
     disk->RefreshSpace();
+    disk->bin().Count();
+    disk->RelievePressure();
     if (!disk->TakeChanged()) continue;
     Status st = disk->Syncfs();
     std::lock_guard lock(mutex_);
@@ -146,9 +148,10 @@ void ChunkStore::CleanBatch(const std::vector<Due>& due) {
 }
 
 ChunkStore::Held ChunkStore::ScanStep(Cursor* cursor) {
+  if (cursor->garbage) return GarbageStep(cursor);
   Held held;
   if (cursor->done || cursor->disk >= disks_.size()) {
-    cursor->done = true;
+    *cursor = {.garbage = true};
     return held;
   }
   Disk* disk = disks_[cursor->disk].get();
@@ -160,7 +163,6 @@ ChunkStore::Held ChunkStore::ScanStep(Cursor* cursor) {
     // What came or went during the scan may have been counted, or not.
     if (disk->healthy() && disk->changes == cursor->changes) disk->chunks = cursor->counted;
     *cursor = {.disk = cursor->disk + 1};
-    cursor->done = cursor->disk >= disks_.size();
     return held;
   }
   if (*volume != cursor->volume)
@@ -216,15 +218,77 @@ uint64_t ChunkStore::HeldVersion(ChunkKey key, Disk* disk) {
   return header->version.v;
 }
 
-// Files of a creation or deletion that a crash cut short. Under the chunk's mutex, because a creation under
-// way looks alike.
+// One volume's chunks in one part of a folder of garbage whose time is over.
+ChunkStore::Held ChunkStore::GarbageStep(Cursor* cursor) {
+  Held held;
+  cursor->done = cursor->disk >= disks_.size();
+  if (cursor->done) return held;
+  Disk* disk = disks_[cursor->disk].get();
+  const auto due =
+      disk->healthy() ? disk->bin().Due(cursor->when, garbage_keep_.load(), *clock_) : std::nullopt;
+  if (!due) {
+    *cursor = {.disk = cursor->disk + 1, .garbage = true};
+    return held;
+  }
+  if (*due != cursor->when) *cursor = {.disk = cursor->disk, .garbage = true, .when = *due};
+  held.garbage_of = disk;
+  held.when = *due;
+  const std::vector<ChunkKey> keys = disk->bin().List(*due, cursor->folder);
+  for (ChunkKey key : keys) {  // the first volume at or after the cursor's
+    if (key.volume.v >= cursor->volume && (!held.volume || key.volume.v < held.volume.v))
+      held.volume = key.volume;
+  }
+  for (ChunkKey key : keys) {
+    if (key.volume == held.volume) held.chunks.emplace_back(key.chunk.v, UINT64_MAX);
+  }
+  if (held.volume) {
+    cursor->volume = held.volume.v + 1;
+    return held;
+  }
+  cursor->volume = 0;
+  if (++cursor->folder < 256) return held;
+  disk->bin().RemoveIfEmpty(*due);
+  cursor->folder = 0;
+  ++cursor->when;
+  return held;
+}
+
+void ChunkStore::DropGarbage(const Held& held, std::span<const uint64_t> chunks) {
+  for (uint64_t id : chunks) held.garbage_of->bin().Drop(held.when, {held.volume, ChunkId(id)});
+}
+
+// What a crash left of a creation or deletion, or of a chunk. Under the chunk's mutex, because a creation
+// under way looks alike.
 void ChunkStore::RemoveDebris(ChunkKey key, Disk* disk) {
   Pin pin(this, key);
   pin.Lock();
   if (pin->open() || OpenChunk(pin.get(), nullptr).err() != ENOENT) return;
-  KFS_LOG(info, "chunk.debris_removed chunk={} disk={}", key.ToString(), disk->path());
-  ops_->Unlink(disk->MetaPath(key));
-  ops_->Unlink(disk->DataPath(key));
+  SettleLoneData(pin.get(), disk);
+}
+
+// Data without a header: of a creation that did not come to its end (nothing was written yet), of a deletion
+// (its header is in the garbage), or a chunk whose header was lost.
+void ChunkStore::SettleLoneData(Chunk* chunk, Disk* disk) {
+  const ChunkKey key = chunk->key();
+  const std::string data = disk->DataPath(key);
+  struct stat st {};
+  const bool empty = stat(data.c_str(), &st) != 0 || st.st_blocks == 0;
+  if (!empty) {
+    if (disk->bin().Rejoin(key, data)) return;
+    std::string kept_as;
+    const Status kept = disk->bin().SetAside(key, data, &kept_as);
+    KFS_LOG(error,
+            "chunk.header_lost chunk={} disk={} bytes={} {} next=\"its checksums and version are gone: copy "
+            "what is "
+            "wanted out of the data file, restore the file from a backup, and remove the data file\"",
+            key.ToString(), disk->path(), static_cast<int64_t>(st.st_blocks) * 512,
+            kept.ok() ? "kept_as=" + kept_as : "not_kept=\"" + kept.ToString() + "\"");
+    if (!kept.ok()) return;  // where it is, it is safe, too
+  } else {
+    KFS_LOG(info, "chunk.debris_removed chunk={} disk={}", key.ToString(), disk->path());
+    ops_->Unlink(data);
+  }
+  ops_->Unlink(disk->MetaPath(key));  // an empty one
 }
 
 }  // namespace kfs

@@ -15,6 +15,8 @@ Tunables ClusterTerms::With(const pb::ChunkserverTerms& terms) const {
       t.inventory_interval = std::chrono::seconds(value);
     } else if (name == "chunkserver-inventory-rate") {
       t.inventory_rate = value;
+    } else if (name == "chunkserver-garbage-keep") {
+      t.garbage_keep = std::chrono::seconds(value);
     } else if (name == "chunkserver-sync-ms") {
       t.sync_interval = std::chrono::milliseconds(value);
     } else {

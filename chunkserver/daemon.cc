@@ -83,6 +83,7 @@ Status ChunkserverDaemon::Start() {
   store.open_chunks_max = static_cast<size_t>(o.open_chunks_max());
   store.cache_bytes_max = static_cast<uint64_t>(o.cache_bytes_max());
   store.clean_after = std::chrono::milliseconds(o.clean_after_ms());
+  store.garbage_keep = std::chrono::seconds(o.garbage_keep_s());
   store.durable_mutations = o.durable_mutations();
   auto opened = ChunkStore::Open(std::move(store));
   if (!opened.ok()) return opened.status();
@@ -119,6 +120,7 @@ void ChunkserverDaemon::Impl::MakeTerms() {
   const Tunables own{.reserve_bytes = static_cast<uint64_t>(options.reserve_bytes()),
                      .inventory_interval = std::chrono::seconds(options.inventory_interval_s()),
                      .inventory_rate = options.inventory_rate(),
+                     .garbage_keep = std::chrono::seconds(options.garbage_keep_s()),
                      .sync_interval = std::chrono::milliseconds(options.sync_interval_ms())};
   terms = std::make_unique<ClusterTerms>(
       own, clock,
@@ -146,6 +148,7 @@ void ChunkserverDaemon::Impl::Apply(const Tunables& t) {
           terms->generation(), t.reserve_bytes, t.inventory_interval / std::chrono::seconds(1),
           t.inventory_rate, t.sync_interval / std::chrono::milliseconds(1));
   store->SetReserve(t.reserve_bytes);
+  store->SetGarbageKeep(t.garbage_keep);
   // So that the next heartbeat tells of it. A pool that is full will look soon by itself.
   static_cast<void>(pool->Submit(
       {},

@@ -18,6 +18,8 @@ namespace {
 
 constexpr uint64_t kPlenty = 256ull << 20;  // below this, space is allocated before it is written to
 
+constexpr uint64_t kRoomStep = 16ull << 20;  // made at once when a write needs some
+
 template <typename Fn>
 void ForEachName(const std::string& dir, Fn fn) {
   DIR* d = opendir(dir.c_str());
@@ -56,6 +58,7 @@ Status Disk::Start() {
   KFS_RETURN_IF_ERROR(ReadIdentity());
   RefreshSpace();
   CountChunks();
+  bin_.Start();
   return {};
 }
 
@@ -162,6 +165,25 @@ bool Disk::PlentyOfSpace(uint64_t bytes) {
   available_.fetch_sub(bytes,
                        std::memory_order_relaxed);  // an estimate; RefreshSpace sets it right every second
   return true;
+}
+
+bool Disk::MakeRoom(uint64_t bytes) {
+  uint64_t freed = 0;
+  while (freed < bytes + kRoomStep) {
+    const uint64_t now = bin_.DropOldest();
+    if (now == 0) break;
+    freed += now;
+  }
+  if (freed == 0) return false;
+  KFS_LOG(info, "garbage.made_room disk={} bytes={} left_chunks={}", path_, freed, bin_.chunks());
+  (void)RefreshSpace();
+  return true;
+}
+
+void Disk::RelievePressure() {
+  const uint64_t wanted = std::min<uint64_t>(std::max<uint64_t>(capacity_ / 20, 2 * kPlenty), capacity_ / 4);
+  if (const uint64_t free = available_; healthy_ && free < wanted && !bin_.empty())
+    (void)MakeRoom(wanted - free);
 }
 
 Status Disk::Syncfs() {

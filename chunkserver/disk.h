@@ -3,6 +3,7 @@
 //
 //   <dir>/kfs-disk                                   identity, flock()ed while in use
 //   <dir>/kfs-disk.metaservers                       where the metaservers were last (known_metaservers.h)
+//   <dir>/garbage/, <dir>/aside/                     what was deleted lately (garbage_bin.h)
 //   <dir>/v<volume>/<low byte of id>/<id>.data,.meta   chunks
 //
 // A directory that cannot be used is "sick": it stays in the list with its error, so that it is reported, and
@@ -17,6 +18,7 @@
 
 #include "chunkserver/file_ops.h"
 #include "chunkserver/format.h"
+#include "chunkserver/garbage_bin.h"
 #include "common/status.h"
 
 namespace kfs {
@@ -68,6 +70,12 @@ class Disk {
     configured_reserve_ = bytes;
   }  // counts from the next RefreshSpace on; 0: by size
 
+  // Makes room for `bytes` more at the expense of what was deleted lately. True: there is some, look again.
+  bool MakeRoom(uint64_t bytes);
+  // The same ahead of need, so that little is deleted while somebody waits.
+  void RelievePressure();
+  GarbageBin& bin() { return bin_; }
+  const GarbageBin& bin() const { return bin_; }
   // FileSystemId of the directory.
   const std::string& file_system() const { return file_system_; }
 
@@ -89,7 +97,7 @@ class Disk {
 
  private:
   Disk(std::string path, FileOps* ops, uint64_t reserve)
-      : path_(std::move(path)), ops_(ops), configured_reserve_(reserve) {}
+      : path_(std::move(path)), ops_(ops), configured_reserve_(reserve), bin_(path_, ops) {}
   Status Start();
   Status ReadIdentity();
   Status MayBecomeOurs() const;
@@ -101,6 +109,7 @@ class Disk {
   std::atomic<uint64_t> configured_reserve_;  // 0: by size
   std::atomic<uint64_t> reserve_{0};
   std::unique_ptr<Fd> dir_, lock_;
+  GarbageBin bin_;
   std::string file_system_;  // constant after Open
 
   std::atomic<bool> healthy_{true}, changed_{false};

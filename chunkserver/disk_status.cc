@@ -11,7 +11,9 @@ void FillDiskStatus(const ChunkStore& store, bool fresh,
     auto* status = out->Add();
     status->set_path(disk->path());
     status->set_capacity(space.capacity);
-    status->set_available(disk->healthy() ? space.available : 0);
+    // What was deleted lately makes room as soon as it is needed.
+    status->set_available(disk->healthy() ? std::min(space.available + disk->bin().bytes(), space.capacity)
+                                          : 0);
     status->set_chunks(static_cast<uint64_t>(std::max<int64_t>(disk->chunks, 0)));
     status->set_error(disk->error());
     status->set_file_system(disk->file_system());

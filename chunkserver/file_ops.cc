@@ -52,6 +52,9 @@ int FileOps::FsyncDir(const std::string& path) {
 int FileOps::Unlink(const std::string& path) {
   return Retry([&] { return ::unlink(path.c_str()); });
 }
+int FileOps::Rename(const std::string& from, const std::string& to) {
+  return Retry([&] { return ::rename(from.c_str(), to.c_str()); });
+}
 int FileOps::Mkdir(const std::string& path) {
   return Retry([&] { return ::mkdir(path.c_str(), 0700); });
 }

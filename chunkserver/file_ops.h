@@ -28,6 +28,7 @@ class FileOps {
   virtual int Syncfs(int fd);
   virtual int FsyncDir(const std::string& path);
   virtual int Unlink(const std::string& path);
+  virtual int Rename(const std::string& from, const std::string& to);
   virtual int Mkdir(const std::string& path);
   virtual int Fstat(int fd, struct stat* st);
   virtual int Statvfs(const std::string& path, struct statvfs* st);

@@ -112,18 +112,22 @@ void Inventory::Reported(const std::shared_ptr<Batch>& batch, size_t to, const A
             options_.metaserver, batch->held.volume.v, reply.garbage_size());
     reply.Clear();
   }
-  DeleteGarbage(batch->held.volume, {reply.garbage().begin(), reply.garbage().end()},
+  DeleteGarbage(batch, {reply.garbage().begin(), reply.garbage().end()},
                 Guarded([this, batch, to] { Report(batch, to); }));
 }
 
-void Inventory::DeleteGarbage(VolumeId volume, std::vector<uint64_t> garbage, std::function<void()> then) {
+void Inventory::DeleteGarbage(const std::shared_ptr<Batch>& batch, std::vector<uint64_t> garbage,
+                              std::function<void()> then) {
   if (garbage.empty()) return then();
-  KFS_LOG(info, "inventory.garbage metaserver={} volume={} chunks={}", options_.metaserver, volume.v,
-          garbage.size());
+  const VolumeId volume = batch->held.volume;
+  const bool dropped = batch->held.garbage_of != nullptr;
+  KFS_LOG(info, "inventory.garbage{} metaserver={} volume={} chunks={}", dropped ? "_dropped" : "",
+          options_.metaserver, volume.v, garbage.size());
   auto ids = std::make_shared<std::vector<uint64_t>>(std::move(garbage));
   bool taken = pool_->Submit(
       {},
-      [store = store_, volume, ids] {
+      [store = store_, batch, dropped, volume, ids] {
+        if (dropped) return store->DropGarbage(batch->held, *ids);
         if (Status st = store->Delete(volume, *ids); !st.ok()) {
           KFS_LOG(warn, "inventory.delete_failed reason=\"{}\"", st.ToString());
         }

@@ -63,7 +63,8 @@ class Inventory {
   void ScanNext();
   void Report(std::shared_ptr<Batch> batch, size_t from);
   void Reported(const std::shared_ptr<Batch>& batch, size_t to, const Answer& answer);
-  void DeleteGarbage(VolumeId volume, std::vector<uint64_t> garbage, std::function<void()> then);
+  void DeleteGarbage(const std::shared_ptr<Batch>& batch, std::vector<uint64_t> garbage,
+                     std::function<void()> then);
   void Done();
 
   EventLoop& loop_;

@@ -109,6 +109,11 @@ void ChunkMetrics::Update(const ChunkStore& store, size_t waiting) {
     set("kfs_chunk_disk_capacity_bytes", "Size of the disk", disk->space().capacity, labels);
     set("kfs_chunk_disk_available_bytes", "Room for new data", disk->space().available, labels);
     set("kfs_chunk_disk_chunks", "Chunks on the disk", static_cast<uint64_t>(disk->chunks), labels);
+    set("kfs_chunk_disk_garbage_chunks", "Deleted chunks that can be had back", disk->bin().chunks(), labels);
+    set("kfs_chunk_disk_garbage_bytes", "Their room, which is made as soon as it is needed",
+        disk->bin().bytes(), labels);
+    set("kfs_chunk_disk_set_aside", "Data files that have lost their header", disk->bin().set_aside(),
+        labels);
     set("kfs_chunk_disk_healthy", "1: in order, 0: sick", disk->healthy() ? 1 : 0, labels);
   }
   const auto stats = store.stats();
@@ -121,6 +126,7 @@ void ChunkMetrics::Update(const ChunkStore& store, size_t waiting) {
   set("kfs_chunk_dirty_chunks", "Chunks not yet marked clean", stats.dirty_chunks);
   set("kfs_chunk_syncfs_runs", "Background syncs", stats.syncfs_runs);
   set("kfs_chunk_syncfs_failures", "Background syncs that failed", stats.syncfs_failures);
+  set("kfs_chunk_taken_back", "Chunks asked for after they had been deleted", stats.taken_back);
   set("kfs_chunk_io_waiting", "Ops waiting for or using a disk", waiting);
   for (const EventCount& e : LoggedEvents()) {
     prometheus::Counter& counter = prometheus::BuildCounter()

@@ -65,6 +65,13 @@ struct ChunkserverOptions : DaemonOptions {
   Option<int64_t> inventory_interval_s{
       this, "inventory-interval", 3600,
       1,    86400 * 30,           "How often all chunks are compared with the metaserver's records (s)."};
+  Option<int64_t> garbage_keep_s{
+      this,
+      "garbage-keep",
+      86400,
+      0,
+      86400 * 30,
+      "How long a chunk that was deleted can be had back (s); less when the disk needs the room."};
   Option<int64_t> inventory_rate{
       this, "inventory-rate", 5000, 1, 1 << 20, "Chunks looked at in a second while comparing (1/s)."};
 };

@@ -4,6 +4,7 @@
 #include <archive_entry.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -59,10 +60,22 @@ Status FromJson(const std::string& text, const std::map<std::string, pb::ImageFi
   return static_cast<size_t>(m->file_size()) == seen.size() ? Status() : damaged;
 }
 
+// So that the name survives loss of power, too.
+Status SyncFolderOf(const std::string& path) {
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  const int fd = open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return errno == EACCES ? Status() : ErrnoStatus(errno, folder.string());
+  const int error = fsync(fd) == 0 || errno == EINVAL ? 0 : errno;
+  close(fd);
+  return error == 0 ? Status() : ErrnoStatus(error, "cannot sync " + folder.string());
+}
+
 }  // namespace
 
 struct BackupWriter::Impl {
-  std::string path, beside;
+  std::string path, beside;  // beside: empty when it is not a regular file that is made
+  int fd = -1;
+  uint64_t bytes = 0;
   archive* out = nullptr;
   std::map<std::string, std::string> sums;
   std::string name;
@@ -76,31 +89,92 @@ struct BackupWriter::Impl {
     archive_entry_set_perm(entry, 0600);
     const int status = archive_write_header(out, entry);
     archive_entry_free(entry);
-    return status == ARCHIVE_OK ? Status() : Trouble(out, beside);
+    return status == ARCHIVE_OK ? Status() : Trouble(out, path);
   }
   Status Data(std::string_view bytes) {
     const la_ssize_t n = archive_write_data(out, bytes.data(), bytes.size());
-    return n == static_cast<la_ssize_t>(bytes.size()) ? Status() : Trouble(out, beside);
+    return n == static_cast<la_ssize_t>(bytes.size()) ? Status() : Trouble(out, path);
   }
 };
 
 BackupWriter::BackupWriter(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 BackupWriter::~BackupWriter() {
-  if (impl_->out == nullptr) return;
-  archive_write_fail(impl_->out);
-  archive_write_free(impl_->out);
-  std::remove(impl_->beside.c_str());
+  if (impl_->out != nullptr) {
+    archive_write_fail(impl_->out);
+    archive_write_free(impl_->out);
+  }
+  if (impl_->fd >= 0) close(impl_->fd);
+  if (!impl_->beside.empty()) unlink(impl_->beside.c_str());
 }
 
-Result<std::unique_ptr<BackupWriter>> BackupWriter::Open(const std::string& path) {
+uint64_t BackupWriter::bytes() const { return impl_->bytes; }
+
+namespace {
+
+// Where symbolic links lead to: what is there is replaced, not the link.
+Result<std::string> Resolve(const std::string& path) {
+  std::filesystem::path at = path;
+  for (int links = 0; links < 40; ++links) {
+    std::error_code ec;
+    if (!std::filesystem::is_symlink(std::filesystem::symlink_status(at, ec))) return at.string();
+    const std::filesystem::path to = std::filesystem::read_symlink(at, ec);
+    if (ec) return Status(ec.value(), fmt::format("{}: {}", path, ec.message()));
+    at = to.is_absolute() ? to : at.parent_path() / to;
+  }
+  return Status(ELOOP, path + ": too many symbolic links");
+}
+
+// What is there and no regular file: opened to be written to. -1: there is none, or a regular file.
+Result<int> OpenOther(const std::string& path, bool replace) {
+  struct stat st {};
+  int fd = -1;
+  if (path == "-") {
+    fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    if (fd < 0) return ErrnoStatus(errno, "standard output");
+  } else if (stat(path.c_str(), &st) != 0) {
+    if (errno == ENOENT) return -1;
+    return ErrnoStatus(errno, path);
+  } else if (S_ISDIR(st.st_mode)) {
+    return Status(EISDIR, path + " is a directory: name the file");
+  } else if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)) {
+    if (!replace) {
+      return Status(EEXIST, fmt::format("{} is there already: name another file, or say --force{}", path,
+                                        S_ISBLK(st.st_mode) ? " to overwrite what is on that device" : ""));
+    }
+    if (S_ISREG(st.st_mode)) return -1;
+  }
+  if (fd < 0) fd = open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY);
+  if (fd < 0) return ErrnoStatus(errno, path);
+  if (isatty(fd) != 0) {
+    close(fd);
+    return Status(ENOTTY, "a backup is not written to a terminal: name a file, or use a pipe");
+  }
+  return fd;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<BackupWriter>> BackupWriter::Open(const std::string& path, bool replace) {
   auto impl = std::make_unique<Impl>();
-  impl->path = path;
-  impl->beside = path + ".part";
+  Result<int> other = OpenOther(path, replace);
+  if (!other.ok()) return other.status();
+  impl->fd = *other;
+  impl->path = path == "-" ? "standard output" : path;
+  if (impl->fd < 0) {
+    Result<std::string> target = Resolve(path);
+    if (!target.ok()) return target.status();
+    impl->path = *target;
+    const std::string beside = *target + ".part";
+    unlink(beside.c_str());  // of an earlier attempt
+    impl->fd = open(beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (impl->fd < 0) return ErrnoStatus(errno, beside);
+    impl->beside = beside;
+  }
   impl->out = archive_write_new();
   archive_write_set_format_pax_restricted(impl->out);
-  const bool opened = archive_write_open_filename(impl->out, impl->beside.c_str()) == ARCHIVE_OK;
-  const Status trouble = opened ? Status() : Trouble(impl->out, impl->beside);
+  const bool opened = archive_write_open_fd(impl->out, impl->fd) == ARCHIVE_OK;
+  const Status trouble = opened ? Status() : Trouble(impl->out, impl->path);
   std::unique_ptr<BackupWriter> writer(new BackupWriter(std::move(impl)));
   if (!trouble.ok()) return trouble;
   return writer;
@@ -127,21 +201,28 @@ Status BackupWriter::Finish(pb::ImageManifest* manifest) {
   const std::string text = ToJson(*manifest).dump(1) + "\n";
   KFS_RETURN_IF_ERROR(impl_->Header(kManifestName, text.size()));
   KFS_RETURN_IF_ERROR(impl_->Data(text));
-  if (archive_write_close(impl_->out) != ARCHIVE_OK) return Trouble(impl_->out, impl_->beside);
+  if (archive_write_close(impl_->out) != ARCHIVE_OK) return Trouble(impl_->out, impl_->path);
+  impl_->bytes = static_cast<uint64_t>(archive_filter_bytes(impl_->out, -1));
   archive_write_free(impl_->out);
   impl_->out = nullptr;
-  const int fd = open(impl_->beside.c_str(), O_RDONLY | O_CLOEXEC);
-  const bool synced = fd >= 0 && fsync(fd) == 0;
-  if (fd >= 0) close(fd);
-  if (!synced || std::rename(impl_->beside.c_str(), impl_->path.c_str()) != 0) {
-    const Status s = ErrnoStatus(errno, "cannot write " + impl_->path);
-    std::remove(impl_->beside.c_str());
-    return s;
-  }
-  return {};
+  // What cannot be synced (a pipe, a terminal's like) has no disk of its own.
+  if (fsync(impl_->fd) != 0 && errno != EINVAL && errno != EROFS && errno != ENOTSUP)
+    return ErrnoStatus(errno, "cannot write " + impl_->path);
+  if (impl_->beside.empty()) return {};
+  struct stat st {};
+  if (fstat(impl_->fd, &st) == 0) impl_->bytes = static_cast<uint64_t>(st.st_size);
+  if (std::rename(impl_->beside.c_str(), impl_->path.c_str()) != 0)
+    return ErrnoStatus(errno, "cannot write " + impl_->path);
+  impl_->beside.clear();
+  return SyncFolderOf(impl_->path);
 }
 
 Result<pb::ImageManifest> ReadBackup(const std::string& path, size_t piece_size, const BackupPiece& piece) {
+  struct stat st {};
+  if (path == "-" || (stat(path.c_str(), &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))) {
+    return Status(ESPIPE,
+                  "a backup is read twice, first to see that it is whole: put it into a file, and name that");
+  }
   std::unique_ptr<archive, decltype(&archive_read_free)> in(archive_read_new(), archive_read_free);
   archive_read_support_format_tar(in.get());
   if (archive_read_open_filename(in.get(), path.c_str(), 1 << 20) != ARCHIVE_OK)

@@ -11,10 +11,13 @@
 
 namespace kfs::cli {
 
-// Written beside `path` and renamed at the end: a backup that was cut short is never taken for one.
+// A regular file is written beside `path` (through symbolic links: beside what they lead to) with mode 0600,
+// and renamed at the end: a backup that was cut short is never taken for one. Anything else that is there, a
+// FIFO or a device, is written to and stays what it is; "-" is standard output.
 class BackupWriter {
  public:
-  static Result<std::unique_ptr<BackupWriter>> Open(const std::string& path);
+  // EEXIST: there is a file, or a block device, and `replace` is false. EISDIR. ENOTTY: a terminal.
+  static Result<std::unique_ptr<BackupWriter>> Open(const std::string& path, bool replace);
   ~BackupWriter();  // without Finish nothing stays
 
   Status Begin(const std::string& name, uint64_t size);  // a file of db/
@@ -22,6 +25,8 @@ class BackupWriter {
   Status End();
   // `manifest`: with sizes; the checksums are filled in.
   Status Finish(pb::ImageManifest* manifest);
+  // Of the whole archive, after Finish.
+  uint64_t bytes() const;
 
  private:
   struct Impl;

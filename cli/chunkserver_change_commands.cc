@@ -1,9 +1,12 @@
-// kfs chunkserver add, label, remove
+// kfs chunkserver add, label, cordon, uncordon, remove
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <memory>
 
 #include "cli/arguments.h"
 #include "cli/change.h"
+#include "cli/confirm.h"
 
 namespace kfs::cli {
 namespace {
@@ -11,7 +14,7 @@ namespace {
 struct ChunkserverArgs {
   std::string id;
   std::vector<std::string> labels, remove;
-  bool lost = false;
+  bool lost = false, yes = false;
 };
 
 void AddAdd(CLI::App& chunkserver, GlobalOptions& global) {
@@ -60,6 +63,56 @@ void AddLabel(CLI::App& chunkserver, GlobalOptions& global) {
                      .next = nullptr});
 }
 
+// A label, so that it is seen wherever chunkservers are listed.
+void AddCordon(CLI::App& chunkserver, GlobalOptions& global, bool on) {
+  auto args = std::make_shared<ChunkserverArgs>();
+  CLI::App* command = chunkserver.add_subcommand(
+      on ? "cordon" : "uncordon",
+      on ? "Place nothing new on a chunkserver; what is on it can be read and written."
+         : "Place new chunks on it again.");
+  command->fallthrough();
+  AddChunkserverArgument(command, global, &args->id);
+  MakeChangeCommand(command, global,
+                    {.build =
+                         [args, on](pb::Change* change) {
+                           auto* label = change->mutable_label_chunkserver();
+                           label->set_uuid(args->id);
+                           if (on) {
+                             (*label->mutable_set())["cordoned"] = "yes";
+                           } else {
+                             label->add_remove("cordoned");
+                           }
+                           return Status();
+                         },
+                     .confirm = nullptr,
+                     .next = nullptr});
+}
+
+// What is known of it: the status, which has what it told last.
+Status ConfirmLost(AdminConnection& admin, const std::string& id) {
+  auto status = admin.Call<rpc::ClusterStatus>({});
+  if (!status.ok()) return status.status();
+  std::string chunks = "Whatever chunks it held are lost";
+  for (const auto& c : status->chunkserver()) {
+    const bool named = std::to_string(c.id()) == id || c.address() == id || c.uuid().starts_with(id) ||
+                       c.address().starts_with(id + ":");
+    if (!named) continue;
+    if (c.up())
+      return Status(EBUSY, fmt::format("chunkserver {} ({}) is up: --lost is for one that will never be seen "
+                                       "again. Stop its daemon first",
+                                       c.id(), c.address()));
+    if (c.capacity() != 0)
+      chunks = fmt::format("It held {} chunk{} when it was last heard of; they are lost", c.chunks(),
+                           c.chunks() == 1 ? "" : "s");
+    break;
+  }
+  return Confirm(
+      {fmt::format("{}, unless it registers again with its disks: reading files that had chunks there fails "
+                   "with EIO. Type {} to go on:",
+                   chunks, id),
+       id, "nothing was removed"});
+}
+
 void AddRemove(CLI::App& chunkserver, GlobalOptions& global) {
   auto args = std::make_shared<ChunkserverArgs>();
   CLI::App* command =
@@ -68,6 +121,7 @@ void AddRemove(CLI::App& chunkserver, GlobalOptions& global) {
   AddChunkserverArgument(command, global, &args->id);
   command->add_flag("--lost", args->lost,
                     "It will never be seen again: whatever chunks it held are given up with it.");
+  AddYes(command, &args->yes);
   MakeChangeCommand(command, global,
                     {.build =
                          [args](pb::Change* change) {
@@ -75,7 +129,10 @@ void AddRemove(CLI::App& chunkserver, GlobalOptions& global) {
                            change->mutable_remove_chunkserver()->set_lost(args->lost);
                            return Status();
                          },
-                     .confirm = nullptr,
+                     .confirm =
+                         [args](AdminConnection& admin) {
+                           return args->lost && !args->yes ? ConfirmLost(admin, args->id) : Status();
+                         },
                      .next = nullptr});
   command->footer(
       "Stop its daemon first: one that still runs registers again, and is taken in under another number, "
@@ -87,6 +144,8 @@ void AddRemove(CLI::App& chunkserver, GlobalOptions& global) {
 void AddChunkserverChangeCommands(CLI::App& chunkserver, GlobalOptions& global) {
   AddAdd(chunkserver, global);
   AddLabel(chunkserver, global);
+  AddCordon(chunkserver, global, true);
+  AddCordon(chunkserver, global, false);
   AddRemove(chunkserver, global);
 }
 

@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <filesystem>
+#include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -63,9 +63,7 @@ Status Fetch(AdminConnection& owner, const std::string& transfer, const pb::Imag
   return out.End();
 }
 
-Status FetchAll(AdminConnection& owner, const std::string& path, pb::ImageManifest* manifest) {
-  auto out = BackupWriter::Open(path);
-  if (!out.ok()) return out.status();
+Status FetchAll(AdminConnection& owner, BackupWriter& out, pb::ImageManifest* manifest) {
   Progress progress("backing up");
   uint64_t done = 0;
   const uint64_t all = SizeOf(*manifest);
@@ -74,15 +72,14 @@ Status FetchAll(AdminConnection& owner, const std::string& path, pb::ImageManife
     progress.Tell(fmt::format("{} of {}", HumanBytes(done), HumanBytes(all)));
   };
   for (const pb::ImageFile& f : manifest->file())
-    KFS_RETURN_IF_ERROR(Fetch(owner, manifest->transfer(), f, **out, fetched));
-  return (*out)->Finish(manifest);
+    KFS_RETURN_IF_ERROR(Fetch(owner, manifest->transfer(), f, out, fetched));
+  return out.Finish(manifest);
 }
 
 int Backup(GlobalOptions& global, const BackupArgs& args) {
-  std::error_code ec;
-  if (!args.force && std::filesystem::exists(args.file, ec))
-    return Report(
-        Status(EEXIST, fmt::format("{} is there already: name another file, or say --force", args.file)));
+  // Before anything is asked for: whoever names a file that cannot be written hears of that first.
+  auto out = BackupWriter::Open(args.file, args.force);
+  if (!out.ok()) return Report(out.status());
   int code = kOk;
   auto owner = OwnerOf(global, args.name, &code);
   if (owner == nullptr) return code;
@@ -91,19 +88,21 @@ int Backup(GlobalOptions& global, const BackupArgs& args) {
   auto opened = ReplyOrReport(*owner, owner->Call<rpc::ImageGet>(open), &code);
   if (opened == nullptr) return code;
   pb::ImageManifest manifest = opened->manifest();
-  const Status fetched = FetchAll(*owner, args.file, &manifest);
+  const Status fetched = FetchAll(*owner, **out, &manifest);
   pb::ImageGetRequest close;
   close.mutable_close()->set_transfer(manifest.transfer());
   (void)owner->Call<rpc::ImageGet>(close);  // it goes by itself after a while
   if (!fetched.ok()) return Report(fetched, owner->unreachable() ? kUnreachable : kFailed);
-  if (global.json) {
-    PrintJson({{"file", args.file},
-               {"volume", args.name},
-               {"bytes", SizeOf(manifest)},
-               {"files", manifest.file_size()}});
+  const uint64_t bytes = (*out)->bytes();
+  if (args.file == "-") {  // stdout is the backup
+    std::fprintf(stderr, "kfs: the names, attributes and layouts of volume %s, %s\n", args.name.c_str(),
+                 HumanBytes(bytes).c_str());
+  } else if (global.json) {
+    PrintJson(
+        {{"file", args.file}, {"volume", args.name}, {"bytes", bytes}, {"files", manifest.file_size()}});
   } else {
     Print(fmt::format("{}: the names, attributes and layouts of volume {}, {}\n", args.file, args.name,
-                      HumanBytes(SizeOf(manifest))));
+                      HumanBytes(bytes)));
   }
   return kOk;
 }
@@ -199,10 +198,14 @@ void AddVolumeBackupCommands(CLI::App& volume, GlobalOptions& global) {
       "Copy a volume's metadata (names, attributes, where the chunks are) into a file, while it is used.");
   backup->fallthrough();
   AddVolumeArgument(backup, global, &args->name);
-  backup->add_option("FILE", args->file, "The file to be made: a tar archive with checksums.")
+  backup
+      ->add_option(
+          "FILE", args->file,
+          "The file to be made: a tar archive with checksums, for its owner only. - is standard output; a "
+          "device or a FIFO is written to.")
       ->required()
       ->type_name("");
-  backup->add_flag("--force", args->force, "Replace FILE if it is there.");
+  backup->add_flag("--force", args->force, "Replace FILE if it is there; overwrite a block device.");
   backup->callback([&global, args] { global.run = [&global, args] { return Backup(global, *args); }; });
 
   CLI::App* restore =

@@ -129,11 +129,24 @@ void HeldState::ChangesLost(std::optional<std::unordered_set<Ino>> of, MonoTime 
   }
   all_changes_ = loss;
   some_changes_.clear();
+  created_since_.clear();
+}
+
+void HeldState::Created(Ino ino, MonoTime now) {
+  some_changes_.erase(ino);
+  if (all_changes_.in == 0) return;
+  if (now - all_changes_.at < kTold && created_since_.size() < kLossesMax) {
+    created_since_.insert(ino);
+  } else {
+    created_since_.clear();  // nobody is told any more
+  }
 }
 
 const HeldState::Loss& HeldState::ChangesLostOf(Ino ino) const {
+  static constexpr Loss kNone;
   const auto it = some_changes_.find(ino);
-  return it == some_changes_.end() ? all_changes_ : it->second;
+  if (it != some_changes_.end()) return it->second;
+  return created_since_.contains(ino) ? kNone : all_changes_;
 }
 
 bool HeldState::ChangesLostSince(Ino ino, uint64_t opened_in) const {

@@ -53,6 +53,8 @@ class HeldState {
   void ChangesLost(std::optional<std::unordered_set<Ino>> of, MonoTime now);
   bool ChangesLostSince(Ino ino, uint64_t opened_in) const;
   bool ChangesLostLately(Ino ino, MonoTime now) const;
+  // An inode that was made just now: nothing of it can have been lost before.
+  void Created(Ino ino, MonoTime now);
 
   // Messages of at most `batch` entries, the last one marked; one (empty) message when nothing is held.
   std::vector<pb::ReclaimRequest> Reclaims(size_t batch) const;
@@ -67,6 +69,7 @@ class HeldState {
   };
   const Loss& ChangesLostOf(Ino ino) const;
   Loss all_changes_;                               // `in` 0: never
+  std::unordered_set<Ino> created_since_;          // all_changes_, for as long as that is told
   std::unordered_map<Ino, Loss> some_changes_;     // of inodes; newer than all_changes_
   std::unordered_map<Ino, uint64_t> vanished_in_;  // by inode, while it has lost handles
   std::unordered_map<Ino, std::vector<FileLock>> locks_;

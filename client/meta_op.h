@@ -48,13 +48,25 @@ class MetaOp : public KfsOp {
   virtual void LateSuccess(ProtocolWorker&, const Reply&) {}
 };
 
+// Mknod, Mkdir, Symlink: there is a new inode.
+template <typename Rpc>
+class MakingOp final : public MetaOp<Rpc> {
+ public:
+  using MetaOp<Rpc>::MetaOp;
+
+ protected:
+  void Succeeded(ProtocolWorker& worker) override {
+    worker.session().held().Created(Ino(this->reply.attr().ino()), std::chrono::steady_clock::now());
+  }
+};
+
 using LookupOp = MetaOp<rpc::Lookup>;
 using GetattrOp = MetaOp<rpc::Getattr>;
 using AccessOp = MetaOp<rpc::Access>;
 using ReadlinkOp = MetaOp<rpc::Readlink>;
-using MknodOp = MetaOp<rpc::Mknod>;
-using MkdirOp = MetaOp<rpc::Mkdir>;
-using SymlinkOp = MetaOp<rpc::Symlink>;
+using MknodOp = MakingOp<rpc::Mknod>;
+using MkdirOp = MakingOp<rpc::Mkdir>;
+using SymlinkOp = MakingOp<rpc::Symlink>;
 using LinkOp = MetaOp<rpc::Link>;
 using UnlinkOp = MetaOp<rpc::Unlink>;
 using RmdirOp = MetaOp<rpc::Rmdir>;
@@ -99,6 +111,10 @@ class OpeningOp final : public MetaOp<Rpc> {
  protected:
   void Succeeded(ProtocolWorker& worker) override {
     worker.session().held().Opened(Ino(this->reply.attr().ino()));
+    if constexpr (requires { this->reply.created(); }) {
+      if (this->reply.created())
+        worker.session().held().Created(Ino(this->reply.attr().ino()), std::chrono::steady_clock::now());
+    }
     if ((this->request.flags() & O_TRUNC) != 0) worker.layouts().Drop(Ino(this->reply.attr().ino()));
   }
   void LateSuccess(ProtocolWorker& worker, const typename Rpc::Reply& reply) override {

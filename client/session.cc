@@ -17,6 +17,7 @@ void Session::Attach(const ConnectionPtr& connection, NetClient::ReadyFn ready) 
   auto a = std::make_shared<Attaching>();
   a->connection = connection;
   a->ready = std::move(ready);
+  if (Status s = CheckCluster(); !s.ok()) return a->ready(s, false);
   Open(a);
 }
 
@@ -90,6 +91,8 @@ void Session::Reclaim(const std::shared_ptr<Attaching>& a) {
 void Session::Ready(const std::shared_ptr<Attaching>& a) {
   incarnation_ = a->incarnation;
   ++attaches_;
+  other_cluster_.clear();
+  if (const auto net = net_.lock(); net != nullptr && cluster_.empty()) cluster_ = net->server_cluster_id();
   metaservers_.IsThere();
   if (!stopped_.ok()) KFS_LOG(info, "session.volume_started volume={} session={}", options_.volume, session_);
   stopped_ = Status();

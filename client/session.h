@@ -84,6 +84,8 @@ class Session : public std::enable_shared_from_this<Session> {
     std::vector<pb::ReclaimRequest> reclaims;
     size_t next_reclaim = 0;
   };
+  // Another cluster's metaserver answers: nothing of what it says is about our volume.
+  Status CheckCluster();
   void Open(const std::shared_ptr<Attaching>& a);
   void OnOpened(const std::shared_ptr<Attaching>& a, const Answer& answer);
   void NotOpened(const std::shared_ptr<Attaching>& a, const Status& status);
@@ -103,6 +105,8 @@ class Session : public std::enable_shared_from_this<Session> {
   const Options options_;
   Hooks hooks_;
   std::weak_ptr<NetClient> net_;
+  std::string cluster_;        // whose volume it is, from the first attachment on
+  std::string other_cluster_;  // that answered in its place, told last
   MetaserverList metaservers_;
   bool locating_ = false;
   MonoTime last_redirect_{};

@@ -3,10 +3,30 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <utility>
+
 #include "client/session.h"
 #include "common/log.h"
 
 namespace kfs {
+
+Status Session::CheckCluster() {
+  const auto net = net_.lock();
+  if (net == nullptr || cluster_.empty()) return {};
+  const std::string there = net->server_cluster_id();
+  if (there.empty() || there == cluster_) return {};
+  const Status why(EHOSTUNREACH, Code::kWrongCluster,
+                   fmt::format("the metaserver at {} belongs to cluster {}, and volume \"{}\" to cluster {}",
+                               net->address(), there, options_.volume, cluster_));
+  if (std::exchange(other_cluster_, there) != there) {
+    KFS_LOG(error,
+            "session.wrong_cluster volume={} session={} reason=\"{}\" effect=\"calls wait\" next=\"start the "
+            "right "
+            "metaserver there, or unmount\"",
+            options_.volume, session_, why.message());
+  }
+  return why;
+}
 
 void Session::NotOpened(const std::shared_ptr<Attaching>& a, const Status& status) {
   const auto net = net_.lock();

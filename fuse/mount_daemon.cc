@@ -10,10 +10,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
-#include <fstream>
 
 #include "common/log.h"
 #include "common/memory_trim.h"
+#include "common/text_file.h"
 #include "fuse/mount_checks.h"
 
 extern char** environ;
@@ -128,7 +128,10 @@ void MountDaemon::MountNow() {
 }
 
 void MountDaemon::Usable() {
-  if (!options_.pid_file.empty()) std::ofstream(options_.pid_file) << getpid() << '\n';
+  if (!options_.pid_file.empty()) {
+    if (Status s = WriteTextFile(options_.pid_file, std::to_string(getpid()) + "\n"); !s.ok())
+      KFS_LOG(warn, "mount.pid_file_failed path={} reason=\"{}\"", options_.pid_file, s.ToString());
+  }
   KFS_LOG(info, "mount.ready source={} mountpoint={} pid={}", options_.source, options_.mountpoint, getpid());
   if (ready_) std::exchange(ready_, nullptr)(Status());
 }
@@ -182,7 +185,7 @@ void MountDaemon::Detach() {
 void MountDaemon::Stop() {
   if (stopping_) return;
   stopping_ = true;
-  if (!options_.pid_file.empty()) unlink(options_.pid_file.c_str());
+  if (!options_.pid_file.empty()) RemoveRegularFile(options_.pid_file);
   if (!client_) return loop_.Stop();
   stop_timer_ = loop_.RunAfter(kShutdownMax, [this] { loop_.Stop(); });
   client_->Shutdown([this](Status) { loop_.Stop(); });

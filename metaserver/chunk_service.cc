@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "common/limits.h"
 #include "common/log.h"
@@ -9,6 +10,7 @@
 #include "metaserver/cluster/configuration.h"
 #include "metaserver/metaserver.h"
 #include "metaserver/store/keys.h"
+#include "metaserver/store/skipped_numbers.h"
 
 namespace kfs::meta {
 
@@ -30,17 +32,27 @@ void MetaServer::Inventory(ServerId server, const pb::ReportChunksRequest& reque
   }
   volume->store.Commit();  // nothing is garbage that might not be after a crash
   const uint64_t next = volume->store.counters().next_chunk();
-  size_t found_again = 0;
+  size_t found_again = 0, unknown = 0;
+  uint64_t first_unknown = 0;
+  std::optional<SkippedNumbers> skipped;
   for (const auto& held : request.held()) {
+    const auto is_unknown = [&] {
+      if (unknown++ == 0) first_unknown = held.chunk();
+    };
     if (held.chunk() >= next) {
-      KFS_LOG(warn, "inventory.unknown_chunk volume={} chunk={} server={} next={}", id.v, held.chunk(),
-              server.v, next);
+      is_unknown();
       continue;
     }
     std::optional<std::string> owner_value = volume->store.db().Get(OwnerKey(ChunkId(held.chunk())));
     if (!volume->store.db().TakeReadError().ok()) return;
     if (!owner_value) {
-      reply->add_garbage(held.chunk());
+      if (!skipped) skipped.emplace(volume->store.db());
+      if (!volume->store.db().TakeReadError().ok()) return;
+      if (skipped->Has(held.chunk())) {
+        is_unknown();
+      } else {
+        reply->add_garbage(held.chunk());
+      }
       continue;
     }
     rec::ChunkOwner owner;
@@ -66,6 +78,17 @@ void MetaServer::Inventory(ServerId server, const pb::ReportChunksRequest& reque
     chunk.add_server(server.v);
     volume->store.db().Put(ChunkKey(Ino(owner.ino()), owner.index()), chunk.SerializeAsString());
     ++found_again;
+  }
+  if (unknown != 0) {
+    KFS_LOG(
+        error,
+        "inventory.unknown_chunk volume={} server={} chunks={} first={} next={} reason=\"this metaserver has "
+        "never "
+        "given out these numbers: its data directory is an older copy, or has lost its last second with the "
+        "power\" effect=\"they stay\" remedy=\"if it is an older copy: stop the metaserver, put the right "
+        "data "
+        "directory back, start it\"",
+        id.v, server.v, unknown, first_unknown, next);
   }
   if (found_again == 0) return;
   volume->store.Commit();

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
 
 #include "common/log.h"
 #include "metaserver/members/answers.h"
@@ -38,6 +39,16 @@ Status MetaServer::Found() {
                   fmt::format("{} has volumes, but no member's record: an earlier version made it, which "
                               "this one cannot take over; nothing was changed",
                               options_.data_dir()));
+  }
+  // So would volumes whose metaserver's own database is gone, or was not copied along.
+  std::error_code ec;
+  for (const auto& entry : std::filesystem::directory_iterator(options_.data_dir() + "/volumes", ec)) {
+    return Status(
+        EEXIST,
+        fmt::format("{} is there, but {}/cluster, which says whose it is, is new: no cluster is founded "
+                    "where volumes lie. Put the right cluster directory back; or move the volumes away, "
+                    "and restore them from backups; nothing was changed",
+                    entry.path().string(), options_.data_dir()));
   }
   member_db_->Save(Founding(cluster_->cluster_id(), Advertised(options_.advertise(), address())));
   return {};
@@ -96,7 +107,8 @@ Status MetaServer::BecomeMember(const std::string& secret) {
   const Status served = volumes_->Apply(member_->conf(), member_->uuid(), member_->incarnation());
   // The cluster needs the vote of a member also when a volume of its is lost; 'kfs volume status' tells of
   // it.
-  if (!served.ok() && member_->conf().member_size() == 1) return served;
+  // Alone, it goes on for the other volumes, if any is served.
+  if (!served.ok() && member_->conf().member_size() == 1 && executor_->volumes().empty()) return served;
   KFS_RETURN_IF_ERROR(CreateDefaultVolume());
 
   if (!Elsewhere()) return {};

@@ -13,6 +13,12 @@
 namespace kfs::meta {
 namespace {
 
+// A restored volume goes on beyond all numbers that it has given out before. Its present database may be
+// damaged or gone, and the same backup may have been restored before: so the numbers rise with the
+// generation, too, which is another one for each restore. (A session's number has 40 bits, the others 64.)
+constexpr uint64_t kRestoreSkip = uint64_t{1} << 28;
+constexpr uint64_t kRestoreSkipSessions = uint64_t{1} << 20;
+
 std::string ToRestore(const pb::VolumeConf& v) {
   return fmt::format(
       "restore a backup of it (kfs volume stop {0}; kfs volume restore {0} FILE; kfs volume start {0})",
@@ -218,11 +224,21 @@ Status VolumeHost::Open(const pb::ClusterConf& conf, const pb::VolumeConf& v, ui
   return {};
 }
 
+void VolumeHost::RaiseTo(const std::string& database, rec::VolumeCounters* counters) const {
+  std::error_code ec;
+  if (!std::filesystem::exists(database, ec)) return;
+  Result<std::unique_ptr<Db>> db = Db::Open(database, "volume", memory_);
+  if (!db.ok()) return;
+  rec::VolumeCounters theirs;
+  const std::optional<std::string> stored = (*db)->Get(CountersKey());
+  if (!stored || !theirs.ParseFromString(*stored)) return;
+  counters->set_next_ino(std::max(counters->next_ino(), theirs.next_ino()));
+  counters->set_next_chunk(std::max(counters->next_chunk(), theirs.next_chunk()));
+  counters->set_next_session(std::max(counters->next_session(), theirs.next_session()));
+}
+
 Status VolumeHost::PrepareRestored(const std::string& path, const pb::ClusterConf& conf,
                                    const pb::VolumeConf& v) {
-  // More than any volume has handed out since the backup: what was made since must not be taken for what is
-  // made from now on. Inode, chunk and session numbers have room for it.
-  constexpr uint64_t kSkip = uint64_t{1} << 28;
   Result<std::unique_ptr<Db>> opened = Db::Open(path, "volume", memory_);
   if (!opened.ok()) return opened.status();
   Db& db = **opened;
@@ -231,9 +247,13 @@ Status VolumeHost::PrepareRestored(const std::string& path, const pb::ClusterCon
   KFS_RETURN_IF_ERROR(db.TakeReadError());
   if (!stored || !counters.ParseFromString(*stored))
     return Status(EIO, Code::kCorrupt, "the backup is not one of a volume");
-  counters.set_next_ino(counters.next_ino() + kSkip);
-  counters.set_next_chunk(counters.next_chunk() + kSkip);
-  counters.set_next_session(counters.next_session() + kSkip);
+  // What was made since the backup must not be taken for what is made from now on: files, chunks and
+  // sessions.
+  const std::string present = Path(VolumeId(v.id()));
+  for (const std::string& database : {present, present + ".replaced"}) RaiseTo(database, &counters);
+  counters.set_next_ino(std::max(counters.next_ino() + kRestoreSkip, v.epoch() << 28));
+  counters.set_next_chunk(std::max(counters.next_chunk() + kRestoreSkip, v.epoch() << 32));
+  counters.set_next_session(std::max(counters.next_session() + kRestoreSkipSessions, v.epoch() << 20));
   db.Put(CountersKey(), counters.SerializeAsString());
   // Mounts have gone on since: sessions, their answers, and what was on its way to chunkservers then. However
   // many there are: deleted one by one, 100 000 sessions with an answer each took the loop a second.

@@ -65,8 +65,12 @@ class VolumeHost {
                                         uint64_t incarnation);
   Result<std::unique_ptr<Db>> OpenStamped(const pb::ClusterConf& conf, const pb::VolumeConf& v,
                                           uint64_t incarnation);
-  // A backup becomes this volume's database: other numbers, no sessions.
+  // A backup becomes this volume's database: other numbers, no sessions. Called before it takes the place of
+  // the present one, beyond whose numbers it goes on.
   Status PrepareRestored(const std::string& path, const pb::ClusterConf& conf, const pb::VolumeConf& v);
+  // Raises the counters to those of a database that may be there. What cannot be read is passed over: a
+  // volume is restored because it is damaged, perhaps.
+  void RaiseTo(const std::string& database, rec::VolumeCounters* counters) const;
   // The copy that the configuration names, if it is here and has not been begun with.
   Status TakeCopy(const pb::ClusterConf& conf, const pb::VolumeConf& v);
   Status Delete(VolumeId id);

@@ -7,11 +7,11 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
 #include <vector>
 
 #include "common/log.h"
 #include "common/memory_trim.h"
+#include "common/text_file.h"
 #include "rpc/hello.h"
 #include "rpc/service_manager.h"
 
@@ -140,12 +140,7 @@ int RunDaemon(int argc, char** argv, const DaemonProgram& program, DaemonOptions
 
 Status WriteAddressFile(const std::string& path, const std::string& address) {
   if (path.empty()) return {};
-  const std::string temporary = path + ".new";
-  std::ofstream out(temporary, std::ios::trunc);
-  out << address << '\n';
-  out.close();
-  if (!out || std::rename(temporary.c_str(), path.c_str()) != 0) return ErrnoStatus(errno, "writing " + path);
-  return {};
+  return WriteTextFile(path, address + '\n');
 }
 
 }  // namespace kfs

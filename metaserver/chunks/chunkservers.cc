@@ -12,6 +12,13 @@
 #include "rpc/connection.h"
 
 namespace kfs::meta {
+namespace {
+
+// Set by an administrator (kfs chunkserver cordon), whatever its value: nothing new is placed there.
+constexpr char kCordonedLabel[] = "cordoned";
+
+}  // namespace
+
 void Chunkserver::SetDisks(const google::protobuf::RepeatedPtrField<pb::DiskStatus>& now) {
   disks.assign(now.begin(), now.end());
   space = {};
@@ -237,6 +244,7 @@ std::vector<Candidate> Chunkservers::Candidates() const {
   std::vector<Candidate> out;
   const MonoTime now = clock_.MonoNow();
   for (const auto& [id, s] : servers_) {
+    if (s.label.contains(kCordonedLabel)) continue;
     if (now >= s.not_before) out.push_back({id, s.available(), s.capacity(), s.host(), s.up, s.promised});
   }
   return out;

@@ -37,6 +37,8 @@ constexpr ConfOption kTable[] = {
      "How often chunkservers compare all their chunks with the metadata."},
     {Of::kCluster, Kind::kNumber, "chunkserver-inventory-rate", "own", 1, 1 << 20, ConfOption::kOwn,
      "Chunks that a chunkserver looks at in a second while comparing."},
+    {Of::kCluster, Kind::kSeconds, "chunkserver-garbage-keep", "own", 0, 30 * kDay, ConfOption::kOwn,
+     "How long chunks that were deleted can be had back; less when a disk needs the room."},
     {Of::kCluster, Kind::kNumber, "chunkserver-sync-ms", "own", 50, 10000, ConfOption::kOwn,
      "How often chunkservers make written data durable without fsync."},
 };

@@ -65,6 +65,12 @@ Result<ChunkRow> NewChunk(Volume& volume, Txn& txn, rec::Inode* inode, uint32_t 
                                 [](const Candidate& c) { return c.up && c.capacity != 0; });
     if (any_up && !any_disk) return Status(EIO, "no chunkserver has a disk that works");
     if (any_up) return Status(ENOSPC, "all chunkservers are full");
+    const auto& all = volume.servers.all();
+    if (candidates.empty() &&
+        std::any_of(all.begin(), all.end(), [](const auto& s) { return s.second.up; }) &&
+        std::all_of(all.begin(), all.end(),
+                    [](const auto& s) { return s.second.label.contains("cordoned"); }))
+      return Status(ENOSPC, "all chunkservers are cordoned (see: kfs chunkserver list)");
     return Status(EAGAIN, Code::kTryAgain, "no chunkserver is connected");
   }
   ChunkRow row;

@@ -4,6 +4,7 @@
 
 #include "common/log.h"
 #include "metaserver/store/keys.h"
+#include "metaserver/store/skipped_numbers.h"
 
 namespace kfs::meta {
 namespace {
@@ -29,6 +30,7 @@ Status VolumeStore::Init(int64_t now) {
     if (!counters_.ParseFromString(*stored))
       return Status(EIO, Code::kCorrupt, db_->path() + ": damaged counters");
     if (!counters_.clean()) {
+      NoteSkipped(*db_, counters_.next_chunk(), counters_.next_chunk() + kUncleanSkip);
       counters_.set_next_ino(counters_.next_ino() + kUncleanSkip);
       counters_.set_next_chunk(counters_.next_chunk() + kUncleanSkip);
       counters_.set_next_session(counters_.next_session() + kUncleanSkip);

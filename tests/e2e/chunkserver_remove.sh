@@ -17,7 +17,7 @@ number() { server "$1" | jq .id; }
 down() { [ "$(server "$1" "$2" | jq .up)" = false ]; }
 down_everywhere() { down "$1" 1 && down "$1" 2 && down "$1" 3; }
 counted() { [ "$(server "$1" | jq '[.disks[].chunks] | add')" = "$2" ]; }
-chunks() { find "$CLUSTER/chunkserver-$1" -name '*.data' | wc -l; }
+chunks() { find "$CLUSTER/chunkserver-$1" -not -path '*/garbage/*' -name '*.data' | wc -l; }
 same() { cmp -s "$WORK/$1" "$MNT/$1"; }
 kill_chunkserver() {
   kill_role chunkserver "$1"
@@ -88,7 +88,9 @@ refused 'is down, and may hold chunks: .*--lost' 3 chunkserver remove "$was" --d
 says 'would change' 2 chunkserver remove "$was" --lost --dry-run || fail "a dry run of what will be done is refused"
 [ "$(server 2 | jq .id)" = "$was" ] || fail "a dry run has removed it"
 [ "$(tail -qn1 "$WORK"/waiting-* | sort -u)" = calls ] || fail "a chunkserver that is down makes a hard mount fail"
-kfs_at 3 chunkserver remove "$was" --lost >/dev/null || fail "a chunkserver that is down cannot be given up"
+echo no | kfs_at 3 chunkserver remove "$was" --lost >"$WORK/asked" 2>&1 && fail "a chunkserver is given up without being asked for"
+grep -q 'they are lost.*fails with EIO' "$WORK/asked" || fail "giving up a chunkserver is asked for with: $(cat "$WORK/asked")"
+kfs_at 3 chunkserver remove "$was" --lost --yes >/dev/null || fail "a chunkserver that is down cannot be given up"
 await_agreement 10 1 2 3
 for n in 1 2 3; do [ "$(kfs_at $n chunkserver list --json | jq length)" = 1 ] || fail "metaserver $n still lists it"; done
 for what in read open; do

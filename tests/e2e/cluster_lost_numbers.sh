@@ -12,7 +12,7 @@ kfs_at 1 volume create data --owner "$second"
 for n in 2 3; do  # empty ones, that are not known yet
   gone=$(cat "$CLUSTER/run/chunkserver-$n.address")
   kill_role chunkserver $n
-  kfs_at 1 chunkserver remove "$gone" --lost || fail "chunkserver $n cannot be removed"
+  kfs_at 1 chunkserver remove "$gone" --lost --yes || fail "chunkserver $n cannot be removed"
   rm -rf --one-file-system "$CLUSTER/chunkserver-$n"
   mkdir "$CLUSTER/chunkserver-$n"
 done

@@ -79,6 +79,7 @@ class DaemonTest : public ::testing::Test {
       ASSERT_TRUE(options_->Set("secret-file", root_ + "/secret").ok());
       ASSERT_TRUE(options_->Set("address-file", root_ + "/address").ok());
       ASSERT_TRUE(options_->Set("inventory-interval", "1").ok());
+      ASSERT_TRUE(options_->Set("garbage-keep", "0").ok());
       daemon_ = std::make_unique<ChunkserverDaemon>(thread_.loop(), *options_);
       Status st = daemon_->Start();
       ASSERT_TRUE(st.ok()) << st.ToString();

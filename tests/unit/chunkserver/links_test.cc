@@ -106,6 +106,7 @@ class LinksTest : public ::testing::Test {
       ASSERT_TRUE(options_->Set("metaservers", m_[i]->address).ok());
       ASSERT_TRUE(options_->Set("secret-file", root_ + "/secret").ok());
       ASSERT_TRUE(options_->Set("inventory-interval", "1").ok());
+      ASSERT_TRUE(options_->Set("garbage-keep", "0").ok());
       daemon_ = std::make_unique<ChunkserverDaemon>(thread_.loop(), *options_);
       daemon_->OnRunsTwice([this] { ++ended_; });
       Status st = daemon_->Start();

@@ -66,6 +66,9 @@ class FaultOps : public FileOps {
     return Alive() ? FileOps::Fdatasync(fd) : -EINTR;
   }
   int Unlink(const std::string& path) override { return Alive() ? FileOps::Unlink(path) : -EINTR; }
+  int Rename(const std::string& from, const std::string& to) override {
+    return Alive() ? FileOps::Rename(from, to) : -EINTR;
+  }
   int Open(const std::string& path, int flags, mode_t mode) override {
     if ((flags & O_CREAT) != 0 && !Alive()) return -EINTR;
     return FileOps::Open(path, flags, mode);

@@ -74,6 +74,12 @@ TEST(HeldState, LostChangesConcernTheHandlesOfBefore) {
   held.ChangesLost({}, now);  // of which is not known
   EXPECT_TRUE(held.ChangesLostSince(Ino(6), before));
   EXPECT_TRUE(held.ChangesLostLately(Ino(6), now));
+  held.Created(Ino(9), now + std::chrono::seconds(1));
+  EXPECT_FALSE(held.ChangesLostLately(Ino(9), now + std::chrono::seconds(2))) << "it was made after the loss";
+  EXPECT_FALSE(held.ChangesLostSince(Ino(9), held.epoch()));
+  EXPECT_TRUE(held.ChangesLostLately(Ino(6), now + std::chrono::seconds(2)));
+  held.ChangesLost({}, now + std::chrono::seconds(3));
+  EXPECT_TRUE(held.ChangesLostLately(Ino(9), now + std::chrono::seconds(4))) << "another loss";
   EXPECT_FALSE(held.LostSince(Ino(5), before));  // it can be read and written
   EXPECT_FALSE(held.IsLost(Ino(5)));
 }

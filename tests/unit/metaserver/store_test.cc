@@ -5,6 +5,7 @@
 #include "metaserver/store/cluster_store.h"
 #include "metaserver/store/keys.h"
 #include "metaserver/store/member_db.h"
+#include "metaserver/store/skipped_numbers.h"
 #include "metaserver/store/synced_mark.h"
 #include "metaserver/store/wal_sync.h"
 #include "tests/unit/common/temp_dir.h"
@@ -302,6 +303,34 @@ TEST_F(StoreTest, NumbersSkipAheadAfterAnUncleanStop) {
   executor_->Stop();
   Restart();
   EXPECT_EQ(volume().store.counters().next_ino(), next);
+}
+
+TEST_F(StoreTest, ChunkNumbersThatWerePassedOverAreKnownAsSuch) {
+  const uint64_t before = volume().store.counters().next_chunk();
+  Restart();
+  const uint64_t after = volume().store.counters().next_chunk();
+  executor_->Stop();
+  Restart();  // in good order
+  EXPECT_EQ(volume().store.counters().next_chunk(), after);
+  const SkippedNumbers skipped(volume().store.db());
+  EXPECT_FALSE(skipped.Has(before - 1));
+  EXPECT_TRUE(skipped.Has(before));
+  EXPECT_TRUE(skipped.Has(after - 1));
+  EXPECT_FALSE(skipped.Has(after));
+}
+
+TEST_F(DbTest, OnlyTheLatestNumbersThatWerePassedOverAreKept) {
+  auto db = Open();
+  ASSERT_TRUE(db.ok());
+  for (uint64_t n = 0; n < SkippedNumbers::kKept + 5; ++n) {
+    NoteSkipped(**db, n * 100 + 50, n * 100 + 60);
+    (*db)->Commit();
+  }
+  const SkippedNumbers skipped(**db);
+  EXPECT_FALSE(skipped.Has(50));
+  EXPECT_TRUE(skipped.Has(655));
+  EXPECT_FALSE(skipped.Has(640));
+  EXPECT_TRUE(skipped.Has((SkippedNumbers::kKept + 4) * 100 + 59));
 }
 
 TEST_F(StoreTest, StatfsIsTheServersCapacity) {

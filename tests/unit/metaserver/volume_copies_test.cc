@@ -157,6 +157,39 @@ TEST_F(VolumeCopiesTest, ARestoredVolumeIsAsItWasWithoutTheSessionsOfThatTime) {
   EXPECT_TRUE(Mkdir("later").ok());
 }
 
+TEST_F(VolumeCopiesTest, ABackupRestoredAgainGivesOutOtherNumbers) {
+  (void)Used();
+  executor_->CloseVolume(VolumeId(3), Status(EAGAIN, "closed"));
+  const std::string backup = dir_ + "/backup";
+  std::filesystem::copy(host_->Path(VolumeId(3)), backup);
+  uint64_t ino = 0, chunk = 0, session = 0;
+  for (uint64_t restore = 0; restore < 4; ++restore) {
+    if (restore == 2) {  // nothing is left of what was there before
+      std::filesystem::remove_all(host_->Path(VolumeId(3)));
+      std::filesystem::remove_all(host_->Path(VolumeId(3)) + ".replaced");
+    }
+    const std::string transfer = "backup" + std::to_string(restore);
+    ASSERT_TRUE(Arrive(transfer, backup, 5).ok());
+    data().set_started(false);
+    ASSERT_TRUE(Apply().ok());
+    data().set_transfer(transfer);
+    data().set_restored(true);
+    data().set_from_epoch(data().epoch());
+    data().set_epoch(data().epoch() + 3);
+    data().set_started(true);
+    ASSERT_TRUE(Apply().ok());
+    ExpectKept();
+    VolumeStore& store = executor_->FindVolume("data")->store;
+    EXPECT_GT(store.counters().next_ino(), ino + 1000000);
+    EXPECT_GT(store.counters().next_chunk(), chunk + 1000000);
+    EXPECT_GT(store.counters().next_session(), session + 10000);
+    EXPECT_LT(store.counters().next_session(), uint64_t{1} << 39);
+    ino = store.counters().next_ino();
+    chunk = store.counters().next_chunk();
+    session = store.counters().next_session();
+  }
+}
+
 TEST_F(VolumeCopiesTest, ACopyIsKeptUntilTheConfigurationHasGonePastIt) {
   ASSERT_TRUE(Apply().ok());
   executor_->CloseVolume(VolumeId(3), Status(EAGAIN, "closed"));

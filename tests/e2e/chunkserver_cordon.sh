@@ -1,0 +1,38 @@
+#!/bin/bash
+# Nothing new is placed on a chunkserver that is cordoned; what it has is read and written. Uncordoned it is used again.
+# timeout: 60 long: 60
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/metaservers_common.sh"
+need_root
+start_cluster --chunkservers 2
+chunks() { find "$CLUSTER/chunkserver-$1" -not -path '*/garbage/*' -name '*.data' | wc -l; }
+place() { cat "$CLUSTER/run/chunkserver-$1.address"; }
+write() { local n; for n in $(seq 20); do echo "$1 $n" >"$MNT/$1-$n"; done; }
+
+write first
+[ "$(chunks 1)" -gt 0 ] && [ "$(chunks 2)" -gt 0 ] || fail "20 files are on one of two chunkservers"
+kfs_at 1 chunkserver cordon "$(place 1)" >/dev/null
+says cordoned 1 chunkserver list || fail "the list does not show it: $(cat "$WORK/said-by-kfs")"
+says 'nothing has changed' 1 chunkserver cordon "$(place 1)" || fail "asking for it twice says: $(cat "$WORK/said-by-kfs")"
+before=$(chunks 1)
+write second
+[ "$(chunks 1)" = "$before" ] || fail "$(($(chunks 1) - before)) chunks were placed on a chunkserver that is cordoned"
+for n in $(seq 20); do
+  [ "$(cat "$MNT/first-$n")" = "first $n" ] || fail "what it has cannot be read"
+  echo "more" >>"$MNT/first-$n"
+done
+# Files that are written anew leave it.
+for n in $(seq 20); do cp -a "$MNT/first-$n" "$MNT/new" && mv "$MNT/new" "$MNT/first-$n"; done
+empty() { [ "$(chunks 1)" = 0 ]; }
+wait_until 30 empty || fail "$(chunks 1) chunks are left on it"
+removable() { kfs_at 1 chunkserver remove "$(place 1)" --dry-run >/dev/null 2>&1; }
+wait_until 20 removable || fail "it cannot be removed: $(kfs_at 1 chunkserver remove "$(place 1)" --dry-run 2>&1)"
+for n in $(seq 20); do [ "$(head -1 "$MNT/first-$n")" = "first $n" ] || fail "first-$n is not what it was"; done
+kfs_at 1 chunkserver cordon "$(place 2)" >/dev/null
+code=0
+timeout 10 dd if=/dev/zero of="$MNT/nowhere" bs=1 count=1 2>"$WORK/nowhere" || code=$?
+grep -q "No space left" "$WORK/nowhere" || fail "with all chunkservers cordoned a write ends with $code: $(cat "$WORK/nowhere")"
+for n in 1 2; do kfs_at 1 chunkserver uncordon "$(place $n)" >/dev/null; done
+write third
+[ "$(chunks 1)" -gt 0 ] || fail "it is not used again"
+pass
