@@ -1,5 +1,7 @@
 #include "fuse/file_system.h"
 
+#include <fcntl.h>
+
 #include "common/log.h"
 
 namespace kfs::fuse {
@@ -42,11 +44,20 @@ FileSystem::FileSystem(EventLoop& loop, KfsClient& client, Options options)
     : client_(client),
       options_(options),
       calls_(
-          loop, [this](CallId id) { client_.Cancel(id); }, KillPending) {}
+          loop, [this](CallId id) { client_.Cancel(id); },
+          [this](uint32_t pid, Duration since) {
+            return callers_.Sees(pid) ? KillPending(pid) : since >= kUnseenPatience;
+          }) {}
 
 const fuse_lowlevel_ops& FileSystem::Ops() {
   static const fuse_lowlevel_ops ops = MakeOps();
   return ops;
+}
+
+bool FileSystem::NoAccessTime(bool directory, int open_flags) const {
+  if ((open_flags & O_NOATIME) != 0) return true;
+  const MountFlags flags = mount_flags();
+  return flags.read_only || flags.noatime || (directory && flags.nodiratime);
 }
 
 Status FileSystem::InRemovedDir(Ino dir, Status status) {

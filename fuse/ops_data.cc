@@ -19,8 +19,7 @@ void Read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, fuse_file_info
   fuse_read_in in;
   std::memcpy(&in, FileSystem::Of(req).message().body(), sizeof in);
   if ((in.read_flags & FUSE_READ_LOCKOWNER) == 0) FileSystem::Of(req).nodes().SetMapped(Ino(ino));
-  const KfsClient::ReadFlags flags{.noatime =
-                                       (fi->flags & O_NOATIME) != 0 || FileSystem::Of(req).options().noatime};
+  const KfsClient::ReadFlags flags{.noatime = FileSystem::Of(req).NoAccessTime(false, fi->flags)};
   Run<Result<Buffer>>(
       req,
       [ino, size, off, flags](KfsClient& c, const Caller& caller, auto done) {
@@ -65,7 +64,9 @@ void Write(fuse_req_t req, fuse_ino_t ino, const char*, size_t size, off_t off, 
   }
   fuse_write_in in;
   std::memcpy(&in, message.body(), sizeof in);
-  const auto flags = FlagsOf(in);
+  auto flags = FlagsOf(in);
+  // The kernel leaves it to us that a mount is "sync". Pages are written back by whoever syncs them.
+  flags.sync |= (in.write_flags & FUSE_WRITE_CACHE) == 0 && FileSystem::Of(req).mount_flags().sync;
   // Shared, because std::function copies; given away at the first call. Where the write depends on groups
   // (setgid without group execution, and the kernel says that the writer may not keep it) the call itself
   // looks for them.

@@ -26,25 +26,29 @@ struct OpenDir {
   // renames away and back, or makes anew, come behind it: a listing ends.
   uint64_t last = 0;
   uint64_t epoch = 0;  // KfsClient::HandleEpoch when it was opened
+  int flags = 0;       // of open(2)
 };
 using OpenDirPtr = std::shared_ptr<OpenDir>;  // a fetch may outlive the descriptor when the connection is cut
 
+constexpr uint64_t kDotCookie = 1;  // docs/protocol.md: the server's, of "."
+
 const OpenDirPtr& DirOf(const fuse_file_info* fi) { return *reinterpret_cast<OpenDirPtr*>(fi->fh); }
 
-void OpenDirectory(fuse_req_t req, fuse_ino_t ino, fuse_file_info*) {
+void OpenDirectory(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
   // Reading it needs only the permission to, checked once as open(2) does; the server need not hold it open.
   Run<Status>(
       req,
       [ino](KfsClient& c, const Caller& caller, auto done) {
         return c.Access(caller, Ino(ino), 4, std::move(done));
       },
-      [ino](fuse_req_t r, FileSystem& fs, Status status) {
+      [ino, flags = fi->flags](fuse_req_t r, FileSystem& fs, Status status) {
         // open(".") in a removed directory succeeds on a local disk; reading it gives ENOENT.
         if (!status.ok() && !(status.err() == ESTALE && fs.nodes().Holds(Ino(ino))))
           return ReplyStatus(r, status);
         auto dir = std::make_shared<OpenDir>();
         dir->ino = Ino(ino);
         dir->epoch = fs.client().HandleEpoch();
+        dir->flags = flags;
         auto* handle = new OpenDirPtr(std::move(dir));
         if (ReplyOpen(r, reinterpret_cast<uint64_t>(handle), 0) != 0) delete handle;
       });
@@ -56,7 +60,10 @@ size_t AddEntry(fuse_req_t req, char* out, size_t room, const DirEntry& entry, b
     fuse_entry_param param = {};
     // "." and ".." carry no reference.
     const bool self = entry.name == "." || entry.name == "..";
-    if (!self) param.ino = entry.attr.ino.v;
+    if (!self) {
+      param.ino = entry.attr.ino.v;
+      param.generation = GenerationOf(entry.attr);
+    }
     FillStat(entry.attr, &param.attr);
     param.attr.st_ino = entry.ino.v;
     if (self) param.attr.st_mode = S_IFDIR;
@@ -104,20 +111,27 @@ void ReadDirectory(fuse_req_t req, size_t size, off_t off, const fuse_file_info*
   // No stream gives out cookies behind its end, so this position is another's (an NFS server's client goes
   // on).
   if (cookie == 0 || cookie > dir->last) dir->last = 0;
-  const DirRange range{cookie, dir->last == 0 ? UINT64_MAX : dir->last};
+  // The server counts as reading what begins with ".", so that one is put in front here.
+  const bool quiet = cookie == 0 && fs.NoAccessTime(true, dir->flags);
+  const DirRange range{quiet ? kDotCookie : cookie, dir->last == 0 ? UINT64_MAX : dir->last};
   Run<Result<DirPage>>(
       req,
       [ino = dir->ino, range, size, plus](KfsClient& c, const Caller& caller, auto done) {
         return c.ReadDir(caller, ino, range, static_cast<uint32_t>(size), plus, std::move(done));
       },
-      [dir, cookie, size, plus](fuse_req_t r, FileSystem& f, Result<DirPage> page) {
+      [dir, cookie, size, plus, quiet](fuse_req_t r, FileSystem& f, Result<DirPage> page) {
         if (!page.ok()) return ReplyStatus(r, f.InRemovedDir(dir->ino, page.status()));
+        // (A directory that was removed has no entries at all.)
+        const bool dot = quiet && !page->entries.empty();
         dir->at = cookie;
         dir->plus = plus;
         if (dir->last == 0) dir->last = page->last;
         dir->eof = page->eof && !page->entries.empty();
         dir->ahead.assign(std::make_move_iterator(page->entries.begin()),
                           std::make_move_iterator(page->entries.end()));
+        if (dot)
+          dir->ahead.push_front(
+              {.name = ".", .ino = dir->ino, .type = S_IFDIR >> 12, .cookie = kDotCookie, .attr = {}});
         ReplyEntries(r, f, *dir, size);
       });
 }

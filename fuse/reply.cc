@@ -42,10 +42,21 @@ fuse_attr ToWire(const Attr& a) {
 // Time-outs 0: until leases every lookup asks the metaserver (P2).
 fuse_entry_out EntryOut(const Attr& attr) {
   fuse_entry_out out = {};
-  out.nodeid = attr.ino.v;  // never used again, so the generation is always 0
+  out.nodeid = attr.ino.v;
+  out.generation = GenerationOf(attr);
   out.attr = ToWire(attr);
   return out;
 }
+
+}  // namespace
+
+uint64_t GenerationOf(const Attr& attr) {
+  if (attr.ino == kRootIno) return 0;
+  const auto born = static_cast<uint64_t>(attr.btime);
+  return static_cast<uint32_t>(born ^ born >> 32);
+}
+
+namespace {
 
 template <typename T>
 int ReplyBytes(fuse_req_t req, const T& out) {
@@ -154,6 +165,8 @@ Caller CallerOf(fuse_req_t req) {
 }
 
 std::vector<uint32_t> GroupsOf(fuse_req_t req) {
+  // Another's groups would be worse than none.
+  if (!FileSystem::Of(req).callers().Sees(static_cast<uint32_t>(fuse_req_ctx(req)->pid))) return {};
   std::vector<gid_t> groups(64);
   for (;;) {
     const int n = fuse_req_getgroups(req, static_cast<int>(groups.size()), groups.data());

@@ -24,6 +24,29 @@ TEST_F(NamesTest, DotAndDotDot) {
   EXPECT_EQ(Lookup(1, ".."), 1u);
 }
 
+// File handles: by number alone, of every type.
+TEST_F(NamesTest, DotFindsAnInodeThatIsNoDirectory) {
+  const uint64_t file = Mknod(1, "f");
+  As(1000, 1000);
+  EXPECT_EQ(Lookup(file, "."), file);
+  EXPECT_EQ(Lookup(file, ".."), 0u);
+  EXPECT_EQ(err(), ENOTDIR);
+  EXPECT_EQ(Lookup(file + 1000, "."), 0u);
+  EXPECT_EQ(err(), ESTALE);
+}
+
+TEST_F(NamesTest, DotFindsNothingThatWasRemovedAndIsNotOpen) {
+  const uint64_t gone = Mknod(1, "gone"), open = Mknod(1, "open");
+  pb::OpenRequest request;
+  request.set_ino(open);
+  Run<rpc::Open>(request);
+  EXPECT_EQ(Unlink(1, "gone"), 0);
+  EXPECT_EQ(Unlink(1, "open"), 0);
+  EXPECT_EQ(Lookup(gone, "."), 0u);
+  EXPECT_EQ(err(), ESTALE) << "though it lingers";
+  EXPECT_EQ(Lookup(open, "."), open);
+}
+
 TEST_F(NamesTest, BadNamesAreRefusedEverywhere) {
   for (std::string name : {std::string("a/b"), std::string("a\0b", 3)}) {
     Mkdir(1, name);
