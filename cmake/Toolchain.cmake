@@ -1,10 +1,14 @@
 # Compiler cache, linker and warnings, alike for every target.
 find_program(CCACHE ccache)
 if(CCACHE)
-  # Precompiled headers and ccache: the cache must not mind their time stamps.
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${CCACHE})
+  # Precompiled headers and ccache: the cache must not mind their time stamps. It asks the compiler what a source depends on rather
+  # than preprocess it before it compiles: reading a precompiled header once more is a quarter of the work.
+  set(CMAKE_CXX_COMPILER_LAUNCHER
+    ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros CCACHE_DEPEND=1 ${CCACHE})
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     add_compile_options(-fpch-preprocess)
+  else()
+    add_compile_options("SHELL:-Xclang -fno-pch-timestamp")
   endif()
 endif()
 find_program(MOLD mold)
