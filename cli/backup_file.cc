@@ -173,6 +173,8 @@ Result<std::unique_ptr<BackupWriter>> BackupWriter::Open(const std::string& path
   }
   impl->out = archive_write_new();
   archive_write_set_format_pax_restricted(impl->out);
+  // No padding for tapes, wherever it goes: the size told is what was written.
+  archive_write_set_bytes_in_last_block(impl->out, 1);
   const bool opened = archive_write_open_fd(impl->out, impl->fd) == ARCHIVE_OK;
   const Status trouble = opened ? Status() : Trouble(impl->out, impl->path);
   std::unique_ptr<BackupWriter> writer(new BackupWriter(std::move(impl)));
