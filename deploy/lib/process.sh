@@ -56,15 +56,15 @@ device_of_mount() {
 # mounted_elsewhere MAJOR:MINOR: for each other mount namespace that has this file system, "PID (NAME)" of a process in it, one a line.
 # (One that no process is in, kept by a bind mount or a descriptor, is not found.)
 mounted_elsewhere() {
-  local dir namespace seen
-  seen=" $(readlink /proc/self/ns/mnt) "
-  for dir in /proc/[0-9]*; do
-    namespace=$(readlink "$dir/ns/mnt" 2>/dev/null) && [[ $seen != *" $namespace "* ]] || continue
-    seen+="$namespace "
+  local namespace dir own
+  own=$(readlink /proc/self/ns/mnt)
+  find /proc/[0-9]*/ns/mnt -maxdepth 0 -printf '%l %h\n' 2>/dev/null | sort -u -k1,1 | while read -r namespace dir; do
+    [ "$namespace" != "$own" ] || continue
+    dir=${dir%/ns}
     if awk -v device="$1" '$3 == device { found = 1 } END { exit !found }' "$dir/mountinfo" 2>/dev/null; then
       echo "${dir#/proc/} ($(cat "$dir/comm" 2>/dev/null))"
     fi
-  done
+  done || true
 }
 mounted_type() { local found; found=$(mount_of "$1") && echo "${found%% *}"; }
 is_unmounted() { ! mount_of "$1" >/dev/null; }

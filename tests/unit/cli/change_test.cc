@@ -89,7 +89,8 @@ TEST_F(ChangeTest, EachCommandAsksForItsChange) {
                "label_chunkserver { uuid: \"3\" set { key: \"rack\" value: \"r2\" } remove: \"host\" remove: "
                "\"x\" }");
   ExpectChange({"chunkserver", "remove", "3"}, "remove_chunkserver { uuid: \"3\" }");
-  ExpectChange({"chunkserver", "remove", "3", "--lost", "--yes"}, "remove_chunkserver { uuid: \"3\" lost: true }");
+  ExpectChange({"chunkserver", "remove", "3", "--lost", "--yes"},
+               "remove_chunkserver { uuid: \"3\" lost: true }");
 }
 
 TEST_F(ChangeTest, SeveralPeersAreDetachedOnlyWhenLost) {

@@ -158,7 +158,10 @@ TEST_F(SessionTest, TheLastOpOfASessionIsKnownAfterARestart) {
 }
 
 TEST_F(SessionTest, UnknownSessionsAndWrongKeysAreRefused) {
-  auto stranger = std::make_shared<Session>(*s_);
+  auto stranger = std::make_shared<Session>();
+  stranger->id = s_->id;
+  stranger->key = s_->key;
+  stranger->volume = s_->volume;
   stranger->key = "wrong";
   EXPECT_EQ(Attach(stranger), nullptr);
   EXPECT_EQ(last_.code(), Code::kUnknownSession);
