@@ -168,7 +168,7 @@ Status ParseOption(std::string_view option, MountOptions* out) {
   if (name == "X-mount.idmap") {
     return Bad(
         "mount option X-mount.idmap: an id-mapped mount is not possible, its requests would not say who "
-        "makes them; map users with a key (kfs key create --squash)");
+        "makes them");
   }
   if (IsForOthers(name)) return {};
   if (out->flags.Take(option)) return {};

@@ -278,7 +278,7 @@ void Participant::Stage(Transaction& t, const Ask* ask) {
 void Participant::AskBricks(Transaction& t, const Ask* ask) {
   env_.Bricks(
       t.value, t.ballot, t.read,
-      [this, alive = alive_, request = ask->request, reply = ask->reply](Status s, std::string report) {
+      [alive = alive_, request = ask->request, reply = ask->reply](Status s, std::string report) {
         if (!*alive) return;
         pb::PhaseReply answer = ReplyTo(request);
         answer.set_acc(s.ok());

@@ -130,7 +130,7 @@ void ImageSender::Ask(const pb::ImagePutRequest& request, SharedBuffer payload, 
                 .timeout = kAnswerTimeout,
                 // Pieces come in order, once; what a lost connection has done to it is not known.
                 .resend = whole.has_finish(),
-                .done = [this, alive = alive_, done = std::move(done)](Answer answer) {
+                .done = [alive = alive_, done = std::move(done)](Answer answer) {
                   if (*alive) done(answer.status);
                 }});
 }
