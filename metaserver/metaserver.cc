@@ -374,8 +374,8 @@ void MetaServer::UpdateMetrics() {
         static_cast<double>(executor_->parked_now()));
   AddStateMetrics(&out);
   for (const auto& [id, v] : executor_->volumes()) {
-    auto of = [&](const char* name, const char* help, double value) {
-      out.push_back({name, help, false, {{"volume", v->info.name()}}, value});
+    auto of = [&out, volume = v.get()](const char* name, const char* help, double value) {
+      out.push_back({name, help, false, {{"volume", volume->info.name()}}, value});
     };
     of("kfs_meta_sessions", "Mounts.", static_cast<double>(v->mounts()));
     of("kfs_meta_inodes", "Inodes in use.", static_cast<double>(v->store.counters().inodes()));
