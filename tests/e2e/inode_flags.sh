@@ -60,9 +60,11 @@ P
 [ "$(head -1 log)" = one ]
 [ "$(tail -1 log)" = last ]
 
-# A metaserver that comes back knows.
+# A metaserver that comes back knows. (Who works in a directory of the mount waits for it to be back.)
+cd "$WORK"
 kill_role metaserver 1
 start_role metaserver 1
+cd "$MNT"
 must_fail rm -f log
 chattr -a log
 rm log file

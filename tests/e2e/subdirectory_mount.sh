@@ -40,11 +40,11 @@ echo new >"$WORK/a/deep/n"
 [ "$(cat "$MNT/top/in/deep/n")" = new ] && [ "$(cat "$WORK/c/n")" = new ]
 mv "$WORK/c/n" "$WORK/c/m" && [ ! -e "$WORK/a/deep/n" ]
 ln "$WORK/a/deep/m" "$WORK/a/linked"
-exec 8<"$MNT/top/in"
+exec 8<"$MNT/top/in/f"   # (the kernel keeps locks of directories to itself)
 flock -x 8
-must_fail flock -n "$WORK/a" true
+must_fail flock -n "$WORK/a/f" true
 exec 8<&-
-wait_until 5 flock -n "$WORK/a" true || fail "the lock on the root stays"
+wait_until 5 flock -n "$WORK/a/f" true || fail "the lock stays"
 
 # It is followed, whatever the directories are called, and by a metaserver that has started anew.
 mv "$MNT/top/in" "$MNT/top/other/moved"
