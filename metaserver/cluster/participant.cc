@@ -276,19 +276,18 @@ void Participant::Stage(Transaction& t, const Ask* ask) {
 }
 
 void Participant::AskBricks(Transaction& t, const Ask* ask) {
-  env_.Bricks(
-      t.value, t.ballot, t.read,
-      [alive = alive_, request = ask->request, reply = ask->reply](Status s, std::string report) {
-        if (!*alive) return;
-        pb::PhaseReply answer = ReplyTo(request);
-        answer.set_acc(s.ok());
-        answer.set_report(std::move(report));
-        if (!s.ok()) {
-          answer.set_why(pb::PhaseReply::BRICKS);
-          answer.set_words(s.message());
-        }
-        reply(answer);
-      });
+  env_.Bricks(t.value, t.ballot, t.read,
+              [alive = alive_, request = ask->request, reply = ask->reply](Status s, std::string report) {
+                if (!*alive) return;
+                pb::PhaseReply answer = ReplyTo(request);
+                answer.set_acc(s.ok());
+                answer.set_report(std::move(report));
+                if (!s.ok()) {
+                  answer.set_why(pb::PhaseReply::BRICKS);
+                  answer.set_words(s.message());
+                }
+                reply(answer);
+              });
 }
 
 void Participant::AcceptValue(Transaction& t, const Ask* ask) {
