@@ -62,6 +62,7 @@ P
 
 # A metaserver that comes back knows. (Who works in a directory of the mount waits for it to be back.)
 cd "$WORK"
+unset OLDPWD   # a shell that starts looks at it
 kill_role metaserver 1
 start_role metaserver 1
 cd "$MNT"
