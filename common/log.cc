@@ -13,7 +13,8 @@
 namespace kfs {
 namespace {
 
-std::mutex g_mutex;  // guards g_config: what ReopenLog needs; spdlog's default logger is process-wide anyhow
+std::mutex
+    g_log_mutex;  // guards g_config: what ReopenLog needs; spdlog's default logger is process-wide anyhow
 struct LogConfig {
   std::string program, file, level;
 } g_config;
@@ -46,7 +47,7 @@ Status InitLog(const std::string& program, const std::string& file, const std::s
   } catch (const spdlog::spdlog_ex& e) {
     return Status(EIO, "cannot open log file " + file + ": " + e.what());
   }
-  std::lock_guard lock(g_mutex);
+  std::lock_guard lock(g_log_mutex);
   g_config = {program, file, level};
   return {};
 }
@@ -54,7 +55,7 @@ Status InitLog(const std::string& program, const std::string& file, const std::s
 void ReopenLog() {
   LogConfig config;
   {
-    std::lock_guard lock(g_mutex);
+    std::lock_guard lock(g_log_mutex);
     config = g_config;
   }
   if (config.file.empty() || config.file == kLogToSystem) return;
