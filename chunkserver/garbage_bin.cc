@@ -18,7 +18,7 @@ constexpr int kFoldersAtOnce = 24;
 constexpr uint32_t kParts = 256;
 
 template <typename Fn>
-void ForEachName(const std::string& dir, Fn fn) {
+void ForEachInBin(const std::string& dir, Fn fn) {
   DIR* d = opendir(dir.c_str());
   if (d == nullptr) return;
   while (dirent* e = readdir(d)) {
@@ -72,14 +72,14 @@ std::string GarbageBin::File(uint64_t when, ChunkKey key, std::string_view suffi
 void GarbageBin::Start() {
   std::lock_guard lock(mutex_);
   const MonoTime now = std::chrono::steady_clock::now();
-  ForEachName(root_ + "/garbage", [&](std::string_view name) {
+  ForEachInBin(root_ + "/garbage", [&](std::string_view name) {
     uint64_t when = 0;
     if (name.size() == 10 && Number(name, 10, &when)) folders_[when] = {now, false};
     return true;
   });
   uncounted_ = !folders_.empty();
   uint64_t aside = 0;
-  ForEachName(root_ + "/aside", [&](std::string_view) { return ++aside != 0; });
+  ForEachInBin(root_ + "/aside", [&](std::string_view) { return ++aside != 0; });
   aside_ = aside;
 }
 
@@ -99,7 +99,7 @@ void GarbageBin::Count() {
     if (it == folders_.end()) continue;
     for (uint32_t part = 0; part < kParts; ++part) {
       const std::string path = Part(FolderPath(when), part);
-      ForEachName(path, [&](std::string_view name) {
+      ForEachInBin(path, [&](std::string_view name) {
         if (name.ends_with(".meta")) ++chunks_;
         bytes_ += static_cast<int64_t>(AllocatedBytes(path + "/" + std::string(name)));
         return true;
@@ -226,7 +226,7 @@ std::optional<uint64_t> GarbageBin::Due(uint64_t from, Duration keep, const Cloc
 std::vector<ChunkKey> GarbageBin::List(uint64_t when, uint32_t part) {
   std::vector<ChunkKey> keys;
   std::lock_guard lock(mutex_);
-  ForEachName(Part(FolderPath(when), part), [&](std::string_view name) {
+  ForEachInBin(Part(FolderPath(when), part), [&](std::string_view name) {
     ChunkKey key;
     std::string_view suffix;
     if (ParseName(name, &key, &suffix) && suffix == "meta") keys.push_back(key);
@@ -270,7 +270,7 @@ uint64_t GarbageBin::DropSome(uint64_t when, size_t max, bool* all) {
   std::vector<std::string> paths;
   for (uint32_t part = 0; part < kParts && paths.size() < 2 * max; ++part) {
     const std::string folder = Part(FolderPath(when), part);
-    ForEachName(folder, [&](std::string_view name) {
+    ForEachInBin(folder, [&](std::string_view name) {
       paths.push_back(folder + "/" + std::string(name));
       return paths.size() < 2 * max;
     });

@@ -12,7 +12,7 @@
 namespace kfs::cli {
 namespace {
 
-using Words = std::vector<std::string>;
+using HelpWords = std::vector<std::string>;
 
 class Formatter : public CLI::Formatter {
  public:
@@ -40,8 +40,8 @@ const CLI::App* Find(const CLI::App& app, const std::string& name) {
   return nullptr;
 }
 
-Words NamesOf(const CLI::App& app) {
-  Words names;
+HelpWords NamesOf(const CLI::App& app) {
+  HelpWords names;
   for (const CLI::App* c : Commands(app)) names.push_back(c->get_name());
   return names;
 }
@@ -50,7 +50,7 @@ std::string FullName(const CLI::App& app) {
   return app.get_parent() == nullptr ? "kfs" : FullName(*app.get_parent()) + " " + app.get_name();
 }
 
-const CLI::Option* FindUpwards(const CLI::App* at, const std::string& arg) {
+const CLI::Option* FindTowardsRoot(const CLI::App* at, const std::string& arg) {
   for (; at != nullptr; at = at->get_parent()) {
     if (const CLI::Option* option = FindOption(*at, arg); option != nullptr) return option;
   }
@@ -64,15 +64,15 @@ struct Walked {
   bool option = false;
 };
 
-Walked Walk(const CLI::App& app, const Words& args) {
+Walked Walk(const CLI::App& app, const HelpWords& args) {
   Walked w{.at = &app, .unknown = "", .option = false};
   for (size_t i = 0; i < args.size(); ++i) {
     const std::string& arg = args[i];
     if (arg == "--") break;
     if (arg.size() > 1 && arg[0] == '-') {
-      const CLI::Option* option = FindUpwards(w.at, arg);
+      const CLI::Option* option = FindTowardsRoot(w.at, arg);
       // A short option may have its value, or another option, right behind it.
-      if (option == nullptr && arg[1] != '-') option = FindUpwards(w.at, arg.substr(0, 2));
+      if (option == nullptr && arg[1] != '-') option = FindTowardsRoot(w.at, arg.substr(0, 2));
       if (option == nullptr) return {w.at, arg, true};
       if (ValueFollows(*option, arg)) ++i;
       continue;
@@ -107,7 +107,7 @@ size_t Distance(const std::string& a, const std::string& b) {
 
 std::string DidYouMean(const CLI::App& app, const Walked& w) {
   if (w.option) {
-    Words known;
+    HelpWords known;
     for (const CLI::App* at = w.at; at != nullptr; at = at->get_parent()) {
       for (const CLI::Option* o : at->get_options()) {
         for (const std::string& name : o->get_lnames()) known.push_back("--" + name);
@@ -139,7 +139,7 @@ std::string Usage(const CLI::App& command) {
 
 }  // namespace
 
-int RunHelp(const CLI::App& app, const Words& words) {
+int RunHelp(const CLI::App& app, const HelpWords& words) {
   const Walked w = Walk(app, words);
   if (w.unknown.empty()) {
     Print(w.at->get_formatter()->make_help(w.at, FullName(*w.at), CLI::AppFormatMode::Normal));
@@ -151,7 +151,7 @@ int RunHelp(const CLI::App& app, const Words& words) {
 
 std::shared_ptr<CLI::FormatterBase> HelpFormatter() { return std::make_shared<Formatter>(); }
 
-std::string Nearest(const std::string& word, const Words& known) {
+std::string Nearest(const std::string& word, const HelpWords& known) {
   if (word.size() > 64) return "";
   for (const auto& [other, ours] : kSynonyms) {
     if (word == other && std::count(known.begin(), known.end(), ours) != 0) return ours;
@@ -166,14 +166,14 @@ std::string Nearest(const std::string& word, const Words& known) {
   return nearest;
 }
 
-std::string ExplainUsage(const CLI::App& app, const Words& args, const std::string& error) {
+std::string ExplainUsage(const CLI::App& app, const HelpWords& args, const std::string& error) {
   const Walked w = Walk(app, args);
   std::string out = error, more = FullName(*w.at) + " --help";
   if (!w.unknown.empty()) {
     out = fmt::format("'{}' is no {} of {}", w.unknown, w.option ? "option" : "command", FullName(*w.at));
     if (const std::string meant = DidYouMean(app, w); !meant.empty())
       out += fmt::format("; did you mean '{}'?", meant);
-  } else if (const Words left = app.remaining(true); error.find("not expected") != std::string::npos) {
+  } else if (const HelpWords left = app.remaining(true); error.find("not expected") != std::string::npos) {
     // In the order in which they were typed.
     out = fmt::format("more arguments than it takes:");
     for (const std::string& word : left) out += " '" + word + "'";
@@ -187,7 +187,7 @@ std::string ExplainUsage(const CLI::App& app, const Words& args, const std::stri
 // For the list of commands: its words are commands, too, which the parser would take for what is to be run,
 // so that RunCommandLine asks for it before (RunHelp).
 void AddHelpCommand(CLI::App& app, GlobalOptions& global) {
-  auto words = std::make_shared<Words>();
+  auto words = std::make_shared<HelpWords>();
   CLI::App* command = app.add_subcommand("help", "Explain a command; without one, list them.");
   command->fallthrough();
   command->add_option("COMMAND", *words, "As 'volume create'.")->type_name("");

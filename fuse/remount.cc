@@ -17,7 +17,7 @@
 namespace kfs {
 namespace {
 
-constexpr int kExitUsage = 1, kExitMountFailed = 32;
+constexpr int kRemountUsage = 1, kExitMountFailed = 32;
 
 struct Wanted {
   fuse::MountFlags flags;
@@ -103,7 +103,7 @@ int Remount(const std::string& directory, std::string_view options) {
   char* real = realpath(directory.c_str(), nullptr);
   if (real == nullptr) {
     std::fprintf(stderr, "kfs: cannot remount %s: %s\n", directory.c_str(), std::strerror(errno));
-    return kExitUsage;
+    return kRemountUsage;
   }
   const std::string mountpoint(real);
   std::free(real);

@@ -8,12 +8,12 @@
 namespace kfs::meta {
 namespace {
 
-constexpr size_t kWordsMax = 1024;
+constexpr size_t kRocksWordsMax = 1024;
 
 std::string Words(const char* format, va_list args) {
-  char text[kWordsMax];
+  char text[kRocksWordsMax];
   const int size = std::vsnprintf(text, sizeof(text), format, args);
-  return size <= 0 ? "" : Printable(text, kWordsMax);
+  return size <= 0 ? "" : Printable(text, kRocksWordsMax);
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ TEST(MountFlagsTest, OtherWordsAreNotTaken) {
   EXPECT_EQ(flags, MountFlags());
 }
 
-constexpr char kInfo[] =
+constexpr char kFlagsInfo[] =
     "22 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n"
     "30 22 0:40 / /mnt/a\\040b rw,nosuid,relatime shared:7 master:1 - fuse.kfs h:/v\\0401 "
     "rw,lazytime,user_id=0\n"
@@ -41,21 +41,21 @@ constexpr char kInfo[] =
     "33 1 0:1 / /mnt/y\n";
 
 TEST(MountFlagsTest, TheKernelsListIsUnderstood) {
-  auto e = FindMount(kInfo, "/mnt/a b");
+  auto e = FindMount(kFlagsInfo, "/mnt/a b");
   ASSERT_TRUE(e);
   EXPECT_EQ(e->id, 30u);
   EXPECT_EQ(e->type, "fuse.kfs");
   EXPECT_EQ(e->source, "h:/v 1");
   EXPECT_EQ(e->flags.Text(), "rw,lazytime,nosuid,relatime");
   EXPECT_NE(e->options.find("user_id=0"), std::string::npos);
-  EXPECT_EQ(FindMount(kInfo, 31)->flags.Text(), "ro,nodev,nodiratime,noatime");
+  EXPECT_EQ(FindMount(kFlagsInfo, 31)->flags.Text(), "ro,nodev,nodiratime,noatime");
   // Without a word of access times the mount is strict; read-only is either of the two.
-  e = FindMount(kInfo, "/mnt/x");
+  e = FindMount(kFlagsInfo, "/mnt/x");
   ASSERT_TRUE(e);
   EXPECT_EQ(e->id, 32u) << "what is on top is seen";
   EXPECT_EQ(e->flags.Text(), "ro,sync,dirsync,strictatime");
-  EXPECT_FALSE(FindMount(kInfo, "/mnt/y"));
-  EXPECT_FALSE(FindMount(kInfo, 99));
+  EXPECT_FALSE(FindMount(kFlagsInfo, "/mnt/y"));
+  EXPECT_FALSE(FindMount(kFlagsInfo, 99));
 }
 
 }  // namespace

@@ -10,7 +10,7 @@
 namespace kfs::meta {
 namespace {
 
-constexpr Ino kFile{10};
+constexpr Ino kCostFile{10};
 constexpr uint64_t kHeld = 20000, kWaiting = 8000;
 // Nearly all take less than 50 us in a debug build; looking at all that waits would take seconds.
 constexpr double kMicrosPerCallMax = 2000;
@@ -38,11 +38,11 @@ class LockTableCostTest : public testing::Test {
   void Wait(uint64_t owner, const LockRequest& request) {
     ASSERT_EQ(
         table_.Set(
-            kFile, {SessionId(1), owner}, request, true, [this](Status s) { granted_ += s.ok(); }, ++id_),
+            kCostFile, {SessionId(1), owner}, request, true, [this](Status s) { granted_ += s.ok(); }, ++id_),
         LockTable::Outcome::kWaiting);
   }
   void Lock(uint64_t owner, const LockRequest& request) {
-    ASSERT_EQ(table_.Set(kFile, {SessionId(1), owner}, request), LockTable::Outcome::kGranted);
+    ASSERT_EQ(table_.Set(kCostFile, {SessionId(1), owner}, request), LockTable::Outcome::kGranted);
   }
 
   LockTable table_;
@@ -97,8 +97,8 @@ TEST_F(LockTableCostTest, WhetherOwnersWaitForEachOther) {
   constexpr uint64_t kAsking = 500;  // each search may spend all that it has
   Expect("holders wait for one another", kAsking, [&](uint64_t i) {
     (void)table_.Set(
-        kFile, {SessionId(1), 10 + i}, Request(LockType::kRead, 0, UINT64_MAX), true, [](const Status&) {},
-        ++id_);
+        kCostFile, {SessionId(1), 10 + i}, Request(LockType::kRead, 0, UINT64_MAX), true,
+        [](const Status&) {}, ++id_);
   });
 }
 
@@ -107,9 +107,9 @@ TEST_F(LockTableCostTest, ManyShareAFlock) {
   for (uint64_t i = 0; i < kHeld; ++i) Lock(10 + i, flock(LockType::kRead));
   for (uint64_t i = 0; i < kWaiting; ++i) Wait(kHeld + 10 + i, flock(LockType::kWrite));
   Expect("who is to be asked for releases", kHeld,
-         [&](uint64_t) { ASSERT_EQ(table_.FlockHolders(kFile).size(), 1u); });
+         [&](uint64_t) { ASSERT_EQ(table_.FlockHolders(kCostFile).size(), 1u); });
   Expect("they close", kHeld, [&](uint64_t i) {
-    table_.ReleaseOwner(kFile, {SessionId(1), 10 + i}, /*flock=*/true);
+    table_.ReleaseOwner(kCostFile, {SessionId(1), 10 + i}, /*flock=*/true);
   });
   EXPECT_EQ(granted_, 1u);
 }
