@@ -24,6 +24,7 @@
 
 #include "common/buffer.h"
 #include "common/clock.h"
+#include "common/credentials.h"
 #include "common/status.h"
 #include "common/types.h"
 
@@ -95,7 +96,7 @@ class KfsClient {
   struct Options {
     std::vector<std::string> metaservers;  // host:port; any that answers leads to the others
     std::string volume;
-    std::string secret;       // the cluster's secret itself, or
+    Credentials credentials;  // the cluster's secret or a key, or
     std::string secret_file;  // where to read it
     std::string cluster_id;   // empty: any
     std::string mountpoint;   // told to the metaserver, for a person

@@ -65,6 +65,7 @@ void MetaServer::FillStatus(pb::ClusterStatusReply* reply) {
       out->set_host(s->host);
       out->set_mountpoint(s->mountpoint.substr(0, 100));
       out->set_attached(s->connection != nullptr);
+      if (s->connection != nullptr) out->set_link(s->connection->stream().kind());
       out->set_opens(static_cast<uint32_t>(s->opens.size()));
       out->set_locks(static_cast<uint32_t>(v->locks.CountOf(sid)));
       out->set_replies_kept(static_cast<uint32_t>(s->replies.size()));

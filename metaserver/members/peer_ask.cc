@@ -10,14 +10,15 @@ constexpr auto kTimeoutToReach = 2 * kTimeout;  // who is asked asks in turn
 
 }  // namespace
 
-void AskPeer(EventLoop& loop, const std::string& address, const std::string& self, const std::string& secret,
-             std::function<void(PeerAnswer)> done, const pb::PeerAskRequest& request) {
+void AskPeer(EventLoop& loop, const std::string& address, const std::string& self,
+             const Credentials& credentials, std::function<void(PeerAnswer)> done,
+             const pb::PeerAskRequest& request) {
   NetClient::Options net;
   net.name = "metaserver " + address;
   net.addresses = {address};
   net.role = pb::HelloRequest::METASERVER;
   net.id = self;
-  net.secret = secret;
+  net.credentials = credentials;
   net.connect_timeout = std::chrono::seconds(2);
   auto link = std::make_shared<NetClient>(loop, std::move(net));
   const auto began = std::chrono::steady_clock::now();

@@ -18,7 +18,8 @@ struct PeerAnswer {
 };
 
 // `done` comes once, within some seconds.
-void AskPeer(EventLoop& loop, const std::string& address, const std::string& self, const std::string& secret,
-             std::function<void(PeerAnswer)> done, const pb::PeerAskRequest& request = {});
+void AskPeer(EventLoop& loop, const std::string& address, const std::string& self,
+             const Credentials& credentials, std::function<void(PeerAnswer)> done,
+             const pb::PeerAskRequest& request = {});
 
 }  // namespace kfs::meta
