@@ -12,6 +12,8 @@
 #include "chunkserver/metrics.h"
 #include "chunkserver/service.h"
 #include "chunkserver/sync_thread.h"
+#include "common/chunk_token.h"
+#include "common/keys.h"
 #include "common/log.h"
 #include "common/secret.h"
 #include "common/uuid.h"
@@ -48,6 +50,7 @@ struct ChunkserverDaemon::Impl {
   ChunkMetrics metrics;
   std::unique_ptr<IoPool> pool;
   std::unique_ptr<ClusterTerms> terms;
+  std::unique_ptr<AccessGate> gate;
   std::unique_ptr<ChunkService> service;
   std::unique_ptr<Server> server;
   std::unique_ptr<MetaserverLinks> links;
@@ -89,8 +92,10 @@ Status ChunkserverDaemon::Start() {
   d.store = std::move(*opened);
   d.pool = std::make_unique<IoPool>(d.loop, static_cast<size_t>(o.io_threads()));
   d.MakeTerms();
+  d.gate =
+      std::make_unique<AccessGate>(DeriveKey(d.secret, ChunkserverKeyId(d.store->server_uuid())), d.clock);
   d.service = std::make_unique<ChunkService>(
-      d.store.get(), d.pool.get(), &d.metrics, d.terms.get(),
+      d.store.get(), d.pool.get(), &d.metrics, d.terms.get(), d.gate.get(),
       ChunkService::Options{.inline_write_max = static_cast<size_t>(o.inline_write_max())});
   d.server = std::make_unique<Server>(d.loop, ServerIdentity{.role = pb::HelloRequest::CHUNKSERVER,
                                                              .cluster_id = d.store->cluster_id(),
@@ -105,7 +110,7 @@ Status ChunkserverDaemon::Start() {
   d.sync = std::make_unique<SyncThread>(d.store.get(), d.terms->in_force().sync_interval);
   d.loop.Post([&d] {
     d.second_timer = d.loop.RunEvery(std::chrono::seconds(1), [&d] {
-      d.metrics.Update(*d.store, d.pool->waiting());
+      d.metrics.Update(*d.store, d.pool->waiting(), *d.gate);
       d.terms->OnTimer();
     });
   });
@@ -206,6 +211,7 @@ void ChunkserverDaemon::Stop() {
   d.service.reset();
   d.terms.reset();
   d.pool.reset();
+  d.gate.reset();
   d.store.reset();
 }
 

@@ -10,6 +10,7 @@
 #include <array>
 #include <cstdio>
 
+#include "chunkserver/access_gate.h"
 #include "chunkserver/chunk_store.h"
 
 namespace kfs {
@@ -85,7 +86,7 @@ void ChunkMetrics::Count(Op op, const Status& status, Duration took, uint64_t by
   }
 }
 
-void ChunkMetrics::Update(const ChunkStore& store, size_t waiting) {
+void ChunkMetrics::Update(const ChunkStore& store, size_t waiting, const AccessGate& gate) {
   auto set = [this](const char* name, const char* help, uint64_t value,
                     const prometheus::Labels& labels = {}) {
     impl_->Gauge(name, help, labels).Set(static_cast<double>(value));
@@ -108,6 +109,12 @@ void ChunkMetrics::Update(const ChunkStore& store, size_t waiting) {
   set("kfs_chunk_syncfs_runs", "Background syncs", stats.syncfs_runs);
   set("kfs_chunk_syncfs_failures", "Background syncs that failed", stats.syncfs_failures);
   set("kfs_chunk_io_waiting", "Ops waiting for or using a disk", waiting);
+  const char* refused = "Accesses refused because of their token, by reason";
+  set("kfs_chunk_tokens_refused", refused, gate.counters().forged, {{"reason", "forged"}});
+  set("kfs_chunk_tokens_refused", refused, gate.counters().expired, {{"reason", "expired"}});
+  set("kfs_chunk_tokens_refused", refused, gate.counters().fenced, {{"reason", "fenced"}});
+  set("kfs_chunk_tokens_refused", refused, gate.counters().unknown_clock, {{"reason", "unknown_clock"}});
+  set("kfs_chunk_fenced_sessions", "Sessions whose earlier tickets count no more", gate.fences());
   set("kfs_process_resident_bytes", "Resident memory", ResidentBytes());
 }
 

@@ -21,6 +21,9 @@ struct ChunkPlace {
   uint64_t version = 0;
   bool written = false;
   std::string address;  // of the chain's head; empty: no server is known
+  uint64_t server = 0;  // its number, by which the session's ticket for it is found
+  uint32_t rights = 0;  // that `mac` gives
+  std::string mac;      // of the token for this version; empty: none was given
 };
 ChunkPlace PlaceFromPb(const pb::ChunkLayout& layout);
 

@@ -34,7 +34,11 @@ void NetManager::Start() {
 std::shared_ptr<NetClient> NetManager::Chunkserver(const std::string& address) {
   if (stopped_) return nullptr;
   auto [it, inserted] = chunkservers_.try_emplace(address);
-  if (inserted) it->second.net = std::make_shared<NetClient>(*loop_, ClientOptions("chunkserver", {address}));
+  if (inserted) {
+    NetClient::Options options = ClientOptions("chunkserver", {address});
+    options.hard_close = true;
+    it->second.net = std::make_shared<NetClient>(*loop_, std::move(options));
+  }
   return it->second.net;
 }
 

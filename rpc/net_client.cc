@@ -1,6 +1,7 @@
 #include "rpc/net_client.h"
 
 #include <fmt/format.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -240,6 +241,10 @@ void NetClient::Impl::TryAddress(std::vector<SocketAddress> found, size_t index)
 
 void NetClient::Impl::OnSocket(int fd) {
   state = kGreeting;
+  if (options.hard_close) {
+    const linger at_once{.l_onoff = 1, .l_linger = 0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+  }
   uint64_t mine = attempt;
   auto weak = weak_from_this();
   connection =

@@ -130,6 +130,7 @@ void Executor::OnTimer() {
   for (auto& [id, volume] : volumes_) {
     if (volume->store.db().lost()) continue;
     ExpireSessions(*volume);
+    volume->fences.OnTimer();
     volume->EndLinger();
     volume->mutations.Kick();
     volume->garbage.Run();
