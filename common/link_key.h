@@ -1,0 +1,28 @@
+// With what a mount that has no root secret proves itself to a chunkserver: a key that its metaserver makes
+// for it, for one chunkserver and one session, out of the chunkserver's own key. The chunkserver makes the
+// same one, and needs to be told nothing. It opens the link; what may be read and written over it, tokens
+// say. Pure; any thread.
+//
+//   link/SESSION/EXPIRES     its name; EXPIRES: seconds since the epoch
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "common/status.h"
+#include "common/types.h"
+
+namespace kfs {
+
+// The key that a chunkserver's own ones are, "chunkserver/UUID/1".
+std::string ChunkserverKeyId(std::string_view uuid);
+
+// Named so that it is the same one for a day, and good for one more at least.
+std::string LinkKeyId(SessionId session, TimeNs now);
+std::string LinkKey(std::string_view chunkserver_key, std::string_view id);
+bool IsLinkKeyId(std::string_view id);
+// Until when. EINVAL: it is no link's.
+Result<TimeNs> LinkKeyExpires(std::string_view id);
+
+}  // namespace kfs
