@@ -36,7 +36,9 @@ constexpr char kNotes[] =
     "  readdirplus       attributes come with directory entries\n"
     "  allow_other       other users may enter (default when root mounts; others need\n"
     "                    user_allow_other in /etc/fuse.conf); noallow_other\n"
-    "  ro, rw, nodev, nosuid, noexec, noatime and their opposites: as in mount(8)\n"
+    "  ro, nodev, nosuid, noexec, nosymfollow, sync, dirsync, noatime, nodiratime, strictatime,\n"
+    "  lazytime and their opposites: as in mount(8) (access times: relatime)\n"
+    "  remount           changes these (but dirsync) of a mount that is in use\n"
     "  auto, noauto, user, _netdev, nofail, x-*, comment=: for fstab, ignored here\n"
     "\n"
     "Examples:\n"
@@ -58,6 +60,8 @@ int Run(GlobalOptions& global, const MountArgs& args) {
   }
   // The secret is found as for every command; -o secretfile= comes after it and so goes before it.
   std::string options = fmt::format("secretfile={},{}", global.secret_file, fmt::join(args.options, ","));
+  if (std::string given = fmt::format("{}", fmt::join(args.options, ",")); IsRemount(given))
+    return Remount(args.directory, given);
   auto parsed = ParseMountArgs(args.source, args.directory, options);
   if (!parsed.ok()) {
     std::fprintf(stderr, "kfs mount: %s\n", parsed.status().message().c_str());

@@ -18,6 +18,7 @@
 #include <functional>
 #include <future>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,14 +41,26 @@ struct Attr {
   uint64_t change = 0;
 };
 
+// How reading moves access times: as relatime says, never, or with each read.
+enum class AtimeRule : uint8_t { kRelative = 0, kNever = 1, kAlways = 2 };
+
 // On whose behalf. `groups` are supplementary; when `groups_known` is false and the answer depends on them
-// the call fails with EACCES/kNeedGroups (the FUSE layer then asks /proc and repeats it).
+// or on `caps` the call fails with EACCES/kNeedGroups (the FUSE layer then asks /proc and repeats it).
 struct Caller {
   uint32_t uid = 0, gid = 0;
   std::vector<uint32_t> groups;
   bool groups_known = true;
   uint32_t umask = 0;
   uint32_t pid = 0;
+  AtimeRule atime = AtimeRule::kRelative;
+  // Effective capabilities by their numbers' bits. In a user namespace they count for inodes whose uid and
+  // gid are in one of the ranges (pairs: first, count); without ranges for all.
+  uint32_t caps = 0;
+  std::vector<uint32_t> caps_uids, caps_gids;
+  // Groups and capabilities cannot be known here, but the local kernel has checked them, on an inode (where
+  // the call is about one) that belonged to seen_owner.
+  bool kernel_checked = false;
+  std::optional<uint32_t> seen_owner;
 };
 
 struct DirEntry {

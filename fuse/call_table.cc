@@ -37,7 +37,7 @@ void CallTable::End(uint64_t unique) {
 void CallTable::Interrupt(uint64_t unique) {
   auto it = calls_.find(unique);
   if (it == calls_.end()) return;  // answered meanwhile
-  interrupted_.insert(unique);
+  if (interrupted_.insert(unique).second) it->second.interrupted_at = std::chrono::steady_clock::now();
   if (!timer_.active()) timer_ = loop_.RunEvery(kCheckPeriod, [this] { Check(); });
   if (it->second.id != 0 && MustEnd(it->second)) cancel_(it->second.id);
 }
@@ -56,7 +56,7 @@ bool KillPendingIn(const std::string& proc_status) {
 }
 
 bool KillPending(uint32_t tid) {
-  if (tid == 0) return false;  // the kernel's own request, or a process that we cannot see
+  if (tid == 0) return false;
   std::ifstream in("/proc/" + std::to_string(tid) + "/status");
   if (!in) return true;  // it is gone already
   std::ostringstream text;

@@ -18,6 +18,9 @@ namespace {
 constexpr size_t kPayloadSize = kIoSizeMax + 4096;
 // So many requests are taken before answers (and other connections) get their turn; a tick then ends.
 constexpr int kBatchMax = 64;
+// So often in a row a request may be lost for want of memory before that is the end of the mount.
+constexpr int kNoMemoryMax = 1000;
+constexpr auto kNoMemoryPause = std::chrono::milliseconds(10);
 
 }  // namespace
 
@@ -48,7 +51,7 @@ void DevFuseTransport::ReadBatch() {
   for (int i = 0; i < kBatchMax; ++i) {
     if (ended_) return;
     const Took took = ReadOne();
-    if (took == Took::kEnd) return;
+    if (took == Took::kEnd || took == Took::kPause) return;
     if (took == Took::kNone) {
       sink_.OnQueueEmpty();
       return;
@@ -57,23 +60,48 @@ void DevFuseTransport::ReadBatch() {
   Poke();  // more may be waiting: the next tick goes on
 }
 
+const char* ExplainReadError(int err) {
+  switch (err) {
+    case ENODEV:
+      return "unmounted, or cut off through /sys/fs/fuse/connections";
+    case ECONNABORTED:
+      return "cut off through /sys/fs/fuse/connections";
+    case ENOMEM:
+    case EFAULT:
+      return "no memory to read requests into";
+    case EPERM:
+      return "the descriptor belongs to no mount";
+    case EINVAL:
+      return "the kernel's requests do not fit into the buffer";
+    default:
+      return "not an error that the kernel is known to give";
+  }
+}
+
 DevFuseTransport::Took DevFuseTransport::ReadOne() {
   if (payload_.size() != kPayloadSize) payload_ = Buffer(kPayloadSize);
   iovec iov[2] = {{head_, sizeof head_}, {payload_.data(), payload_.size()}};
   ssize_t n;
   do {
     n = readv(fd_, iov, 2);
-    // ENOENT: the request was given up between being queued and being read.
+    // ENOENT: the request was given up while it was being read.
   } while (n < 0 && (errno == EINTR || errno == ENOENT));
   if (n > 0) {
+    no_memory_ = 0;
     Dispatch(static_cast<size_t>(n));
     return Took::kOne;
   }
-  if (n < 0 && errno == EAGAIN) return Took::kNone;
   const int err = n < 0 ? errno : EIO;
+  if (err == EAGAIN) return Took::kNone;
+  if ((err == ENOMEM || err == EFAULT) && no_memory_ < kNoMemoryMax) {
+    // The kernel has ended that one request with EIO, and goes on.
+    if (no_memory_++ == 0) KFS_LOG(error, "fuse.request_lost errno={} {}", err, ExplainReadError(err));
+    pause_ = loop_.RunAfter(kNoMemoryPause, [this] { Poke(); });
+    return Took::kPause;
+  }
   ended_ = true;
   watch_.reset();
-  sink_.OnEnd(err == ENODEV ? Status() : ErrnoStatus(err, "reading /dev/fuse"));
+  sink_.OnEnd(err == ENODEV ? Status() : ErrnoStatus(err, std::string("reading /dev/fuse: ") + ExplainReadError(err)));
   return Took::kEnd;
 }
 

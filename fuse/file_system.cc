@@ -41,7 +41,10 @@ FileSystem::FileSystem(EventLoop& loop, KfsClient& client, Options options)
     : client_(client),
       options_(options),
       calls_(
-          loop, [this](CallId id) { client_.Cancel(id); }, KillPending) {}
+          loop, [this](CallId id) { client_.Cancel(id); },
+          [this](uint32_t pid, Duration since) {
+            return callers_.Sees(pid) ? KillPending(pid) : since >= kUnseenPatience;
+          }) {}
 
 const fuse_lowlevel_ops& FileSystem::Ops() {
   static const fuse_lowlevel_ops ops = MakeOps();

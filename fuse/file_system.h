@@ -9,14 +9,18 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "client/kfs_client.h"
 #include "fuse/call_table.h"
+#include "fuse/callers.h"
 #include "fuse/groups.h"
 #include "fuse/lock_owners.h"
+#include "fuse/mount_flags.h"
 #include "fuse/node_table.h"
 #include "fuse/transport.h"
 #include "fuse/wire.h"
@@ -27,7 +31,9 @@ class FileSystem {
  public:
   struct Options {
     bool readdirplus = false;
-    bool noatime = false;  // reading moves no access time
+    // The mount's options as they are now; empty: none.
+    std::function<const MountFlags&()> mount_flags = {};
+    std::string served_options = {};  // what kMountXattr says
   };
   FileSystem(EventLoop& loop, KfsClient& client, Options options);
 
@@ -37,7 +43,10 @@ class FileSystem {
   KfsClient& client() { return client_; }
   NodeTable& nodes() { return nodes_; }
   CallTable& calls() { return calls_; }
+  const Callers& callers() const { return callers_; }
   const Options& options() const { return options_; }
+  // The mount's options at this moment.
+  MountFlags mount_flags() const { return options_.mount_flags ? options_.mount_flags() : MountFlags(); }
 
   // The message being dispatched: what libfuse does not hand on (unique, write flags, the data itself).
   Message& message() { return *message_; }
@@ -60,6 +69,7 @@ class FileSystem {
   KfsClient& client_;
   const Options options_;
   NodeTable nodes_;
+  Callers callers_;
   CallTable calls_;
   RecordLockOwners record_lock_owners_;
   Message* message_ = nullptr;
@@ -96,19 +106,43 @@ int ReplyAttr(fuse_req_t req, const Attr& attr);
 int ReplyOpen(fuse_req_t req, uint64_t fh, uint32_t open_flags);
 int ReplyCreate(fuse_req_t req, FileSystem& fs, const Attr& attr, uint64_t fh, uint32_t open_flags);
 void FillStat(const Attr& attr, struct stat* st);
+// Part of a file handle, 32 bits: an inode number is never used again, except by a volume that was restored
+// from a backup or made anew under the old name. The root's is always 0, as the kernel has it.
+uint64_t GenerationOf(const Attr& attr);
 
 Caller CallerOf(fuse_req_t req);
-std::vector<uint32_t> GroupsOf(fuse_req_t req);
+// The same for a call that reads: with the rule by which the mount keeps access times. `open_flags` of open(2).
+Caller ReaderOf(fuse_req_t req, bool directory, int open_flags = 0);
 
 // ---- the one way in which an operation calls the client ----
+// What else a call does. kNames: changes a directory, so that it must be durable on a mount with dirsync or
+// sync, which the kernel leaves to us. kOpens: that, and opens what it made.
+enum class Effect { kNone, kNames, kOpens };
+
+// The second half of a call with an effect: its result once it is as durable as the mount wants it.
+template <typename R, typename DoneFn>
+void MakeDurable(FileSystem& fs, uint64_t unique, Ino ino, Effect effect, R result, DoneFn done) {
+  const MountFlags flags = effect == Effect::kNone ? MountFlags() : fs.mount_flags();
+  if (!StatusOf(result).ok() || !(flags.sync || flags.dirsync)) return done(std::move(result));
+  const CallId id = fs.client().Fsync(ino, false, [&fs, effect, result, done = std::move(done)](Status s) mutable {
+    if (s.ok()) return done(std::move(result));
+    if constexpr (std::is_same_v<R, Result<Attr>>) {
+      if (effect == Effect::kOpens) fs.client().Release(result->ino, false, 0, [](Status) {});
+    }
+    done(R(std::move(s)));
+  });
+  fs.calls().SetId(unique, id);
+}
+
 // start(KfsClient&, const Caller&, std::function<void(R)>) -> CallId; invoked again with groups when the
 // server asks, so it owns its arguments. finish(fuse_req_t, FileSystem&, R) replies. `any_signal`: see
 // CallTable.
 template <typename R, typename Start, typename Finish>
-void Run(fuse_req_t req, Start start, Finish finish, bool any_signal = false) {
+void RunAs(fuse_req_t req, Caller caller, Start start, Finish finish, bool any_signal = false,
+           Effect effect = Effect::kNone) {
   FileSystem& fs = FileSystem::Of(req);
   const uint64_t unique = fs.message().header().unique;
-  Caller caller = CallerOf(req);
+  const Ino ino(fs.message().header().nodeid);
   fs.calls().Begin(unique, caller.pid, any_signal);
   CallWithGroups<R>(
       std::move(caller),
@@ -117,11 +151,21 @@ void Run(fuse_req_t req, Start start, Finish finish, bool any_signal = false) {
         const CallId id = start(fs.client(), c, std::move(done));
         fs.calls().SetId(unique, id);
       },
-      [req] { return GroupsOf(req); },
-      [&fs, req, unique, finish = std::move(finish)](R result) mutable {
-        fs.calls().End(unique);
-        finish(req, fs, std::move(result));
+      [&fs, ino](Caller* c) {
+        const auto last = fs.nodes().Last(ino);
+        fs.callers().Complete(c, last ? std::optional(last->uid) : std::nullopt);
+      },
+      [&fs, req, unique, ino, effect, finish = std::move(finish)](R result) mutable {
+        MakeDurable<R>(fs, unique, ino, effect, std::move(result),
+                       [&fs, req, unique, finish = std::move(finish)](R durable) mutable {
+                         fs.calls().End(unique);
+                         finish(req, fs, std::move(durable));
+                       });
       });
+}
+template <typename R, typename Start, typename Finish>
+void Run(fuse_req_t req, Start start, Finish finish, bool any_signal = false, Effect effect = Effect::kNone) {
+  RunAs<R>(req, CallerOf(req), std::move(start), std::move(finish), any_signal, effect);
 }
 
 // Answers with nothing but a status.
@@ -132,13 +176,16 @@ void RunStatus(fuse_req_t req, Start start, bool any_signal = false) {
       any_signal);
 }
 
-// Answers with the attributes of an entry in `parent`.
-template <typename Start>
-void RunEntry(fuse_req_t req, Ino parent, Start start) {
-  Run<Result<Attr>>(req, std::move(start), [parent](fuse_req_t r, FileSystem& fs, Result<Attr> result) {
+// Answers with the attributes of an entry (made) in `parent`.
+inline auto ReplyEntryIn(Ino parent) {
+  return [parent](fuse_req_t r, FileSystem& fs, Result<Attr> result) {
     if (!result.ok()) return ReplyStatus(r, fs.InRemovedDir(parent, result.status()));
     ReplyEntry(r, fs, *result);
-  });
+  };
+}
+template <typename Start>
+void RunEntry(fuse_req_t req, Ino parent, Start start) {
+  Run<Result<Attr>>(req, std::move(start), ReplyEntryIn(parent), false, Effect::kNames);
 }
 
 // ---- the groups of operations ----

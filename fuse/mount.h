@@ -7,6 +7,7 @@
 
 #include "common/clock.h"
 #include "common/status.h"
+#include "fuse/mount_flags.h"
 
 namespace kfs {
 
@@ -29,8 +30,7 @@ struct MountOptions {
 
   // For the kernel's side of the mount.
   bool allow_other = false, no_allow_other = false;  // on when root, unless refused
-  bool read_only = false;
-  std::vector<std::string> kernel_options;  // nodev, nosuid, noexec, noatime, ...
+  fuse::MountFlags flags;
 };
 
 constexpr const char* kDefaultMetaserverPort = "7400";
@@ -39,6 +39,20 @@ constexpr const char* kDefaultMetaserverPort = "7400";
 // would be.
 Result<MountOptions> ParseMountArgs(std::string_view source, std::string_view mountpoint,
                                     std::string_view options);
+
+// The options in force that belong to the process which serves, "timeo=600" and so on, defaults included: what
+// a remount cannot change. Each begins with the option's name.
+std::vector<std::string> ServedOptions(const MountOptions& options);
+// An attribute of the mount's root that its process answers itself: ServedOptions, comma separated.
+constexpr const char* kMountXattr = "system.kfs.mount";
+
+// The words of a comma separated list.
+std::vector<std::string> SplitOptions(std::string_view options);
+// Whether "remount" is among the options: then Remount() is meant.
+bool IsRemount(std::string_view options);
+// `mount -o remount,...`: gives the kernel what it keeps, and refuses in words (on stderr) what cannot be
+// changed while it is mounted. Exit codes as of RunMount.
+int Remount(const std::string& mountpoint, std::string_view options);
 
 // Connects, mounts, and serves until unmounted. Unless `foreground`, the caller's process returns as soon as
 // the mount is usable, and a child serves. Returns an exit code: 0; 1 when it was called wrongly or may not;

@@ -89,17 +89,8 @@ Status ParseSource(std::string_view source, MountOptions* out) {
 bool IsForOthers(std::string_view name) {
   static constexpr std::array kNames = {"auto", "noauto", "user", "nouser", "users", "owner", "group",
                                         "_netdev", "nofail", "defaults", "hard", "loud", "silent", "comment",
-                                        "rw", "uhelper", "helper",
-                                        // The metaserver keeps access times, by relatime's rules.
-                                        "relatime", "norelatime", "strictatime", "nostrictatime", "diratime"};
+                                        "uhelper", "helper"};
   return name.starts_with("x-") || name.starts_with("X-") || std::ranges::count(kNames, name) != 0;
-}
-
-// Handed on to the kernel.
-bool IsForKernel(std::string_view name) {
-  static constexpr std::array kNames = {"nodev",   "dev",   "nosuid",     "suid", "noexec", "exec",
-                                        "noatime", "atime", "nodiratime", "sync", "async",  "dirsync"};
-  return std::ranges::count(kNames, name) != 0;
 }
 
 Status NeedsValue(std::string_view name) {
@@ -131,7 +122,6 @@ bool* FlagOption(std::string_view name, MountOptions* out) {
   if (name == "readdirplus") return &out->readdirplus;
   if (name == "allow_other") return &out->allow_other;
   if (name == "noallow_other") return &out->no_allow_other;
-  if (name == "ro") return &out->read_only;
   return nullptr;
 }
 
@@ -146,26 +136,35 @@ Status ParseOption(std::string_view option, MountOptions* out) {
     return {};
   }
   if (name == "timeo") return value ? ParseTimeo(*value, out) : NeedsValue(name);
+  if (name == "hard" && value) return Bad("mount option hard takes no value");
   if (bool* flag = FlagOption(name, out)) {
     if (value) return Bad("mount option " + std::string(name) + " takes no value");
     *flag = true;
     return {};
   }
   if (name == "hard") out->soft = false;  // the last one given counts, as with mount(8)
-  if (name == "rw") out->read_only = false;
-  if (IsForOthers(name)) return {};
-  if (IsForKernel(name)) {
-    out->kernel_options.emplace_back(name);
-    return {};
+  if (name == "X-mount.idmap") {
+    return Bad("mount option X-mount.idmap: an id-mapped mount is not possible, its requests would not say who "
+               "makes them; map users with a key (kfs key create --squash)");
   }
+  if (IsForOthers(name)) return {};
+  if (out->flags.Take(option)) return {};
   return Bad("mount option \"" + std::string(option) +
              "\" is not known; known are hard, soft, timeo=, secretfile=, log=, loglevel=, pidfile=, trace, "
              "readdirplus, "
-             "allow_other, noallow_other, ro, rw, nodev, nosuid, noexec, noatime and what mount(8) itself "
-             "understands");
+             "allow_other, noallow_other, ro, rw, nodev, nosuid, noexec, nosymfollow, sync, dirsync, noatime, "
+             "nodiratime, relatime, strictatime, lazytime and what mount(8) itself understands");
 }
 
 }  // namespace
+
+std::vector<std::string> SplitOptions(std::string_view options) {
+  std::vector<std::string> out;
+  for (std::string_view option : Split(options, ',')) {
+    if (!option.empty()) out.emplace_back(option);
+  }
+  return out;
+}
 
 Result<MountOptions> ParseMountArgs(std::string_view source, std::string_view mountpoint,
                                     std::string_view options) {
@@ -174,13 +173,24 @@ Result<MountOptions> ParseMountArgs(std::string_view source, std::string_view mo
   KFS_RETURN_IF_ERROR(ParseSource(source, &out));
   if (mountpoint.empty()) return Bad("the mount point is missing: give the directory to mount on");
   out.mountpoint = mountpoint;
-  for (std::string_view option : Split(options, ',')) {
-    if (!option.empty()) KFS_RETURN_IF_ERROR(ParseOption(option, &out));
-  }
+  for (const std::string& option : SplitOptions(options)) KFS_RETURN_IF_ERROR(ParseOption(option, &out));
   static constexpr std::array kLevels = {"trace", "debug", "info", "warn", "error", "off"};
   if (std::ranges::count(kLevels, out.log_level) == 0) {
     return Bad("loglevel=" + out.log_level + ": one of trace, debug, info, warn, error, off");
   }
+  return out;
+}
+
+std::vector<std::string> ServedOptions(const MountOptions& o) {
+  const auto tenths = std::chrono::duration_cast<std::chrono::milliseconds>(o.timeout).count() / 100;
+  std::vector<std::string> out = {o.soft ? "soft" : "hard", "timeo=" + std::to_string(tenths),
+                                  "secretfile=" + o.secret_file, "loglevel=" + o.log_level};
+  if (!o.log_file.empty()) out.push_back("log=" + o.log_file);
+  if (!o.pid_file.empty()) out.push_back("pidfile=" + o.pid_file);
+  if (o.trace) out.push_back("trace");
+  if (o.readdirplus) out.push_back("readdirplus");
+  if (o.allow_other) out.push_back("allow_other");
+  if (o.no_allow_other) out.push_back("noallow_other");
   return out;
 }
 

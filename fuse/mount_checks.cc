@@ -8,24 +8,12 @@
 #include <fstream>
 #include <sstream>
 
+#include "fuse/mount_flags.h"
+
 namespace kfs::fuse {
 namespace {
 
 Status Say(int err, std::string text) { return Status(err, std::move(text)); }
-
-// mountinfo writes blanks and backslashes as \ooo.
-std::string Unescape(const std::string& text) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\\' && i + 3 < text.size()) {
-      out.push_back(static_cast<char>(std::strtol(text.substr(i + 1, 3).c_str(), nullptr, 8)));
-      i += 3;
-    } else {
-      out.push_back(text[i]);
-    }
-  }
-  return out;
-}
 
 bool HaveFusermount() {
   return access("/usr/bin/fusermount3", X_OK) == 0 || access("/bin/fusermount3", X_OK) == 0;
@@ -40,18 +28,8 @@ std::string JoinHosts(const MountOptions& options) {
 }  // namespace
 
 std::string KfsMountAt(const std::string& mountinfo, const std::string& path) {
-  std::istringstream lines(mountinfo);
-  std::string found;  // of several mounts over each other the last one is on top
-  for (std::string line; std::getline(lines, line);) {
-    std::istringstream words(line);
-    std::string skip, at, word, type, source;
-    words >> skip >> skip >> skip >> skip >> at;
-    while (words >> word && word != "-") {
-    }
-    words >> type >> source;
-    if (Unescape(at) == path) found = type == "fuse.kfs" ? Unescape(source) : "";
-  }
-  return found;
+  const auto top = FindMount(mountinfo, path);
+  return top && top->type == "fuse.kfs" ? top->source : "";
 }
 
 Result<std::string> CheckMountPoint(const std::string& dir) {

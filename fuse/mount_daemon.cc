@@ -7,7 +7,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <fstream>
@@ -33,6 +32,12 @@ std::string EscapeOption(const std::string& value) {
     if (c == ',' || c == '\\') out.push_back('\\');
     out.push_back(c);
   }
+  return out;
+}
+
+std::string Join(const std::vector<std::string>& words) {
+  std::string out;
+  for (const std::string& word : words) out += (out.empty() ? "" : ",") + word;
   return out;
 }
 
@@ -102,24 +107,44 @@ void MountDaemon::Connected(Result<std::unique_ptr<KfsClient>> client) {
 
 std::string MountDaemon::KernelOptions() const {
   const bool root = geteuid() == 0;
+  const MountFlags& f = options_.flags;
   std::string o = "subtype=kfs,fsname=" + EscapeOption(options_.source);
   if (!options_.no_allow_other && (options_.allow_other || root)) o += ",allow_other";
   // libfuse's own default for everybody is nosuid,nodev; root gets what a local disk has.
-  if (root) o += ",dev,suid";
-  if (options_.read_only) o += ",ro";
-  for (const std::string& k : options_.kernel_options) o += "," + k;
+  if (root) o += std::string(f.nodev ? ",nodev" : ",dev") + (f.nosuid ? ",nosuid" : ",suid");
+  // The others are unknown to libfuse.
+  for (const auto& [flag, word] : {std::pair{f.read_only, ",ro"}, {f.noexec, ",noexec"}, {f.sync, ",sync"},
+                                   {f.dirsync, ",dirsync"}, {f.noatime, ",noatime"}}) {
+    if (flag) o += word;
+  }
   return o;
+}
+
+// What libfuse does not hand on to the kernel.
+Status MountDaemon::SetFlags() {
+  const MountFlags& f = options_.flags;
+  if (!f.nodiratime && !f.strictatime && !f.lazytime && !f.nosymfollow) return {};
+  if (mount(nullptr, options_.mountpoint.c_str(), nullptr, MS_REMOUNT | f.Bits(), nullptr) == 0) return {};
+  return ErrnoStatus(errno, "only root may mount with nodiratime, strictatime, lazytime or nosymfollow");
 }
 
 void MountDaemon::MountNow() {
   fs_ = std::make_unique<FileSystem>(
       loop_, *client_,
       FileSystem::Options{.readdirplus = options_.readdirplus,
-                          .noatime = std::ranges::count(options_.kernel_options, "noatime") > 0});
+                          .mount_flags = [this]() -> const MountFlags& {
+                            return watch_ ? watch_->Flags() : options_.flags;
+                          },
+                          .served_options = Join(ServedOptions(options_))});
   session_ = std::make_unique<Session>(loop_, *fs_);
   Status mounted = session_->Mount(
       options_.mountpoint, KernelOptions(), [this] { Usable(); }, [this](Status why) { KernelEnded(why); });
   if (!mounted.ok()) return Fail(ExplainKernel(options_, mounted));
+  if (Status set = SetFlags(); !set.ok()) {
+    detaching_ = std::thread(DetachMount, options_.mountpoint);
+    return Fail(set);
+  }
+  watch_ = std::make_unique<MountWatch>(options_.mountpoint, options_.flags);
   client_->OnDrainReleases(
       [this](std::function<void()> answered) { session_->AfterQueue(std::move(answered)); });
 }

@@ -11,6 +11,7 @@
 #include "client/kfs_client.h"
 #include "fuse/file_system.h"
 #include "fuse/mount.h"
+#include "fuse/mount_watch.h"
 #include "fuse/session.h"
 #include "rpc/event_loop.h"
 
@@ -39,6 +40,7 @@ class MountDaemon {
   void Detach();
   void Stop();
   std::string KernelOptions() const;
+  Status SetFlags();
 
   const MountOptions options_;
   const std::string secret_;
@@ -47,6 +49,7 @@ class MountDaemon {
   EventLoop loop_;
   // Destroyed from the last to the first: the client's last completions still reply through session and file
   // system.
+  std::unique_ptr<MountWatch> watch_;
   std::unique_ptr<FileSystem> fs_;
   std::unique_ptr<Session> session_;
   std::unique_ptr<KfsClient> client_;

@@ -1,9 +1,6 @@
 // mount.kfs: called by mount(8) for `mount -t kfs` and fstab.
-#include <sys/mount.h>
-
-#include <cerrno>
+#include <algorithm>
 #include <cstdio>
-#include <cstring>
 #include <string>
 #include <vector>
 
@@ -16,8 +13,9 @@ constexpr const char* kUsage =
     "  Mounts a KFS volume; usually called as: mount -t kfs HOST:/VOLUME DIR\n"
     "  -o  hard (default), soft, timeo=TENTHS, secretfile=PATH, log=FILE, loglevel=LEVEL, pidfile=FILE, "
     "trace,\n"
-    "      allow_other, ro, nodev, nosuid, noexec, and what mount(8) itself understands\n"
-    "      remount (with ro, rw, nodev, nosuid, noexec, noatime, sync): changes a mount that is in use\n"
+    "      allow_other, ro, nodev, nosuid, noexec, nosymfollow, sync, dirsync, noatime, nodiratime,\n"
+    "      relatime, strictatime, lazytime, and what mount(8) itself understands\n"
+    "      remount (with any of those from ro on, but dirsync): changes a mount that is in use\n"
     "  -f  check the arguments only   -s  ignore unknown options   -v  say what is done   -n  ignored\n";
 
 // With -s (sloppy) options that are not known are dropped one by one.
@@ -30,25 +28,6 @@ std::string KnownOnly(const std::string& options) {
     at = comma + 1;
   }
   return known;
-}
-
-bool HasWord(const std::string& options, const std::string& word) {
-  return ("," + options + ",").find("," + word + ",") != std::string::npos;
-}
-
-// What the kernel itself keeps of a mount can be changed while it is used; the rest belongs to the process
-// that serves it, and stays.
-int Remount(const std::string& source, const std::string& directory, const std::string& options) {
-  unsigned long flags = MS_REMOUNT;
-  const std::pair<const char*, unsigned long> known[] = {{"ro", MS_RDONLY},       {"nodev", MS_NODEV},
-                                                         {"nosuid", MS_NOSUID},   {"noexec", MS_NOEXEC},
-                                                         {"noatime", MS_NOATIME}, {"sync", MS_SYNCHRONOUS}};
-  for (const auto& [word, flag] : known) {
-    if (HasWord(options, word)) flags |= flag;
-  }
-  if (mount(source.c_str(), directory.c_str(), "fuse.kfs", flags, nullptr) == 0) return 0;
-  std::fprintf(stderr, "mount.kfs: remounting %s failed: %s\n", directory.c_str(), std::strerror(errno));
-  return 32;
 }
 
 }  // namespace
@@ -91,7 +70,7 @@ int main(int argc, char** argv) {
     std::fputs(kUsage, stderr);
     return 1;
   }
-  if (HasWord(options, "remount")) return Remount(words[0], words[1], options);
+  if (kfs::IsRemount(options)) return fake ? 0 : kfs::Remount(words[1], options);
   if (sloppy) options = KnownOnly(options);
   auto parsed = kfs::ParseMountArgs(words[0], words[1], options);
   if (!parsed.ok()) {

@@ -19,13 +19,11 @@ void Read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, fuse_file_info
   fuse_read_in in;
   std::memcpy(&in, FileSystem::Of(req).message().body(), sizeof in);
   if ((in.read_flags & FUSE_READ_LOCKOWNER) == 0) FileSystem::Of(req).nodes().SetMapped(Ino(ino));
-  const KfsClient::ReadFlags flags{.noatime =
-                                       (fi->flags & O_NOATIME) != 0 || FileSystem::Of(req).options().noatime};
-  Run<Result<Buffer>>(
-      req,
-      [ino, size, off, flags](KfsClient& c, const Caller& caller, auto done) {
-        return c.Read(caller, Ino(ino), static_cast<uint64_t>(off), static_cast<uint32_t>(size), flags,
-                      std::move(done));
+  RunAs<Result<Buffer>>(
+      req, ReaderOf(req, false, fi->flags),
+      [ino, size, off](KfsClient& c, const Caller& caller, auto done) {
+        return c.Read(caller, Ino(ino), static_cast<uint64_t>(off), static_cast<uint32_t>(size),
+                      {.noatime = caller.atime == AtimeRule::kNever}, std::move(done));
       },
       [](fuse_req_t r, FileSystem&, Result<Buffer> data) {
         if (!data.ok()) return ReplyStatus(r, data.status());
@@ -65,7 +63,9 @@ void Write(fuse_req_t req, fuse_ino_t ino, const char*, size_t size, off_t off, 
   }
   fuse_write_in in;
   std::memcpy(&in, message.body(), sizeof in);
-  const auto flags = FlagsOf(in);
+  auto flags = FlagsOf(in);
+  // The kernel leaves it to us that a mount is "sync". Pages are written back by whoever syncs them.
+  flags.sync |= (in.write_flags & FUSE_WRITE_CACHE) == 0 && FileSystem::Of(req).mount_flags().sync;
   // Shared, because std::function copies; given away at the first call. A write never depends on groups.
   auto data = std::make_shared<Buffer>(TakePayload(message, size));
   Run<Result<uint32_t>>(

@@ -23,25 +23,27 @@ struct OpenDir {
   bool plus = false;   // whether `ahead` has attributes
   bool eof = false;    // nothing follows `ahead`
   uint64_t epoch = 0;  // KfsClient::HandleEpoch when it was opened
+  int flags = 0;       // of open(2)
 };
 using OpenDirPtr = std::shared_ptr<OpenDir>;  // a fetch may outlive the descriptor when the connection is cut
 
 const OpenDirPtr& DirOf(const fuse_file_info* fi) { return *reinterpret_cast<OpenDirPtr*>(fi->fh); }
 
-void OpenDirectory(fuse_req_t req, fuse_ino_t ino, fuse_file_info*) {
+void OpenDirectory(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
   // Reading it needs only the permission to, checked once as open(2) does; the server need not hold it open.
   Run<Status>(
       req,
       [ino](KfsClient& c, const Caller& caller, auto done) {
         return c.Access(caller, Ino(ino), 4, std::move(done));
       },
-      [ino](fuse_req_t r, FileSystem& fs, Status status) {
+      [ino, flags = fi->flags](fuse_req_t r, FileSystem& fs, Status status) {
         // open(".") in a removed directory succeeds on a local disk; reading it gives ENOENT.
         if (!status.ok() && !(status.err() == ESTALE && fs.nodes().Holds(Ino(ino))))
           return ReplyStatus(r, status);
         auto dir = std::make_shared<OpenDir>();
         dir->ino = Ino(ino);
         dir->epoch = fs.client().HandleEpoch();
+        dir->flags = flags;
         auto* handle = new OpenDirPtr(std::move(dir));
         if (ReplyOpen(r, reinterpret_cast<uint64_t>(handle), 0) != 0) delete handle;
       });
@@ -53,7 +55,10 @@ size_t AddEntry(fuse_req_t req, char* out, size_t room, const DirEntry& entry, b
     fuse_entry_param param = {};
     // "." and ".." carry no reference.
     const bool self = entry.name == "." || entry.name == "..";
-    if (!self) param.ino = entry.attr.ino.v;
+    if (!self) {
+      param.ino = entry.attr.ino.v;
+      param.generation = GenerationOf(entry.attr);
+    }
     FillStat(entry.attr, &param.attr);
     param.attr.st_ino = entry.ino.v;
     if (self) param.attr.st_mode = S_IFDIR;
@@ -98,10 +103,13 @@ void ReadDirectory(fuse_req_t req, size_t size, off_t off, const fuse_file_info*
     ReplyEntries(req, fs, *dir, size);
     return;
   }
-  Run<Result<DirPage>>(
-      req,
-      [ino = dir->ino, cookie, size, plus](KfsClient& c, const Caller& caller, auto done) {
-        return c.ReadDir(caller, ino, cookie, static_cast<uint32_t>(size), plus, std::move(done));
+  Caller caller = ReaderOf(req, true, dir->flags);
+  // Who may read it was settled when it was opened; the descriptor may be another's now.
+  caller.kernel_checked = true;
+  RunAs<Result<DirPage>>(
+      req, std::move(caller),
+      [ino = dir->ino, cookie, size, plus](KfsClient& c, const Caller& who, auto done) {
+        return c.ReadDir(who, ino, cookie, static_cast<uint32_t>(size), plus, std::move(done));
       },
       [dir, cookie, size, plus](fuse_req_t r, FileSystem& f, Result<DirPage> page) {
         if (!page.ok()) return ReplyStatus(r, f.InRemovedDir(dir->ino, page.status()));

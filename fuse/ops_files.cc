@@ -47,7 +47,8 @@ void Create(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode, fu
         if (!attr.ok()) return ReplyStatus(r, fs.InRemovedDir(Ino(parent), attr.status()));
         auto* file = new OpenFile{attr->ino, {}, fs.client().HandleEpoch()};
         if (ReplyCreate(r, fs, *attr, reinterpret_cast<uint64_t>(file), kOpenFlags) != 0) DropOpen(fs, file);
-      });
+      },
+      false, Effect::kOpens);
 }
 
 // Each close of a descriptor: record locks of that process on the inode end. Data is never behind, as every

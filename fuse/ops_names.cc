@@ -7,10 +7,16 @@ namespace kfs::fuse {
 namespace {
 
 void Lookup(fuse_req_t req, fuse_ino_t parent, const char* name) {
-  RunEntry(req, Ino(parent),
-           [parent, name = std::string(name)](KfsClient& c, const Caller& caller, auto done) {
-             return c.Lookup(caller, Ino(parent), name, std::move(done));
-           });
+  // The kernel has just checked, with attributes that it just got, that the directory may be searched. Refused
+  // here all the same, a name would be taken for gone, and with it what is mounted below it.
+  Caller caller = CallerOf(req);
+  caller.kernel_checked = true;
+  RunAs<Result<Attr>>(
+      req, std::move(caller),
+      [parent, name = std::string(name)](KfsClient& c, const Caller& who, auto done) {
+        return c.Lookup(who, Ino(parent), name, std::move(done));
+      },
+      ReplyEntryIn(Ino(parent)));
 }
 
 void Mknod(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode, dev_t rdev) {
@@ -58,7 +64,7 @@ void Unlink(fuse_req_t req, fuse_ino_t parent, const char* name) {
       [parent, name = std::string(name)](KfsClient& c, const Caller& caller, auto done) {
         return c.Unlink(caller, Ino(parent), name, std::move(done));
       },
-      RemovedFrom(parent));
+      RemovedFrom(parent), false, Effect::kNames);
 }
 
 void Rmdir(fuse_req_t req, fuse_ino_t parent, const char* name) {
@@ -67,7 +73,7 @@ void Rmdir(fuse_req_t req, fuse_ino_t parent, const char* name) {
       [parent, name = std::string(name)](KfsClient& c, const Caller& caller, auto done) {
         return c.Rmdir(caller, Ino(parent), name, std::move(done));
       },
-      RemovedFrom(parent));
+      RemovedFrom(parent), false, Effect::kNames);
 }
 
 void Rename(fuse_req_t req, fuse_ino_t parent, const char* name, fuse_ino_t new_parent, const char* new_name,
@@ -78,7 +84,7 @@ void Rename(fuse_req_t req, fuse_ino_t parent, const char* name, fuse_ino_t new_
           KfsClient& c, const Caller& caller, auto done) {
         return c.Rename(caller, Ino(parent), name, Ino(new_parent), new_name, flags, std::move(done));
       },
-      RemovedFrom(new_parent));
+      RemovedFrom(new_parent), false, Effect::kNames);
 }
 
 // No forget: it comes apart from the requests (Transport).

@@ -2,6 +2,7 @@
 #include <cerrno>
 
 #include "fuse/file_system.h"
+#include "fuse/mount.h"
 
 namespace kfs::fuse {
 namespace {
@@ -17,6 +18,9 @@ void ReplySized(fuse_req_t req, const std::string& value, size_t size) {
 }
 
 void GetXattr(fuse_req_t req, fuse_ino_t ino, const char* name, size_t size) {
+  if (ino == FUSE_ROOT_ID && std::string_view(name) == kMountXattr) {
+    return ReplySized(req, FileSystem::Of(req).options().served_options, size);
+  }
   Run<Result<std::string>>(
       req,
       [ino, name = std::string(name)](KfsClient& c, const Caller& caller, auto done) {

@@ -44,6 +44,28 @@ mount_of() {
   read -r point fields _ <<<"$found"
   printf '%s %b\n' "$point" "${fields//\\/\\0}"
 }
+# The device number (MAJOR:MINOR) of what is mounted on a point: its name in every mount namespace.
+device_of_mount() {
+  local device point want=$1 found=""
+  while read -r _ _ device _ point _; do
+    printf -v point '%b' "${point//\\/\\0}"
+    if [ "$point" = "$want" ]; then found=$device; fi
+  done </proc/self/mountinfo
+  [ -n "$found" ] && echo "$found"
+}
+# mounted_elsewhere MAJOR:MINOR: for each other mount namespace that has this file system, "PID (NAME)" of a process in it, one a line.
+# (One that no process is in, kept by a bind mount or a descriptor, is not found.)
+mounted_elsewhere() {
+  local dir namespace seen
+  seen=" $(readlink /proc/self/ns/mnt) "
+  for dir in /proc/[0-9]*; do
+    namespace=$(readlink "$dir/ns/mnt" 2>/dev/null) && [[ $seen != *" $namespace "* ]] || continue
+    seen+="$namespace "
+    if awk -v device="$1" '$3 == device { found = 1 } END { exit !found }' "$dir/mountinfo" 2>/dev/null; then
+      echo "${dir#/proc/} ($(cat "$dir/comm" 2>/dev/null))"
+    fi
+  done
+}
 mounted_type() { local found; found=$(mount_of "$1") && echo "${found%% *}"; }
 is_unmounted() { ! mount_of "$1" >/dev/null; }
 

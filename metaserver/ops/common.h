@@ -1,25 +1,14 @@
-// What the handlers of several ops need: permission, names, times, new inodes.
+// What the handlers of several ops need: names, times, new inodes (and rights.h).
 #pragma once
 
 #include <sys/stat.h>
 
 #include <string_view>
 
-#include "metaserver/acl/permission.h"
 #include "metaserver/executor/op_env.h"
+#include "metaserver/ops/rights.h"
 
 namespace kfs::meta {
-
-Subject SubjectOf(const OpEnv& env);
-bool IsRoot(const OpEnv& env);
-bool IsOwner(const OpEnv& env, const rec::Inode& inode);  // or root
-
-// An error unless the caller may access the inode; mask of R_OK, W_OK, X_OK.
-Status Permit(const OpEnv& env, const rec::Inode& inode, uint32_t mask);
-// Whether the caller is in the group, or root. May fail with kNeedGroups.
-Result<bool> GroupMember(const OpEnv& env, uint32_t gid);
-// May the caller take this entry out of the directory (W and X, and the sticky rule)?
-Status PermitDelete(const OpEnv& env, const rec::Inode& dir, const rec::Inode& victim);
 
 // The inode, or ESTALE.
 Result<const rec::Inode*> GetInode(OpEnv& env, uint64_t ino);
@@ -37,7 +26,7 @@ void FillAttr(const rec::Inode& inode, pb::Attr* attr);
 // Change counter and ctime, which never goes back; TouchContent also mtime.
 void Touch(const OpEnv& env, rec::Inode* inode);
 void TouchContent(const OpEnv& env, rec::Inode* inode);
-// atime by the rules of relatime.
+// atime by the rule of the caller's mount.
 void Accessed(OpEnv& env, const rec::Inode& inode);
 
 // setuid, setgid and file capabilities go when somebody else than root changes content (or anyone the owner).

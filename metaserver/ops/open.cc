@@ -26,7 +26,7 @@ Status CheckOpen(OpEnv& env, const rec::Inode& inode, uint32_t flags) {
   if (truncate) mask |= kWrite;
   KFS_RETURN_IF_ERROR(Permit(env, inode, mask));
   if ((mask & kWrite) != 0 && S_ISREG(inode.mode())) KFS_RETURN_IF_ERROR(env.volume.CheckWritable());
-  if ((flags & O_NOATIME) != 0 && !IsOwner(env, inode)) return Status(EPERM, "O_NOATIME on another's file");
+  if ((flags & O_NOATIME) != 0) KFS_RETURN_IF_ERROR(PermitOwner(env, inode, "O_NOATIME on another's file"));
   return {};
 }
 

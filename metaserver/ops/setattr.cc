@@ -11,27 +11,34 @@ namespace {
 
 using V = pb::SetattrRequest;
 
+// What the kernel checked counts for the owner that it knew of.
+bool MayGive(const OpEnv& env, const rec::Inode& inode) {
+  if (env.ctx.kernel_checked() && env.ctx.has_seen_owner() && env.ctx.seen_owner() != inode.uid()) return IsRoot(env);
+  return Capable(env, inode, CAP_CHOWN);
+}
+
 Status CheckOwnerChange(OpEnv& env, const rec::Inode& inode, const pb::SetattrRequest& r) {
-  if (IsRoot(env)) return {};
-  if ((r.valid() & V::UID) != 0 && (env.ctx.uid() != inode.uid() || r.uid() != inode.uid())) {
-    return Status(EPERM, "only root gives files away");
+  const bool owner = env.ctx.uid() == inode.uid();
+  if ((r.valid() & V::UID) != 0 && !(owner && r.uid() == inode.uid()) && !MayGive(env, inode)) {
+    return Refused(env, EPERM, "only root gives files away");
   }
-  if ((r.valid() & V::GID) != 0 && r.gid() != inode.gid()) {
-    if (env.ctx.uid() != inode.uid()) return Status(EPERM, "not the owner");
+  if ((r.valid() & V::GID) == 0) return {};
+  if (owner) {
+    if (r.gid() == inode.gid()) return {};
     Result<bool> member = GroupMember(env, r.gid());
     if (!member.ok()) return member.status();
-    if (!*member) return Status(EPERM, "not a member of the new group");
-  } else if ((r.valid() & V::GID) != 0 && env.ctx.uid() != inode.uid()) {
-    return Status(EPERM, "not the owner");
+    if (*member) return {};
   }
-  return {};
+  if (MayGive(env, inode)) return {};
+  return Refused(env, EPERM, owner ? "not a member of the new group" : "not the owner");
 }
 
 Status CheckTimes(OpEnv& env, const rec::Inode& inode, uint32_t valid) {
-  if ((valid & (V::ATIME | V::MTIME | V::ATIME_NOW | V::MTIME_NOW)) == 0 || IsOwner(env, inode)) return {};
+  if ((valid & (V::ATIME | V::MTIME | V::ATIME_NOW | V::MTIME_NOW)) == 0) return {};
   const bool touch = (valid & V::ATIME_NOW) != 0 && (valid & V::MTIME_NOW) != 0;
-  if (touch) return Permit(env, inode, kWrite);  // utimes(NULL) needs only write permission
-  return Status(EPERM, "not the owner");
+  Status owner = PermitOwner(env, inode);
+  // utimes(NULL) needs only write permission
+  return !owner.ok() && touch ? Permit(env, inode, kWrite) : owner;
 }
 
 Status CheckSize(OpEnv& env, const rec::Inode& inode, const pb::SetattrRequest& r) {
@@ -48,9 +55,9 @@ Status CheckSize(OpEnv& env, const rec::Inode& inode, const pb::SetattrRequest& 
 Status ChangeMode(OpEnv& env, rec::Inode* inode, uint32_t mode) {
   uint32_t next = (inode->mode() & S_IFMT) | (mode & 07777);
   if ((next & S_ISGID) != 0 && !IsRoot(env)) {
-    Result<bool> member = GroupMember(env, inode->gid());
-    if (!member.ok()) return member.status();
-    if (!*member) next &= ~uint32_t{S_ISGID};
+    Result<bool> keeps = KeepsSetgid(env, *inode, inode->gid());
+    if (!keeps.ok()) return keeps.status();
+    if (!*keeps) next &= ~uint32_t{S_ISGID};
   }
   inode->set_mode(next);
   if (inode->acl_access().empty()) return {};
@@ -68,7 +75,7 @@ Status Handle(OpEnv& env, const pb::SetattrRequest& r, pb::AttrReply* reply) {
   const rec::Inode& old = **found;
   const uint32_t valid = r.valid();
   KFS_RETURN_IF_ERROR(CheckOwnerChange(env, old, r));
-  if ((valid & V::MODE) != 0 && !IsOwner(env, old)) return Status(EPERM, "not the owner");
+  if ((valid & V::MODE) != 0) KFS_RETURN_IF_ERROR(PermitOwner(env, old));
   if ((valid & V::MODE) != 0 && S_ISLNK(old.mode())) return Status(EOPNOTSUPP, "symbolic links have no mode");
   KFS_RETURN_IF_ERROR(CheckTimes(env, old, valid));
   KFS_RETURN_IF_ERROR(CheckSize(env, old, r));

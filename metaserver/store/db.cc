@@ -11,6 +11,7 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <functional>
 #include <mutex>
@@ -53,9 +54,18 @@ Status Damaged(const std::string& path, const std::string& kind, const std::stri
       fmt::format("the metadata in {} is damaged: {}. {}. Check the disk. {}", path, what, effect, next));
 }
 
+// Whether RocksDB says that the database is open, here or elsewhere. There is no code for it, and an error of
+// the disk that meets the file LOCK reads nearly the same; the file itself must not be touched, as closing it
+// would drop the lock of a database that this process has open.
+bool IsOpenElsewhere(const std::string& words) {
+  if (words.find("lock hold by current process") != std::string::npos) return true;
+  const auto ends_with = [&](int err) { return words.ends_with(std::string("/LOCK: ") + std::strerror(err)); };
+  return words.find("While lock file: ") != std::string::npos && (ends_with(EAGAIN) || ends_with(EACCES));
+}
+
 Status Words(const std::string& path, const std::string& kind, const rocksdb::Status& s) {
   if (s.IsCorruption()) return Damaged(path, kind, s.ToString());
-  if (s.IsIOError() && s.ToString().find("lock") != std::string::npos) {
+  if (s.IsIOError() && IsOpenElsewhere(s.ToString())) {
     return Status(EBUSY, fmt::format("{} is in use by another kfs-metaserver; stop that one first ({})", path,
                                      s.ToString()));
   }

@@ -52,6 +52,21 @@ check "kill of a mount" "$devcluster" kill --dir "$one" mount 2
 check "start of the mount, at the same place" "$devcluster" start --dir "$one" mount 2
 check "it works again" test -s "$work/m2/file"
 
+# A container, a sandbox, systemd's PrivateTmp: a namespace that was made while the mount was there has it, too.
+if unshare -m --propagation private true 2>/dev/null; then
+  check "a third mount" "$devcluster" mount --dir "$one" "$work/m3"
+  unshare -m --propagation private bash -c "echo >'$work/inside'; exec sleep 600" & elsewhere=$!
+  check "it is in another namespace, too" wait_for 10000 test -e "$work/inside"
+  begun=$SECONDS
+  refused "down says who still has it" 0 "m3 is unmounted here, but still mounted .* process $elsewhere \\(sleep\\)" "$devcluster" down --dir "$one"
+  check "and does not wait for it" test $((SECONDS - begun)) -lt 25
+  kill $elsewhere
+  check "up again" "$devcluster" up --dir "$one" --mount "$work/m1"
+  check "the second mount again" "$devcluster" mount --dir "$one" "$work/m2"
+else
+  echo "SKIP a mount in another namespace: unshare -m fails here"
+fi
+
 check "down of the second leaves the first alone" bash -c "'$devcluster' down --dir '$two' && test -s '$work/m1/file'"
 check "down: every daemon exits with 0" "$devcluster" down --dir "$one"
 check "nothing is mounted any more" bash -c ". '$repo/deploy/lib/process.sh'; is_unmounted '$work/m1' && is_unmounted '$work/m2'"

@@ -28,7 +28,11 @@ class CallTableTest : public testing::Test {
                      cancelled_.push_back(id);
                      if (on_cancel_) on_cancel_();
                    },
-                   [this](uint32_t pid) { return killed_.contains(pid); }};
+                   [this](uint32_t pid, Duration since) {
+                     EXPECT_GE(since.count(), 0);
+                     EXPECT_LT(since, std::chrono::minutes(10)) << "reckoned from nothing";
+                     return killed_.contains(pid);
+                   }};
 };
 
 TEST_F(CallTableTest, AnySignalEndsAWaitingLock) {

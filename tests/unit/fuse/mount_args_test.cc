@@ -70,7 +70,7 @@ TEST(MountOptionsTest, Defaults) {
   EXPECT_FALSE(r->soft);
   EXPECT_EQ(r->timeout, std::chrono::seconds(60));
   EXPECT_EQ(r->secret_file, "/etc/kfs/secret");
-  EXPECT_FALSE(r->read_only);
+  EXPECT_EQ(r->flags, fuse::MountFlags());
   EXPECT_FALSE(r->allow_other);
 }
 
@@ -79,7 +79,7 @@ TEST(MountOptionsTest, OurOwn) {
       "h:/v", "/m",
       "soft,timeo=25,secretfile=/s,log=/l,loglevel=debug,pidfile=/p,trace,allow_other,readdirplus,ro");
   ASSERT_TRUE(r.ok()) << r.status().ToString();
-  EXPECT_TRUE(r->soft && r->trace && r->allow_other && r->readdirplus && r->read_only);
+  EXPECT_TRUE(r->soft && r->trace && r->allow_other && r->readdirplus && r->flags.read_only);
   EXPECT_EQ(r->timeout, std::chrono::milliseconds(2500));
   EXPECT_EQ(r->secret_file, "/s");
   EXPECT_EQ(r->log_file, "/l");
@@ -90,7 +90,10 @@ TEST(MountOptionsTest, OurOwn) {
 TEST(MountOptionsTest, TheLastOfTwoThatContradictCounts) {
   EXPECT_FALSE(ParseMountArgs("h:/v", "/m", "soft,hard")->soft);
   EXPECT_TRUE(ParseMountArgs("h:/v", "/m", "hard,soft")->soft);
-  EXPECT_FALSE(ParseMountArgs("h:/v", "/m", "ro,rw")->read_only);
+  EXPECT_FALSE(ParseMountArgs("h:/v", "/m", "ro,rw")->flags.read_only);
+  EXPECT_EQ(ParseMountArgs("h:/v", "/m", "noatime,strictatime")->flags.Text(), "rw,strictatime");
+  EXPECT_EQ(ParseMountArgs("h:/v", "/m", "strictatime,noatime")->flags.Text(), "rw,noatime");
+  EXPECT_EQ(ParseMountArgs("h:/v", "/m", "nodev,nodiratime,dev,diratime")->flags.Text(), "rw,relatime");
 }
 
 TEST(MountOptionsTest, TheKernelsArePassedOnAndOthersIgnored) {
@@ -99,7 +102,21 @@ TEST(MountOptionsTest, TheKernelsArePassedOnAndOthersIgnored) {
                      "rw,nodev,nosuid,noexec,noatime,auto,noauto,user,_netdev,nofail,x-systemd.automount,"
                      "x-gvfs-name=A,comment=hello,defaults,relatime,,");
   ASSERT_TRUE(r.ok()) << r.status().ToString();
-  EXPECT_THAT(r->kernel_options, ElementsAre("nodev", "nosuid", "noexec", "noatime"));
+  EXPECT_EQ(r->flags.Text(), "rw,nodev,nosuid,noexec,relatime");  // relatime came last
+}
+
+TEST(MountOptionsTest, WhatTheProcessServesByIsListedWithItsDefaults) {
+  EXPECT_THAT(ServedOptions(*ParseMountArgs("h:/v", "/m", "ro,noatime")),
+              ElementsAre("hard", "timeo=600", "secretfile=/etc/kfs/secret", "loglevel=info"));
+  const std::string all = "soft,timeo=25,secretfile=/s,loglevel=debug,log=/l,pidfile=/p,trace,readdirplus,allow_other";
+  const auto served = ServedOptions(*ParseMountArgs("h:/v", "/m", all));
+  EXPECT_EQ(served, SplitOptions(all));
+}
+
+TEST(MountOptionsTest, RemountIsAWordOfItsOwn) {
+  EXPECT_TRUE(IsRemount("ro,remount"));
+  EXPECT_FALSE(IsRemount("ro,x-remount,log=remount"));
+  EXPECT_FALSE(ParseMountArgs("h:/v", "/m", "remount").ok());
 }
 
 TEST(MountOptionsTest, UnknownAndMalformedAreRefusedWithWords) {

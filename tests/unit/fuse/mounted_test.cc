@@ -41,6 +41,7 @@ int ServeUntilUnmounted(const std::string& dir, int tell) {
         },
         [&](Status why) {
           code = why.ok() ? 0 : 5;
+          if (!why.ok()) std::fprintf(stderr, "the mount's end: %s\n", why.ToString().c_str());
           loop.Stop();
         });
     if (!s.ok()) loop.Stop();
@@ -78,7 +79,10 @@ class MountedTest : public testing::Test {
     }
     int status = 0;
     waitpid(server_, &status, 0);
-    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        << (WIFSIGNALED(status) ? "killed by signal " + std::to_string(WTERMSIG(status))
+                                : "exit code " + std::to_string(WEXITSTATUS(status)))
+        << " of the serving process, which has said why";
     rmdir(dir_.c_str());
   }
   std::string At(const std::string& name) const { return dir_ + "/" + name; }

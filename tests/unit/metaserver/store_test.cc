@@ -103,6 +103,18 @@ TEST_F(DbTest, OneAtATime) {
   EXPECT_EQ(second.status().err(), EBUSY) << second.status().ToString();
 }
 
+// Not "in use": stopping another metaserver would help nobody.
+TEST_F(DbTest, ALockFileThatCannotBeUsedIsAnErrorOfTheDisk) {
+  { ASSERT_TRUE(Open().ok()); }
+  std::filesystem::remove(dir_ + "/db/LOCK");
+  std::filesystem::create_directory(dir_ + "/db/LOCK");
+  auto db = Open();
+  ASSERT_FALSE(db.ok());
+  EXPECT_EQ(db.status().err(), EIO) << db.status().ToString();
+  EXPECT_NE(db.status().message().find("/LOCK"), std::string::npos) << db.status().ToString();
+  EXPECT_EQ(db.status().message().find("in use"), std::string::npos) << db.status().ToString();
+}
+
 TEST_F(DbTest, ATornTailIsToleratedDamageBeforeItIsNot) {
   {
     auto db = Open();
