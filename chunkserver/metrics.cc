@@ -11,6 +11,7 @@
 #include <cstdio>
 
 #include "chunkserver/chunk_store.h"
+#include "rpc/stall.h"
 
 namespace kfs {
 namespace {
@@ -40,6 +41,7 @@ struct ChunkMetrics::Impl {
 
   std::shared_ptr<prometheus::Registry> registry = std::make_shared<prometheus::Registry>();
   std::array<PerOp, kOps.size()> ops{};
+  prometheus::Counter *stalls = nullptr, *stall_seconds = nullptr;
   std::unique_ptr<prometheus::Exposer> exposer;
 };
 
@@ -56,6 +58,16 @@ ChunkMetrics::ChunkMetrics() : impl_(std::make_unique<Impl>()) {
                     .Name("kfs_chunk_op_bytes_total")
                     .Help("Bytes read or written")
                     .Register(*impl_->registry);
+  impl_->stalls = &prometheus::BuildCounter()
+                       .Name("kfs_loop_stalls_total")
+                       .Help("Ticks of an event loop over 50 ms")
+                       .Register(*impl_->registry)
+                       .Add({});
+  impl_->stall_seconds = &prometheus::BuildCounter()
+                              .Name("kfs_loop_stall_seconds_total")
+                              .Help("Time of these ticks")
+                              .Register(*impl_->registry)
+                              .Add({});
   const prometheus::Histogram::BucketBoundaries buckets{1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2,
                                                         3e-2, 1e-1, 3e-1, 1,    3,    10};
   for (size_t i = 0; i < kOps.size(); ++i) {
@@ -108,6 +120,9 @@ void ChunkMetrics::Update(const ChunkStore& store, size_t waiting) {
   set("kfs_chunk_syncfs_runs", "Background syncs", stats.syncfs_runs);
   set("kfs_chunk_syncfs_failures", "Background syncs that failed", stats.syncfs_failures);
   set("kfs_chunk_io_waiting", "Ops waiting for or using a disk", waiting);
+  auto count = [](prometheus::Counter& counter, double value) { counter.Increment(value - counter.Value()); };
+  count(*impl_->stalls, static_cast<double>(LoopStalls()));
+  count(*impl_->stall_seconds, static_cast<double>(LoopStallMicros()) / 1e6);
   set("kfs_process_resident_bytes", "Resident memory", ResidentBytes());
 }
 

@@ -11,6 +11,7 @@
 #include <filesystem>
 
 #include "common/log.h"
+#include "common/log_line.h"
 #include "common/secret.h"
 #include "fuse/mount_checks.h"
 #include "fuse/mount_daemon.h"
@@ -96,8 +97,7 @@ int RunChild(const MountOptions& options, std::string secret, int to_parent) {
     close(3);
     PointAtNull(STDERR_FILENO);
   };
-  // Without a log file there is nowhere to write to once the caller has gone.
-  const std::string log = options.log_file.empty() ? "/dev/null" : options.log_file;
+  const std::string log = options.log_file.empty() ? kLogToSystem : options.log_file;
   if (Status s = InitLog("kfs-mount", log, options.log_level); !s.ok()) {
     tell(s);
     return kExitUsage;
@@ -132,7 +132,8 @@ int RunBackground(const MountOptions& options, std::string secret) {
   waitpid(pid, nullptr, 0);
   if (answer.empty()) {
     answer = "-the mount's process ended without a word" +
-             (options.log_file.empty() ? "; mount with -o log=FILE to see why" : "; see " + options.log_file);
+             (options.log_file.empty() ? "; see the system's log (journalctl -t kfs-mount)"
+                                       : "; see " + options.log_file);
   }
   return Report(options, Status(EIO, answer.substr(1)), kExitMountFailed);
 }

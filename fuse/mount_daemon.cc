@@ -13,6 +13,7 @@
 #include <fstream>
 
 #include "common/log.h"
+#include "common/memory_trim.h"
 #include "fuse/mount_checks.h"
 
 extern char** environ;
@@ -73,6 +74,7 @@ int MountDaemon::Run() {
     signal_watch_ = loop_.WatchReadable(signal_fd_, [this] { OnSignal(); });
     Connect();
   });
+  const MemoryTrimmer trimmer;
   loop_.Run();
   return exit_code_;
 }

@@ -14,6 +14,7 @@
 #include "common/secret.h"
 #include "metaserver/members/admin_ops.h"
 #include "metaserver/ops/handlers.h"
+#include "rpc/stall.h"
 
 namespace kfs::meta {
 namespace {
@@ -37,6 +38,12 @@ class NetCall : public Call {
 
 SessionPtr SessionOf(const ConnectionPtr& connection) {
   return std::static_pointer_cast<Session>(connection->context);
+}
+
+// "127.0.0.1" of "127.0.0.1:7400". Empty where the address names no machine.
+std::string MachineOf(const std::string& peer) {
+  const size_t colon = peer.rfind(':');
+  return colon == std::string::npos || peer.find('/') != std::string::npos ? "" : peer.substr(0, colon);
 }
 
 // The call with its connection's session; null (and answered) without one.
@@ -296,22 +303,27 @@ void MetaServer::RegisterHandlers() {
                                Status(EINVAL, Code::kMalformed, "the connection has a session already"));
     }
     SessionPtr session =
-        executor_->OpenSession(call, request, connection->hello.host(), connection->hello.id());
+        executor_->OpenSession(call, request, connection->hello.host(), connection->hello.id(),
+                               MachineOf(connection->peer_address()));
     if (session == nullptr) return;
     session->connection = connection;
     connection->context = session;
   });
   server_->Handle<rpc::Reclaim>([this](IncomingCallPtr incoming, const pb::ReclaimRequest& request) {
-    if (CallPtr call = SessionCall(std::move(incoming))) executor_->Reclaim(call, request);
+    if (CallPtr call = SessionCall(std::move(incoming)))
+      executor_->InTurn(call, [this, call, request] { executor_->Reclaim(call, request); });
   });
   server_->Handle<rpc::KeepAlive>([this](IncomingCallPtr incoming, const pb::KeepAliveRequest& request) {
-    if (CallPtr call = SessionCall(std::move(incoming))) executor_->KeepAlive(call, request);
+    if (CallPtr call = SessionCall(std::move(incoming)))
+      executor_->InTurn(call, [this, call, request] { executor_->KeepAlive(call, request); });
   });
   server_->Handle<rpc::CloseSession>([this](IncomingCallPtr incoming, const pb::CloseSessionRequest&) {
-    if (CallPtr call = SessionCall(std::move(incoming))) executor_->CloseSession(call);
+    if (CallPtr call = SessionCall(std::move(incoming)))
+      executor_->InTurn(call, [this, call] { executor_->CloseSession(call); });
   });
   server_->Handle<rpc::CancelOp>([this](IncomingCallPtr incoming, const pb::CancelOpRequest& request) {
-    if (CallPtr call = SessionCall(std::move(incoming))) executor_->CancelOp(call, request);
+    if (CallPtr call = SessionCall(std::move(incoming)))
+      executor_->InTurn(call, [this, call, request] { executor_->CancelOp(call, request); });
   });
 }
 
@@ -358,6 +370,9 @@ void MetaServer::UpdateMetrics() {
   };
   counter("kfs_meta_bad_frames_total", "Connections ended for malformed input.",
           static_cast<double>(server_->bad_frames()));
+  counter("kfs_loop_stalls_total", "Ticks of an event loop over 50 ms.", static_cast<double>(LoopStalls()));
+  counter("kfs_loop_stall_seconds_total", "Time of these ticks.",
+          static_cast<double>(LoopStallMicros()) / 1e6);
   counter("kfs_meta_cold_runs_total", "Ops that waited for records on disk.",
           static_cast<double>(executor_->cold_runs()));
   counter("kfs_meta_replays_total", "Stored answers sent again.", static_cast<double>(executor_->replays()));

@@ -1,5 +1,6 @@
 #include "rpc/connection.h"
 
+#include <fmt/format.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -13,17 +14,24 @@
 #include "common/log.h"
 #include "rpc/address.h"
 #include "rpc/event_loop_impl.h"
+#include "rpc/request_cost.h"
+#include "rpc/stall.h"
 
 namespace kfs {
 namespace {
 
 namespace asio = boost::asio;
 
-constexpr size_t kInputBuffer = 64u << 10;
+// Grows to the first where much comes at once; an idle or unknown peer costs the second.
+constexpr size_t kInputBufferMax = 64u << 10;
+constexpr size_t kInputBufferMin = 4u << 10;
 // What an unknown peer may make us hold before it has proved who it is.
 constexpr uint32_t kUngreetedBodyMax = 4096;
-// Answers that the peer does not fetch: reading pauses above this.
+// What is owed to the peer: answers that it does not fetch, and those that may still come of the requests in
+// service, however they are served. Reading pauses above this.
 constexpr size_t kOutputBytesMax = 16u << 20;
+// Bodies and payloads of the requests in service: so does it above this.
+constexpr size_t kInServiceBytesMax = 32u << 20;
 constexpr int kIovMax = 64;
 
 }  // namespace
@@ -47,7 +55,18 @@ struct Connection::Impl {
   void ScheduleFlush();
   void Flush();
   void Close(Status why);
-  bool MayRead() const { return in_service < kOpsInFlightMax && queued_bytes < kOutputBytesMax; }
+  bool MayRead() const {
+    return in_service < kOpsInFlightMax && queued_bytes + answer_bytes < kOutputBytesMax &&
+           request_bytes < kInServiceBytesMax;
+  }
+  // A request begins to be served, or no longer counts as served.
+  void InService(const Message& message, bool begins) {
+    const size_t asked = message.header.body_size + message.header.payload_size;
+    const size_t owed = AnswerMax(message.header, message.body);
+    in_service += begins ? 1 : size_t(-1);
+    request_bytes += begins ? asked : -asked;
+    answer_bytes += begins ? owed : -owed;
+  }
   void ResumeReading() {
     if (paused && MayRead() && !closed) {
       paused = false;
@@ -68,12 +87,14 @@ struct Connection::Impl {
 
   // Input: [in_begin, in_end) of `input` is unparsed; a frame whose payload is larger is read straight into
   // `partial`.
-  std::unique_ptr<char[]> input = std::make_unique<char[]>(kInputBuffer);
+  size_t input_size = kInputBufferMin;
+  std::unique_ptr<char[]> input = std::make_unique<char[]>(input_size);
   size_t in_begin = 0, in_end = 0;
   bool have_header = false, have_body = false;
   Message partial;
   size_t partial_got = 0;  // of body or payload
   bool reading = false, paused = false;
+  bool input_filled = false;  // by the last read: there may be more
 
   std::deque<Outgoing> output;
   size_t output_offset = 0;  // bytes of output.front() already sent
@@ -83,7 +104,7 @@ struct Connection::Impl {
 
   std::unordered_map<uint64_t, AnswerFn> pending;
   uint64_t next_seq = 1;
-  size_t in_service = 0;
+  size_t in_service = 0, request_bytes = 0, answer_bytes = 0;
   bool closed = false;
   MonoTime last_received = std::chrono::steady_clock::now();
 };
@@ -104,7 +125,12 @@ void Connection::Impl::StartRead() {
     return;
   }
   if (in_begin == in_end) in_begin = in_end = 0;
-  if (in_end == kInputBuffer) {
+  if (in_begin == 0 && in_end == 0 && input_filled && self->greeted && input_size < kInputBufferMax) {
+    input_size *= 2;
+    input = std::make_unique<char[]>(input_size);
+  }
+  input_filled = false;
+  if (in_end == input_size) {
     std::memmove(input.get(), input.get() + in_begin, in_end - in_begin);
     in_end -= in_begin;
     in_begin = 0;
@@ -118,10 +144,11 @@ void Connection::Impl::StartRead() {
     direct = partial.body.size() - partial_got;
     into[0] = asio::mutable_buffer(partial.body.data() + partial_got, direct);
   }
-  into[1] = asio::mutable_buffer(input.get() + in_end, kInputBuffer - in_end);
+  into[1] = asio::mutable_buffer(input.get() + in_end, input_size - in_end);
   reading = true;
   descriptor.async_read_some(
       into, [c = self->shared_from_this(), direct](const boost::system::error_code& error, size_t n) {
+        TickBegins();
         Impl& impl = *c->impl_;
         impl.reading = false;
         if (impl.closed) return;
@@ -129,6 +156,7 @@ void Connection::Impl::StartRead() {
           size_t into_partial = std::min(n, direct);
           impl.partial_got += into_partial;
           impl.in_end += n - into_partial;
+          impl.input_filled = impl.in_end == impl.input_size;
         }
         impl.OnRead(error, n);
       });
@@ -157,7 +185,7 @@ bool Connection::Impl::ParseInput() {
     }
     if (!have_header) {
       if (in_end - in_begin < kFrameHeaderSize) {
-        if (kInputBuffer - in_begin < kFrameHeaderSize) {
+        if (input_size - in_begin < kFrameHeaderSize) {
           std::memmove(input.get(), input.get() + in_begin, in_end - in_begin);
           in_end -= in_begin;
           in_begin = 0;
@@ -168,6 +196,10 @@ bool Connection::Impl::ParseInput() {
       if (header.ok() && !self->greeted &&
           (header->body_size > kUngreetedBodyMax || header->payload_size != 0)) {
         header = Malformed("a large frame before the greeting");
+      }
+      if (header.ok() && header->payload_size > PayloadMax(*header)) {
+        header = Malformed(fmt::format("a payload of {} bytes with {}", header->payload_size,
+                                       OpName(static_cast<Op>(header->op))));
       }
       if (!header.ok()) {
         Close(header.status());
@@ -208,7 +240,7 @@ bool Connection::Impl::ParseInput() {
 
 void Connection::Impl::Deliver(Message message) {
   if ((message.header.flags & kFlagReply) == 0) {
-    ++in_service;
+    InService(message, true);
     handlers.on_request(std::make_shared<IncomingCall>(self->shared_from_this(), std::move(message)));
     return;
   }
@@ -284,6 +316,7 @@ void Connection::Impl::Flush() {
         waiting_writable = true;
         descriptor.async_wait(asio::posix::stream_descriptor::wait_write,
                               [c = keep](const boost::system::error_code& error) {
+                                TickBegins();
                                 c->impl_->waiting_writable = false;
                                 if (!error) c->impl_->Flush();
                               });
@@ -376,7 +409,7 @@ IncomingCall::~IncomingCall() {
 
 void IncomingCall::Answered(bool ok) {
   answered_ = true;
-  if (!parked_) --connection_->impl_->in_service;
+  if (!parked_) connection_->impl_->InService(message_, false);
   if (stats_ == nullptr) return;
   ++stats_->count;
   if (!ok) ++stats_->errors;
@@ -388,7 +421,7 @@ void IncomingCall::Answered(bool ok) {
 void IncomingCall::Parked() {
   if (parked_ || answered_) return;
   parked_ = true;
-  --connection_->impl_->in_service;
+  connection_->impl_->InService(message_, false);
   connection_->impl_->ResumeReading();
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/log.h"
+#include "common/memory_trim.h"
 #include "rpc/hello.h"
 #include "rpc/service_manager.h"
 
@@ -128,7 +129,10 @@ int RunDaemon(int argc, char** argv, const DaemonProgram& program, DaemonOptions
     return 1;
   }
   Tell("READY=1");
-  loop.Run();
+  {
+    const MemoryTrimmer trimmer;
+    loop.Run();
+  }
   daemon->Stop();
   KFS_LOG(info, "stopped");
   return 0;

@@ -10,6 +10,7 @@
 #include <future>
 
 #include "rpc/event_loop_impl.h"
+#include "rpc/stall.h"
 
 namespace kfs {
 
@@ -33,6 +34,7 @@ void EventLoop::Run() {
       for (auto& fn : round) fn();
       round.clear();
     }
+    TickEnds();
   }
 }
 
@@ -40,7 +42,12 @@ void EventLoop::Stop() {
   Post([this] { impl_->stopping = true; });
 }
 
-void EventLoop::Post(std::function<void()> fn) { asio::post(impl_->context, std::move(fn)); }
+void EventLoop::Post(std::function<void()> fn) {
+  asio::post(impl_->context, [fn = std::move(fn)] {
+    TickBegins();
+    fn();
+  });
+}
 
 void EventLoop::AtTickEnd(std::function<void()> fn) { impl_->tick_end.push_back(std::move(fn)); }
 
@@ -54,6 +61,7 @@ struct EventLoop::Timer::State : std::enable_shared_from_this<State> {
     timer.expires_after(std::chrono::duration_cast<asio::steady_timer::duration>(delay));
     timer.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
       if (error || !self->active) return;
+      TickBegins();
       if (self->period == Duration::zero()) {
         self->active = false;
         auto fn = std::move(self->fn);
@@ -131,6 +139,7 @@ class FdWatch : public EventLoop::Watch {
       descriptor.async_wait(asio::posix::stream_descriptor::wait_read,
                             [self = shared_from_this()](const boost::system::error_code& error) {
                               if (!self->active || error == asio::error::operation_aborted) return;
+                              TickBegins();
                               self->fn();
                               if (self->active) self->Arm();
                             });

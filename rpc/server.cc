@@ -11,12 +11,17 @@
 #include "common/secret.h"
 #include "rpc/address.h"
 #include "rpc/hello.h"
+#include "rpc/stall.h"
+#include "rpc/unknown_peers.h"
 
 namespace kfs {
 namespace {
 
 constexpr size_t kConnectionsMax = 16384;
 constexpr auto kGreetingTimeout = std::chrono::seconds(10);
+// Connections taken from the queue at once; those that are served have their turn in between.
+constexpr int kAcceptsAtOnce = 32;
+constexpr auto kAcceptPause = std::chrono::milliseconds(1);
 
 }  // namespace
 
@@ -41,13 +46,10 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   std::unordered_map<uint16_t, Handler> handlers;
   std::function<void(const ConnectionPtr&)> on_disconnect;
   std::unordered_set<ConnectionPtr> connections;
-  struct Greeting {
-    std::string server_nonce;  // empty: Hello has not come yet
-    MonoTime since;
-  };
-  std::unordered_map<Connection*, Greeting> greetings;
+  UnknownPeers unknown;  // those of `connections` that have not greeted
   std::unordered_map<uint16_t, std::shared_ptr<OpStats>> stats;
   uint64_t bad_frames = 0;
+  void PauseAccepting(Duration pause);
 };
 
 Server::Server(EventLoop& loop, ServerIdentity identity)
@@ -115,17 +117,21 @@ void Server::Stop() {
   }
 }
 
+void Server::Impl::PauseAccepting(Duration pause) {
+  watch.reset();
+  accept_pause = loop.RunAfter(pause, [this] {
+    if (listen_fd >= 0) watch = loop.WatchReadable(listen_fd, [this] { Accept(); });
+  });
+}
+
 void Server::Impl::Accept() {
-  for (int i = 0; i < 64; ++i) {
+  for (int i = 0; i < kAcceptsAtOnce; ++i) {
     int fd = accept4(listen_fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
       if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) {
         // The pending connection stays readable: pause instead of spinning.
         KFS_LOG(warn, "server.accept_failed address={} reason=\"{}\"", address, ErrnoText(errno));
-        watch.reset();
-        accept_pause = loop.RunAfter(std::chrono::milliseconds(200), [this] {
-          if (listen_fd >= 0) watch = loop.WatchReadable(listen_fd, [this] { Accept(); });
-        });
+        PauseAccepting(std::chrono::milliseconds(200));
       }
       return;
     }
@@ -134,6 +140,7 @@ void Server::Impl::Accept() {
       close(fd);
       continue;
     }
+    const std::string origin = OriginOf(fd);
     // The connection's handlers hold it weakly: it must not own itself.
     auto slot = std::make_shared<std::weak_ptr<Connection>>();
     auto impl = weak_from_this();
@@ -151,18 +158,18 @@ void Server::Impl::Accept() {
                                     }});
     *slot = c;
     connections.insert(c);
-    greetings[c.get()] = {.server_nonce = {}, .since = std::chrono::steady_clock::now()};
+    for (const ConnectionPtr& old : unknown.Add(c, origin, std::chrono::steady_clock::now())) {
+      KFS_LOG(warn, "server.ungreeted_dropped address={} peer={} waiting={} reason=\"too many do not greet\"",
+              address, old->peer_address(), unknown.size());
+      old->Close(Status(ECONNABORTED, "others came that may greet"));
+    }
   }
+  PauseAccepting(kAcceptPause);
 }
 
 void Server::Impl::CloseUngreeted() {
-  auto now = std::chrono::steady_clock::now();
-  std::vector<ConnectionPtr> late;
-  for (auto& c : connections) {
-    auto g = greetings.find(c.get());
-    if (g != greetings.end() && now - g->second.since > kGreetingTimeout) late.push_back(c);
-  }
-  for (auto& c : late) c->Close(Status(ETIMEDOUT, c->peer_address() + " did not greet in time"));
+  for (const ConnectionPtr& c : unknown.WaitingSince(std::chrono::steady_clock::now() - kGreetingTimeout))
+    c->Close(Status(ETIMEDOUT, c->peer_address() + " did not greet in time"));
 }
 
 void Server::Impl::OnClose(const ConnectionPtr& c, const Status& why) {
@@ -171,7 +178,7 @@ void Server::Impl::OnClose(const ConnectionPtr& c, const Status& why) {
     KFS_LOG(warn, "server.bad_input peer={} reason=\"{}\"", c->peer_address(), why.message());
   }
   connections.erase(c);
-  greetings.erase(c.get());
+  unknown.Remove(c.get());
   if (c->greeted && on_disconnect) on_disconnect(c);
 }
 
@@ -218,14 +225,15 @@ void Server::Impl::OnHello(IncomingCallPtr call) {
                   fmt::format("this server belongs to cluster {}, you asked for cluster {}",
                               identity.cluster_id, hello.cluster_id()));
   }
-  auto& greeting = greetings[c.get()];
-  greeting.server_nonce = RandomBytes(kNonceSize);
+  std::string* nonce = unknown.NonceOf(c.get());
+  if (nonce == nullptr) return refuse(Code::kMalformed, "Hello: greeted already");
+  *nonce = RandomBytes(kNonceSize);
   c->hello = hello;
   pb::HelloReply reply;
   reply.set_version(kProtocolVersion);
   reply.set_cluster_id(identity.cluster_id);
-  reply.set_nonce(greeting.server_nonce);
-  reply.set_proof(ServerProof(identity.secret, hello.nonce(), greeting.server_nonce));
+  reply.set_nonce(*nonce);
+  reply.set_proof(ServerProof(identity.secret, hello.nonce(), *nonce));
   reply.set_software(kSoftware);
   call->Reply(reply);
 }
@@ -234,10 +242,10 @@ void Server::Impl::OnHelloProof(IncomingCallPtr call) {
   pb::HelloProofRequest request;
   if (!call->Parse(&request)) return;
   const ConnectionPtr c = call->connection();
-  auto g = greetings.find(c.get());
-  if (g == greetings.end() || g->second.server_nonce.empty() ||
-      !EqualConstantTime(request.proof(), ClientProof(identity.secret, c->hello.nonce(),
-                                                      g->second.server_nonce, c->hello.role()))) {
+  const std::string* nonce = unknown.NonceOf(c.get());
+  if (nonce == nullptr || nonce->empty() ||
+      !EqualConstantTime(request.proof(),
+                         ClientProof(identity.secret, c->hello.nonce(), *nonce, c->hello.role()))) {
     KFS_LOG(warn, "server.bad_proof peer={} host={}", c->peer_address(), c->hello.host());
     call->Fail(Status(EACCES, Code::kBadProof,
                       "wrong cluster secret: copy the secret file from a machine of the cluster"));
@@ -245,7 +253,7 @@ void Server::Impl::OnHelloProof(IncomingCallPtr call) {
     return;
   }
   c->greeted = true;
-  greetings.erase(g);
+  unknown.Remove(c.get());
   if (identity.newest_connection_only) CloseEarlierOf(*c);
   call->Reply(pb::HelloProofReply());
 }
@@ -287,6 +295,7 @@ void Server::Impl::Dispatch(IncomingCallPtr call) {
   auto& counted = stats[static_cast<uint16_t>(info->op)];
   if (counted == nullptr) counted = std::make_shared<OpStats>();
   call->CountIn(counted);
+  const RanPart part(info->name);
   handler->second(std::move(call));
 }
 

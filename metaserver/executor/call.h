@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "common/clock.h"
 #include "common/status.h"
@@ -47,8 +48,25 @@ using CallPtr = std::shared_ptr<Call>;
 // A call that waits: for a lock, a mutation, its turn to append. The same op sent again after a reconnect
 // takes the place of the first arrival, so that it is executed once and answered where somebody listens.
 struct Parked {
-  CallPtr call;           // null: cancelled
-  std::string waits_for;  // for a person
+  Parked(CallPtr c, std::string what, std::shared_ptr<size_t> count)
+      : call(std::move(c)), waits_for(std::move(what)), session_bytes(std::move(count)) {
+    Weigh();
+  }
+  ~Parked() { *session_bytes -= bytes; }
+  Parked(const Parked&) = delete;
+  Parked& operator=(const Parked&) = delete;
+  // Another arrival has taken the call's place.
+  void Weigh() {
+    *session_bytes -= bytes;
+    bytes = kOverhead + call->body().size();
+    *session_bytes += bytes;
+  }
+
+  static constexpr size_t kOverhead = 512;
+  CallPtr call;                                 // null: cancelled
+  std::string waits_for;                        // for a person
+  const std::shared_ptr<size_t> session_bytes;  // Session::parked_bytes
+  size_t bytes = 0;
 };
 using ParkedPtr = std::shared_ptr<Parked>;
 

@@ -10,6 +10,7 @@
 #include "metaserver/executor/op_env.h"
 #include "metaserver/ops/handlers.h"
 #include "metaserver/store/keys.h"
+#include "rpc/stall.h"
 
 namespace kfs::meta {
 namespace {
@@ -18,6 +19,7 @@ namespace {
 constexpr size_t kBatchBytesMax = 4u << 20;
 // Calls of one session that wait for locks, chunkservers or syncs.
 constexpr size_t kParkedMax = 65536;
+constexpr size_t kParkedBytesMax = 64u << 20;  // of their requests
 // An op whose records are dropped from memory as often as they are read reads the disk itself in the end.
 constexpr int kColdRunsMax = 4;
 
@@ -110,14 +112,21 @@ Volume* Executor::FindVolume(const std::string& name) {
   return nullptr;
 }
 
-void Executor::Execute(const CallPtr& call) {
+void Executor::InTurn(const CallPtr& call, std::function<void()> run) {
   Session& session = *call->session;
+  call->arrived = session.last_heard = clock_.MonoNow();
+  call->connection = session.connection_number;
+  turns_.Take(session.volume == nullptr ? VolumeId() : session.volume->id(), session.id, std::move(run));
+  if (turns_.waiting()) Schedule();
+}
+
+void Executor::Execute(const CallPtr& call) {
+  InTurn(call, [this, call] { RunCall(call); });
+}
+
+void Executor::RunCall(const CallPtr& call) {
   if (!Alive(call)) return;
-  if (call->arrived == MonoTime{}) {
-    call->arrived = clock_.MonoNow();
-    session.last_heard = call->arrived;
-    call->connection = session.connection_number;
-  }
+  const RanPart part(OpName(call->op()));
   switch (call->op()) {
 #define KFS_CASE(name)         \
   case Op::k##name:            \
@@ -160,7 +169,8 @@ void Executor::RunTyped(const CallPtr& call) {
   volume.txn.Clear();
   OpEnv env{*this, volume, session, ctx, volume.txn, volume.Now(), call};
   Db& db = volume.store.db();
-  db.FromMemoryOnly(hooks_.fetch && Rpc::kRun == Run::kRepeats && call->cold_runs < kColdRunsMax);
+  const bool may_park = session.parked.size() < kParkedMax && *session.parked_bytes < kParkedBytesMax;
+  db.FromMemoryOnly(hooks_.fetch && Rpc::kRun == Run::kRepeats && call->cold_runs < kColdRunsMax && may_park);
   Status status = Handle(env, *request, reply);
   db.FromMemoryOnly(false);
   if (std::vector<std::string> cold = db.TakeCold(); !cold.empty()) {
@@ -204,7 +214,8 @@ bool Executor::Admit(const CallPtr& call, Run run, const pb::Context& ctx) {
     return false;
   }
   if (ctx.acked() > session.acked) TrimReplies(session, ctx.acked());
-  if (run == Run::kWaits && session.parked.size() >= kParkedMax) {
+  if (run == Run::kWaits &&
+      (session.parked.size() >= kParkedMax || *session.parked_bytes >= kParkedBytesMax)) {
     Refuse(call, Status(EAGAIN, Code::kTryAgain, "too many calls of this session wait"));
     return false;
   }
@@ -222,6 +233,7 @@ bool Executor::Admit(const CallPtr& call, Run run, const pb::Context& ctx) {
     if (it->second->call != call) {
       if (it->second->call != nullptr) call->TakeOver(*it->second->call);
       it->second->call = call;
+      it->second->Weigh();
     }
     return false;
   }

@@ -18,6 +18,7 @@
 
 #include "metaserver/executor/call.h"
 #include "metaserver/executor/session.h"
+#include "metaserver/executor/turns.h"
 #include "metaserver/executor/volume.h"
 #include "metaserver/store/wal_sync.h"
 
@@ -61,13 +62,16 @@ class Executor {
   Volume* FindVolume(const std::string& name);
   const std::map<VolumeId, std::unique_ptr<Volume>>& volumes() const { return volumes_; }
 
-  // A client's op; call->session is its connection's.
+  // A client's op, in its turn; call->session is its connection's.
   void Execute(const CallPtr& call);
+  // What is to keep its place among the session's ops: the ops on the session itself.
+  void InTurn(const CallPtr& call, std::function<void()> run);
 
   // ---- sessions. The answers go through `call` after the commit.
   // Gives the session that the connection now has; null when refused (and answered).
+  // `origin`: the address of the machine, which takes no more than its share; empty: as `host`.
   SessionPtr OpenSession(const CallPtr& call, const pb::OpenSessionRequest& request, const std::string& host,
-                         const std::string& client_id);
+                         const std::string& client_id, const std::string& origin = {});
   void Reclaim(const CallPtr& call, const pb::ReclaimRequest& request);
   void KeepAlive(const CallPtr& call, const pb::KeepAliveRequest& request);
   void CloseSession(const CallPtr& call);
@@ -123,6 +127,7 @@ class Executor {
     bool done = false;
   };
 
+  void RunCall(const CallPtr& call);
   template <typename Rpc>
   void RunTyped(const CallPtr& call);
   // False when the op has been dealt with (replayed, refused, joined to its first arrival).
@@ -138,7 +143,8 @@ class Executor {
   // False (and refused): the session has ended or expired.
   bool Alive(const CallPtr& call);
   void ExpireSessions(Volume& volume);
-  void ForgetOldestExpired(Volume& volume);
+  // Room for one more; false (and refused): there is none.
+  bool MakeRoom(const CallPtr& call, Volume& volume, const std::string& origin);
   void EndSession(const SessionPtr& session, const std::string& why);
   void FinishDrain(const std::shared_ptr<Drain>& drain);
   void CommitVolume(Volume& volume);
@@ -150,6 +156,7 @@ class Executor {
   const ExecutorOptions options_;
   WalSync* const sync_;  // null: sync in line (tests)
   const Hooks hooks_;
+  Turns turns_{clock_};
   std::map<VolumeId, std::unique_ptr<Volume>> volumes_;
   std::deque<ParkedPtr> ready_;
   std::vector<Outgoing> outgoing_;

@@ -27,6 +27,8 @@ struct Session {
   SessionId id;
   std::string key;
   std::string host, mountpoint, client_id;
+  std::string
+      origin;  // the machine whose share of the sessions it takes: its address, or what it calls itself
   int64_t opened = 0;        // wall time
   Volume* volume = nullptr;  // null once the session has ended
   Status elsewhere;          // not ok: it lives on, but the volume is no longer served here
@@ -51,6 +53,7 @@ struct Session {
   // Calls that wait; those with an op id by it.
   std::map<uint64_t, ParkedPtr> waiting;
   std::set<ParkedPtr> parked;
+  std::shared_ptr<size_t> parked_bytes = std::make_shared<size_t>(0);  // of their requests
   std::set<Ino> append_tokens;
 };
 using SessionPtr = std::shared_ptr<Session>;

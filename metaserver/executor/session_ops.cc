@@ -10,14 +10,17 @@
 namespace kfs::meta {
 namespace {
 
-constexpr size_t kSessionsMax = 65536;  // of one volume
+constexpr size_t kSessionsMax = 65536;         // of one volume
+constexpr size_t kSessionsOfOriginMax = 4096;  // of them by one machine
 constexpr size_t kTextMax = 1024;
+constexpr int kForgottenAtOnce = 64;
 constexpr uint32_t kOpensMax = 1u << 20;  // handles of one mount on one inode
 
 }  // namespace
 
 SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionRequest& request,
-                                 const std::string& host, const std::string& client_id) {
+                                 const std::string& host, const std::string& client_id,
+                                 const std::string& origin) {
   Volume* volume = FindVolume(request.volume());
   SessionPtr session;
   if (volume == nullptr) {
@@ -42,13 +45,11 @@ SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionReque
     KFS_LOG(info, "session.attached volume={} session={} host={} expiries={}", volume->info.name(),
             session->id.v, session->host, session->expiries);
   } else {
-    if (volume->sessions.size() >= kSessionsMax) ForgetOldestExpired(*volume);
-    if (volume->sessions.size() >= kSessionsMax) {
-      Refuse(call, Status(EAGAIN, Code::kTryAgain, "too many sessions on this volume"));
-      return nullptr;
-    }
+    const std::string machine = Printable(origin.empty() ? host : origin, kTextMax);
+    if (!MakeRoom(call, *volume, machine)) return nullptr;
     session = volume->NewSession(RandomBytes(16), Printable(host, kTextMax),
-                                 Printable(request.mountpoint(), kTextMax), Printable(client_id, kTextMax));
+                                 Printable(request.mountpoint(), kTextMax), Printable(client_id, kTextMax),
+                                 machine);
     KFS_LOG(info, "session.opened volume={} session={} host={} mountpoint=\"{}\"", volume->info.name(),
             session->id.v, session->host, session->mountpoint);
   }
@@ -169,6 +170,7 @@ void Executor::CancelOp(const CallPtr& call, const pb::CancelOpRequest& request)
 
 void Executor::Disconnected(Session& session, uint64_t connection_number) {
   if (session.connection_number != connection_number || session.volume == nullptr) return;
+  turns_.Drop(session.volume->id(), session.id);
   // The client sends again what it has no answer to; what changes something keeps its place meanwhile.
   for (auto it = session.parked.begin(); it != session.parked.end();) {
     if ((*it)->call->op_id == 0) {
@@ -188,12 +190,8 @@ void Executor::ExpireSessions(Volume& volume) {
   const int64_t forget =
       clock_.WallNow() -
       std::chrono::duration_cast<std::chrono::nanoseconds>(volume.settings.session_keep).count();
-  std::vector<SessionPtr> expired, forgotten;
-  for (auto& [sid, s] : volume.sessions) {
-    if (s->expired != 0) {
-      if (s->expired <= forget) forgotten.push_back(s);
-      continue;
-    }
+  std::vector<SessionPtr> expired;
+  for (const SessionPtr& s : volume.roster.live()) {
     const bool silent = now - s->last_heard > options_.session_ttl;
     // It may be there, but not say what it holds: others have waited long enough.
     const bool unclear = !s->reclaimed && now - s->unreclaimed_since > 2 * options_.session_ttl;
@@ -204,15 +202,31 @@ void Executor::ExpireSessions(Volume& volume) {
     if (hooks_.close_connection)
       hooks_.close_connection(*s, Status(EPIPE, Code::kConnectionLost, "the session has expired"));
   }
-  for (const SessionPtr& s : forgotten) EndSession(s, "expired long ago");
+  // What has piled up goes over several rounds: nobody waits for it.
+  for (int i = 0; i < kForgottenAtOnce; ++i) {
+    SessionPtr oldest = volume.roster.OldestExpired();
+    if (oldest == nullptr || oldest->expired > forget) break;
+    EndSession(oldest, "expired long ago");
+  }
 }
 
-void Executor::ForgetOldestExpired(Volume& volume) {
-  SessionPtr oldest;
-  for (const auto& [sid, s] : volume.sessions) {
-    if (s->expired != 0 && (oldest == nullptr || s->expired < oldest->expired)) oldest = s;
+// Whoever has had many sessions loses its own oldest that has expired, not one that another was promised.
+bool Executor::MakeRoom(const CallPtr& call, Volume& volume, const std::string& origin) {
+  const SessionRoster& roster = volume.roster;
+  auto too_many = [&] { return roster.CountOf(origin) >= kSessionsOfOriginMax; };
+  if (too_many()) {
+    if (SessionPtr s = roster.OldestExpiredOf(origin)) EndSession(s, "room for another of its machine");
+    if (too_many()) {
+      Refuse(call, Status(EAGAIN, Code::kTryAgain,
+                          "too many sessions of " + origin + " on this volume (unmount some)"));
+      return false;
+    }
   }
-  if (oldest != nullptr) EndSession(oldest, "room for another");
+  if (volume.sessions.size() < kSessionsMax) return true;
+  if (SessionPtr s = roster.ExpiredOfTheGreediest()) EndSession(s, "room for another");
+  if (volume.sessions.size() < kSessionsMax) return true;
+  Refuse(call, Status(EAGAIN, Code::kTryAgain, "too many sessions on this volume"));
+  return false;
 }
 
 void Executor::EndSession(const SessionPtr& session, const std::string& why) {

@@ -53,13 +53,13 @@ Status Volume::Load() {
     s->expiries = record.expiries();
     s->volume = this;
     s->last_heard = clock_.MonoNow();
-    if (s->expired != 0) {
-      ++expired_;
-    } else {
+    s->origin = s->host;
+    if (s->expired == 0) {
       s->reclaimed = false;
       s->unreclaimed_since = s->last_heard;
       ++unreclaimed_;
     }
+    roster.Add(s);
     sessions.emplace(s->id, std::move(s));
     return true;
   });
@@ -95,17 +95,19 @@ int64_t Volume::Now() {
 }
 
 SessionPtr Volume::NewSession(const std::string& key, const std::string& host, const std::string& mountpoint,
-                              const std::string& client_id) {
+                              const std::string& client_id, const std::string& origin) {
   auto s = std::make_shared<Session>();
   s->id = store.NewSession(id());
   s->key = key;
   s->host = host;
   s->mountpoint = mountpoint;
   s->client_id = client_id;
+  s->origin = origin;
   s->opened = Now();
   s->volume = this;
   s->last_heard = clock_.MonoNow();
   PutSession(*s);
+  roster.Add(s);
   sessions.emplace(s->id, s);
   return s;
 }
@@ -144,15 +146,18 @@ void Volume::Expire(const SessionPtr& session) {
   DropHeld(*session);
   // What a replayed reply had opened or locked is gone with the rest, and taken anew when it is replayed.
   session->old_replies.insert(session->replies.begin(), session->replies.end());
+  roster.Remove(session);
   session->expired = Now();
   ++session->expiries;
-  ++expired_;
+  roster.Add(session);
   PutSession(*session);
 }
 
 void Volume::Revive(Session& session) {
+  const SessionPtr held = sessions.at(session.id);
+  roster.Remove(held);
   session.expired = 0;
-  --expired_;
+  roster.Add(held);
   PutSession(session);
 }
 
@@ -168,7 +173,7 @@ void Volume::EndSession(const SessionPtr& session, const std::string& why,
   DropHeld(*session);
   for (uint64_t op_id : session->replies) store.db().DeleteBlind(ReplyKey(session->id, op_id));
   store.db().Delete(SessionKey(session->id));
-  if (session->expired != 0) --expired_;
+  roster.Remove(session);
   sessions.erase(session->id);
   session->volume = nullptr;
   hooks_.changed();

@@ -15,6 +15,7 @@
 #include "metaserver/chunks/garbage.h"
 #include "metaserver/chunks/mutations.h"
 #include "metaserver/executor/session.h"
+#include "metaserver/executor/session_roster.h"
 #include "metaserver/locks/lock_table.h"
 #include "metaserver/store/txn.h"
 #include "metaserver/store/volume_store.h"
@@ -41,13 +42,13 @@ class Volume {
 
   // ---- sessions
   SessionPtr NewSession(const std::string& key, const std::string& host, const std::string& mountpoint,
-                        const std::string& client_id);
+                        const std::string& client_id, const std::string& origin);
   // Drops locks, open files and tokens, durably noted; waiting calls go unanswered (they come again). What it
   // may have to answer a second time stays.
   void Expire(const SessionPtr& session);
   // The client of an expired session is there again, and will be told.
   void Revive(Session& session);
-  size_t mounts() const { return sessions.size() - expired_; }
+  size_t mounts() const { return roster.live().size(); }
   // Drops everything, for good. Its waiting calls end with EIO/kUnknownSession.
   void EndSession(const SessionPtr& session, const std::string& why,
                   const std::function<void(const ParkedPtr&, Status)>& fail);
@@ -121,6 +122,7 @@ class Volume {
   Txn txn;
   LockTable locks;
   std::unordered_map<SessionId, SessionPtr> sessions;
+  SessionRoster roster;  // of `sessions`
   Chunkservers& servers;
   Mutations mutations;
   Garbage garbage;
@@ -147,7 +149,6 @@ class Volume {
   int64_t last_now_ = 0;
   MonoTime settled_at_{};
   size_t unreclaimed_ = 0;
-  size_t expired_ = 0;
   std::unordered_map<Ino, uint64_t> open_counts_;
   std::deque<Ino> reap_;
   std::unordered_set<Ino> reap_queued_;

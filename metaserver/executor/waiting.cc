@@ -6,7 +6,7 @@
 namespace kfs::meta {
 
 ParkedPtr Executor::Park(const CallPtr& call, const char* waits_for) {
-  auto parked = std::make_shared<Parked>(Parked{call, waits_for});
+  auto parked = std::make_shared<Parked>(call, waits_for, call->session->parked_bytes);
   call->Parked();
   call->session->parked.insert(parked);
   if (call->op_id != 0) call->session->waiting[call->op_id] = parked;

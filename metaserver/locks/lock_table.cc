@@ -1,82 +1,56 @@
 #include "metaserver/locks/lock_table.h"
 
-#include <algorithm>
 #include <cassert>
 #include <cerrno>
+#include <random>
 #include <utility>
 
 namespace kfs::meta {
 namespace {
 
-// Owners looked at for one EDEADLK answer. Beyond it the request waits: a circle of so many can still be
-// broken by a signal, while an endless search would hold up everyone.
-constexpr size_t kDeadlockSearchMax = 1024;
-
-bool Conflict(LockType a, LockType b) { return a == LockType::kWrite || b == LockType::kWrite; }
-
-// The first of the disjoint ranges that ends at or after `start`.
-template <typename Map>
-auto FirstTouching(Map& ranges, uint64_t start) {
-  auto it = ranges.upper_bound(start);
-  if (it != ranges.begin() && std::prev(it)->second.end >= start) --it;
-  return it;
-}
+// Looks that one EDEADLK answer takes at who is in whose way. Beyond it the request waits: a circle of so
+// many can still be broken by a signal, while an endless search would hold up everyone.
+constexpr size_t kDeadlockLooksMax = 1024;
 
 bool Same(const LockRequest& a, const LockRequest& b) {
-  return a.type == b.type && a.flock == b.flock && (a.flock || (a.start == b.start && a.end == b.end));
+  return a.flock == b.flock && FileLocks::KeyOf(a) == FileLocks::KeyOf(b);
 }
 
 }  // namespace
 
-// ---- conflicts ----
+LockTable::LockTable(size_t locks_per_session_max, size_t locks_per_user_max)
+    : limit_(locks_per_session_max), user_limit_(locks_per_user_max), seed_(std::random_device()()) {}
 
-// Calls fn(owner, start, range) for every held lock that stands in the way, until it returns false.
-void LockTable::ForEachBlocker(const InodeLocks& locks, LockOwner owner, const LockRequest& request,
-                               const std::function<bool(LockOwner, uint64_t, const Range&)>& fn) const {
-  if (request.type == LockType::kUnlock) return;
-  if (request.flock) {
-    for (const auto& [holder, range] : locks.flocks) {
-      if (holder != owner && Conflict(range.type, request.type) && !fn(holder, 0, range)) return;
-    }
-    return;
-  }
-  for (const auto& [holder, ranges] : locks.records) {
-    if (holder == owner) continue;
-    for (auto it = FirstTouching(ranges, request.start); it != ranges.end() && it->first <= request.end;
-         ++it) {
-      if (Conflict(it->second.type, request.type) && !fn(holder, it->first, it->second)) return;
-    }
-  }
-}
-
-bool LockTable::Blocked(const InodeLocks& locks, LockOwner owner, const LockRequest& request) const {
-  bool blocked = false;
-  ForEachBlocker(locks, owner, request, [&](LockOwner, uint64_t, const Range&) {
-    blocked = true;
-    return false;
-  });
-  return blocked;
+LockTable::InodeLocks& LockTable::LocksOf(Ino ino) {
+  auto found = inodes_.find(ino);
+  if (found != inodes_.end()) return found->second;
+  seed_ = seed_ * 6364136223846793005u + 1442695040888963407u;
+  return inodes_.emplace(ino, InodeLocks(seed_)).first->second;
 }
 
 // Follows "waits for a lock held by" from the owners in the way of the request. An owner whose threads wait
 // for several locks counts as waiting for each, as in Linux.
 bool LockTable::WouldDeadlock(const InodeLocks& locks, LockOwner owner, const LockRequest& request) const {
+  if (!record_ranges_.contains(owner)) return false;  // nobody waits for it
   std::set<LockOwner> seen;
   std::vector<LockOwner> todo;
-  auto visit = [&](LockOwner holder, uint64_t, const Range&) {
+  size_t looks = kDeadlockLooksMax;
+  auto visit = [&](LockOwner holder) {
     if (seen.insert(holder).second) todo.push_back(holder);
     return true;
   };
-  ForEachBlocker(locks, owner, request, visit);
-  while (!todo.empty() && seen.size() < kDeadlockSearchMax) {
+  locks.records.ForEachBlocker(owner, request, &looks, visit);
+  while (!todo.empty()) {
     const LockOwner holder = todo.back();
     todo.pop_back();
     if (holder == owner) return true;
     auto waits = record_waits_.find(holder);
     if (waits == record_waits_.end()) continue;
-    for (Ticket ticket : waits->second) {
-      const Waiter& waiter = waiters_.at(ticket);
-      ForEachBlocker(inodes_.at(waiter.ino), holder, waiter.request, visit);
+    for (const auto& [what, count] : waits->second) {
+      if (looks == 0) break;
+      const GroupKey& key = what.second;
+      const LockRequest waiting{.type = key.type, .start = key.start, .end = key.end};
+      inodes_.at(what.first).records.ForEachBlocker(holder, waiting, &looks, visit);
     }
   }
   return false;
@@ -93,82 +67,42 @@ void LockTable::Count(SessionId session, Ino ino, ptrdiff_t change) {
   if (there == 0) s.inodes.erase(ino);
 }
 
-bool LockTable::Full(SessionId session) const { return CountOf(session) >= limit_; }
+void LockTable::CountUser(SessionId session, std::optional<uint32_t> uid, ptrdiff_t change) {
+  if (change == 0 || !uid.has_value()) return;
+  std::map<uint32_t, size_t>& of_user = sessions_[session].of_user;
+  size_t& count = of_user[*uid];
+  count += static_cast<size_t>(change);
+  if (count == 0) of_user.erase(*uid);
+}
 
-// False when the session's limit forbids it; then nothing has changed.
+bool LockTable::Full(SessionId session, std::optional<uint32_t> uid, size_t more) const {
+  if (CountOf(session) + more > limit_) return true;
+  auto found = sessions_.find(session);
+  if (!uid.has_value() || found == sessions_.end()) return false;
+  auto user = found->second.of_user.find(*uid);
+  return user != found->second.of_user.end() && user->second + more > user_limit_;
+}
+
+// False when a limit forbids it; then nothing has changed.
 bool LockTable::Apply(Ino ino, LockOwner owner, const LockRequest& request) {
-  InodeLocks& locks = inodes_[ino];
-  return request.flock ? ApplyFlock(ino, locks, owner, request) : ApplyRecord(ino, locks, owner, request);
-}
-
-bool LockTable::ApplyFlock(Ino ino, InodeLocks& locks, LockOwner owner, const LockRequest& request) {
-  auto it = locks.flocks.find(owner);
-  const bool had = it != locks.flocks.end();
-  if (request.type == LockType::kUnlock) {
-    if (had) {
-      locks.flocks.erase(it);
-      Count(owner.session, ino, -1);
-    }
-    return true;
-  }
-  if (!had && Full(owner.session)) return false;
-  locks.flocks[owner] = {.end = UINT64_MAX, .type = request.type, .pid = request.pid};
-  if (!had) Count(owner.session, ino, 1);
-  return true;
-}
-
-bool LockTable::ApplyRecord(Ino ino, InodeLocks& locks, LockOwner owner, const LockRequest& request) {
-  auto found = locks.records.find(owner);
-  if (found == locks.records.end() && request.type == LockType::kUnlock) return true;
-  static const Ranges kNone;
-  const Ranges& old = found == locks.records.end() ? kNone : found->second;
-
-  // How many ranges there will be at most: merging with neighbours can only make it fewer.
-  ptrdiff_t growth = request.type == LockType::kUnlock ? 0 : 1;
-  for (auto it = FirstTouching(old, request.start); it != old.end() && it->first <= request.end; ++it) {
-    growth += (it->first < request.start ? 1 : 0) + (it->second.end > request.end ? 1 : 0) - 1;
-  }
-  if (growth > 0 && CountOf(owner.session) + static_cast<size_t>(growth) > limit_) return false;
-
-  Ranges& ranges = locks.records[owner];
-  const auto before = static_cast<ptrdiff_t>(ranges.size());
-  for (auto it = FirstTouching(ranges, request.start); it != ranges.end() && it->first <= request.end;) {
-    const uint64_t start = it->first;
-    const Range range = it->second;
-    it = ranges.erase(it);
-    if (start < request.start) {
-      ranges[start] = {.end = request.start - 1, .type = range.type, .pid = range.pid};
-    }
-    if (range.end > request.end) {
-      ranges[request.end + 1] = {.end = range.end, .type = range.type, .pid = range.pid};
-      break;  // nothing of the request lies behind it
-    }
-  }
-  if (request.type != LockType::kUnlock) {
-    auto it = ranges.insert_or_assign(request.start, Range{request.end, request.type, request.pid}).first;
-    if (auto next = std::next(it); next != ranges.end() && request.end != UINT64_MAX &&
-                                   next->first == request.end + 1 && next->second.type == request.type) {
-      it->second.end = next->second.end;
-      ranges.erase(next);
-    }
-    if (it != ranges.begin()) {
-      auto previous = std::prev(it);
-      if (previous->second.end + 1 == it->first && previous->second.type == request.type) {
-        previous->second.end = it->second.end;
-        ranges.erase(it);
-      }
-    }
-  }
-  Count(owner.session, ino, static_cast<ptrdiff_t>(ranges.size()) - before);
-  if (ranges.empty()) locks.records.erase(owner);
+  FileLocks& locks = LocksOf(ino).Of(request);
+  // What an owner holds counts against whoever took the first of it.
+  const std::optional<uint32_t> uid = locks.RangesOf(owner) == 0 ? request.uid : locks.UidOf(owner);
+  const ptrdiff_t growth = locks.GrowthAtMost(owner, request);
+  if (growth > 0 && Full(owner.session, uid, static_cast<size_t>(growth))) return false;
+  const ptrdiff_t change = locks.Apply(owner, request);
+  Count(owner.session, ino, change);
+  CountUser(owner.session, uid, change);
+  if (request.flock || change == 0) return true;
+  size_t& ranges = record_ranges_[owner];
+  ranges += static_cast<size_t>(change);
+  if (ranges == 0) record_ranges_.erase(owner);
   return true;
 }
 
 void LockTable::DropIfEmpty(Ino ino) {
   auto it = inodes_.find(ino);
-  if (it == inodes_.end()) return;
-  const InodeLocks& locks = it->second;
-  if (locks.records.empty() && locks.flocks.empty() && locks.waiting.empty()) inodes_.erase(it);
+  if (it != inodes_.end() && it->second.records.empty() && it->second.flocks.empty()) inodes_.erase(it);
 }
 
 void LockTable::DropIfEmpty(SessionId session) {
@@ -182,48 +116,71 @@ void LockTable::AddWaiter(Ino ino, LockOwner owner, const LockRequest& request, 
                           uint64_t id) {
   const Ticket ticket = next_ticket_++;
   waiters_.emplace(ticket, Waiter{ino, owner, request, std::move(granted), id});
-  inodes_[ino].waiting.insert(ticket);
+  LocksOf(ino).Of(request).AddWaiter(ticket, owner, request);
   Session& session = sessions_[owner.session];
   session.tickets.insert(ticket);
+  CountUser(owner.session, request.uid, 1);
   if (id != 0) session.waiting[id] = ticket;
-  if (!request.flock) record_waits_[owner].insert(ticket);
+  if (!request.flock) ++record_waits_[owner][{ino, FileLocks::KeyOf(request)}];
 }
 
 LockTable::Waiter LockTable::TakeWaiter(Ticket ticket) {
   auto node = waiters_.extract(ticket);
   assert(!node.empty());
   Waiter waiter = std::move(node.mapped());
-  inodes_.at(waiter.ino).waiting.erase(ticket);
+  inodes_.at(waiter.ino).Of(waiter.request).RemoveWaiter(ticket, waiter.owner, waiter.request);
   Session& session = sessions_.at(waiter.owner.session);
   session.tickets.erase(ticket);
+  CountUser(waiter.owner.session, waiter.request.uid, -1);
   if (waiter.id != 0) session.waiting.erase(waiter.id);
   if (!waiter.request.flock) {
     auto waits = record_waits_.find(waiter.owner);
-    waits->second.erase(ticket);
+    auto what = waits->second.find({waiter.ino, FileLocks::KeyOf(waiter.request)});
+    if (--what->second == 0) waits->second.erase(what);
     if (waits->second.empty()) record_waits_.erase(waits);
   }
   return waiter;
 }
 
 // Grants, in the order of arrival, what no longer conflicts. A grant may itself set something free (a write
-// lock turned into a read lock), so it goes on until a whole round grants nothing.
+// lock turned into a read lock): what came earlier than the granted one has its turn in another round.
 void LockTable::GrantWaiters(Ino ino, Calls* calls) {
-  for (bool again = true; again;) {
-    again = false;
-    auto found = inodes_.find(ino);
-    if (found == inodes_.end()) return;
-    InodeLocks& locks = found->second;
-    for (auto it = locks.waiting.begin(); it != locks.waiting.end();) {
-      const Ticket ticket = *it++;
-      const Waiter& waiting = waiters_.at(ticket);
-      if (Blocked(locks, waiting.owner, waiting.request)) continue;
+  auto found = inodes_.find(ino);
+  if (found == inodes_.end()) return;
+  InodeLocks& locks = found->second;
+  std::set<Ticket> round, next_round;
+  Ticket cursor = 0;
+  auto schedule = [&](FileLocks& side, const GroupKey& key) {
+    const FileLocks::Free free = side.FreeWaiters(key, cursor);
+    if (free.after != 0) round.insert(free.after);
+    if (free.before != 0) next_round.insert(free.before);
+  };
+  auto schedule_stale = [&] {
+    for (FileLocks* side : {&locks.records, &locks.flocks}) {
+      for (const GroupKey& key : side->TakeStale()) schedule(*side, key);
+    }
+  };
+  schedule_stale();
+  while (!round.empty() || !next_round.empty()) {
+    if (round.empty()) {
+      round.swap(next_round);
+      cursor = 0;
+    }
+    const Ticket ticket = *round.begin();
+    round.erase(round.begin());
+    auto waiting = waiters_.find(ticket);
+    if (waiting == waiters_.end()) continue;  // scheduled twice
+    const LockRequest request = waiting->second.request;
+    FileLocks& side = locks.Of(request);
+    if (!side.FirstBlocker(waiting->second.owner, request).has_value()) {
+      cursor = ticket;
       Waiter waiter = TakeWaiter(ticket);
       const bool applied = Apply(ino, waiter.owner, waiter.request);
-      calls->emplace_back(std::move(waiter.granted),
-                          applied ? Status() : Status(ENOLCK, "too many locks in one session"));
+      calls->emplace_back(std::move(waiter.granted), applied ? Status() : Status(ENOLCK, "too many locks"));
       DropIfEmpty(waiter.owner.session);
-      again = true;
     }
+    schedule_stale();
+    schedule(side, FileLocks::KeyOf(request));
   }
   DropIfEmpty(ino);
 }
@@ -253,21 +210,17 @@ LockTable::Outcome LockTable::Set(Ino ino, LockOwner owner, const LockRequest& r
     }
   }
   Outcome outcome = Outcome::kGranted;
-  InodeLocks& locks = inodes_[ino];
-  bool freed =
-      request.type != LockType::kWrite;  // an unlock, or perhaps a write lock turned into a read lock
+  InodeLocks& locks = LocksOf(ino);
   if (request.flock && request.type != LockType::kUnlock) {
-    auto own = locks.flocks.find(owner);
-    if (own != locks.flocks.end() && own->second.type != request.type) {
-      ApplyFlock(ino, locks, owner, {.type = LockType::kUnlock, .flock = true});
-      freed = true;
-    }
+    const std::optional<LockType> own = locks.flocks.TypeOf(owner);
+    if (own.has_value() && *own != request.type)
+      Apply(ino, owner, {.type = LockType::kUnlock, .flock = true});
   }
-  if (!Blocked(locks, owner, request)) {
+  if (!locks.Of(request).FirstBlocker(owner, request).has_value()) {
     if (!Apply(ino, owner, request)) outcome = Outcome::kNoLocks;
   } else if (!wait) {
     outcome = Outcome::kConflict;
-  } else if (Full(owner.session)) {
+  } else if (Full(owner.session, request.uid, 1)) {
     outcome = Outcome::kNoLocks;
   } else if (!request.flock && WouldDeadlock(locks, owner, request)) {
     outcome = Outcome::kDeadlock;
@@ -276,7 +229,7 @@ LockTable::Outcome LockTable::Set(Ino ino, LockOwner owner, const LockRequest& r
     outcome = Outcome::kWaiting;
   }
   Calls calls;
-  if (freed) GrantWaiters(ino, &calls);
+  GrantWaiters(ino, &calls);
   DropIfEmpty(ino);
   DropIfEmpty(owner.session);
   Run(std::move(calls));
@@ -284,14 +237,9 @@ LockTable::Outcome LockTable::Set(Ino ino, LockOwner owner, const LockRequest& r
 }
 
 std::optional<HeldLock> LockTable::Test(Ino ino, LockOwner owner, const LockRequest& request) const {
-  std::optional<HeldLock> first;
   auto it = inodes_.find(ino);
-  if (it == inodes_.end()) return first;
-  ForEachBlocker(it->second, owner, request, [&](LockOwner holder, uint64_t start, const Range& range) {
-    if (!first || start < first->start) first = HeldLock{holder, range.type, start, range.end, range.pid};
-    return true;
-  });
-  return first;
+  if (it == inodes_.end()) return std::nullopt;
+  return it->second.Of(request).FirstBlocker(owner, request);
 }
 
 void LockTable::ReleaseOwner(Ino ino, LockOwner owner, bool flock) {
@@ -300,12 +248,8 @@ void LockTable::ReleaseOwner(Ino ino, LockOwner owner, bool flock) {
   Calls calls;
   Apply(ino, owner, {.type = LockType::kUnlock, .flock = flock, .start = 0, .end = UINT64_MAX});
   if (flock) {
-    const std::set<Ticket> waiting = it->second.waiting;
-    for (Ticket ticket : waiting) {
-      const Waiter& waiter = waiters_.at(ticket);
-      if (!waiter.request.flock || waiter.owner != owner) continue;
+    for (Ticket ticket : it->second.flocks.WaitersOf(owner))
       calls.emplace_back(TakeWaiter(ticket).granted, Status(EINTR, "the file was closed"));
-    }
   }
   GrantWaiters(ino, &calls);
   DropIfEmpty(ino);
@@ -324,14 +268,15 @@ void LockTable::ReleaseSession(SessionId session) {
     touched.insert(waiter.ino);
     calls.emplace_back(std::move(waiter.granted), Status(EIO, "the session has ended"));
   }
-  for (const auto& [ino, count] : it->second.inodes) {
+  for (const auto& [ino, count] : std::map<Ino, size_t>(it->second.inodes)) {
     touched.insert(ino);
     InodeLocks& locks = inodes_.at(ino);
-    auto of_session = [session](const auto& entry) { return entry.first.session == session; };
-    std::erase_if(locks.records, of_session);
-    std::erase_if(locks.flocks, of_session);
+    for (bool flock : {false, true}) {
+      const LockRequest all{.type = LockType::kUnlock, .flock = flock};
+      for (LockOwner owner : locks.Of(all).HoldersOf(session)) Apply(ino, owner, all);
+    }
   }
-  sessions_.erase(it);
+  sessions_.erase(session);
   for (Ino ino : touched) {
     GrantWaiters(ino, &calls);
     DropIfEmpty(ino);
@@ -352,11 +297,8 @@ bool LockTable::CancelWaiter(SessionId session, uint64_t waiter_id) {
 }
 
 std::vector<SessionId> LockTable::FlockHolders(Ino ino) const {
-  std::set<SessionId> sessions;
-  if (auto it = inodes_.find(ino); it != inodes_.end()) {
-    for (const auto& [owner, range] : it->second.flocks) sessions.insert(owner.session);
-  }
-  return {sessions.begin(), sessions.end()};
+  auto it = inodes_.find(ino);
+  return it == inodes_.end() ? std::vector<SessionId>() : it->second.flocks.Sessions();
 }
 
 size_t LockTable::CountOf(SessionId session) const {
@@ -365,19 +307,9 @@ size_t LockTable::CountOf(SessionId session) const {
 }
 
 std::vector<HeldLock> LockTable::Held(Ino ino, bool flock) const {
-  std::vector<HeldLock> held;
   auto it = inodes_.find(ino);
-  if (it == inodes_.end()) return held;
-  if (flock) {
-    for (const auto& [owner, range] : it->second.flocks)
-      held.push_back({owner, range.type, 0, range.end, range.pid});
-  } else {
-    for (const auto& [owner, ranges] : it->second.records) {
-      for (const auto& [start, range] : ranges)
-        held.push_back({owner, range.type, start, range.end, range.pid});
-    }
-  }
-  return held;
+  if (it == inodes_.end()) return {};
+  return flock ? it->second.flocks.Held() : it->second.records.Held();
 }
 
 }  // namespace kfs::meta

@@ -9,6 +9,9 @@
 // order in which they came whenever something was released. (A request never waits behind a mere waiter: that
 // would make circles that POSIX does not know.)
 //
+// The cost of a call rises with the logarithm of what is held and with the number of requests that it grants,
+// whatever else is held or waits (file_locks.h): anyone who may lock at all shares this thread with everyone.
+//
 // Lives on the volume's loop thread. `granted` functions run at the end of the call that caused them, when
 // the table is consistent: they may call the table again, but not destroy it.
 #pragma once
@@ -20,37 +23,15 @@
 #include <optional>
 #include <set>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "common/status.h"
 #include "common/types.h"
+#include "metaserver/locks/file_locks.h"
+#include "metaserver/locks/lock_owner.h"
 
 namespace kfs::meta {
-
-// Record locks: the kernel's lock owner (a process's table of files); flock: the open file description.
-struct LockOwner {
-  SessionId session;
-  uint64_t owner = 0;
-  auto operator<=>(const LockOwner&) const = default;
-};
-
-enum class LockType : uint8_t { kUnlock = 0, kRead = 1, kWrite = 2 };  // as pb::LockRange::Type
-
-struct LockRequest {
-  LockType type = LockType::kUnlock;
-  bool flock = false;
-  uint64_t start = 0;         // ignored for flock
-  uint64_t end = UINT64_MAX;  // inclusive; ignored for flock
-  uint32_t pid = 0;           // for F_GETLK's answer
-};
-
-struct HeldLock {
-  LockOwner owner;
-  LockType type = LockType::kRead;
-  uint64_t start = 0;
-  uint64_t end = UINT64_MAX;
-  uint32_t pid = 0;
-};
 
 class LockTable {
  public:
@@ -59,15 +40,19 @@ class LockTable {
     kConflict,  // EAGAIN
     kDeadlock,  // EDEADLK
     kWaiting,   // `granted` will be called, once
-    kNoLocks,   // ENOLCK: the session has too many
+    kNoLocks,   // ENOLCK: the session, or the user in it, has too many
   };
   // OK; EINTR when cancelled; EIO when the session ended; ENOLCK.
   using GrantedFn = std::function<void(Status)>;
 
-  // Ranges held and requests waiting that one session may have: what it can make the metaserver remember.
+  // Ranges held and requests waiting that one session may have, and one user in it: what they can make the
+  // metaserver remember. One user leaves half of a mount's to
+  // the others; what was reclaimed counts against the session alone.
   static constexpr size_t kLocksPerSessionMax = 65536;
+  static constexpr size_t kLocksPerUserMax = kLocksPerSessionMax / 2;
 
-  explicit LockTable(size_t locks_per_session_max = kLocksPerSessionMax) : limit_(locks_per_session_max) {}
+  explicit LockTable(size_t locks_per_session_max = kLocksPerSessionMax,
+                     size_t locks_per_user_max = kLocksPerUserMax);
   LockTable(const LockTable&) = delete;
   LockTable& operator=(const LockTable&) = delete;
 
@@ -102,18 +87,14 @@ class LockTable {
   std::vector<HeldLock> Held(Ino ino, bool flock) const;
 
  private:
-  struct Range {
-    uint64_t end = 0;
-    LockType type = LockType::kRead;
-    uint32_t pid = 0;
-  };
-  using Ranges = std::map<uint64_t, Range>;  // by start; disjoint, neighbours of one type are merged
-  using Ticket = uint64_t;                   // of a waiting request; rises with time
+  using Ticket = LockTicket;
+  using GroupKey = FileLocks::GroupKey;
 
   struct InodeLocks {
-    std::map<LockOwner, Ranges> records;
-    std::map<LockOwner, Range> flocks;
-    std::set<Ticket> waiting;
+    explicit InodeLocks(uint64_t seed) : records(seed), flocks(seed + 1) {}
+    FileLocks& Of(const LockRequest& request) { return request.flock ? flocks : records; }
+    const FileLocks& Of(const LockRequest& request) const { return request.flock ? flocks : records; }
+    FileLocks records, flocks;
   };
   struct Waiter {
     Ino ino;
@@ -127,19 +108,17 @@ class LockTable {
     std::map<Ino, size_t> inodes;        // ranges held there
     std::map<uint64_t, Ticket> waiting;  // by waiter id
     std::set<Ticket> tickets;
+    std::map<uint32_t, size_t> of_user;  // held and waiting
   };
   using Calls = std::vector<std::pair<GrantedFn, Status>>;
 
-  bool Blocked(const InodeLocks& locks, LockOwner owner, const LockRequest& request) const;
-  void ForEachBlocker(const InodeLocks& locks, LockOwner owner, const LockRequest& request,
-                      const std::function<bool(LockOwner, uint64_t start, const Range&)>& fn) const;
+  InodeLocks& LocksOf(Ino ino);
   bool WouldDeadlock(const InodeLocks& locks, LockOwner owner, const LockRequest& request) const;
 
   bool Apply(Ino ino, LockOwner owner, const LockRequest& request);
-  bool ApplyRecord(Ino ino, InodeLocks& locks, LockOwner owner, const LockRequest& request);
-  bool ApplyFlock(Ino ino, InodeLocks& locks, LockOwner owner, const LockRequest& request);
   void Count(SessionId session, Ino ino, ptrdiff_t change);
-  bool Full(SessionId session) const;
+  void CountUser(SessionId session, std::optional<uint32_t> uid, ptrdiff_t change);
+  bool Full(SessionId session, std::optional<uint32_t> uid, size_t more) const;
 
   void AddWaiter(Ino ino, LockOwner owner, const LockRequest& request, GrantedFn granted, uint64_t id);
   Waiter TakeWaiter(Ticket ticket);
@@ -148,12 +127,15 @@ class LockTable {
   void DropIfEmpty(SessionId session);
   static void Run(Calls calls);
 
-  const size_t limit_;
+  const size_t limit_, user_limit_;
+  uint64_t seed_;
   Ticket next_ticket_ = 1;
   std::unordered_map<Ino, InodeLocks> inodes_;
   std::unordered_map<SessionId, Session> sessions_;
   std::map<Ticket, Waiter> waiters_;
-  std::map<LockOwner, std::set<Ticket>> record_waits_;  // which record locks an owner waits for
+  // Of record locks: what an owner waits for (and how many of its requests do), and how many ranges it holds.
+  std::map<LockOwner, std::map<std::pair<Ino, GroupKey>, size_t>> record_waits_;
+  std::map<LockOwner, size_t> record_ranges_;
 };
 
 }  // namespace kfs::meta

@@ -6,7 +6,7 @@
 namespace kfs::meta {
 namespace {
 
-Result<LockRequest> ToRequest(const pb::LockRange& lock) {
+Result<LockRequest> ToRequest(const pb::LockRange& lock, uint32_t uid) {
   if (lock.start() > lock.end() && !lock.flock())
     return Status(EINVAL, "a lock's range ends before it starts");
   if (lock.type() < pb::LockRange::UNLOCK || lock.type() > pb::LockRange::WRITE)
@@ -15,13 +15,14 @@ Result<LockRequest> ToRequest(const pb::LockRange& lock) {
                      .flock = lock.flock(),
                      .start = lock.start(),
                      .end = lock.end(),
-                     .pid = lock.pid()};
+                     .pid = lock.pid(),
+                     .uid = uid};
 }
 
 }  // namespace
 
 Status Handle(OpEnv& env, const pb::GetLockRequest& request, pb::GetLockReply* reply) {
-  Result<LockRequest> lock = ToRequest(request.lock());
+  Result<LockRequest> lock = ToRequest(request.lock(), env.ctx.uid());
   if (!lock.ok()) return lock.status();
   if (env.volume.in_grace())
     return Status(EAGAIN, Code::kTryAgain, "other clients are still reclaiming their locks");
@@ -41,7 +42,7 @@ Status Handle(OpEnv& env, const pb::GetLockRequest& request, pb::GetLockReply* r
 }
 
 Status Handle(OpEnv& env, const pb::SetLockRequest& request, pb::Empty*) {
-  Result<LockRequest> lock = ToRequest(request.lock());
+  Result<LockRequest> lock = ToRequest(request.lock(), env.ctx.uid());
   if (!lock.ok()) return lock.status();
   Result<const rec::Inode*> inode = GetInode(env, request.lock().ino());
   if (!inode.ok()) return inode.status();
@@ -58,7 +59,7 @@ Status Handle(OpEnv& env, const pb::SetLockRequest& request, pb::Empty*) {
     case LockTable::Outcome::kDeadlock:
       return Status(EDEADLK, "the owners wait for each other");
     case LockTable::Outcome::kNoLocks:
-      return Status(ENOLCK, "too many locks");
+      return Status(ENOLCK, "too many locks of this mount, or of this user in it");
     case LockTable::Outcome::kWaiting:
       return Status(EIO, "a lock waits that was not to");
     case LockTable::Outcome::kConflict:
@@ -83,7 +84,7 @@ Status Handle(OpEnv& env, const pb::SetLockRequest& request, pb::Empty*) {
   env.executor.Unpark(parked);
   if (outcome == LockTable::Outcome::kGranted) return {};
   if (outcome == LockTable::Outcome::kDeadlock) return Status(EDEADLK, "the owners wait for each other");
-  return Status(ENOLCK, "too many locks");
+  return Status(ENOLCK, "too many locks of this mount, or of this user in it");
 }
 
 Status Handle(OpEnv& env, const pb::FlushRequest& request, pb::Empty*) {

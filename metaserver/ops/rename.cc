@@ -1,4 +1,6 @@
 // Rename: plain, NOREPLACE, EXCHANGE.
+#include <utility>
+
 #include "common/limits.h"
 #include "metaserver/ops/common.h"
 #include "metaserver/ops/handlers.h"
@@ -31,24 +33,40 @@ Status LoadEnd(OpEnv& env, uint64_t parent, std::string_view name, End* end) {
   return end->inode != nullptr ? Status() : Status(EIO, "the entry has no inode");
 }
 
-// Is `dir` the directory `above`, or below it?
-bool IsWithin(OpEnv& env, Ino dir, Ino above) {
-  while (true) {
+// Steps of a walk that decides between two errors only; then the plainer one is given.
+constexpr size_t kErrorWalkMax = 1024;
+
+// Is `dir` the directory `above`, or below it? Not known after `steps_max`: no.
+bool IsWithin(OpEnv& env, Ino dir, Ino above, size_t steps_max = SIZE_MAX) {
+  for (size_t step = 0; step < steps_max; ++step) {
     if (dir == above) return true;
     if (dir == kRootIno) return false;
     InodePtr inode = env.volume.store.GetInode(dir);
     if (inode == nullptr || Ino(inode->parent()) == dir) return false;
     dir = Ino(inode->parent());
   }
+  return false;
 }
 
-// The inode moves from one directory to the other.
+// Would the directory be moved into itself? The walk to the root, which all others wait for, is made only
+// where the answer is not plain: a parent does not lie below its entry, nor anything below a directory that
+// has no directories.
+bool IntoItself(OpEnv& env, const End& from, const End& to) {
+  if (from.dir_ino == to.dir_ino) return false;
+  if (from.inode->nlink() <= 2) return to.dir_ino == from.dentry.ino;
+  return IsWithin(env, to.dir_ino, from.dentry.ino);
+}
+
+// The inode may move from one directory to the other, where it does not come to lie in itself.
 Status CheckMove(OpEnv& env, const End& from, const End& to) {
-  if (!S_ISDIR(from.inode->mode())) return {};
-  if (IsWithin(env, to.dir_ino, from.dentry.ino))
-    return Status(EINVAL, "a directory cannot be moved into itself");
   // Its ".." changes.
-  if (from.dir_ino != to.dir_ino) return Permit(env, *from.inode, kWrite);
+  if (S_ISDIR(from.inode->mode()) && from.dir_ino != to.dir_ino) return Permit(env, *from.inode, kWrite);
+  return {};
+}
+
+Status CheckNotIntoItself(OpEnv& env, const End& from, const End& to) {
+  if (S_ISDIR(from.inode->mode()) && IntoItself(env, from, to))
+    return Status(EINVAL, "a directory cannot be moved into itself");
   return {};
 }
 
@@ -66,8 +84,10 @@ void AddNlink(OpEnv& env, Ino dir_ino, int delta) {
 Status Exchange(OpEnv& env, const End& a, const End& b) {
   KFS_RETURN_IF_ERROR(PermitDelete(env, *a.dir, *a.inode));
   KFS_RETURN_IF_ERROR(PermitDelete(env, *b.dir, *b.inode));
-  KFS_RETURN_IF_ERROR(CheckMove(env, a, b));
-  KFS_RETURN_IF_ERROR(CheckMove(env, b, a));
+  for (const auto& [from, to] : {std::pair(&a, &b), std::pair(&b, &a)}) {
+    KFS_RETURN_IF_ERROR(CheckNotIntoItself(env, *from, *to));
+    KFS_RETURN_IF_ERROR(CheckMove(env, *from, *to));
+  }
   if (a.dentry.ino == b.dentry.ino) return {};
   // Cookies belong to names, so both stay where a reader of the directory expects them.
   env.txn.PutDentry(a.dir_ino, a.name, {b.dentry.ino, b.dentry.type, a.dentry.cookie});
@@ -109,10 +129,10 @@ Status Handle(OpEnv& env, const pb::RenameRequest& request, pb::RenameReply* rep
     return Exchange(env, from, to);
   }
   const bool is_dir = S_ISDIR(from.inode->mode());
-  if (is_dir && IsWithin(env, to.dir_ino, from.dentry.ino))
-    return Status(EINVAL, "a directory cannot be moved into itself");
+  KFS_RETURN_IF_ERROR(CheckNotIntoItself(env, from, to));
   // A directory that lies above what is to be moved is not empty, whatever else is wrong.
-  if (to.inode != nullptr && S_ISDIR(to.inode->mode()) && IsWithin(env, from.dir_ino, to.dentry.ino)) {
+  if (to.inode != nullptr && S_ISDIR(to.inode->mode()) && from.dir_ino != to.dir_ino &&
+      to.inode->entries() > 0 && IsWithin(env, from.dir_ino, to.dentry.ino, kErrorWalkMax)) {
     return Status(ENOTEMPTY, "the directory to replace is not empty");
   }
   if (to.inode != nullptr && to.dentry.ino == from.dentry.ino)

@@ -234,11 +234,12 @@ def same_sequence_number(target):
 
 
 def payload_nobody_wants(target):
-    """The largest payload on ops that take none."""
-    with target.greeted() as c:
-        for op in ("Ping", "KeepAlive", "Lookup", "ChunkRead"):
-            c.call(op, b"", b"x" * PAYLOAD_MAX)
-        assert not c.call("Ping").error
+    """A payload on ops that take none ends the connection before it is read."""
+    for op in ("Ping", "KeepAlive", "Lookup", "ChunkRead", "SetLock", 9999):
+        for size in (1, PAYLOAD_MAX):
+            with target.greeted() as c:
+                c.send(header(OPS.get(op, op), payload=size))
+                closed(c)
 
 
 def byte_by_byte(target):

@@ -4,6 +4,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
+
 #include "common/limits.h"
 #include "tests/unit/rpc/rpc_fixture.h"
 
@@ -31,6 +33,13 @@ class RawPeer {
   ~RawPeer() { close(fd_); }
   void Send(const std::string& bytes) {
     ASSERT_EQ(write(fd_, bytes.data(), bytes.size()), ssize_t(bytes.size()));
+  }
+  void SendUntilClosed(const std::string& bytes) {
+    for (size_t at = 0; at < bytes.size();) {
+      const ssize_t n = send(fd_, bytes.data() + at, bytes.size() - at, MSG_NOSIGNAL);
+      if (n <= 0) return;
+      at += static_cast<size_t>(n);
+    }
   }
   Status WaitClosed() { return closed.get_future().get(); }
 
@@ -73,13 +82,89 @@ TEST_F(ConnectionTest, LargeFrameBeforeTheGreetingIsRefused) {
   EXPECT_EQ(peer.WaitClosed().code(), Code::kMalformed);
 }
 
+TEST_F(ConnectionTest, APayloadThatTheOpDoesNotTakeIsRefusedBeforeItIsRead) {
+  for (Op op : {Op::kSetLock, Op::kPing, Op::kChunkRead, Op::kLookup, static_cast<Op>(9999)}) {
+    RawPeer peer(server_thread_.loop(), true);
+    std::string bytes(kFrameHeaderSize, '\0');
+    EncodeHeader({.op = static_cast<uint16_t>(op), .seq = 1, .payload_size = 1}, bytes.data());
+    peer.Send(bytes);  // none of it is sent
+    const Status why = peer.WaitClosed();
+    EXPECT_EQ(why.code(), Code::kMalformed);
+    EXPECT_EQ(why.message(), "a payload of 1 bytes with " + std::string(OpName(op)));
+  }
+  RawPeer peer(server_thread_.loop(), true);
+  std::string answer(kFrameHeaderSize, '\0');
+  EncodeHeader(
+      {.op = static_cast<uint16_t>(Op::kChunkWrite), .flags = kFlagReply, .seq = 1, .payload_size = 1},
+      answer.data());
+  peer.Send(answer);
+  EXPECT_EQ(peer.WaitClosed().code(), Code::kMalformed);
+}
+
+// What the answers may need is counted before they are made: a peer that fetches none has few of them under
+// way, however they are served.
+TEST_F(ConnectionTest, AnswersThatMayComeCountAsOwed) {
+  RawPeer peer(server_thread_.loop(), true);
+  pb::ChunkReadRequest read;
+  read.set_length(1u << 20);
+  std::string bytes;
+  for (uint64_t i = 1; i <= 100; ++i) bytes += EncodeFrame(Op::kChunkRead, 0, i, read, 0);
+  peer.Send(bytes);
+  auto arrived = [&] {
+    size_t n = 0;
+    OnLoop(server_thread_.loop(), [&] { n = peer.calls.size(); });
+    return n;
+  };
+  while (arrived() < 15) std::this_thread::yield();
+  for (int i = 0; i < 100; ++i) EXPECT_LE(arrived(), 17u);
+  // Answered, but not fetched, they still count; nobody waits for what failed.
+  OnLoop(server_thread_.loop(), [&] {
+    for (size_t i = 0; i < peer.calls.size(); ++i)
+      peer.calls[i]->Reply(pb::ChunkReadReply(), Buffer(1u << 20));
+    peer.calls.clear();
+  });
+  for (int i = 0; i < 100; ++i) EXPECT_LE(arrived(), 2u);
+  OnLoop(server_thread_.loop(), [&] {
+    peer.calls.clear();
+    peer.connection->Close(Status(ECANCELED, "test"));
+  });
+  EXPECT_EQ(peer.WaitClosed().err(), ECANCELED);
+}
+
+TEST_F(ConnectionTest, LargeRequestsInServiceHoldBackTheNext) {
+  RawPeer peer(server_thread_.loop(), true);
+  auto arrived = [&] {
+    size_t n = 0;
+    OnLoop(server_thread_.loop(), [&] { n = peer.calls.size(); });
+    return n;
+  };
+  std::atomic<bool> closed = false;
+  std::thread sender([&] {
+    const std::string payload(4u << 20, 'w');
+    for (uint64_t i = 1; i <= 12 && !closed; ++i)
+      peer.SendUntilClosed(EncodeFrame(Op::kChunkWrite, 0, i, pb::ChunkWriteRequest(), payload.size()) +
+                           payload);
+  });
+  while (arrived() < 8) std::this_thread::yield();
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(arrived(), 8u);
+  // Who waits for others no longer counts: the request that ends the wait must be read.
+  OnLoop(server_thread_.loop(), [&] { peer.calls.front()->Parked(); });
+  while (arrived() < 9) std::this_thread::yield();
+  closed = true;
+  OnLoop(server_thread_.loop(), [&] {
+    peer.calls.clear();
+    peer.connection->Close(Status(ECANCELED, "test"));
+  });
+  sender.join();
+}
+
 TEST_F(ConnectionTest, FramesArriveHoweverTheBytesAreCut) {
   RawPeer peer(server_thread_.loop(), true);
   std::string bytes;
   for (uint64_t i = 1; i <= 20; ++i) {
-    pb::SymlinkRequest request;
-    request.set_target(std::string(i * 7, 't'));
-    std::string frame = EncodeFrame(Op::kSymlink, 0, i, request, i * 1000);
+    pb::ChunkWriteRequest request;
+    for (uint64_t k = 0; k < i * 7; ++k) request.add_block_crc(1u << 31);
+    std::string frame = EncodeFrame(Op::kChunkWrite, 0, i, request, i * 1000);
     bytes += frame + std::string(i * 1000, static_cast<char>('a' + i));
   }
   for (size_t at = 0; at < bytes.size();) {
@@ -95,9 +180,9 @@ TEST_F(ConnectionTest, FramesArriveHoweverTheBytesAreCut) {
   while (count() < 20) std::this_thread::yield();
   OnLoop(server_thread_.loop(), [&] {
     for (size_t i = 0; i < 20; ++i) {
-      pb::SymlinkRequest request;
+      pb::ChunkWriteRequest request;
       ASSERT_TRUE(peer.calls[i]->Parse(&request));
-      EXPECT_EQ(request.target().size(), (i + 1) * 7);
+      EXPECT_EQ(request.block_crc_size(), static_cast<int>(i + 1) * 7);
       EXPECT_EQ(peer.calls[i]->payload().view(), std::string((i + 1) * 1000, static_cast<char>('a' + i + 1)));
     }
     peer.calls.clear();
