@@ -42,8 +42,8 @@ std::string FileSystemId(int fd) {
     uint64_t id = 0;
     static_assert(sizeof fs.f_fsid == sizeof id);
     std::memcpy(&id, &fs.f_fsid, sizeof id);
-    if (id == 0) return "";
-    return fmt::format("{} overlay {:x} {:x}", boot, id, fs.f_blocks);
+    // Where that says nothing, those of one container are known to be one at least.
+    if (id != 0) return fmt::format("{} overlay {:x} {:x}", boot, id, fs.f_blocks);
   }
   return fmt::format("{} {}:{}", boot, major(st.st_dev), minor(st.st_dev));
 }

@@ -136,6 +136,7 @@ boot() {
     root=$1 name=$2 address=$3 group=$4
     cd "$root" && hostname "$name" && mount --make-rprivate / && { [ -z "$group" ] || echo 0 >"$group/cgroup.procs"; } &&
     mount -t tmpfs -o mode=755 dev dev && mkdir dev/shm dev/pts && chmod 1777 dev/shm || exit
+    [ ! -c /dev/autofs ] || { touch dev/autofs && mount --bind /dev/autofs dev/autofs; } || exit
     for device in null zero full random urandom tty fuse; do touch "dev/$device" && mount --bind "/dev/$device" "dev/$device" || exit; done
     ln -s /proc/self/fd dev/fd && ln -s fd/0 dev/stdin && ln -s fd/1 dev/stdout && ln -s fd/2 dev/stderr &&
     mount -t devpts -o newinstance,ptmxmode=0666 devpts dev/pts && ln -s pts/ptmx dev/ptmx &&

@@ -1,5 +1,5 @@
 #!/bin/bash
-# timeout: 120 long: 300
+# timeout: 180 long: 300
 # What administrators do by mistake must not lead where nothing leads back: a copy of a metaserver's data directory beside it, an
 # address that is none, a peer that cannot answer, words of any length and language, a member's record moved away as its own words say.
 . "$(dirname "$0")/lib.sh"
@@ -69,9 +69,17 @@ await_agreement 20 1 2 3
 
 kill_role metaserver 1 TERM
 mv "$CLUSTER/metaserver-1/cluster" "$WORK/cluster-of-1"
+! start_role metaserver 1 >/dev/null 2>&1 || fail "a new cluster is founded where volumes lie"
+mv "$CLUSTER/metaserver-1/volumes" "$WORK/volumes-of-1"
 start_role metaserver 1
 readmitted() { kfs_at 2 peer repair "$own" >"$WORK/repair" 2>&1; }
 wait_until 10 readmitted || fail "it is not mended: $(cat "$WORK/repair")"
 await_agreement 20 1 2 3
 says '^generation' 3 cluster set user.after repair || fail "after the repair nothing can be changed"
+kill_role metaserver 1 TERM
+rm -rf "$CLUSTER/metaserver-1/volumes"
+mv "$WORK/volumes-of-1" "$CLUSTER/metaserver-1/volumes"
+start_role metaserver 1
+await_agreement 20 1 2 3
+[ "$(timeout -s KILL 30 cat "$MNT/file")" = kept ] || fail "its volume is not what it was: $(kfs_at 2 volume status)"
 pass

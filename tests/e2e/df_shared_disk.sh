@@ -1,10 +1,12 @@
 #!/bin/bash
 # Several chunkservers on one file system: df and kfs df show that one once, and each chunkserver for itself.
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/metaservers_common.sh"
 need_cluster
 need python3
 start_cluster --chunkservers 3
-size_of() { df -k --output=size,avail "$1" | tail -1; }
+# Its capacity, without what it keeps for root, and what is available of it.
+size_of() { df -k --output=used,avail "$1" | awk 'END {print $1 + $2, $2}'; }
 check() {
   local disk mount
   read -r -a disk <<<"$(size_of "$CLUSTER/chunkserver-1")"

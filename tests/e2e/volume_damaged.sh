@@ -45,7 +45,7 @@ with open(path, "r+b") as f:
         f.write(bytes(b ^ r.randrange(1, 256) for b in old))
 P
 }
-in_trouble() { kfs_at 1 volume status 2>&1 | grep -qE '^\?: data: the metadata in .* is damaged: .*\.sst.*kfs volume restore'; }
+in_trouble() { kfs_at 1 volume status 2>&1 | grep -qE '^data: the metadata in .* is damaged: .*\.sst.*kfs volume restore'; }
 goes_on_without() {  # goes_on_without WHEN
   wait_until 10 in_trouble || { kfs_at 1 volume status; fail "$1: 'volume status' does not say which file and what to do"; }
   wait_until 20 answers_with "$WORK/other" ok || fail "$1: the other volume is not served"
