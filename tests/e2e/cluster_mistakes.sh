@@ -69,7 +69,7 @@ await_agreement 20 1 2 3
 
 kill_role metaserver 1 TERM
 mv "$CLUSTER/metaserver-1/cluster" "$WORK/cluster-of-1"
-! start_role metaserver 1 >/dev/null 2>&1 || fail "a new cluster is founded where volumes lie"
+! timeout 60 "$DEVCLUSTER" start --dir "$CLUSTER" metaserver 1 </dev/null >/dev/null 2>&1 || fail "a new cluster is founded where volumes lie"
 mv "$CLUSTER/metaserver-1/volumes" "$WORK/volumes-of-1"
 start_role metaserver 1
 readmitted() { kfs_at 2 peer repair "$own" >"$WORK/repair" 2>&1; }
