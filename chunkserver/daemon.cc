@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
 
 #include "chunkserver/chunk_store.h"
 #include "chunkserver/io_pool.h"
@@ -12,8 +13,8 @@
 #include "chunkserver/metrics.h"
 #include "chunkserver/service.h"
 #include "chunkserver/sync_thread.h"
+#include "common/credentials.h"
 #include "common/log.h"
-#include "common/secret.h"
 #include "common/uuid.h"
 #include "rpc/server.h"
 
@@ -43,7 +44,7 @@ struct ChunkserverDaemon::Impl {
   EventLoop& loop;
   const ChunkserverOptions& options;
   const std::string instance = NewUuid();
-  std::string secret;
+  Credentials credentials;
   std::unique_ptr<ChunkStore> store;
   ChunkMetrics metrics;
   std::unique_ptr<IoPool> pool;
@@ -68,9 +69,9 @@ ChunkserverDaemon::~ChunkserverDaemon() { Stop(); }
 Status ChunkserverDaemon::Start() {
   Impl& d = *impl_;
   const ChunkserverOptions& o = d.options;
-  auto secret = ReadSecretFile(o.secret_file());
-  if (!secret.ok()) return secret.status();
-  d.secret = *secret;
+  auto credentials = ReadCredentials(o);
+  if (!credentials.ok()) return credentials.status();
+  d.credentials = std::move(*credentials);
   if (o.metaservers().empty())
     return Status(EINVAL, "option metaservers is empty: name the metaserver to register with (HOST:PORT)");
   if (o.advertise().empty() && (o.listen().starts_with("0.0.0.0:") || o.listen().starts_with("[::]:"))) {
@@ -88,6 +89,12 @@ Status ChunkserverDaemon::Start() {
   auto opened = ChunkStore::Open(std::move(store));
   if (!opened.ok()) return opened.status();
   d.store = std::move(*opened);
+  for (const std::string& dir : o.data_dirs()) {  // an earlier version left them to the umask
+    std::error_code ec;
+    std::filesystem::permissions(dir, std::filesystem::perms::owner_all, ec);
+    if (ec)
+      KFS_LOG(warn, "data_dir.open_to_others dir={} reason=\"{}\" next=\"chmod 700 it\"", dir, ec.message());
+  }
   d.pool = std::make_unique<IoPool>(d.loop, static_cast<size_t>(o.io_threads()));
   d.MakeTerms();
   d.service = std::make_unique<ChunkService>(
@@ -95,10 +102,11 @@ Status ChunkserverDaemon::Start() {
       ChunkService::Options{.inline_write_max = static_cast<size_t>(o.inline_write_max())});
   d.server = std::make_unique<Server>(d.loop, ServerIdentity{.role = pb::HelloRequest::CHUNKSERVER,
                                                              .cluster_id = d.store->cluster_id(),
-                                                             .secret = d.secret,
+                                                             .keyring = RootKeyring(d.credentials.key()),
                                                              .uuid = d.store->server_uuid(),
                                                              .instance = d.instance,
-                                                             .newest_connection_only = true});
+                                                             .newest_connection_only = true,
+                                                             .policy = d.credentials.policy()});
   d.service->Register(d.server.get());
   KFS_RETURN_IF_ERROR(d.server->Listen(o.listen()));
   if (!o.metrics_listen().empty()) KFS_RETURN_IF_ERROR(d.metrics.Listen(o.metrics_listen()));
@@ -167,7 +175,7 @@ Status ChunkserverDaemon::Impl::StartLinks() {
   if (!labels.ok()) return labels.status();
   MetaserverLinks::Options o;
   o.metaservers = options.metaservers();
-  o.link.secret = secret;
+  o.link.credentials = credentials;
   o.link.address = options.advertise().empty() ? server->address() : options.advertise();
   o.link.instance = instance;
   o.link.labels = *labels;

@@ -21,7 +21,7 @@ MetaserverLink::MetaserverLink(EventLoop& loop, ChunkStore* store, IoPool* pool,
   net.role = pb::HelloRequest::CHUNKSERVER;
   net.id = store_->server_uuid();
   net.cluster_id = store_->cluster_id();
-  net.secret = options_.secret;
+  net.credentials = options_.credentials;
   net.may_give_up = false;  // a metaserver may be about to join the cluster, others are there meanwhile
   client_ = std::make_unique<NetClient>(loop_, std::move(net));
   inventory_ = std::make_unique<Inventory>(

@@ -26,7 +26,7 @@ class MetaserverLink {
  public:
   struct Options {
     std::string metaserver;  // host:port
-    std::string secret;
+    Credentials credentials;
     std::string address;  // ours, as clients reach it
     std::string instance;
     std::vector<std::pair<std::string, std::string>> labels;

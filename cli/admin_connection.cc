@@ -10,8 +10,9 @@
 #include <optional>
 
 #include "cli/change.h"
-#include "common/secret.h"
+#include "common/credentials.h"
 #include "common/uuid.h"
+#include "rpc/local_socket.h"
 
 namespace kfs::cli {
 namespace {
@@ -104,19 +105,22 @@ struct AdminConnection::Link : std::enable_shared_from_this<Link> {
 };
 
 Result<std::unique_ptr<AdminConnection>> AdminConnection::Open(const GlobalOptions& options) {
-  auto secret = ReadSecretFile(options.secret_file);
-  if (!secret.ok()) {
-    const Status& s = secret.status();
+  auto credentials = Credentials::Read(options.secret_file);
+  if (!credentials.ok()) {
+    const Status& s = credentials.status();
     return Status(
         s.err(),
         fmt::format("{}. The secret is made with the cluster: name its file with --secret-file, or run "
                     "this as a user who may read it",
                     s.message()));
   }
-  return std::unique_ptr<AdminConnection>(new AdminConnection(options, std::move(*secret)));
+  Result<TlsMode> tls = ParseTlsMode(options.tls);
+  if (!tls.ok()) return tls.status();
+  return std::unique_ptr<AdminConnection>(
+      new AdminConnection(options, credentials->With({.tls = *tls, .socket_dir = kSocketDir})));
 }
 
-AdminConnection::AdminConnection(const GlobalOptions& options, std::string secret)
+AdminConnection::AdminConnection(const GlobalOptions& options, Credentials credentials)
     : addresses_(options.metaservers),
       secret_file_(options.secret_file),
       timeout_(std::chrono::duration_cast<Duration>(std::chrono::duration<double>(options.timeout_s))) {
@@ -125,7 +129,8 @@ AdminConnection::AdminConnection(const GlobalOptions& options, std::string secre
   net.addresses = {""};
   net.role = pb::HelloRequest::ADMIN;
   net.id = NewUuid();
-  net.secret = std::move(secret);
+  net.cluster_id = credentials.cluster_id();
+  net.credentials = std::move(credentials);
   net.connect_timeout = timeout_;
   net.backoff_max = milliseconds(200);
   std::promise<void> made;

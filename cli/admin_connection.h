@@ -59,7 +59,7 @@ class AdminConnection {
   enum class Kind { kRead, kGather, kChange };
   struct Link;  // lives on the loop's thread
 
-  AdminConnection(const GlobalOptions& options, std::string secret);
+  AdminConnection(const GlobalOptions& options, Credentials credentials);
   template <typename Rpc>
   static Result<typename Rpc::Reply> Parsed(const Answer& answer) {
     typename Rpc::Reply reply;

@@ -35,6 +35,10 @@ void AddGlobalOptions(CLI::App& app, GlobalOptions& global) {
              "/etc/kfs/secret.")
           ->type_name("FILE");
   global.names[secret] = Names::kFile;
+  app.add_option("--tls", global.tls,
+                 "Links by TCP: required (TLS only), accept (plain where the other end has no TLS) or off. "
+                 "Default: $KFS_TLS, then /etc/kfs/client.toml, then required.")
+      ->type_name("MODE");
   app.add_option(
          "--timeout", global.timeout_s,
          "Give up when there is no answer for so long. Default: 5; 20 for changes of the configuration.")

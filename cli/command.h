@@ -48,6 +48,7 @@ constexpr double kReadTimeoutS = 5, kChangeTimeoutS = 20;
 struct GlobalOptions {
   std::vector<std::string> metaservers;  // empty: see ResolveDefaults
   std::string secret_file;               // likewise
+  std::string tls;                       // likewise; ParseTlsMode
   bool json = false;
   double timeout_s = 0;      // 0: the command's own
   bool log = false;          // the libraries log to stderr; commands tell their errors themselves
@@ -56,9 +57,9 @@ struct GlobalOptions {
   std::map<const CLI::Option*, Names> names;  // of options and positionals; those that are missing: kNothing
 };
 
-// Fills what the command line left open: KFS_METASERVER and KFS_SECRET_FILE, then `file` (keys metaservers,
-// secret-file), then 127.0.0.1:7400 and /etc/kfs/secret; kReadTimeoutS. Fails when the file is there and
-// cannot be understood.
+// Fills what the command line left open: KFS_METASERVER, KFS_SECRET_FILE and KFS_TLS, then `file` (keys
+// metaservers, secret-file, tls), then 127.0.0.1:7400, /etc/kfs/secret and required; kReadTimeoutS. Fails
+// when the file is there and cannot be understood.
 Status ResolveDefaults(GlobalOptions* options, const std::string& file = "/etc/kfs/client.toml");
 
 // EINVAL for a metaserver's address that cannot be one.

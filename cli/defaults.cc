@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "cli/command.h"
+#include "common/credentials.h"
 #include "common/options.h"
 #include "rpc/address.h"
 
@@ -12,6 +13,7 @@ namespace {
 struct ClientFile : OptionSet {
   Option<std::vector<std::string>> metaservers{this, "metaservers", {}, "Metaservers, as host:port."};
   Option<std::string> secret_file{this, "secret-file", "", "File with the cluster's secret."};
+  Option<std::string> tls{this, "tls", "", "Links by TCP: required, accept or off."};
 };
 
 std::vector<std::string> SplitCommas(const std::string& text) {
@@ -33,14 +35,18 @@ Status ResolveDefaults(GlobalOptions* options, const std::string& file) {
   if (const char* env = std::getenv("KFS_SECRET_FILE"); env != nullptr && options->secret_file.empty()) {
     options->secret_file = env;
   }
-  if ((options->metaservers.empty() || options->secret_file.empty()) && access(file.c_str(), F_OK) == 0) {
+  if (const char* env = std::getenv("KFS_TLS"); env != nullptr && options->tls.empty()) options->tls = env;
+  if ((options->metaservers.empty() || options->tls.empty() || options->secret_file.empty()) &&
+      access(file.c_str(), F_OK) == 0) {
     ClientFile from_file;
     KFS_RETURN_IF_ERROR(from_file.LoadFile(file));
     if (options->metaservers.empty()) options->metaservers = from_file.metaservers();
     if (options->secret_file.empty()) options->secret_file = from_file.secret_file();
+    if (options->tls.empty()) options->tls = from_file.tls();
   }
   if (options->metaservers.empty()) options->metaservers = {"127.0.0.1:7400"};
   if (options->secret_file.empty()) options->secret_file = "/etc/kfs/secret";
+  if (options->tls.empty()) options->tls = TlsModeName(TlsMode::kRequired);
   if (options->timeout_s == 0) options->timeout_s = kReadTimeoutS;
   return {};
 }

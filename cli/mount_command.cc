@@ -32,6 +32,8 @@ constexpr char kNotes[] =
     "  soft              give up after timeo with 'Connection timed out' (ETIMEDOUT)\n"
     "  timeo=N           tenths of a second that a soft mount waits (600)\n"
     "  secretfile=FILE   the cluster's secret (--secret-file, or /etc/kfs/secret)\n"
+    "  tls=MODE          links by TCP: required, accept or off (--tls, or required)\n"
+    "  socketdir=DIR     Unix sockets of this machine's servers (/run/kfs); empty: by TCP only\n"
     "  log=FILE          where to log once in the background (the system's log: journal or\n"
     "                    syslog, as kfs-mount)\n"
     "  loglevel=LEVEL    trace, debug, info, warn, error or off (info)\n"
@@ -69,7 +71,8 @@ int Run(GlobalOptions& global, const MountArgs& args) {
     return kMountUsage;
   }
   // The secret is found as for every command; -o secretfile= comes after it and so goes before it.
-  std::string options = fmt::format("secretfile={},{}", global.secret_file, fmt::join(args.options, ","));
+  std::string options =
+      fmt::format("secretfile={},tls={},{}", global.secret_file, global.tls, fmt::join(args.options, ","));
   if (std::string given = fmt::format("{}", fmt::join(args.options, ",")); IsRemount(given))
     return Remount(args.directory, given);
   auto parsed = ParseMountArgs(args.source, args.directory, options);

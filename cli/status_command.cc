@@ -42,6 +42,7 @@ json StatusJson(const Reply& r) {
                         {"host", s.host()},
                         {"mountpoint", s.mountpoint()},
                         {"attached", s.attached()},
+                        {"link", s.link()},
                         {"opens", s.opens()},
                         {"locks", s.locks()},
                         {"replies_kept", s.replies_kept()}});
@@ -100,8 +101,11 @@ void PrintStatus(const Reply& r, const pb::ConfShowReply* conf, bool with_ops) {
   Table sessions({"SESSION", "VOLUME", "HOST", "MOUNT POINT", "STATE", "OPEN", "LOCKS"}, {5, 6});
   for (const auto& s : r.session()) {
     sessions.Add({std::to_string(s.id()), s.path().empty() ? s.volume() : s.volume() + "/" + s.path(),
-                  s.host(), s.mountpoint(), s.attached() ? "connected" : "away", std::to_string(s.opens()),
-                  std::to_string(s.locks())});
+                  s.host(), s.mountpoint(),
+                  !s.attached()         ? "away"
+                  : s.link() == "plain" ? "connected, plain"
+                                        : "connected",
+                  std::to_string(s.opens()), std::to_string(s.locks())});
   }
   if (!sessions.empty()) Print("\n" + sessions.Text());
   if (with_ops) PrintOps(r);

@@ -24,6 +24,7 @@
 
 #include "common/buffer.h"
 #include "common/clock.h"
+#include "common/credentials.h"
 #include "common/status.h"
 #include "common/types.h"
 
@@ -115,7 +116,7 @@ class KfsClient {
     // Of the directory that is seen as the root, inode 1; symbolic links are not followed. Empty: the
     // volume's root, or the directory that the key is bound to.
     std::string path;
-    std::string secret;       // the cluster's secret itself, or
+    Credentials credentials;  // the cluster's secret or a key, or
     std::string secret_file;  // where to read it
     std::string cluster_id;   // empty: any
     std::string mountpoint;   // told to the metaserver, for a person

@@ -3,8 +3,6 @@
 #include <cassert>
 #include <future>
 
-#include "common/secret.h"
-
 namespace kfs {
 namespace {
 
@@ -12,13 +10,14 @@ Result<std::shared_ptr<ProtocolWorker>> MakeWorker(KfsClient::Options options) {
   if (options.metaservers.empty()) return Status(EINVAL, "no metaserver is named");
   if (options.volume.empty()) return Status(EINVAL, "no volume is named");
   if (options.ops_in_flight_max < 16) return Status(EINVAL, "ops_in_flight_max must be at least 16");
-  std::string secret = options.secret;
-  if (secret.empty() && !options.secret_file.empty()) {
-    Result<std::string> read = ReadSecretFile(options.secret_file);
+  Credentials credentials = options.credentials;
+  if (credentials.empty() && !options.secret_file.empty()) {
+    Result<Credentials> read = Credentials::Read(options.secret_file);
     if (!read.ok()) return read.status();
-    secret = std::move(*read);
+    credentials = std::move(*read);
   }
-  return std::make_shared<ProtocolWorker>(std::move(options), std::move(secret));
+  if (options.cluster_id.empty()) options.cluster_id = credentials.cluster_id();
+  return std::make_shared<ProtocolWorker>(std::move(options), std::move(credentials));
 }
 
 // Worker's thread.

@@ -21,7 +21,7 @@ NetClient::Options NetManager::ClientOptions(std::string name, std::vector<std::
   o.role = pb::HelloRequest::CLIENT;
   o.id = id_;
   o.cluster_id = options_.cluster_id;
-  o.secret = options_.secret;
+  o.credentials = options_.credentials;
   o.pending_max = options_.pending_max;
   return o;
 }
@@ -34,7 +34,11 @@ void NetManager::Start() {
 std::shared_ptr<NetClient> NetManager::Chunkserver(const std::string& address) {
   if (stopped_) return nullptr;
   auto [it, inserted] = chunkservers_.try_emplace(address);
-  if (inserted) it->second.net = std::make_shared<NetClient>(*loop_, ClientOptions("chunkserver", {address}));
+  if (inserted) {
+    NetClient::Options o = ClientOptions("chunkserver", {address});
+    o.server_role = pb::HelloRequest::CHUNKSERVER;
+    it->second.net = std::make_shared<NetClient>(*loop_, std::move(o));
+  }
   return it->second.net;
 }
 

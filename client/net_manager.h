@@ -24,7 +24,7 @@ class NetManager {
   struct Options {
     std::vector<std::string> metaservers;
     std::string cluster_id;
-    std::string secret;
+    Credentials credentials;
     size_t pending_max = 65536;
   };
 

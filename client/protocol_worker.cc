@@ -18,11 +18,11 @@ int64_t Micros(Duration d) { return std::chrono::duration_cast<std::chrono::micr
 
 }  // namespace
 
-ProtocolWorker::ProtocolWorker(KfsClient::Options options, std::string secret)
+ProtocolWorker::ProtocolWorker(KfsClient::Options options, Credentials credentials)
     : options_(std::move(options)),
       net_(options_.loop, {.metaservers = options_.metaservers,
                            .cluster_id = options_.cluster_id,
-                           .secret = std::move(secret),
+                           .credentials = std::move(credentials),
                            .pending_max = 4 * options_.ops_in_flight_max}) {
   session_ =
       std::make_shared<Session>(loop(),

@@ -30,7 +30,7 @@ class ProtocolWorker : public std::enable_shared_from_this<ProtocolWorker> {
   // An op that took longer logs where its time went.
   static constexpr Duration kSlowOp = std::chrono::seconds(5);
 
-  ProtocolWorker(KfsClient::Options options, std::string secret);
+  ProtocolWorker(KfsClient::Options options, Credentials credentials);
   ~ProtocolWorker();
 
   // ---- any thread ----

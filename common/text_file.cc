@@ -11,6 +11,12 @@
 namespace kfs {
 namespace {
 
+// Of a file that was just made: readable by all, whatever the umask of who makes it.
+int ForAll(int fd) {
+  if (fd >= 0) (void)fchmod(fd, 0644);
+  return fd;
+}
+
 Status WriteTo(int fd, const std::string& path, std::string_view text) {
   if (fd < 0) return ErrnoStatus(errno, "writing " + path);
   Status result;
@@ -36,10 +42,11 @@ Status WriteTextFile(const std::string& path, std::string_view text) {
   std::error_code ec;
   std::filesystem::path target = std::filesystem::canonical(path, ec);
   // Nothing is there yet, or a link that leads nowhere: that is what an open would make.
-  if (ec) return WriteTo(open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644), path, text);
+  if (ec) return WriteTo(ForAll(open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644)), path, text);
   const std::string beside = target.string() + ".new";
   (void)unlink(beside.c_str());  // of an earlier attempt
-  Status written = WriteTo(open(beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644), path, text);
+  Status written =
+      WriteTo(ForAll(open(beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644)), path, text);
   if (written.ok() && std::rename(beside.c_str(), target.c_str()) != 0)
     written = ErrnoStatus(errno, "writing " + path);
   if (!written.ok()) (void)unlink(beside.c_str());

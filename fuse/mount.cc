@@ -11,11 +11,12 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "common/credentials.h"
 #include "common/log.h"
 #include "common/log_line.h"
-#include "common/secret.h"
 #include "fuse/mount_checks.h"
 #include "fuse/mount_daemon.h"
+#include "rpc/daemon.h"
 
 namespace kfs {
 namespace {
@@ -36,21 +37,23 @@ void MakeAbsolute(std::string* path) {
 }
 
 // Everything that can be found out before anything is touched.
-Status Prepare(MountOptions* options, std::string* secret) {
+Status Prepare(MountOptions* options, Credentials* credentials) {
   for (std::string* path : {&options->secret_file, &options->log_file, &options->pid_file})
     MakeAbsolute(path);
   auto mountpoint = fuse::CheckMountPoint(options->mountpoint);
   if (!mountpoint.ok()) return mountpoint.status();
   options->mountpoint = *mountpoint;
   KFS_RETURN_IF_ERROR(fuse::CheckFuseDevice());
-  auto read = ReadSecretFile(options->secret_file);
+  Result<TlsMode> tls = ParseTlsMode(options->tls);
+  if (!tls.ok()) return tls.status();
+  auto read = Credentials::Read(options->secret_file);
   if (!read.ok()) {
     return Status(read.status().err(), "the cluster's secret: " + read.status().message() +
                                            "\n  copy the file that the metaserver's option secret-file names "
                                            "to this machine (mode 0600, owned by "
                                            "who mounts), and give it with -o secretfile=PATH");
   }
-  *secret = std::move(*read);
+  *credentials = read->With({.tls = *tls, .socket_dir = options->socket_dir});
   return {};
 }
 
@@ -62,17 +65,17 @@ void RaiseFileLimit() {
   }
 }
 
-int Serve(const MountOptions& options, std::string secret, std::function<void(const Status&)> ready) {
+int Serve(const MountOptions& options, Credentials credentials, std::function<void(const Status&)> ready) {
   RaiseFileLimit();
-  fuse::MountDaemon daemon(options, std::move(secret), std::move(ready));
+  fuse::MountDaemon daemon(options, std::move(credentials), std::move(ready));
   return daemon.Run();
 }
 
-int RunForeground(const MountOptions& options, std::string secret) {
+int RunForeground(const MountOptions& options, Credentials credentials) {
   if (Status s = InitLog("kfs-mount", options.log_file, options.log_level); !s.ok()) {
     return Report(options, s, kExitUsage);
   }
-  return Serve(options, std::move(secret), [&options](const Status& s) {
+  return Serve(options, std::move(credentials), [&options](const Status& s) {
     if (!s.ok()) Report(options, s, kExitMountFailed);
   });
 }
@@ -84,7 +87,7 @@ void PointAtNull(int fd) {
 }
 
 // The child's life. `to_parent` gets one byte, '+' when the mount is usable or '-' and the reason.
-int RunChild(const MountOptions& options, std::string secret, int to_parent) {
+int RunChild(const MountOptions& options, Credentials credentials, int to_parent) {
   setsid();
   // Nothing of the caller's is kept open or busy: its pipes would never end, its directory never be
   // unmounted.
@@ -105,10 +108,10 @@ int RunChild(const MountOptions& options, std::string secret, int to_parent) {
     tell(s);
     return kExitUsage;
   }
-  return Serve(options, std::move(secret), tell);
+  return Serve(options, std::move(credentials), tell);
 }
 
-int RunBackground(const MountOptions& options, std::string secret) {
+int RunBackground(const MountOptions& options, Credentials credentials) {
   int fds[2];
   if (pipe2(fds, O_CLOEXEC) != 0) return Report(options, ErrnoStatus(errno, "pipe"), kExitMountFailed);
   std::fflush(nullptr);
@@ -116,7 +119,7 @@ int RunBackground(const MountOptions& options, std::string secret) {
   if (pid < 0) return Report(options, ErrnoStatus(errno, "starting the mount's process"), kExitMountFailed);
   if (pid == 0) {
     close(fds[0]);
-    std::exit(RunChild(options, std::move(secret), fds[1]));
+    std::exit(RunChild(options, std::move(credentials), fds[1]));
   }
   close(fds[1]);
   std::string answer;
@@ -148,10 +151,11 @@ int RunBackground(const MountOptions& options, std::string secret) {
 
 int RunMount(const MountOptions& given) {
   MountOptions options = given;
-  std::string secret;
-  if (Status s = Prepare(&options, &secret); !s.ok()) return Report(options, s, kExitMountFailed);
-  return options.foreground ? RunForeground(options, std::move(secret))
-                            : RunBackground(options, std::move(secret));
+  Credentials credentials;
+  if (Status s = Prepare(&options, &credentials); !s.ok()) return Report(options, s, kExitMountFailed);
+  KeepToOneself();
+  return options.foreground ? RunForeground(options, std::move(credentials))
+                            : RunBackground(options, std::move(credentials));
 }
 
 }  // namespace kfs

@@ -21,7 +21,9 @@ struct MountOptions {
   bool soft = false;
   Duration timeout = std::chrono::seconds(60);  // timeo, in tenths of a second when given
   std::string secret_file = "/etc/kfs/secret";
-  std::string log_file;  // empty: none once in the background, stderr in the foreground
+  std::string tls = "required";         // ParseTlsMode
+  std::string socket_dir = "/run/kfs";  // LinkPolicy::socket_dir
+  std::string log_file;                 // empty: none once in the background, stderr in the foreground
   std::string log_level = "info";
   std::string pid_file;
   bool trace = false;

@@ -132,6 +132,8 @@ Status ParseTimeo(std::string_view value, MountOptions* out) {
 // The options that take a value, and where it goes.
 std::string* ValueOption(std::string_view name, MountOptions* out) {
   if (name == "secretfile") return &out->secret_file;
+  if (name == "tls") return &out->tls;
+  if (name == "socketdir") return &out->socket_dir;
   if (name == "log") return &out->log_file;
   if (name == "loglevel") return &out->log_level;
   if (name == "pidfile") return &out->pid_file;
@@ -174,8 +176,9 @@ Status ParseOption(std::string_view option, MountOptions* out) {
   if (out->flags.Take(option)) return {};
   return Bad(
       "mount option \"" + std::string(option) +
-      "\" is not known; known are hard, soft, timeo=, secretfile=, log=, loglevel=, pidfile=, trace, "
-      "readdirplus, "
+      "\" is not known; known are hard, soft, timeo=, secretfile=, tls=, socketdir=, log=, loglevel=, "
+      "pidfile=, "
+      "trace, readdirplus, "
       "allow_other, noallow_other, ro, rw, nodev, nosuid, noexec, nosymfollow, sync, dirsync, noatime, "
       "nodiratime, relatime, lazytime and what mount(8) itself understands");
 }

@@ -55,9 +55,9 @@ void DetachMount(const std::string& mountpoint) {
 
 }  // namespace
 
-MountDaemon::MountDaemon(const MountOptions& options, std::string secret,
+MountDaemon::MountDaemon(const MountOptions& options, Credentials credentials,
                          std::function<void(const Status&)> ready)
-    : options_(options), secret_(std::move(secret)), ready_(std::move(ready)) {}
+    : options_(options), credentials_(std::move(credentials)), ready_(std::move(ready)) {}
 
 MountDaemon::~MountDaemon() {
   if (detaching_.joinable()) detaching_.join();
@@ -89,7 +89,7 @@ void MountDaemon::Connect() {
   o.metaservers = options_.metaservers;
   o.volume = options_.volume;
   o.path = options_.path;
-  o.secret = secret_;
+  o.credentials = credentials_;
   o.mountpoint = options_.mountpoint;
   o.soft = options_.soft;
   o.timeout = options_.timeout;

@@ -20,7 +20,7 @@ namespace kfs::fuse {
 class MountDaemon {
  public:
   // `ready` runs once: OK when the mount is usable, else the reason, in words for a person, and Run returns.
-  MountDaemon(const MountOptions& options, std::string secret, std::function<void(const Status&)> ready);
+  MountDaemon(const MountOptions& options, Credentials credentials, std::function<void(const Status&)> ready);
   ~MountDaemon();
   MountDaemon(const MountDaemon&) = delete;
   MountDaemon& operator=(const MountDaemon&) = delete;
@@ -43,7 +43,7 @@ class MountDaemon {
   Status SetFlags();
 
   const MountOptions options_;
-  const std::string secret_;
+  const Credentials credentials_;
   std::function<void(const Status&)> ready_;
 
   EventLoop loop_;

@@ -70,6 +70,7 @@ void MetaServer::FillStatus(pb::ClusterStatusReply* reply) {
       out->set_attached(s->connection != nullptr);
       out->set_path(s->path.substr(0, 100));
       out->set_key(s->rights.key());
+      if (s->connection != nullptr) out->set_link(s->connection->stream().kind());
       out->set_opens(static_cast<uint32_t>(s->opens.size()));
       out->set_locks(static_cast<uint32_t>(v->locks.CountOf(sid)));
       out->set_replies_kept(static_cast<uint32_t>(s->replies.size()));

@@ -119,7 +119,7 @@ void MetaServer::AskMembers(const std::string& chunkserver, TwinCheck::SeenFn se
     if (m.uuid() == member_->uuid()) continue;
     ++*open;
     AskPeer(
-        loop_, m.address(), member_->uuid(), member_->secret(),
+        loop_, m.address(), member_->uuid(), member_->credentials(),
         [seen, close](const PeerAnswer& there) {
           if (there.status.ok() && !there.reply.chunkserver_address().empty())
             seen({there.reply.chunkserver_address(), there.reply.chunkserver_up()});

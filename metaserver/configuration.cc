@@ -54,7 +54,7 @@ Status MetaServer::Found() {
   return {};
 }
 
-Status MetaServer::BecomeMember(const std::string& secret) {
+Status MetaServer::BecomeMember(const Credentials& credentials) {
   member_db_ = std::make_unique<MemberDb>(cluster_->db());
   KFS_RETURN_IF_ERROR(Found());
   images_ = std::make_unique<ImageStore>(options_.data_dir(), *jobs_, clock_);
@@ -64,7 +64,7 @@ Status MetaServer::BecomeMember(const std::string& secret) {
       VolumeHost::Options{options_.data_dir(), static_cast<size_t>(options_.cache_memory())}, *cluster_,
       *memory_, *executor_, *chunkservers_, clock_, *images_);
   member_ = std::make_unique<Member>(
-      loop_, clock_, *member_db_, secret, TestStop(options_.data_dir()),
+      loop_, clock_, *member_db_, credentials, TestStop(options_.data_dir()),
       Member::Hooks{.learned = [this](const pb::ClusterConf& before) { Learned(before); },
                     .validate = [this](const pb::Change& change,
                                        const pb::ClusterConf& next) { return Validate(change, next); },
@@ -92,11 +92,11 @@ Status MetaServer::BecomeMember(const std::string& secret) {
           .joined = [this](const std::string& id) { return Joined(id); },
           .chunkserver = [this](const std::string& uuid) { return chunkservers_->FindUuid(uuid); }});
   twins_ = std::make_unique<TwinCheck>(
-      loop_, *chunkservers_, secret,
+      loop_, *chunkservers_, credentials,
       [this](const std::string& uuid, TwinCheck::SeenFn seen, std::function<void()> done) {
         AskMembers(uuid, std::move(seen), std::move(done));
       });
-  reach_ = std::make_unique<ReachCheck>(loop_, clock_, *chunkservers_, secret);
+  reach_ = std::make_unique<ReachCheck>(loop_, clock_, *chunkservers_, credentials);
   mover_ = std::make_unique<Mover>(
       Mover::Options{options_.data_dir(), static_cast<uint64_t>(options_.move_rate())}, loop_, clock_, *jobs_,
       *member_, *volumes_);
@@ -180,7 +180,7 @@ void MetaServer::LookForTwin() {
   const std::string known = member_->address();
   if (member_->conf().member_size() < 2 || !Elsewhere()) return;
   AskPeer(
-      loop_, known, member_->uuid(), member_->secret(),
+      loop_, known, member_->uuid(), member_->credentials(),
       [this, alive = alive_, known](const PeerAnswer& there) {
         if (!*alive || stopped_ || !there.status.ok() || there.reply.uuid() != member_->uuid() ||
             there.reply.instance() == peers_->instance())

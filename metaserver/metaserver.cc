@@ -64,14 +64,19 @@ MetaServer::MetaServer(EventLoop& loop, const MetaOptions& options) : loop_(loop
 
 MetaServer::~MetaServer() { Stop(); }
 
-Status MetaServer::ReadSecret(std::string* secret) {
+Status MetaServer::ReadSecret(Credentials* credentials) {
   const std::string& path = options_.secret_file();
   if (options_.create_secret() && !std::filesystem::exists(path)) {
     if (Status s = WriteSecretFile(path, GenerateSecret()); !s.ok() && s.err() != EEXIST) return s;
   }
-  Result<std::string> read = ReadSecretFile(path);
+  Result<Credentials> read = ReadCredentials(options_);
   if (!read.ok()) return read.status();
-  *secret = std::move(*read);
+  if (!read->is_root()) {
+    return Status(EINVAL,
+                  fmt::format("secret-file {} holds the key {}: a metaserver needs the cluster's root secret",
+                              path, read->key_id()));
+  }
+  *credentials = std::move(*read);
   return {};
 }
 
@@ -113,8 +118,13 @@ Status MetaServer::Start() {
   std::error_code ec;
   std::filesystem::create_directories(options_.data_dir() + "/volumes", ec);
   if (ec) return Status(ec.value(), fmt::format("cannot make the data directory {}", options_.data_dir()));
-  std::string secret;
-  KFS_RETURN_IF_ERROR(ReadSecret(&secret));
+  // Names and session numbers are nobody else's; an earlier version left the directory to the umask.
+  std::filesystem::permissions(options_.data_dir(), std::filesystem::perms::owner_all, ec);
+  if (ec)
+    KFS_LOG(warn, "data_dir.open_to_others dir={} reason=\"{}\" next=\"chmod 700 it\"", options_.data_dir(),
+            ec.message());
+  Credentials credentials;
+  KFS_RETURN_IF_ERROR(ReadSecret(&credentials));
   started_wall_ = clock_.WallNow();
   memory_ = std::make_unique<DbMemory>(static_cast<size_t>(options_.db_memory()));
   Result<std::unique_ptr<ClusterStore>> cluster = ClusterStore::Open(options_.data_dir(), *memory_);
@@ -188,9 +198,10 @@ Status MetaServer::Start() {
   });
   server_ = std::make_unique<Server>(loop_, ServerIdentity{.role = pb::HelloRequest::METASERVER,
                                                            .cluster_id = cluster_->cluster_id(),
-                                                           .secret = secret});
+                                                           .keyring = RootKeyring(credentials.key()),
+                                                           .policy = credentials.policy()});
   KFS_RETURN_IF_ERROR(server_->Listen(options_.listen()));
-  KFS_RETURN_IF_ERROR(BecomeMember(secret));
+  KFS_RETURN_IF_ERROR(BecomeMember(credentials));
   RegisterHandlers();
   RegisterAdmin();
   RegisterImages();

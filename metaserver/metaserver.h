@@ -38,9 +38,9 @@ class MetaServer : public Daemon {
   const std::string& cluster_id() const { return cluster_->cluster_id(); }
 
  private:
-  Status ReadSecret(std::string* secret);
+  Status ReadSecret(Credentials* credentials);
   // configuration.cc
-  Status BecomeMember(const std::string& secret);
+  Status BecomeMember(const Credentials& credentials);
   Status Found();
   Status CreateDefaultVolume();
   void Learned(const pb::ClusterConf& before);

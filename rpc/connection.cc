@@ -1,26 +1,18 @@
 #include "rpc/connection.h"
 
 #include <fmt/format.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
 
-#include <array>
-#include <boost/asio/buffer.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
+#include <algorithm>
 #include <cstring>
 
 #include "common/crc32c.h"
 #include "common/limits.h"
 #include "common/log.h"
-#include "rpc/address.h"
-#include "rpc/event_loop_impl.h"
 #include "rpc/request_cost.h"
 #include "rpc/stall.h"
 
 namespace kfs {
 namespace {
-
-namespace asio = boost::asio;
 
 // Grows to the first where much comes at once; an idle or unknown peer costs the second.
 constexpr size_t kInputBufferMax = 64u << 10;
@@ -36,9 +28,9 @@ constexpr int kIovMax = 64;
 
 }  // namespace
 
-struct Connection::Impl {
-  Impl(EventLoop& l, int fd, Handlers h)
-      : loop(l), descriptor(l.impl().context, fd), handlers(std::move(h)), peer(PeerAddress(fd)) {}
+struct Connection::Impl : ByteStream::User {
+  Impl(EventLoop& l, std::unique_ptr<ByteStream> s, Handlers h)
+      : loop(l), stream(std::move(s)), handlers(std::move(h)), peer(stream->peer_address()) {}
 
   // One frame on its way out.
   struct Outgoing {
@@ -48,7 +40,8 @@ struct Connection::Impl {
   };
 
   void StartRead();
-  void OnRead(const boost::system::error_code& error, size_t n);
+  void OnRead(const Status& status, size_t n) override;
+  void OnWritable(const Status& status) override;
   bool ParseInput();
   void Deliver(Message message);
   void Send(Outgoing out);
@@ -80,7 +73,7 @@ struct Connection::Impl {
   }
 
   EventLoop& loop;
-  asio::posix::stream_descriptor descriptor;
+  const std::unique_ptr<ByteStream> stream;
   Handlers handlers;
   const std::string peer;
   Connection* self = nullptr;
@@ -93,6 +86,7 @@ struct Connection::Impl {
   bool have_header = false, have_body = false;
   Message partial;
   size_t partial_got = 0;  // of body or payload
+  size_t direct = 0;       // of the read under way: bytes that go straight into `partial`
   bool reading = false, paused = false;
   bool input_filled = false;  // by the last read: there may be more
 
@@ -113,7 +107,12 @@ Connection::Connection(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) { im
 Connection::~Connection() = default;
 
 ConnectionPtr Connection::Adopt(EventLoop& loop, int fd, Handlers handlers) {
-  auto c = ConnectionPtr(new Connection(std::make_unique<Impl>(loop, fd, std::move(handlers))));
+  return Adopt(loop, SocketStream(loop, fd), std::move(handlers));
+}
+
+ConnectionPtr Connection::Adopt(EventLoop& loop, std::unique_ptr<ByteStream> stream, Handlers handlers) {
+  auto c =
+      ConnectionPtr(new Connection(std::make_unique<Impl>(loop, std::move(stream), std::move(handlers))));
   c->impl_->StartRead();
   return c;
 }
@@ -135,41 +134,33 @@ void Connection::Impl::StartRead() {
     in_end -= in_begin;
     in_begin = 0;
   }
-  std::array<asio::mutable_buffer, 2> into;
-  size_t direct = 0;
+  iovec into[2] = {};
+  direct = 0;
   if (have_body && in_begin == in_end) {
     direct = partial.payload.size() - partial_got;
-    into[0] = asio::mutable_buffer(partial.payload.data() + partial_got, direct);
+    into[0] = {partial.payload.data() + partial_got, direct};
   } else if (have_header && !have_body && in_begin == in_end) {
     direct = partial.body.size() - partial_got;
-    into[0] = asio::mutable_buffer(partial.body.data() + partial_got, direct);
+    into[0] = {partial.body.data() + partial_got, direct};
   }
-  into[1] = asio::mutable_buffer(input.get() + in_end, input_size - in_end);
+  into[1] = {input.get() + in_end, input_size - in_end};
   reading = true;
-  descriptor.async_read_some(
-      into, [c = self->shared_from_this(), direct](const boost::system::error_code& error, size_t n) {
-        TickBegins();
-        Impl& impl = *c->impl_;
-        impl.reading = false;
-        if (impl.closed) return;
-        if (!error) {
-          size_t into_partial = std::min(n, direct);
-          impl.partial_got += into_partial;
-          impl.in_end += n - into_partial;
-          impl.input_filled = impl.in_end == impl.input_size;
-        }
-        impl.OnRead(error, n);
-      });
+  stream->Read(into, *this, self->shared_from_this());
 }
 
-void Connection::Impl::OnRead(const boost::system::error_code& error, size_t n) {
-  if (error || n == 0) {
-    if (error == asio::error::operation_aborted) return;
-    bool eof = n == 0 && (!error || error == asio::error::eof);
-    Close(eof ? Status(ECONNRESET, Code::kConnectionLost, peer + " closed the connection")
-              : Status(ECONNRESET, Code::kConnectionLost, peer + ": " + error.message()));
-    return;
+void Connection::Impl::OnRead(const Status& status, size_t n) {
+  TickBegins();
+  reading = false;
+  if (closed) return;
+  if (!status.ok() || n == 0) {
+    const Code code = status.code() != Code::kNone ? status.code() : Code::kConnectionLost;
+    return Close(Status(ECONNRESET, code,
+                        status.ok() ? peer + " closed the connection" : peer + ": " + status.message()));
   }
+  const size_t into_partial = std::min(n, direct);
+  partial_got += into_partial;
+  in_end += n - into_partial;
+  input_filled = in_end == input_size;
   last_received = std::chrono::steady_clock::now();
   if (ParseInput()) StartRead();
 }
@@ -289,7 +280,7 @@ void Connection::Impl::ScheduleFlush() {
 
 void Connection::Impl::Flush() {
   auto keep = self->shared_from_this();
-  while (!closed && !output.empty()) {
+  while (!closed && (!output.empty() || stream->unsent())) {
     iovec iov[kIovMax];
     int count = 0;
     size_t skip = output_offset;
@@ -306,23 +297,14 @@ void Connection::Impl::Flush() {
       add(out.frame->data(), out.frame->size());
       if (out.payload != nullptr) add(out.payload->data(), out.payload->size());
     }
-    msghdr message{};
-    message.msg_iov = iov;
-    message.msg_iovlen = static_cast<size_t>(count);
-    ssize_t n = sendmsg(descriptor.native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    const ssize_t n = stream->Write(iov, count);
     if (n < 0) {
-      if (errno == EINTR) continue;
-      if (errno == EAGAIN || errno == EWOULDBLOCK) {
-        waiting_writable = true;
-        descriptor.async_wait(asio::posix::stream_descriptor::wait_write,
-                              [c = keep](const boost::system::error_code& error) {
-                                TickBegins();
-                                c->impl_->waiting_writable = false;
-                                if (!error) c->impl_->Flush();
-                              });
-        return;
-      }
-      Close(Status(ECONNRESET, Code::kConnectionLost, peer + ": " + ErrnoText(errno)));
+      Close(Status(ECONNRESET, Code::kConnectionLost, peer + ": " + ErrnoText(static_cast<int>(-n))));
+      return;
+    }
+    if (n == 0 && (count != 0 || stream->unsent())) {
+      waiting_writable = true;
+      stream->WaitWritable(*this, keep);
       return;
     }
     queued_bytes -= static_cast<size_t>(n);
@@ -340,12 +322,18 @@ void Connection::Impl::Flush() {
   ResumeReading();
 }
 
+void Connection::Impl::OnWritable(const Status& status) {
+  TickBegins();
+  waiting_writable = false;
+  // What went wrong is told by the next read or write.
+  if (!closed && status.ok()) Flush();
+}
+
 void Connection::Impl::Close(Status why) {
   if (closed) return;
   closed = true;
   auto keep = self->shared_from_this();
-  boost::system::error_code ignored;
-  descriptor.close(ignored);
+  stream->Close();
   output.clear();
   auto calls = std::move(pending);
   pending.clear();
@@ -393,10 +381,11 @@ void Connection::CloseAfterFlush(Status why) {
 bool Connection::closed() const { return impl_->closed; }
 EventLoop& Connection::loop() { return impl_->loop; }
 const std::string& Connection::peer_address() const { return impl_->peer; }
+const ByteStream& Connection::stream() const { return *impl_->stream; }
 MonoTime Connection::last_received() const { return impl_->last_received; }
 size_t Connection::calls_pending() const { return impl_->pending.size(); }
 size_t Connection::requests_in_service() const { return impl_->in_service; }
-size_t Connection::bytes_queued() const { return impl_->queued_bytes; }
+size_t Connection::bytes_queued() const { return impl_->queued_bytes + (impl_->stream->unsent() ? 1 : 0); }
 
 IncomingCall::IncomingCall(ConnectionPtr connection, Message message)
     : connection_(std::move(connection)), message_(std::move(message)) {}

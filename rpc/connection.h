@@ -1,4 +1,4 @@
-// One TCP (or Unix) connection that speaks frames. Either end may send requests; answers are matched by
+// One connection that speaks frames over a byte stream. Either end may send requests; answers are matched by
 // sequence number. Owned by shared_ptr; lives on one EventLoop and is used on that loop's thread only.
 //
 // Writes queued during a tick leave together at its end in one system call. When more than kOpsInFlightMax
@@ -15,6 +15,7 @@
 #include "common/buffer.h"
 #include "common/status.h"
 #include "proto/op_table.h"
+#include "rpc/byte_stream.h"
 #include "rpc/event_loop.h"
 #include "rpc/frame.h"
 
@@ -95,7 +96,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
         on_close;  // once; pending requests have been answered with kConnectionLost
   };
 
-  // Takes over a connected, non-blocking socket.
+  static ConnectionPtr Adopt(EventLoop& loop, std::unique_ptr<ByteStream> stream, Handlers handlers);
+  // The same of a connected, non-blocking socket as it is.
   static ConnectionPtr Adopt(EventLoop& loop, int fd, Handlers handlers);
   ~Connection();
 
@@ -115,6 +117,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   EventLoop& loop();
   const std::string& peer_address() const;  // "127.0.0.1:7400"
+  const ByteStream& stream() const;
   MonoTime last_received() const;
   size_t calls_pending() const;
   size_t requests_in_service() const;
@@ -123,7 +126,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Set by the Hello handshake (rpc/server.h) and free for the server's use.
   pb::HelloRequest hello;
   bool greeted = false;
-  std::shared_ptr<void> context;  // the server's state of this connection (e.g. its session)
+  std::shared_ptr<void> context;       // the server's state of this connection (e.g. its session)
+  std::shared_ptr<const void> rights;  // of the key it greeted with (rpc/keyring.h)
 
  private:
   friend class IncomingCall;

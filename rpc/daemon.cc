@@ -1,7 +1,9 @@
 #include "rpc/daemon.h"
 
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -113,9 +115,23 @@ class Signals {
 
 }  // namespace
 
+void KeepToOneself() {
+  umask(077);
+  prctl(PR_SET_DUMPABLE, 0);
+}
+
+Result<Credentials> ReadCredentials(const DaemonOptions& options) {
+  Result<TlsMode> tls = ParseTlsMode(options.tls());
+  if (!tls.ok()) return tls.status();
+  Result<Credentials> read = Credentials::Read(options.secret_file());
+  if (!read.ok()) return read.status();
+  return read->With({.tls = *tls, .socket_dir = options.socket_dir()});
+}
+
 int RunDaemon(int argc, char** argv, const DaemonProgram& program, DaemonOptions& options,
               const std::function<std::unique_ptr<Daemon>(EventLoop&)>& make) {
   if (int code = ParseArguments(argc, argv, program, options); code >= 0) return code;
+  KeepToOneself();
   if (Status s = InitLog(program.name, options.log_file(), options.log_level()); !s.ok())
     return Usage(program, s.ToString());
   EventLoop loop;
@@ -140,6 +156,7 @@ int RunDaemon(int argc, char** argv, const DaemonProgram& program, DaemonOptions
 
 Status WriteAddressFile(const std::string& path, const std::string& address) {
   if (path.empty()) return {};
+  // No secret, and for programs of other users.
   return WriteTextFile(path, address + '\n');
 }
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "common/credentials.h"
 #include "common/options.h"
 #include "rpc/event_loop.h"
 
@@ -16,6 +17,13 @@ struct DaemonOptions : OptionSet {
   Option<std::string> secret_file{this, "secret-file", "/etc/kfs/secret",
                                   "File with the cluster's secret, mode 0600. Whoever knows it may mount and "
                                   "administer."};
+  Option<std::string> tls{
+      this, "tls", "required",
+      "Links by TCP: required: TLS only. accept: TLS with those that have it, plain with the "
+      "others (while a cluster goes over). off: plain only, open to whoever is in the network."};
+  Option<std::string> socket_dir{
+      this, "socket-dir", "/run/kfs",
+      "Directory for the Unix sockets by which programs of this machine link. Empty: none."};
   Option<std::string> metrics_listen{this, "metrics-listen", "",
                                      "Address and port of /metrics (Prometheus). Empty: off."};
   Option<std::string> log_file{this, "log-file", "",
@@ -24,6 +32,9 @@ struct DaemonOptions : OptionSet {
   Option<std::string> address_file{this, "address-file", "",
                                    "File that gets the address (HOST:PORT) once serving. Empty: none."};
 };
+
+// What the daemon links itself with: the secret file's key and the options above.
+Result<Credentials> ReadCredentials(const DaemonOptions& options);
 
 // One daemon, made on the main thread before the loop runs. The thread that runs the loop calls all of it.
 class Daemon {
@@ -43,6 +54,10 @@ struct DaemonProgram {
 // The process ends with this when another one has its identity: a copy of its data directory runs, or it is
 // one. Started again it would be the same, so that the units do not (deploy/systemd).
 constexpr int kExitRunsTwice = 3;
+
+// Whatever a process makes from now on is for its owner only, and its memory (keys, names, data) goes into no
+// core dump and to no other process of its user.
+void KeepToOneself();
 
 // The whole of a daemon's main. The exit code: 0 stopped by a signal (or --help), 1 could not start, 2 wrong
 // usage. `make` runs once, after options and log are set.

@@ -7,14 +7,48 @@
 
 namespace kfs {
 
-std::string ServerProof(const std::string& secret, const std::string& client_nonce,
-                        const std::string& server_nonce) {
-  return HmacSha256(secret, "kfs-server" + client_nonce + server_nonce);
+namespace {
+
+// Whether it is who we take it for; `hello` is ours.
+Status CheckServer(const Connection& connection, const GreetOptions& options, const Transcript& t,
+                   const pb::HelloReply& reply) {
+  const Credentials& own = options.credentials;
+  if (reply.nonce().size() != kNonceSize || own.empty() ||
+      !EqualConstantTime(reply.proof(), ServerProof(own.key(), t))) {
+    return Status(EACCES, Code::kBadProof,
+                  connection.peer_address() + " does not know our " +
+                      (own.is_root() ? std::string("cluster's secret") : "key " + own.key_id()) +
+                      " (another cluster, or the secret file is not the one made with the cluster)");
+  }
+  if (options.server_role == pb::HelloRequest::METASERVER && !own.cluster_public_key().empty() &&
+      !VerifySignature(own.cluster_public_key(), SignedText(t, options.server_role), reply.signature())) {
+    return Status(
+        EACCES, Code::kBadProof,
+        connection.peer_address() + " knows our key " + own.key_id() +
+            ", but does not prove to be a metaserver of its cluster: another holder of the key may be "
+            "posing as one");
+  }
+  if (!options.server_uuid.empty() && !reply.uuid().empty() && reply.uuid() != options.server_uuid) {
+    return Status(EACCES, connection.peer_address() + " is server " + reply.uuid() + ", not " +
+                              options.server_uuid + ": the address belongs to another one now");
+  }
+  return {};
 }
 
-std::string ClientProof(const std::string& secret, const std::string& client_nonce,
-                        const std::string& server_nonce, int role) {
-  return HmacSha256(secret, "kfs-client" + client_nonce + server_nonce + static_cast<char>(role));
+}  // namespace
+
+std::string ServerProof(const std::string& key, const Transcript& t) {
+  return HmacSha256(key, "kfs-server" + t.client_nonce + t.server_nonce + t.binding);
+}
+
+std::string ClientProof(const std::string& key, const Transcript& t, int role) {
+  return HmacSha256(key,
+                    "kfs-client" + t.client_nonce + t.server_nonce + static_cast<char>(role) + t.binding);
+}
+
+std::string SignedText(const Transcript& t, int server_role) {
+  return "kfs-cluster" + std::string(1, static_cast<char>(server_role)) + t.client_nonce + t.server_nonce +
+         t.binding;
 }
 
 void Greet(const ConnectionPtr& connection, const GreetOptions& options,
@@ -27,6 +61,7 @@ void Greet(const ConnectionPtr& connection, const GreetOptions& options,
   hello.set_cluster_id(options.cluster_id);
   hello.set_nonce(RandomBytes(kNonceSize));
   hello.set_software(kSoftware);
+  if (options.credentials.key_id() != kRootKeyId) hello.set_key_id(options.credentials.key_id());
   char host[256] = "";
   gethostname(host, sizeof(host) - 1);
   hello.set_host(host);
@@ -40,15 +75,10 @@ void Greet(const ConnectionPtr& connection, const GreetOptions& options,
   connection->Call(Op::kHello, hello, nullptr, [connection, options, hello, done, on_proof](Answer answer) {
     pb::HelloReply reply;
     if (Status s = ParseAnswer(answer, &reply); !s.ok()) return done(s);
-    if (reply.nonce().size() != kNonceSize ||
-        !EqualConstantTime(reply.proof(), ServerProof(options.secret, hello.nonce(), reply.nonce()))) {
-      return done(Status(EACCES, Code::kBadProof,
-                         connection->peer_address() +
-                             " does not know our cluster's secret (another cluster, or the "
-                             "secret file is not the one made with the cluster)"));
-    }
+    const Transcript transcript{hello.nonce(), reply.nonce(), connection->stream().binding()};
+    if (Status s = CheckServer(*connection, options, transcript, reply); !s.ok()) return done(s);
     pb::HelloProofRequest proof;
-    proof.set_proof(ClientProof(options.secret, hello.nonce(), reply.nonce(), options.role));
+    proof.set_proof(ClientProof(options.credentials.key(), transcript, options.role));
     connection->Call(Op::kHelloProof, proof, nullptr, [reply, on_proof](Answer a) { on_proof(reply, a); });
   });
 }

@@ -13,6 +13,8 @@
 #include "rpc/address.h"
 #include "rpc/event_loop_impl.h"
 #include "rpc/hello.h"
+#include "rpc/local_socket.h"
+#include "rpc/tls_stream.h"
 
 namespace kfs {
 
@@ -45,6 +47,8 @@ struct NetClient::Impl : std::enable_shared_from_this<NetClient::Impl> {
   void TryAddress(std::vector<SocketAddress> found, size_t index);
   void OnSocket(int fd);
   void OnGreeted(const pb::HelloReply& reply);
+  std::unique_ptr<ByteStream> Stream(int fd);
+  void Refused(const Status& why);
   void OnReady();
   void Trouble(const Status& why, bool fatal);
   void Lost(const Status& why);
@@ -57,7 +61,7 @@ struct NetClient::Impl : std::enable_shared_from_this<NetClient::Impl> {
   Duration Backoff();
 
   EventLoop& loop;
-  const Options options;
+  Options options;  // constant but for the credentials
   std::mt19937_64 random;
 
   State state = kIdle;
@@ -75,6 +79,9 @@ struct NetClient::Impl : std::enable_shared_from_this<NetClient::Impl> {
   EventLoop::Timer backoff_timer, connect_timer, watchdog;
   Status last_error;
   std::string server_cluster_id;
+  // With tls = accept: the last attempt ended as if the server had no TLS, and it has never been seen with
+  // it.
+  bool plain_next = false, seen_tls = false, said_plain = false;
 
   std::map<uint64_t, Pending> pending;  // in the order of Enqueue
   uint64_t next_id = 1;
@@ -149,6 +156,9 @@ void NetClient::SetAddresses(std::vector<std::string> addresses) {
   impl_->next_address = 0;
 }
 
+void NetClient::SetCredentials(Credentials credentials) {
+  impl_->options.credentials = std::move(credentials);
+}
 const std::string& NetClient::address() const { return impl_->address; }
 void NetClient::RetryAfter(Duration pause) { impl_->next_pause = pause; }
 
@@ -212,6 +222,12 @@ void NetClient::Impl::Connect() {
 
 void NetClient::Impl::TryAddress(std::vector<SocketAddress> found, size_t index) {
   uint64_t mine = attempt;
+  std::string distrust;
+  if (int local = ConnectLocally(options.credentials.policy().socket_dir, found[index], &distrust);
+      local >= 0)
+    return OnSocket(local);
+  if (!distrust.empty())
+    KFS_LOG(warn, "net.local_socket_refused server=\"{}\" reason=\"{}\"", options.name, distrust);
   auto fd = StartConnect(found[index]);
   if (!fd.ok()) {
     if (index + 1 < found.size()) return TryAddress(std::move(found), index + 1);
@@ -238,12 +254,28 @@ void NetClient::Impl::TryAddress(std::vector<SocketAddress> found, size_t index)
       });
 }
 
+std::unique_ptr<ByteStream> NetClient::Impl::Stream(int fd) {
+  const TlsMode mode = options.credentials.policy().tls;
+  const bool plain = mode == TlsMode::kOff || (mode == TlsMode::kAccept && std::exchange(plain_next, false));
+  if (plain || PeerAddress(fd).starts_with("unix:")) return SocketStream(loop, fd);
+  const LinkEnds ends{options.role, options.id, options.credentials.key_id(), options.server_role,
+                      options.server_uuid};
+  if (!PskIdentity(ends).ok()) return nullptr;
+  return TlsConnect(loop, fd, ends, options.credentials.key());
+}
+
 void NetClient::Impl::OnSocket(int fd) {
   state = kGreeting;
+  std::unique_ptr<ByteStream> stream = Stream(fd);
+  if (stream == nullptr) {
+    close(fd);
+    return Trouble(Status(EINVAL, options.name + ": our id or our key's name cannot be used on a link"),
+                   true);
+  }
   uint64_t mine = attempt;
   auto weak = weak_from_this();
   connection =
-      Connection::Adopt(loop, fd,
+      Connection::Adopt(loop, std::move(stream),
                         {.on_request =
                              [weak](IncomingCallPtr call) {
                                auto self = weak.lock();
@@ -259,27 +291,42 @@ void NetClient::Impl::OnSocket(int fd) {
                                if (self != nullptr && mine == self->attempt) self->Lost(why);
                              }});
   Greet(connection,
-        {.role = options.role, .id = options.id, .cluster_id = options.cluster_id, .secret = options.secret},
+        {.role = options.role,
+         .id = options.id,
+         .cluster_id = options.cluster_id,
+         .credentials = options.credentials,
+         .server_role = options.server_role,
+         .server_uuid = options.server_uuid},
         [weak, mine](Result<pb::HelloReply> reply) {
           auto self = weak.lock();
           if (self == nullptr || mine != self->attempt) return;
-          if (!reply.ok()) {
-            Code code = reply.status().code();
-            bool fatal =
-                code == Code::kWrongCluster || code == Code::kBadProof || code == Code::kWrongVersion;
-            const bool give_up = fatal && !self->ever_ready && self->options.may_give_up;
-            if (fatal && !give_up && self->last_error.ToString() != reply.status().ToString()) {
-              KFS_LOG(warn, "net.refused server=\"{}\" reason=\"{}\"", self->options.name,
-                      reply.status().ToString());
-            }
-            return self->Trouble(reply.status(), give_up);
-          }
-          self->OnGreeted(*reply);
+          if (reply.ok()) return self->OnGreeted(*reply);
+          if (reply.status().code() == Code::kConnectionLost) return;  // on_close follows and says more
+          self->Refused(reply.status());
         });
+}
+
+// The server does not want us, or is not whom we want.
+void NetClient::Impl::Refused(const Status& why) {
+  const Code code = why.code();
+  const bool fatal = code == Code::kWrongCluster || code == Code::kBadProof || code == Code::kWrongVersion;
+  const bool give_up = fatal && !ever_ready && options.may_give_up;
+  if (fatal && !give_up && last_error.ToString() != why.ToString())
+    KFS_LOG(warn, "net.refused server=\"{}\" reason=\"{}\"", options.name, why.ToString());
+  Trouble(why, give_up);
 }
 
 void NetClient::Impl::OnGreeted(const pb::HelloReply& reply) {
   state = kAttaching;
+  const std::string_view kind = connection->stream().kind();
+  seen_tls |= kind == "tls";
+  if (kind == "plain" && !std::exchange(said_plain, true)) {
+    KFS_LOG(warn,
+            "link.plain server=\"{}\" address={} tls={} next=\"whoever is in the network can read and change "
+            "what "
+            "goes over this link; set tls = required at both ends\"",
+            options.name, connection->peer_address(), TlsModeName(options.credentials.policy().tls));
+  }
   server_cluster_id = reply.cluster_id();
   connection->hello.set_role(pb::HelloRequest::METASERVER);
   if (!on_connected) return OnReady();
@@ -343,6 +390,10 @@ void NetClient::Impl::FinishAll(const Status& status) {
 
 void NetClient::Impl::Lost(const Status& why) {
   if (state == kClosed || state == kFailed || state == kBackoff) return;
+  if (state == kGreeting && why.code() == Code::kBadProof)
+    return Refused(Status(EACCES, why.code(), why.message()));
+  // kTryAgain: it ended the connection when TLS began. It may be of before TLS, or just have been killed.
+  if (state == kGreeting && why.code() == Code::kTryAgain) plain_next = !seen_tls;
   bool was_ready = state == kReady;
   if (was_ready)
     KFS_LOG(info, "net.connection_lost server=\"{}\" reason=\"{}\" pending={}", options.name, why.message(),

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "common/credentials.h"
 #include "rpc/connection.h"
 
 namespace kfs {
@@ -24,7 +25,9 @@ class NetClient {
     pb::HelloRequest::Role role = pb::HelloRequest::CLIENT;
     std::string id;          // our UUID
     std::string cluster_id;  // empty: any
-    std::string secret;
+    Credentials credentials;
+    pb::HelloRequest::Role server_role = pb::HelloRequest::METASERVER;  // what we connect to
+    std::string server_uuid;                                            // empty: whichever is there
     Duration connect_timeout = std::chrono::seconds(5);
     Duration backoff_min = std::chrono::milliseconds(20);
     Duration backoff_max = std::chrono::seconds(2);
@@ -74,6 +77,8 @@ class NetClient {
   // Replaces the addresses; the first one is tried next. What is pending stays, and so does a live
   // connection. REQUIRES: at least one.
   void SetAddresses(std::vector<std::string> addresses);
+  // For connections from now on; the present one stays.
+  void SetCredentials(Credentials credentials);
   // The one connected to, or tried last.
   const std::string& address() const;
   // Called before an error is given to `ready`: the next attempt begins after `pause` instead of the

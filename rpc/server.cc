@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <google/protobuf/stubs/logging.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -11,7 +13,9 @@
 #include "common/secret.h"
 #include "rpc/address.h"
 #include "rpc/hello.h"
+#include "rpc/local_socket.h"
 #include "rpc/stall.h"
+#include "rpc/tls_stream.h"
 #include "rpc/unknown_peers.h"
 
 namespace kfs {
@@ -22,13 +26,22 @@ constexpr auto kGreetingTimeout = std::chrono::seconds(10);
 // Connections taken from the queue at once; those that are served have their turn in between.
 constexpr int kAcceptsAtOnce = 32;
 constexpr auto kAcceptPause = std::chrono::milliseconds(1);
+constexpr size_t kCameByTlsMax = 65536;
+
+std::string SeenName(const pb::HelloRequest& hello) {
+  return fmt::format("{}|{}", static_cast<int>(hello.role()), hello.id());
+}
 
 }  // namespace
 
 struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   Impl(EventLoop& l, ServerIdentity i) : loop(l), identity(std::move(i)) {}
 
-  void Accept();
+  void Accept(int listener);
+  std::unique_ptr<ByteStream> Stream(int listener, int fd);
+  void ListenBeside();
+  Status LinkRefusal(const Connection& c, const pb::HelloRequest& hello) const;
+  void WatchListeners();
   void OnRequest(IncomingCallPtr call);
   void OnHello(IncomingCallPtr call);
   void OnHelloProof(IncomingCallPtr call);
@@ -39,9 +52,12 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
 
   EventLoop& loop;
   ServerIdentity identity;
-  int listen_fd = -1;
-  std::string address;
-  std::unique_ptr<EventLoop::Watch> watch;
+  std::unique_ptr<TlsAcceptor> tls;   // null: tls = off
+  int listen_fd = -1, local_fd = -1;  // TCP (or a Unix socket by name); the Unix socket beside it
+  std::string address, local_path;
+  std::unique_ptr<EventLoop::Watch> watch, local_watch;
+  // Who has come by TLS, while plain links are accepted: they have no reason to come without ever again.
+  std::unordered_set<std::string> came_by_tls;
   EventLoop::Timer greeting_timer, accept_pause;
   std::unordered_map<uint16_t, Handler> handlers;
   std::function<void(const ConnectionPtr&)> on_disconnect;
@@ -54,6 +70,9 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
 
 Server::Server(EventLoop& loop, ServerIdentity identity)
     : impl_(std::make_shared<Impl>(loop, std::move(identity))) {
+  const ServerIdentity& i = impl_->identity;
+  if (i.policy.tls != TlsMode::kOff)
+    impl_->tls = std::make_unique<TlsAcceptor>(loop, i.role, i.uuid, i.keyring);
   // What peers send must not fill our log through the library's own words; IncomingCall::Parse says what was
   // wrong.
   google::protobuf::SetLogHandler(nullptr);
@@ -69,8 +88,16 @@ Status Server::Listen(const std::string& address) {
   if (!fd.ok()) return fd.status();
   impl_->listen_fd = *fd;
   impl_->address = LocalAddress(*fd);
+  impl_->ListenBeside();
+  if (impl_->identity.policy.tls != TlsMode::kRequired) {
+    KFS_LOG(
+        warn,
+        "link.plain address={} tls={} next=\"links without TLS are accepted: whoever is in the network can "
+        "read and change what goes over them; set tls = required\"",
+        impl_->address, TlsModeName(impl_->identity.policy.tls));
+  }
   auto start = [impl = impl_] {
-    impl->watch = impl->loop.WatchReadable(impl->listen_fd, [i = impl.get()] { i->Accept(); });
+    impl->WatchListeners();
     impl->greeting_timer =
         impl->loop.RunEvery(std::chrono::seconds(1), [i = impl.get()] { i->CloseUngreeted(); });
   };
@@ -101,6 +128,12 @@ uint64_t Server::bad_frames() const {
 
 void Server::Stop() {
   impl_->watch.reset();
+  impl_->local_watch.reset();
+  if (impl_->local_fd >= 0) {
+    unlink(impl_->local_path.c_str());
+    close(impl_->local_fd);
+    impl_->local_fd = -1;
+  }
   impl_->greeting_timer.Cancel();
   impl_->accept_pause.Cancel();
   if (impl_->listen_fd >= 0) {
@@ -117,16 +150,43 @@ void Server::Stop() {
   }
 }
 
+void Server::Impl::WatchListeners() {
+  watch = loop.WatchReadable(listen_fd, [this] { Accept(listen_fd); });
+  if (local_fd >= 0) local_watch = loop.WatchReadable(local_fd, [this] { Accept(local_fd); });
+}
+
 void Server::Impl::PauseAccepting(Duration pause) {
   watch.reset();
+  local_watch.reset();
   accept_pause = loop.RunAfter(pause, [this] {
-    if (listen_fd >= 0) watch = loop.WatchReadable(listen_fd, [this] { Accept(); });
+    if (listen_fd >= 0) WatchListeners();
   });
 }
 
-void Server::Impl::Accept() {
+// A server without a socket beside its address is as reachable as with one.
+void Server::Impl::ListenBeside() {
+  const std::string& dir = identity.policy.socket_dir;
+  Result<SocketAddress> own = ParseNumericAddress(address, 0);
+  if (dir.empty() || !own.ok() || own->storage.ss_family == AF_UNIX) return;
+  Result<int> fd = ListenLocally(dir, *own, &local_path);
+  if (!fd.ok()) {
+    KFS_LOG(info, "server.no_local_socket address={} reason=\"{}\"", address, fd.status().ToString());
+    return;
+  }
+  local_fd = *fd;
+}
+
+std::unique_ptr<ByteStream> Server::Impl::Stream(int listener, int fd) {
+  const bool is_unix = listener == local_fd || address.starts_with("unix:");
+  if (is_unix || tls == nullptr) return SocketStream(loop, fd);
+  const int on = 1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  return tls->Accept(fd);
+}
+
+void Server::Impl::Accept(int listener) {
   for (int i = 0; i < kAcceptsAtOnce; ++i) {
-    int fd = accept4(listen_fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd = accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
       if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) {
         // The pending connection stays readable: pause instead of spinning.
@@ -144,7 +204,7 @@ void Server::Impl::Accept() {
     // The connection's handlers hold it weakly: it must not own itself.
     auto slot = std::make_shared<std::weak_ptr<Connection>>();
     auto impl = weak_from_this();
-    auto c = Connection::Adopt(loop, fd,
+    auto c = Connection::Adopt(loop, Stream(listener, fd),
                                {.on_request =
                                     [impl](IncomingCallPtr call) {
                                       if (auto self = impl.lock()) self->OnRequest(std::move(call));
@@ -173,6 +233,8 @@ void Server::Impl::CloseUngreeted() {
 }
 
 void Server::Impl::OnClose(const ConnectionPtr& c, const Status& why) {
+  if (why.code() == Code::kBadProof)
+    KFS_LOG(warn, "server.bad_proof peer={} reason=\"{}\"", c->peer_address(), why.message());
   if (why.code() == Code::kMalformed) {
     ++bad_frames;
     KFS_LOG(warn, "server.bad_input peer={} reason=\"{}\"", c->peer_address(), why.message());
@@ -195,6 +257,26 @@ void Server::Impl::OnRequest(IncomingCallPtr call) {
       ++bad_frames;
       c->CloseAfterFlush(Status(EPROTO, "no greeting"));
   }
+}
+
+// Whether this kind of link is good enough for who says hello on it.
+Status Server::Impl::LinkRefusal(const Connection& c, const pb::HelloRequest& hello) const {
+  if (const ByteStream::Peer* peer = c.stream().proven()) {
+    const std::string& key_id = hello.key_id().empty() ? kRootKeyId : hello.key_id();
+    if (peer->role == hello.role() && peer->id == hello.id() && peer->key_id == key_id) return {};
+    return Malformed("Hello: not who the TLS handshake has proved");
+  }
+  if (c.stream().kind() != std::string_view("plain")) return {};
+  if (identity.policy.tls == TlsMode::kRequired) {
+    return Status(
+        EACCES, Code::kWrongVersion,
+        fmt::format("{} comes without TLS, which this server requires: upgrade it, or take tls = off "
+                    "from its options (or set tls = accept here for the time of the transition)",
+                    hello.software()));
+  }
+  if (came_by_tls.contains(SeenName(hello)))
+    return Status(EACCES, Code::kBadProof, "it has come by TLS before and is not accepted without");
+  return {};
 }
 
 void Server::Impl::OnHello(IncomingCallPtr call) {
@@ -225,15 +307,25 @@ void Server::Impl::OnHello(IncomingCallPtr call) {
                   fmt::format("this server belongs to cluster {}, you asked for cluster {}",
                               identity.cluster_id, hello.cluster_id()));
   }
-  std::string* nonce = unknown.NonceOf(c.get());
-  if (nonce == nullptr) return refuse(Code::kMalformed, "Hello: greeted already");
-  *nonce = RandomBytes(kNonceSize);
+  UnknownPeers::Greeting* greeting = unknown.GreetingOf(c.get());
+  if (greeting == nullptr) return refuse(Code::kMalformed, "Hello: greeted already");
+  if (Status s = LinkRefusal(*c, hello); !s.ok()) return refuse(s.code(), s.message());
+  if (!hello.key_id().empty() && !IsKeyId(hello.key_id()))
+    return refuse(Code::kMalformed, "Hello: the key's name is none");
+  Result<FoundKey> key = identity.keyring->Find(
+      {.role = hello.role(), .id = hello.id(), .key_id = hello.key_id(), .address = c->peer_address()});
+  if (!key.ok()) return refuse(key.status().code(), key.status().message());
+  greeting->nonce = RandomBytes(kNonceSize);
+  greeting->key = std::move(*key);
+  const Transcript transcript{hello.nonce(), greeting->nonce, c->stream().binding()};
   c->hello = hello;
   pb::HelloReply reply;
   reply.set_version(kProtocolVersion);
   reply.set_cluster_id(identity.cluster_id);
-  reply.set_nonce(*nonce);
-  reply.set_proof(ServerProof(identity.secret, hello.nonce(), *nonce));
+  reply.set_nonce(greeting->nonce);
+  reply.set_proof(ServerProof(greeting->key.key, transcript));
+  reply.set_signature(identity.keyring->Sign(SignedText(transcript, identity.role)));
+  reply.set_uuid(identity.uuid);
   reply.set_software(kSoftware);
   call->Reply(reply);
 }
@@ -242,17 +334,23 @@ void Server::Impl::OnHelloProof(IncomingCallPtr call) {
   pb::HelloProofRequest request;
   if (!call->Parse(&request)) return;
   const ConnectionPtr c = call->connection();
-  const std::string* nonce = unknown.NonceOf(c.get());
-  if (nonce == nullptr || nonce->empty() ||
-      !EqualConstantTime(request.proof(),
-                         ClientProof(identity.secret, c->hello.nonce(), *nonce, c->hello.role()))) {
+  UnknownPeers::Greeting* greeting = unknown.GreetingOf(c.get());
+  if (greeting == nullptr || greeting->nonce.empty() ||
+      !EqualConstantTime(
+          request.proof(),
+          ClientProof(greeting->key.key, {c->hello.nonce(), greeting->nonce, c->stream().binding()},
+                      c->hello.role()))) {
     KFS_LOG(warn, "server.bad_proof peer={} host={}", c->peer_address(), c->hello.host());
     call->Fail(Status(EACCES, Code::kBadProof,
                       "wrong cluster secret: copy the secret file from a machine of the cluster"));
     c->CloseAfterFlush(Status(EACCES, "bad proof"));
     return;
   }
+  if (identity.policy.tls == TlsMode::kAccept && c->stream().proven() != nullptr && !c->hello.id().empty() &&
+      came_by_tls.size() < kCameByTlsMax)
+    came_by_tls.insert(SeenName(c->hello));
   c->greeted = true;
+  c->rights = std::move(greeting->key.rights);
   unknown.Remove(c.get());
   if (identity.newest_connection_only) CloseEarlierOf(*c);
   call->Reply(pb::HelloProofReply());

@@ -1,5 +1,6 @@
-// The server side: listens, greets (Hello with proof of the cluster's secret), checks that the op exists and
-// that the peer's role may send it, and hands requests to the handlers by op. Everything on one loop.
+// The server side: listens, greets (Hello with proof of a key that the keyring knows), checks that the op
+// exists and that the peer's role may send it, and hands requests to the handlers by op. Everything on one
+// loop.
 #pragma once
 
 #include <functional>
@@ -8,19 +9,22 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "common/credentials.h"
 #include "rpc/connection.h"
+#include "rpc/keyring.h"
 
 namespace kfs {
 
 struct ServerIdentity {
   pb::HelloRequest::Role role = pb::HelloRequest::METASERVER;
-  std::string cluster_id;  // empty: not yet known, accepts any
-  std::string secret;
-  std::string uuid, instance;  // told to those who Ping; empty: nothing is told
+  std::string cluster_id;                  // empty: not yet known, accepts any
+  std::shared_ptr<const Keyring> keyring;  // what opens it
+  std::string uuid, instance;              // told in greetings, and to those who Ping; empty: nothing is told
   // A peer that connects anew sends again what it had under way: what still lies unread on its earlier
   // connection (same id and role) must not be executed after that, so a greeting closes it. Where sessions
   // say who is who (the metaserver), attaching does this instead.
   bool newest_connection_only = false;
+  LinkPolicy policy = {};
 };
 
 class Server {

@@ -44,7 +44,7 @@ std::vector<ConnectionPtr> UnknownPeers::Add(const ConnectionPtr& connection, co
   const uint64_t number = next_++;
   of_origin.insert(number);
   numbers_[connection.get()] = number;
-  peers_[number] = {.connection = connection, .origin = origin, .nonce = {}, .since = now};
+  peers_[number] = {.connection = connection, .origin = origin, .greeting = {}, .since = now};
   return gone;
 }
 
@@ -66,9 +66,9 @@ std::vector<ConnectionPtr> UnknownPeers::WaitingSince(MonoTime before) const {
   return late;
 }
 
-std::string* UnknownPeers::NonceOf(const Connection* connection) {
+UnknownPeers::Greeting* UnknownPeers::GreetingOf(const Connection* connection) {
   auto number = numbers_.find(connection);
-  return number == numbers_.end() ? nullptr : &peers_.at(number->second).nonce;
+  return number == numbers_.end() ? nullptr : &peers_.at(number->second).greeting;
 }
 
 }  // namespace kfs

@@ -13,6 +13,7 @@
 
 #include "common/clock.h"
 #include "rpc/connection.h"
+#include "rpc/keyring.h"
 
 namespace kfs {
 
@@ -30,14 +31,20 @@ class UnknownPeers {
   void Remove(const Connection* connection);
   std::vector<ConnectionPtr> WaitingSince(MonoTime before) const;
 
-  // The server's nonce, from its answer to Hello on; empty before. Null: not here.
-  std::string* NonceOf(const Connection* connection);
+  // From the server's answer to Hello on; empty before.
+  struct Greeting {
+    std::string nonce;  // the server's
+    FoundKey key;       // that the peer has to prove
+  };
+  // Null: not here.
+  Greeting* GreetingOf(const Connection* connection);
   size_t size() const { return peers_.size(); }
 
  private:
   struct Peer {
     ConnectionPtr connection;
-    std::string origin, nonce;
+    std::string origin;
+    Greeting greeting;
     MonoTime since;
   };
   std::map<uint64_t, Peer> peers_;  // in the order of their coming

@@ -7,8 +7,8 @@
 
 namespace kfs::meta {
 
-ReachCheck::ReachCheck(EventLoop& loop, Clock& clock, Chunkservers& chunkservers, std::string secret)
-    : loop_(loop), clock_(clock), chunkservers_(chunkservers), secret_(std::move(secret)) {}
+ReachCheck::ReachCheck(EventLoop& loop, Clock& clock, Chunkservers& chunkservers, Credentials credentials)
+    : loop_(loop), clock_(clock), chunkservers_(chunkservers), credentials_(std::move(credentials)) {}
 
 void ReachCheck::OnTimer() {
   const MonoTime now = clock_.MonoNow();
@@ -30,7 +30,8 @@ void ReachCheck::Dial(ServerId id, Server& server) {
   net.addresses = {server.address};
   net.role = pb::HelloRequest::METASERVER;
   net.id = NewUuid();  // the answerer keeps one connection of each
-  net.secret = secret_;
+  net.server_role = pb::HelloRequest::CHUNKSERVER;
+  net.credentials = credentials_;
   const std::string uuid = chunkservers_.Find(id)->uuid;
   const auto link = links_.insert(links_.end(), std::make_unique<NetClient>(loop_, std::move(net)));
   (*link)->Enqueue<rpc::Ping>(

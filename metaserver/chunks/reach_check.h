@@ -17,6 +17,7 @@
 
 #include "metaserver/chunks/chunkservers.h"
 #include "rpc/event_loop.h"
+#include "common/credentials.h"
 #include "rpc/net_client.h"
 
 namespace kfs::meta {
@@ -29,7 +30,7 @@ class ReachCheck {
   static constexpr size_t kAtOnce = 8;  // connections that are being tried
 
   // `chunkservers` outlives it.
-  ReachCheck(EventLoop& loop, Clock& clock, Chunkservers& chunkservers, std::string secret);
+  ReachCheck(EventLoop& loop, Clock& clock, Chunkservers& chunkservers, Credentials credentials);
   ~ReachCheck() { *alive_ = false; }
 
   // Once a second: dials those whose turn it is.
@@ -48,7 +49,7 @@ class ReachCheck {
   EventLoop& loop_;
   Clock& clock_;
   Chunkservers& chunkservers_;
-  const std::string secret_;
+  const Credentials credentials_;
   std::map<ServerId, Server> servers_;  // those that are up
   std::list<std::unique_ptr<NetClient>> links_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -28,10 +28,11 @@ struct TwinCheck::Question {
   EventLoop::Timer timer;
 };
 
-TwinCheck::TwinCheck(EventLoop& loop, Chunkservers& chunkservers, std::string secret, ElsewhereFn elsewhere)
+TwinCheck::TwinCheck(EventLoop& loop, Chunkservers& chunkservers, Credentials credentials,
+                     ElsewhereFn elsewhere)
     : loop_(loop),
       chunkservers_(chunkservers),
-      secret_(std::move(secret)),
+      credentials_(std::move(credentials)),
       elsewhere_(std::move(elsewhere)) {}
 
 void TwinCheck::Admit(const pb::RegisterChunkserverRequest& request, std::function<void(Status)> done) {
@@ -102,7 +103,8 @@ void TwinCheck::AskAt(const std::shared_ptr<Question>& q, const std::string& add
   net.addresses = {address};
   net.role = pb::HelloRequest::METASERVER;
   net.id = NewUuid();  // the answerer keeps one connection of each
-  net.secret = secret_;
+  net.credentials = credentials_;
+  net.server_role = pb::HelloRequest::CHUNKSERVER;
   const auto link = links_.insert(links_.end(), std::make_unique<NetClient>(loop_, std::move(net)));
   (*link)->Enqueue<rpc::Ping>(
       {},

@@ -42,7 +42,7 @@ class TwinCheck {
   using ElsewhereFn = std::function<void(const std::string& uuid, SeenFn seen, std::function<void()> done)>;
 
   // `chunkservers` outlives it.
-  TwinCheck(EventLoop& loop, Chunkservers& chunkservers, std::string secret, ElsewhereFn elsewhere);
+  TwinCheck(EventLoop& loop, Chunkservers& chunkservers, Credentials credentials, ElsewhereFn elsewhere);
   ~TwinCheck() { *alive_ = false; }
 
   // `done` comes once (not when this has gone meanwhile), within some seconds: OK, to be registered before
@@ -65,7 +65,7 @@ class TwinCheck {
 
   EventLoop& loop_;
   Chunkservers& chunkservers_;
-  const std::string secret_;
+  const Credentials credentials_;
   const ElsewhereFn elsewhere_;
   std::set<std::string> open_;                   // uuids about which a question is under way: one at a time
   std::map<std::string, MonoTime> said_;         // by uuid: when a refusal was logged

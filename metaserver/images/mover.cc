@@ -106,26 +106,28 @@ void Mover::Move(const pb::VolumeConf& volume, const pb::VolumeMoveRequest& requ
 
 void Mover::Ask(const MovingPtr& m) {
   KFS_LOG(info, "volume.moving name={} id={} to={} transfer={}", m->name, m->id.v, m->address, m->transfer);
-  AskPeer(loop_, m->address, member_.uuid(), member_.secret(), [this, alive = alive_, m](PeerAnswer there) {
-    if (!*alive) return;
-    if (!there.status.ok()) return Fail(m, there.status);
-    if (there.reply.uuid() != m->target)
-      return Fail(m, Status(EINVAL, fmt::format("another metaserver answers at {} (see: kfs peer why {})",
-                                                m->address, m->address)));
-    m->sender = std::make_unique<ImageSender>(loop_, jobs_, there.link, m->transfer, options_.bytes_per_s);
-    auto size = std::make_shared<uint64_t>(0);
-    jobs_.Do(
-        nullptr,
-        [dir = volumes_.Path(m->id), size] {
-          *size = SizeOf(dir);
-          return Status();
-        },
-        [this, alive, m, size](const Status&) {
-          if (!*alive) return;
-          m->total = *size;
-          BeginSending(m);
-        });
-  });
+  AskPeer(
+      loop_, m->address, member_.uuid(), member_.credentials(), [this, alive = alive_, m](PeerAnswer there) {
+        if (!*alive) return;
+        if (!there.status.ok()) return Fail(m, there.status);
+        if (there.reply.uuid() != m->target)
+          return Fail(m, Status(EINVAL, fmt::format("another metaserver answers at {} (see: kfs peer why {})",
+                                                    m->address, m->address)));
+        m->sender =
+            std::make_unique<ImageSender>(loop_, jobs_, there.link, m->transfer, options_.bytes_per_s);
+        auto size = std::make_shared<uint64_t>(0);
+        jobs_.Do(
+            nullptr,
+            [dir = volumes_.Path(m->id), size] {
+              *size = SizeOf(dir);
+              return Status();
+            },
+            [this, alive, m, size](const Status&) {
+              if (!*alive) return;
+              m->total = *size;
+              BeginSending(m);
+            });
+      });
 }
 
 void Mover::BeginSending(const MovingPtr& m) {

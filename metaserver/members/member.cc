@@ -57,12 +57,12 @@ pb::MemberRecord Founding(const std::string& cluster_id, const std::string& addr
   return record;
 }
 
-Member::Member(EventLoop& loop, Clock& clock, MemberDb& db, std::string secret, TestStop test_stop,
+Member::Member(EventLoop& loop, Clock& clock, MemberDb& db, Credentials credentials, TestStop test_stop,
                Hooks hooks)
     : loop_(loop),
       clock_(clock),
       db_(db),
-      secret_(std::move(secret)),
+      credentials_(std::move(credentials)),
       hooks_(std::move(hooks)),
       test_stop_(std::move(test_stop)) {
   Begin();
@@ -71,7 +71,7 @@ Member::Member(EventLoop& loop, Clock& clock, MemberDb& db, std::string secret, 
 Member::~Member() { Stop(); }
 
 void Member::Begin() {
-  links_ = std::make_unique<PeerLinks>(loop_, clock_, secret_,
+  links_ = std::make_unique<PeerLinks>(loop_, clock_, credentials_,
                                        [this](const pb::PeerMessage& message) { OnMessage(message); });
   node_ = std::make_unique<ClusterNode>(*this, db_);
   node_->acceptor().OnLearned([this](const pb::ClusterConf& before) { OnLearned(before); });

@@ -33,7 +33,8 @@ class Member final : public ClusterEnv {
     std::function<ChunkserverAddresses()> chunkservers;
   };
   // REQUIRES: `db` holds a record (see Founding).
-  Member(EventLoop& loop, Clock& clock, MemberDb& db, std::string secret, TestStop test_stop, Hooks hooks);
+  Member(EventLoop& loop, Clock& clock, MemberDb& db, Credentials credentials, TestStop test_stop,
+         Hooks hooks);
   ~Member() override;
 
   // Connects to the others. Before it is called changes can be made only in a cluster of one.
@@ -44,7 +45,7 @@ class Member final : public ClusterEnv {
   const std::string& uuid() const { return node_->acceptor().uuid(); }
   uint64_t incarnation() const { return node_->acceptor().incarnation(); }
   std::string address() const;  // in the configuration; empty: not in it
-  const std::string& secret() const { return secret_; }
+  const Credentials& credentials() const { return credentials_; }
   // Whether a majority can be heard: what this member knows is then what the cluster has decided, but for
   // moments.
   bool InTouch() const;
@@ -89,7 +90,7 @@ class Member final : public ClusterEnv {
   EventLoop& loop_;
   Clock& clock_;
   MemberDb& db_;
-  const std::string secret_;
+  const Credentials credentials_;
   Hooks hooks_;
   std::mt19937_64 random_{std::random_device{}()};
   std::unique_ptr<PeerLinks> links_;

@@ -31,14 +31,15 @@ Status WhyNoAnswer(const std::string& address, const Status& answer, const Statu
 
 }  // namespace
 
-void AskPeer(EventLoop& loop, const std::string& address, const std::string& self, const std::string& secret,
-             std::function<void(PeerAnswer)> done, const pb::PeerAskRequest& request, Duration patience) {
+void AskPeer(EventLoop& loop, const std::string& address, const std::string& self,
+             const Credentials& credentials, std::function<void(PeerAnswer)> done,
+             const pb::PeerAskRequest& request, Duration patience) {
   NetClient::Options net;
   net.name = "metaserver " + address;
   net.addresses = {address};
   net.role = pb::HelloRequest::METASERVER;
   net.id = self;
-  net.secret = secret;
+  net.credentials = credentials;
   net.connect_timeout = std::chrono::seconds(2);
   auto link = std::make_shared<NetClient>(loop, std::move(net));
   const auto began = std::chrono::steady_clock::now();

@@ -21,8 +21,8 @@ struct PeerAnswer {
 // machine, is not asked for longer than kNobodyGrace: a daemon that is just being started again has that
 // time.
 constexpr auto kNobodyGrace = std::chrono::milliseconds(500);
-void AskPeer(EventLoop& loop, const std::string& address, const std::string& self, const std::string& secret,
-             std::function<void(PeerAnswer)> done, const pb::PeerAskRequest& request = {},
-             Duration patience = {});
+void AskPeer(EventLoop& loop, const std::string& address, const std::string& self,
+             const Credentials& credentials, std::function<void(PeerAnswer)> done,
+             const pb::PeerAskRequest& request = {}, Duration patience = {});
 
 }  // namespace kfs::meta

@@ -13,8 +13,8 @@ constexpr auto kInboundSilence = std::chrono::seconds(3);
 
 }  // namespace
 
-PeerLinks::PeerLinks(EventLoop& loop, Clock& clock, std::string secret, MessageFn on_message)
-    : loop_(loop), clock_(clock), secret_(std::move(secret)), on_message_(std::move(on_message)) {}
+PeerLinks::PeerLinks(EventLoop& loop, Clock& clock, Credentials credentials, MessageFn on_message)
+    : loop_(loop), clock_(clock), credentials_(std::move(credentials)), on_message_(std::move(on_message)) {}
 
 PeerLinks::~PeerLinks() { *alive_ = false; }
 
@@ -41,7 +41,7 @@ std::unique_ptr<NetClient> PeerLinks::Dial(const std::string& uuid, const std::s
   net.role = pb::HelloRequest::METASERVER;
   net.id = self;
   net.cluster_id = cluster_id;
-  net.secret = secret_;
+  net.credentials = credentials_;
   net.connect_timeout = std::chrono::seconds(2);
   net.backoff_max = std::chrono::seconds(1);
   net.silence = std::chrono::seconds(2);

@@ -20,7 +20,7 @@ class PeerLinks {
   // What comes by the connections that we have made.
   using MessageFn = std::function<void(const pb::PeerMessage& message)>;
 
-  PeerLinks(EventLoop& loop, Clock& clock, std::string secret, MessageFn on_message);
+  PeerLinks(EventLoop& loop, Clock& clock, Credentials credentials, MessageFn on_message);
   ~PeerLinks();
 
   // One link to each of them; nothing changes for those that are there already. `peers`: addresses by uuid,
@@ -59,7 +59,7 @@ class PeerLinks {
 
   EventLoop& loop_;
   Clock& clock_;
-  const std::string secret_;
+  const Credentials credentials_;
   const MessageFn on_message_;
   std::string cluster_id_, self_;
   std::map<std::string, Link> links_;  // by uuid

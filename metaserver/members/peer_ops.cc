@@ -57,7 +57,7 @@ void PeerOps::Tell(const pb::PeerAskRequest& request, const std::string& asker,
   pb::PeerAskReply reply;
   FillAnswer(request, &reply);
   if (request.reach().empty()) return done(reply);
-  AskPeer(loop_, request.reach(), member_.uuid(), member_.secret(),
+  AskPeer(loop_, request.reach(), member_.uuid(), member_.credentials(),
           [alive = alive_, reply, asker, where = request.reach(),
            done = std::move(done)](const PeerAnswer& there) mutable {
             if (!*alive) return;
@@ -196,7 +196,7 @@ void PeerOps::Probe(const pb::PeerProbeRequest& request, Member::ChangeDone done
                      AdoptThere(there.link, there.reply.uuid(), there.reply.incarnation(), made, done);
                    });
   };
-  AskPeer(loop_, *address, member_.uuid(), member_.secret(), asked, ask);
+  AskPeer(loop_, *address, member_.uuid(), member_.credentials(), asked, ask);
 }
 
 void PeerOps::SetAddress(const pb::ConfChangeRequest& request, Member::ChangeDone done) {
@@ -206,7 +206,7 @@ void PeerOps::SetAddress(const pb::ConfChangeRequest& request, Member::ChangeDon
   pb::ConfChangeRequest change = request;
   change.mutable_change()->mutable_set_address()->set_uuid(*uuid);
   change.mutable_change()->mutable_set_address()->set_address(*address);
-  AskPeer(loop_, *address, member_.uuid(), member_.secret(),
+  AskPeer(loop_, *address, member_.uuid(), member_.credentials(),
           [this, alive = alive_, change, uuid = *uuid, address = *address,
            done = std::move(done)](const PeerAnswer& there) {
             if (!*alive) return;
@@ -255,7 +255,7 @@ void PeerOps::Repair(const pb::PeerRepairRequest& request, Member::ChangeDone do
   pb::PeerAskRequest ask;
   if (!request.ctx().dry_run()) ask.set_reserve_for(member_.conf().cluster_id());
   AskPeer(
-      loop_, member.address(), member_.uuid(), member_.secret(),
+      loop_, member.address(), member_.uuid(), member_.credentials(),
       [this, alive = alive_, request, member, done = std::move(done)](PeerAnswer there) {
         if (!*alive) return;
         if (!there.status.ok()) return done(there.status, {});
@@ -326,10 +326,10 @@ void PeerOps::Why(const std::string& peer, std::function<void(const Status&, con
   pb::PeerAskRequest back;
   back.set_reach(member_.address());
   AskPeer(
-      loop_, address, member_.uuid(), member_.secret(),
+      loop_, address, member_.uuid(), member_.credentials(),
       [asked, answered](const PeerAnswer& a) { asked->there = a, answered(); }, {}, kWhyPatience);
   AskPeer(
-      loop_, address, member_.uuid(), member_.secret(),
+      loop_, address, member_.uuid(), member_.credentials(),
       [asked, answered](const PeerAnswer& a) { asked->back = a, answered(); }, back, kWhyPatience);
 }
 

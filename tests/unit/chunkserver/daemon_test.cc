@@ -29,9 +29,10 @@ class DaemonTest : public ::testing::Test {
   void SetUp() override {
     ASSERT_TRUE(WriteSecretFile(root_ + "/secret", kSecret).ok());
     On([&] {
-      metaserver_ = std::make_unique<Server>(
-          thread_.loop(),
-          ServerIdentity{.role = pb::HelloRequest::METASERVER, .cluster_id = "cluster-a", .secret = kSecret});
+      metaserver_ =
+          std::make_unique<Server>(thread_.loop(), ServerIdentity{.role = pb::HelloRequest::METASERVER,
+                                                                  .cluster_id = "cluster-a",
+                                                                  .keyring = RootKeyring(kSecret)});
       metaserver_->Handle<rpc::RegisterChunkserver>([this](IncomingCallPtr call, const auto& request) {
         connection_ = call->connection();
         uuid_ = request.uuid();
@@ -77,6 +78,7 @@ class DaemonTest : public ::testing::Test {
       ASSERT_TRUE(options_->Set("data-dirs", root_ + "/d0").ok());
       ASSERT_TRUE(options_->Set("metaservers", metaserver_->address()).ok());
       ASSERT_TRUE(options_->Set("secret-file", root_ + "/secret").ok());
+      ASSERT_TRUE(options_->Set("socket-dir", root_ + "/sockets").ok());
       ASSERT_TRUE(options_->Set("address-file", root_ + "/address").ok());
       ASSERT_TRUE(options_->Set("inventory-interval", "1").ok());
       ASSERT_TRUE(options_->Set("garbage-keep", "0").ok());
@@ -86,7 +88,8 @@ class DaemonTest : public ::testing::Test {
       NetClient::Options net;
       net.name = "chunkserver";
       net.addresses = {daemon_->address()};
-      net.secret = kSecret;
+      net.server_role = pb::HelloRequest::CHUNKSERVER;
+      net.credentials = Credentials::Root(kSecret);
       client_ = std::make_unique<NetClient>(thread_.loop(), net);
     });
   }

@@ -27,9 +27,9 @@ constexpr char kLinksSecret[] = "0123456789abcdef0123456789abcdef";
 struct FakeMetaserver {
   FakeMetaserver(EventLoop& l, std::string cluster) : loop(l), cluster_id(std::move(cluster)) { Start(); }
   void Start() {
-    server = std::make_unique<Server>(
-        loop, ServerIdentity{
-                  .role = pb::HelloRequest::METASERVER, .cluster_id = cluster_id, .secret = kLinksSecret});
+    server = std::make_unique<Server>(loop, ServerIdentity{.role = pb::HelloRequest::METASERVER,
+                                                           .cluster_id = cluster_id,
+                                                           .keyring = RootKeyring(kLinksSecret)});
     server->Handle<rpc::RegisterChunkserver>([this](IncomingCallPtr call, const auto& request) {
       ++attempts;
       instance = request.instance();
@@ -105,6 +105,7 @@ class LinksTest : public ::testing::Test {
       ASSERT_TRUE(options_->Set("data-dirs", root_ + "/d0").ok());
       ASSERT_TRUE(options_->Set("metaservers", m_[i]->address).ok());
       ASSERT_TRUE(options_->Set("secret-file", root_ + "/secret").ok());
+      ASSERT_TRUE(options_->Set("socket-dir", root_ + "/sockets").ok());
       ASSERT_TRUE(options_->Set("inventory-interval", "1").ok());
       ASSERT_TRUE(options_->Set("garbage-keep", "0").ok());
       daemon_ = std::make_unique<ChunkserverDaemon>(thread_.loop(), *options_);
@@ -145,7 +146,8 @@ class LinksTest : public ::testing::Test {
       NetClient::Options net;
       net.name = "chunkserver";
       net.addresses = {daemon_->address()};
-      net.secret = kLinksSecret;
+      net.server_role = pb::HelloRequest::CHUNKSERVER;
+      net.credentials = Credentials::Root(kLinksSecret);
       if (client_ == nullptr) client_ = std::make_unique<NetClient>(thread_.loop(), net);
       client_->Enqueue({.op = op,
                         .request = &request,
@@ -287,7 +289,8 @@ TEST_F(LinksTest, TellsWhoeverAsksWhoItIs) {
       net.name = "chunkserver";
       net.addresses = {daemon_->address()};
       net.role = pb::HelloRequest::METASERVER;
-      net.secret = kLinksSecret;
+      net.server_role = pb::HelloRequest::CHUNKSERVER;
+      net.credentials = Credentials::Root(kLinksSecret);
       client_ = std::make_unique<NetClient>(thread_.loop(), net);
       client_->Enqueue<rpc::Ping>({}, [&promise](Answer a) { promise.set_value(std::move(a)); });
     });

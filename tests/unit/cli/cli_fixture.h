@@ -76,10 +76,10 @@ class FakeMember {
   void On(const std::function<void()>& fn) { OnLoop(thread_.loop(), fn); }
   void Start(const std::string& address, const std::string& uuid) {
     On([this, address, uuid] {
-      server_ = std::make_unique<Server>(
-          thread_.loop(),
-          ServerIdentity{
-              .role = pb::HelloRequest::METASERVER, .cluster_id = "c", .secret = kTestSecret, .uuid = uuid});
+      server_ = std::make_unique<Server>(thread_.loop(), ServerIdentity{.role = pb::HelloRequest::METASERVER,
+                                                                        .cluster_id = "c",
+                                                                        .keyring = RootKeyring(kTestSecret),
+                                                                        .uuid = uuid});
       Status s = server_->Listen(address);
       ASSERT_TRUE(s.ok()) << s.ToString();
       address_ = server_->address();

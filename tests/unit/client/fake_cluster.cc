@@ -19,7 +19,8 @@ FakeCluster::FakeCluster(size_t count, size_t metaservers)
     metas_.resize(metaservers);
     addresses_.assign(metaservers, "127.0.0.1:0");
     for (size_t i = 0; i < metaservers; ++i) StartMeta(i);
-    ServerIdentity identity{.role = pb::HelloRequest::CHUNKSERVER, .cluster_id = "fake", .secret = kSecret};
+    ServerIdentity identity{
+        .role = pb::HelloRequest::CHUNKSERVER, .cluster_id = "fake", .keyring = RootKeyring(kSecret)};
     chunkservers.resize(count);
     for (FakeChunkserver& s : chunkservers) {
       s.server = std::make_unique<Server>(thread_->loop(), identity);
@@ -47,7 +48,7 @@ KfsClient::Options FakeCluster::ClientOptions() {
   KfsClient::Options o;
   o.metaservers = {addresses_[0]};
   o.volume = "data";
-  o.secret = kSecret;
+  o.credentials = Credentials::Root(kSecret);
   return o;
 }
 
@@ -66,9 +67,9 @@ void FakeCluster::Until(const std::function<bool()>& fn) {
 }
 
 void FakeCluster::StartMeta(size_t i) {
-  metas_[i] = std::make_unique<Server>(
-      thread_->loop(),
-      ServerIdentity{.role = pb::HelloRequest::METASERVER, .cluster_id = "fake", .secret = kSecret});
+  metas_[i] = std::make_unique<Server>(thread_->loop(), ServerIdentity{.role = pb::HelloRequest::METASERVER,
+                                                                       .cluster_id = "fake",
+                                                                       .keyring = RootKeyring(kSecret)});
   meta_ = metas_[i].get();
   at_ = i;
   ServeSessions();

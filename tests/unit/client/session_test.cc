@@ -24,7 +24,7 @@ TEST(Session, ConnectFailsInWords) {
   EXPECT_NE(volume.status().message().find("nothing"), std::string::npos);
 
   options = cluster.ClientOptions();
-  options.secret = "another secret of enough bytes";
+  options.credentials = Credentials::Root("another secret of enough bytes");
   EXPECT_EQ(KfsClient::Connect(options).status().code(), Code::kBadProof);
 
   options = cluster.ClientOptions();

@@ -23,7 +23,7 @@ std::shared_ptr<MkdirOp> Mkdir(const std::string& name) {
 class Worker : public ::testing::Test {
  protected:
   void Start(KfsClient::Options options) {
-    worker = std::make_shared<ProtocolWorker>(options, options.secret);
+    worker = std::make_shared<ProtocolWorker>(options, options.credentials);
     Waiter<Status> waiter;
     worker->loop().Post([&] { worker->Connect(waiter.Fn()); });
     ASSERT_TRUE(waiter.Get().ok());

@@ -41,15 +41,15 @@ class TestMember {
       db_ = std::move(*db);
       store_ = std::make_unique<MemberDb>(*db_);
       chunkservers_ = std::make_unique<Chunkservers>(*db_, clock_);
-      server_ = std::make_unique<Server>(
-          thread_.loop(),
-          ServerIdentity{.role = pb::HelloRequest::METASERVER, .cluster_id = "", .secret = kSecret});
+      server_ = std::make_unique<Server>(thread_.loop(), ServerIdentity{.role = pb::HelloRequest::METASERVER,
+                                                                        .cluster_id = "",
+                                                                        .keyring = RootKeyring(kSecret)});
       const Status listening = server_->Listen(address_);
       ASSERT_TRUE(listening.ok()) << listening.ToString();
       address_ = server_->address();
       if (*store_->Empty()) store_->Save(Founding(NewUuid(), address_));
       member_ = std::make_unique<Member>(
-          thread_.loop(), clock_, *store_, kSecret, TestStop(""),
+          thread_.loop(), clock_, *store_, Credentials::Root(kSecret), TestStop(""),
           Member::Hooks{.learned = [](const pb::ClusterConf&) {},
                         .validate = [](const pb::Change&, const pb::ClusterConf&) { return Status(); },
                         .prepare = [](const pb::ClusterConf&, const pb::Ballot&,

@@ -39,7 +39,7 @@ class ReachCheckTest : public ::testing::Test {
       conf.add_chunkserver()->set_id(1);
       conf.mutable_chunkserver(0)->set_uuid("u");
       servers_->Configure(conf);
-      check_ = std::make_unique<ReachCheck>(thread_.loop(), clock_, *servers_, kReachSecret);
+      check_ = std::make_unique<ReachCheck>(thread_.loop(), clock_, *servers_, Credentials::Root(kReachSecret));
     });
   }
   void TearDown() override {
@@ -65,7 +65,7 @@ class ReachCheckTest : public ::testing::Test {
     OnLoop(thread_.loop(), [&] {
       there_ = std::make_unique<Server>(thread_.loop(), ServerIdentity{.role = pb::HelloRequest::CHUNKSERVER,
                                                                        .cluster_id = "c",
-                                                                       .secret = kReachSecret,
+                                                                       .keyring = RootKeyring(kReachSecret),
                                                                        .uuid = uuid});
       ASSERT_TRUE(there_->Listen("127.0.0.1:0").ok());
       at = there_->address();
@@ -110,7 +110,7 @@ TEST_F(ReachCheckTest, NothingListensWhereItSaysUntilSomethingDoes) {
     there_ = std::make_unique<Server>(
         thread_.loop(),
         ServerIdentity{
-            .role = pb::HelloRequest::CHUNKSERVER, .cluster_id = "c", .secret = kReachSecret, .uuid = "u"});
+            .role = pb::HelloRequest::CHUNKSERVER, .cluster_id = "c", .keyring = RootKeyring(kReachSecret), .uuid = "u"});
     ASSERT_TRUE(there_->Listen(address).ok());
   });
   EXPECT_TRUE(Becomes(false));

@@ -57,7 +57,7 @@ class TwinCheckTest : public ::testing::Test {
     conf.mutable_chunkserver(0)->set_uuid("u");
     servers_->Configure(conf);
     check_ = std::make_unique<TwinCheck>(
-        thread_.loop(), *servers_, kTwinSecret,
+        thread_.loop(), *servers_, Credentials::Root(kTwinSecret),
         [this](const std::string&, const TwinCheck::SeenFn& seen, const std::function<void()>& done) {
           for (const auto& s : sightings_) seen(s);
           done();
@@ -71,7 +71,7 @@ class TwinCheckTest : public ::testing::Test {
       auto server =
           std::make_unique<Server>(thread_.loop(), ServerIdentity{.role = pb::HelloRequest::CHUNKSERVER,
                                                                   .cluster_id = "c",
-                                                                  .secret = kTwinSecret,
+                                                                  .keyring = RootKeyring(kTwinSecret),
                                                                   .uuid = uuid,
                                                                   .instance = instance,
                                                                   .newest_connection_only = true});
@@ -108,7 +108,8 @@ class TwinCheckTest : public ::testing::Test {
     std::promise<void> registered;
     On([&] {
       metaserver_ = std::make_unique<Server>(
-          thread_.loop(), ServerIdentity{.role = pb::HelloRequest::METASERVER, .secret = kTwinSecret});
+          thread_.loop(),
+          ServerIdentity{.role = pb::HelloRequest::METASERVER, .keyring = RootKeyring(kTwinSecret)});
       metaserver_->Handle<rpc::RegisterChunkserver>([&](IncomingCallPtr call, const auto& request) {
         ASSERT_TRUE(servers_->Register(request, call->connection()).ok());
         call->Reply(pb::RegisterChunkserverReply());
@@ -119,7 +120,7 @@ class TwinCheckTest : public ::testing::Test {
       NetClient::Options net;
       net.addresses = {metaserver_->address()};
       net.role = pb::HelloRequest::CHUNKSERVER;
-      net.secret = kTwinSecret;
+      net.credentials = Credentials::Root(kTwinSecret);
       known_ = std::make_unique<NetClient>(thread_.loop(), net);
       known_->OnRequest([this, answers](IncomingCallPtr call) {
         answers ? call->Reply(pb::PingReply()) : unanswered_.push_back(std::move(call));

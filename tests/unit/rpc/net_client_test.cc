@@ -68,7 +68,7 @@ TEST_F(NetClientTest, CancelEndsACallAtOnce) {
 
 TEST_F(NetClientTest, WrongSecretIsToldAndFinal) {
   auto options = ClientOptions();
-  options.secret = "quite another secret";
+  options.credentials = Credentials::Root("quite another secret");
   MakeClient(options);
   Answer a = Send<rpc::Readlink>(Request(1)).get();
   EXPECT_EQ(a.status.code(), Code::kBadProof);
@@ -95,8 +95,9 @@ TEST_F(NetClientTest, ALinkThatMayNotGiveUpOutlivesARefusedGreeting) {
   while (refusal.code() != Code::kWrongCluster)
     OnLoop(client_thread_.loop(), [&] { refusal = client_->last_error(); });
   StopServer();
-  StartServer(address_,
-              {.role = pb::HelloRequest::METASERVER, .cluster_id = "cluster-b", .secret = kTestSecret});
+  StartServer(
+      address_,
+      {.role = pb::HelloRequest::METASERVER, .cluster_id = "cluster-b", .keyring = RootKeyring(kTestSecret)});
   EXPECT_EQ(Target(answer.get()), "target of 9");
 }
 

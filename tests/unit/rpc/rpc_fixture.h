@@ -24,7 +24,7 @@ class RpcFixture : public ::testing::Test {
   void StartServer(const std::string& address,
                    ServerIdentity identity = {.role = pb::HelloRequest::METASERVER,
                                               .cluster_id = "cluster-a",
-                                              .secret = kTestSecret}) {
+                                              .keyring = RootKeyring(kTestSecret)}) {
     OnLoop(server_thread_.loop(), [&] {
       server_ = std::make_unique<Server>(server_thread_.loop(), identity);
       server_->Handle<rpc::Readlink>([this](IncomingCallPtr call, const pb::ReadlinkRequest& request) {
@@ -65,7 +65,7 @@ class RpcFixture : public ::testing::Test {
     return {.name = "test server",
             .addresses = {address_},
             .id = "client-1",
-            .secret = kTestSecret,
+            .credentials = Credentials::Root(kTestSecret),
             .connect_timeout = std::chrono::seconds(2),
             .backoff_min = std::chrono::milliseconds(5),
             .backoff_max = std::chrono::milliseconds(50)};

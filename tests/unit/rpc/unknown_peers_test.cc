@@ -58,8 +58,8 @@ TEST_F(UnknownPeersTest, TheOldestOfAnOriginGoesFirst) {
   peers.Remove(all[1].get());  // it has greeted
   EXPECT_TRUE(peers.Add(Make(), "10.0.0.1", MonoTime{}).empty());
   EXPECT_EQ(peers.Add(Make(), "10.0.0.1", MonoTime{}), std::vector{all[2]});
-  EXPECT_EQ(peers.NonceOf(all[1].get()), nullptr);
-  ASSERT_NE(peers.NonceOf(other.get()), nullptr);
+  EXPECT_EQ(peers.GreetingOf(all[1].get()), nullptr);
+  ASSERT_NE(peers.GreetingOf(other.get()), nullptr);
 }
 
 TEST_F(UnknownPeersTest, OriginsAreMachinesOrUsers) {
