@@ -155,7 +155,7 @@ Status ParseOption(std::string_view option, MountOptions* out) {
   std::optional<std::string_view> value;
   if (equals != std::string_view::npos) value = option.substr(equals + 1);
   if (std::string* target = ValueOption(name, out)) {
-    if (!value || value->empty()) return NeedsValue(name);
+    if (!value || (value->empty() && name != "socketdir")) return NeedsValue(name);
     *target = *value;
     return {};
   }
