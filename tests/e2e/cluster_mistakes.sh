@@ -1,5 +1,5 @@
 #!/bin/bash
-# timeout: 180 long: 300
+# timeout: 240 long: 300
 # What administrators do by mistake must not lead where nothing leads back: a copy of a metaserver's data directory beside it, an
 # address that is none, a peer that cannot answer, words of any length and language, a member's record moved away as its own words say.
 . "$(dirname "$0")/lib.sh"

@@ -1,5 +1,5 @@
 #!/bin/bash
-# timeout: 180 long: 400
+# timeout: 300 long: 600
 # Tables of a volume's database are damaged, while its metaserver is stopped and while it serves: that volume is not served, in words
 # that say which file and what to do, this time and after each start; the metaserver goes on with its other volume and votes; and a
 # backup brings the volume back.
