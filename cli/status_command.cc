@@ -8,6 +8,7 @@
 
 #include "cli/admin_connection.h"
 #include "cli/health.h"
+#include "cli/local_mounts.h"
 #include "cli/output.h"
 #include "cli/reports.h"
 #include "cli/waiting.h"
@@ -62,6 +63,20 @@ json StatusJson(const Reply& r) {
           {"ops", ops}};
 }
 
+json LocalMountsJson() {
+  json mounts = json::array();
+  for (const LocalMount& m : LocalMounts()) {
+    mounts.push_back({{"mountpoint", m.mountpoint}, {"source", m.source}, {"options", m.options}});
+  }
+  return mounts;
+}
+
+void PrintLocalMounts() {
+  Table mounts({"MOUNTED HERE", "SOURCE", "OPTIONS IN FORCE"}, {});
+  for (const LocalMount& m : LocalMounts()) mounts.Add({m.mountpoint, m.source, m.options});
+  if (!mounts.empty()) Print("\n" + mounts.Text());
+}
+
 void PrintOps(const Reply& r) {
   Table ops({"OPERATION", "COUNT", "ERRORS", "MEAN"}, {1, 2, 3});
   for (const auto& o : r.op()) {
@@ -108,6 +123,7 @@ void PrintStatus(const Reply& r, const pb::ConfShowReply* conf, bool with_ops) {
                   std::to_string(s.opens()), std::to_string(s.locks())});
   }
   if (!sessions.empty()) Print("\n" + sessions.Text());
+  PrintLocalMounts();
   if (with_ops) PrintOps(r);
 }
 
@@ -163,6 +179,7 @@ int RunStatus(GlobalOptions& global, const StatusArgs& args) {
   auto conf = admin->Call<rpc::ConfShow>({});
   if (global.json) {
     json out = StatusJson(*reply);
+    out["mounts_here"] = LocalMountsJson();
     if (conf.ok()) {
       out["generation"] = conf->conf().generation();
       out["peers"] = PeerStatusJson(*conf)["peers"];
@@ -178,8 +195,9 @@ int RunStatus(GlobalOptions& global, const StatusArgs& args) {
 
 void AddStatusCommand(CLI::App& app, GlobalOptions& global) {
   auto args = std::make_shared<StatusArgs>();
-  CLI::App* command =
-      app.add_subcommand("status", "Show the metaserver asked, its chunkservers, volumes and mounts.");
+  CLI::App* command = app.add_subcommand("status",
+                                         "Show the metaserver asked, its chunkservers, volumes and mounts, "
+                                         "and the options of the mounts on this host.");
   command->fallthrough();
   command
       ->add_option("--wait", args->wait,

@@ -51,6 +51,12 @@ void CallerToPb(const Caller& caller, pb::Context* ctx) {
   ctx->set_groups_known(caller.groups_known);
   ctx->set_umask(caller.umask);
   ctx->set_pid(caller.pid);
+  ctx->set_atime(static_cast<pb::Context::AtimeRule>(caller.atime));
+  ctx->set_caps(caller.caps);
+  for (uint32_t id : caller.caps_uids) ctx->add_caps_uids(id);
+  for (uint32_t id : caller.caps_gids) ctx->add_caps_gids(id);
+  ctx->set_kernel_checked(caller.kernel_checked);
+  if (caller.seen_owner) ctx->set_seen_owner(*caller.seen_owner);
 }
 
 DirPage DirPageFromPb(pb::ReaddirReply& reply) {

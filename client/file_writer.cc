@@ -206,8 +206,8 @@ void FileWriter::Commit(const OpPtr& op) {
 // Whether the writer may keep setgid depends on its groups: once, and only for a file that has it without
 // group execution. The data stays where it is, the commit is made again.
 bool FileWriter::FindGroups(WriteOp& op) {
-  if (op.caller.groups_known || !op.caller.find_groups) return false;
-  op.caller.groups = op.caller.find_groups();
+  if (op.caller.groups_known || !op.caller.complete) return false;
+  op.caller.complete(&op.caller);
   op.caller.groups_known = true;
   return true;
 }

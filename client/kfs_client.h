@@ -18,6 +18,7 @@
 #include <functional>
 #include <future>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,19 +45,31 @@ struct Attr {
   uint32_t flags = 0;  // common/inode_flags.h
 };
 
+// How reading moves access times: as relatime says, never, or with each read.
+enum class AtimeRule : uint8_t { kRelative = 0, kNever = 1, kAlways = 2 };
+
 // On whose behalf. `groups` are supplementary; when `groups_known` is false and the answer depends on them
-// the call fails with EACCES/kNeedGroups (the FUSE layer then asks /proc and repeats it).
+// or on `caps` the call fails with EACCES/kNeedGroups (the FUSE layer then asks /proc and repeats it).
 struct Caller {
   uint32_t uid = 0, gid = 0;
   std::vector<uint32_t> groups;
   bool groups_known = true;
   uint32_t umask = 0;
   uint32_t pid = 0;
-  // Lacks CAP_FSETID although it is root: truncating a file takes its setuid and setgid.
+  AtimeRule atime = AtimeRule::kRelative;
+  // Effective capabilities by their numbers' bits. In a user namespace they count for inodes whose uid and
+  // gid are in one of the ranges (pairs: first, count); without ranges for all.
+  uint32_t caps = 0;
+  std::vector<uint32_t> caps_uids, caps_gids;
+  // Groups and capabilities cannot be known here, but the local kernel has checked them, on an inode (where
+  // the call is about one) that belonged to seen_owner.
+  bool kernel_checked = false;
+  std::optional<uint32_t> seen_owner;
+  // Lacks CAP_FSETID: truncating a file takes its setuid and setgid, also from root.
   bool kill_ids = false;
-  // Finds `groups` where a call cannot simply be made again, because its data is on its way (Write). Empty:
-  // such a call fails with kNeedGroups as well.
-  std::function<std::vector<uint32_t>()> find_groups;
+  // Fills in what is missing where a call cannot simply be made again, because its data is on its way
+  // (Write). Empty: such a call fails with kNeedGroups as well.
+  std::function<void(Caller*)> complete;
 };
 
 struct DirEntry {

@@ -14,6 +14,7 @@ constexpr size_t kXattrSizeMax = 65536;  // bytes of one value (XATTR_SIZE_MAX)
 constexpr size_t kXattrListMax = 65536;  // bytes of one inode's names, NULs counted (XATTR_LIST_MAX)
 constexpr uint64_t kFileSizeMax = INT64_MAX & ~uint64_t{4095};  // off_t, whole blocks (as MAX_LFS_FILESIZE)
 constexpr uint32_t kLinkMax = 1u << 31;  // st_nlink is 32 bits on the wire to the kernel
+constexpr int kIdRangesMax = 340;        // extents of a user namespace's map (UID_GID_MAP_MAX_EXTENTS)
 constexpr size_t kGroupsMax = 65536;     // supplementary groups of a caller (NGROUPS_MAX)
 constexpr size_t kVolumeNameMax = 63;    // so that it can be a DNS label
 

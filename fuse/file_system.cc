@@ -1,7 +1,5 @@
 #include "fuse/file_system.h"
 
-#include <fcntl.h>
-
 #include "common/log.h"
 
 namespace kfs::fuse {
@@ -54,10 +52,9 @@ const fuse_lowlevel_ops& FileSystem::Ops() {
   return ops;
 }
 
-bool FileSystem::NoAccessTime(bool directory, int open_flags) const {
-  if ((open_flags & O_NOATIME) != 0) return true;
-  const MountFlags flags = mount_flags();
-  return flags.read_only || flags.noatime || (directory && flags.nodiratime);
+void FileSystem::Complete(Ino ino, Caller* caller) const {
+  const std::optional<Attr> last = nodes_.Last(ino);
+  callers_.Complete(caller, last ? std::optional(last->uid) : std::nullopt);
 }
 
 Status FileSystem::InRemovedDir(Ino dir, Status status) {

@@ -45,10 +45,10 @@ class FileSystem {
   CallTable& calls() { return calls_; }
   const Callers& callers() const { return callers_; }
   const Options& options() const { return options_; }
+  // Fills in what a request about `ino` does not carry of its caller.
+  void Complete(Ino ino, Caller* caller) const;
   // The mount's options at this moment.
   MountFlags mount_flags() const { return options_.mount_flags ? options_.mount_flags() : MountFlags(); }
-  // Whether reading through a descriptor with these flags of open(2) moves no access time.
-  bool NoAccessTime(bool directory, int open_flags) const;
 
   // The message being dispatched: what libfuse does not hand on (unique, write flags, the data itself).
   Message& message() { return *message_; }
@@ -114,7 +114,9 @@ void FillStat(const Attr& attr, struct stat* st);
 uint64_t GenerationOf(const Attr& attr);
 
 Caller CallerOf(fuse_req_t req);
-std::vector<uint32_t> GroupsOf(fuse_req_t req);
+// The same for a call that reads: with the rule by which the mount keeps access times. `open_flags` of
+// open(2).
+Caller ReaderOf(fuse_req_t req, bool directory, int open_flags = 0);
 
 // ---- the one way in which an operation calls the client ----
 // What else a call does. kNames: changes a directory, so that it must be durable on a mount with dirsync or
@@ -142,11 +144,11 @@ void MakeDurable(FileSystem& fs, uint64_t unique, Ino ino, Effect effect, R resu
 // server asks, so it owns its arguments. finish(fuse_req_t, FileSystem&, R) replies. `any_signal`: see
 // CallTable.
 template <typename R, typename Start, typename Finish>
-void Run(fuse_req_t req, Start start, Finish finish, bool any_signal = false, Effect effect = Effect::kNone) {
+void RunAs(fuse_req_t req, Caller caller, Start start, Finish finish, bool any_signal = false,
+           Effect effect = Effect::kNone) {
   FileSystem& fs = FileSystem::Of(req);
   const uint64_t unique = fs.message().header().unique;
   const Ino ino(fs.message().header().nodeid);
-  Caller caller = CallerOf(req);
   fs.calls().Begin(unique, caller.pid, any_signal);
   CallWithGroups<R>(
       std::move(caller),
@@ -155,7 +157,7 @@ void Run(fuse_req_t req, Start start, Finish finish, bool any_signal = false, Ef
         const CallId id = start(fs.client(), c, std::move(done));
         fs.calls().SetId(unique, id);
       },
-      [req] { return GroupsOf(req); },
+      [&fs, ino](Caller* c) { fs.Complete(ino, c); },
       [&fs, req, unique, ino, effect, finish = std::move(finish)](R result) mutable {
         MakeDurable<R>(fs, unique, ino, effect, std::move(result),
                        [&fs, req, unique, finish = std::move(finish)](R durable) mutable {
@@ -163,6 +165,10 @@ void Run(fuse_req_t req, Start start, Finish finish, bool any_signal = false, Ef
                          finish(req, fs, std::move(durable));
                        });
       });
+}
+template <typename R, typename Start, typename Finish>
+void Run(fuse_req_t req, Start start, Finish finish, bool any_signal = false, Effect effect = Effect::kNone) {
+  RunAs<R>(req, CallerOf(req), std::move(start), std::move(finish), any_signal, effect);
 }
 
 // Answers with nothing but a status.
@@ -174,15 +180,15 @@ void RunStatus(fuse_req_t req, Start start, bool any_signal = false) {
 }
 
 // Answers with the attributes of an entry in `parent`.
+inline auto ReplyEntryIn(Ino parent) {
+  return [parent](fuse_req_t r, FileSystem& fs, Result<Attr> result) {
+    if (!result.ok()) return ReplyStatus(r, fs.InRemovedDir(parent, result.status()));
+    ReplyEntry(r, fs, *result);
+  };
+}
 template <typename Start>
-void RunEntry(fuse_req_t req, Ino parent, Start start, Effect effect = Effect::kNames) {
-  Run<Result<Attr>>(
-      req, std::move(start),
-      [parent](fuse_req_t r, FileSystem& fs, Result<Attr> result) {
-        if (!result.ok()) return ReplyStatus(r, fs.InRemovedDir(parent, result.status()));
-        ReplyEntry(r, fs, *result);
-      },
-      false, effect);
+void RunEntry(fuse_req_t req, Ino parent, Start start) {
+  Run<Result<Attr>>(req, std::move(start), ReplyEntryIn(parent), false, Effect::kNames);
 }
 
 // ---- the groups of operations ----

@@ -1,6 +1,6 @@
-// Requests carry no supplementary groups, and asking /proc for them costs more than most operations. So a
-// call is made without them first; a server whose answer depends on them says so (EACCES/kNeedGroups), and it
-// is made once more with them.
+// Requests carry no supplementary groups and no capabilities, and asking /proc for them costs more than most
+// operations. So a call is made without them first; a server whose answer depends on them says so
+// (EACCES/kNeedGroups), and it is made once more with them (callers.h).
 #pragma once
 
 #include <memory>
@@ -18,26 +18,25 @@ Status StatusOf(const Result<T>& r) {
 }
 
 // R: Status or Result<T>. start(const Caller&, std::function<void(R)>) begins the call and is invoked once or
-// twice, so it must own what it needs. groups() gives the caller's supplementary groups. done(R) runs once.
-template <typename R, typename Start, typename Groups, typename DoneFn>
-void CallWithGroups(Caller caller, Start start, Groups groups, DoneFn done) {
+// twice, so it must own what it needs. complete(Caller*) fills in groups and capabilities. done(R) runs once.
+template <typename R, typename Start, typename Complete, typename DoneFn>
+void CallWithGroups(Caller caller, Start start, Complete complete, DoneFn done) {
   struct State {
     Caller caller;
     Start start;
-    Groups groups;
+    Complete complete;
     DoneFn done;
   };
-  caller.groups_known = false;
-  auto state =
-      std::make_shared<State>(State{std::move(caller), std::move(start), std::move(groups), std::move(done)});
+  caller.groups_known = caller.kernel_checked;
+  auto state = std::make_shared<State>(
+      State{std::move(caller), std::move(start), std::move(complete), std::move(done)});
   state->start(state->caller, [state](R first) {
     const Status status = StatusOf(first);
     if (status.code() != Code::kNeedGroups) {
       state->done(std::move(first));
       return;
     }
-    state->caller.groups = state->groups();
-    state->caller.groups_known = true;
+    state->complete(&state->caller);
     state->start(state->caller, [state](R second) { state->done(std::move(second)); });
   });
 }

@@ -49,10 +49,6 @@ std::vector<std::string> ServedOptions(const MountOptions& options);
 // An attribute of the mount's root that its process answers itself: ServedOptions, comma separated.
 constexpr const char* kMountXattr = "system.kfs.mount";
 
-constexpr const char* kNoStrictAtime =
-    "mount option strictatime: not possible, access times are kept as relatime says (or not at all, with "
-    "noatime)";
-
 // The words of a comma separated list.
 std::vector<std::string> SplitOptions(std::string_view options);
 // Whether "remount" is among the options: then Remount() is meant.

@@ -180,7 +180,7 @@ Status ParseOption(std::string_view option, MountOptions* out) {
       "pidfile=, "
       "trace, readdirplus, "
       "allow_other, noallow_other, ro, rw, nodev, nosuid, noexec, nosymfollow, sync, dirsync, noatime, "
-      "nodiratime, relatime, lazytime and what mount(8) itself understands");
+      "nodiratime, relatime, strictatime, lazytime and what mount(8) itself understands");
 }
 
 }  // namespace
@@ -201,7 +201,6 @@ Result<MountOptions> ParseMountArgs(std::string_view source, std::string_view mo
   if (mountpoint.empty()) return Bad("the mount point is missing: give the directory to mount on");
   out.mountpoint = mountpoint;
   for (const std::string& option : SplitOptions(options)) KFS_RETURN_IF_ERROR(ParseOption(option, &out));
-  if (out.flags.strictatime) return Bad(kNoStrictAtime);
   static constexpr std::array kLevels = {"trace", "debug", "info", "warn", "error", "off"};
   if (std::ranges::count(kLevels, out.log_level) == 0) {
     return Bad("loglevel=" + out.log_level + ": one of trace, debug, info, warn, error, off");

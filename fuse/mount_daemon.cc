@@ -129,9 +129,9 @@ std::string MountDaemon::KernelOptions() const {
 // What libfuse does not hand on to the kernel.
 Status MountDaemon::SetFlags() {
   const MountFlags& f = options_.flags;
-  if (!f.nodiratime && !f.lazytime && !f.nosymfollow) return {};
+  if (!f.nodiratime && !f.strictatime && !f.lazytime && !f.nosymfollow) return {};
   if (mount(nullptr, options_.mountpoint.c_str(), nullptr, MS_REMOUNT | f.Bits(), nullptr) == 0) return {};
-  return ErrnoStatus(errno, "only root may mount with nodiratime, lazytime or nosymfollow");
+  return ErrnoStatus(errno, "only root may mount with nodiratime, strictatime, lazytime or nosymfollow");
 }
 
 void MountDaemon::MountNow() {

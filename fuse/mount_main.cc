@@ -15,7 +15,7 @@ constexpr const char* kUsage =
     "  -o  hard (default), soft, timeo=TENTHS, secretfile=PATH, log=FILE, loglevel=LEVEL, pidfile=FILE, "
     "trace,\n"
     "      allow_other, ro, nodev, nosuid, noexec, nosymfollow, sync, dirsync, noatime, nodiratime,\n"
-    "      relatime, lazytime, and what mount(8) itself understands\n"
+    "      relatime, strictatime, lazytime, and what mount(8) itself understands\n"
     "      remount (with any of those from ro on, but dirsync): changes a mount that is in use\n"
     "  -f  check the arguments only   -s  ignore unknown options   -v  say what is done   -n  ignored\n";
 

@@ -19,12 +19,11 @@ void Read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, fuse_file_info
   fuse_read_in in;
   std::memcpy(&in, FileSystem::Of(req).message().body(), sizeof in);
   if ((in.read_flags & FUSE_READ_LOCKOWNER) == 0) FileSystem::Of(req).nodes().SetMapped(Ino(ino));
-  const KfsClient::ReadFlags flags{.noatime = FileSystem::Of(req).NoAccessTime(false, fi->flags)};
-  Run<Result<Buffer>>(
-      req,
-      [ino, size, off, flags](KfsClient& c, const Caller& caller, auto done) {
-        return c.Read(caller, Ino(ino), static_cast<uint64_t>(off), static_cast<uint32_t>(size), flags,
-                      std::move(done));
+  RunAs<Result<Buffer>>(
+      req, ReaderOf(req, false, fi->flags),
+      [ino, size, off](KfsClient& c, const Caller& caller, auto done) {
+        return c.Read(caller, Ino(ino), static_cast<uint64_t>(off), static_cast<uint32_t>(size),
+                      {.noatime = caller.atime == AtimeRule::kNever}, std::move(done));
       },
       [](fuse_req_t r, FileSystem&, Result<Buffer> data) {
         if (!data.ok()) return ReplyStatus(r, data.status());
@@ -73,8 +72,8 @@ void Write(fuse_req_t req, fuse_ino_t ino, const char*, size_t size, off_t off, 
   auto data = std::make_shared<Buffer>(TakePayload(message, size));
   Run<Result<uint32_t>>(
       req,
-      [req, ino, off, flags, data](KfsClient& c, Caller caller, auto done) {
-        if (!flags.keep_priv) caller.find_groups = [req] { return GroupsOf(req); };
+      [&fs = FileSystem::Of(req), ino, off, flags, data](KfsClient& c, Caller caller, auto done) {
+        if (!flags.keep_priv) caller.complete = [&fs, ino](Caller* who) { fs.Complete(Ino(ino), who); };
         return c.Write(caller, Ino(ino), static_cast<uint64_t>(off), std::move(*data), flags,
                        std::move(done));
       },

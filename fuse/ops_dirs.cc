@@ -30,8 +30,6 @@ struct OpenDir {
 };
 using OpenDirPtr = std::shared_ptr<OpenDir>;  // a fetch may outlive the descriptor when the connection is cut
 
-constexpr uint64_t kDotCookie = 1;  // docs/protocol.md: the server's, of "."
-
 const OpenDirPtr& DirOf(const fuse_file_info* fi) { return *reinterpret_cast<OpenDirPtr*>(fi->fh); }
 
 void OpenDirectory(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
@@ -111,27 +109,20 @@ void ReadDirectory(fuse_req_t req, size_t size, off_t off, const fuse_file_info*
   // No stream gives out cookies behind its end, so this position is another's (an NFS server's client goes
   // on).
   if (cookie == 0 || cookie > dir->last) dir->last = 0;
-  // The server counts as reading what begins with ".", so that one is put in front here.
-  const bool quiet = cookie == 0 && fs.NoAccessTime(true, dir->flags);
-  const DirRange range{quiet ? kDotCookie : cookie, dir->last == 0 ? UINT64_MAX : dir->last};
-  Run<Result<DirPage>>(
-      req,
+  const DirRange range{cookie, dir->last == 0 ? UINT64_MAX : dir->last};
+  RunAs<Result<DirPage>>(
+      req, ReaderOf(req, true, dir->flags),
       [ino = dir->ino, range, size, plus](KfsClient& c, const Caller& caller, auto done) {
         return c.ReadDir(caller, ino, range, static_cast<uint32_t>(size), plus, std::move(done));
       },
-      [dir, cookie, size, plus, quiet](fuse_req_t r, FileSystem& f, Result<DirPage> page) {
+      [dir, cookie, size, plus](fuse_req_t r, FileSystem& f, Result<DirPage> page) {
         if (!page.ok()) return ReplyStatus(r, f.InRemovedDir(dir->ino, page.status()));
-        // (A directory that was removed has no entries at all.)
-        const bool dot = quiet && !page->entries.empty();
         dir->at = cookie;
         dir->plus = plus;
         if (dir->last == 0) dir->last = page->last;
         dir->eof = page->eof && !page->entries.empty();
         dir->ahead.assign(std::make_move_iterator(page->entries.begin()),
                           std::make_move_iterator(page->entries.end()));
-        if (dot)
-          dir->ahead.push_front(
-              {.name = ".", .ino = dir->ino, .type = S_IFDIR >> 12, .cookie = kDotCookie, .attr = {}});
         ReplyEntries(r, f, *dir, size);
       });
 }

@@ -123,8 +123,8 @@ void Access(fuse_req_t req, fuse_ino_t ino, int mask) {
 }
 
 void ReadLink(fuse_req_t req, fuse_ino_t ino) {
-  Run<Result<std::string>>(
-      req,
+  RunAs<Result<std::string>>(
+      req, ReaderOf(req, false),
       [ino](KfsClient& c, const Caller& caller, auto done) {
         return c.ReadLink(caller, Ino(ino), std::move(done));
       },

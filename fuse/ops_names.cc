@@ -7,12 +7,16 @@ namespace kfs::fuse {
 namespace {
 
 void Lookup(fuse_req_t req, fuse_ino_t parent, const char* name) {
-  RunEntry(
-      req, Ino(parent),
-      [parent, name = std::string(name)](KfsClient& c, const Caller& caller, auto done) {
-        return c.Lookup(caller, Ino(parent), name, std::move(done));
+  // The kernel has just checked, with attributes that it just got, that the directory may be searched.
+  // Refused here all the same, a name would be taken for gone, and with it what is mounted below it.
+  Caller caller = CallerOf(req);
+  caller.kernel_checked = true;
+  RunAs<Result<Attr>>(
+      req, std::move(caller),
+      [parent, name = std::string(name)](KfsClient& c, const Caller& who, auto done) {
+        return c.Lookup(who, Ino(parent), name, std::move(done));
       },
-      Effect::kNone);
+      ReplyEntryIn(Ino(parent)));
 }
 
 void Mknod(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode, dev_t rdev) {

@@ -86,7 +86,6 @@ Status Change(const std::string& mountpoint, std::string_view options) {
                   "option dirsync cannot be changed while it is mounted; unmount it and mount it anew");
   }
   wanted.flags.dirsync = now->flags.dirsync;
-  if (wanted.flags.strictatime && !now->flags.strictatime) return Status(EINVAL, kNoStrictAtime);
   KFS_RETURN_IF_ERROR(CheckServed(mountpoint, wanted.served));
   unsigned long bits = MS_REMOUNT | wanted.flags.Bits();
   if (wanted.bind) bits |= MS_BIND;

@@ -1,5 +1,6 @@
 // Replies in the kernel's own structures: libfuse 3.14 has no words for some of the open flags, and `struct
 // stat` none for the inode's own block size.
+#include <fcntl.h>
 #include <linux/fuse.h>
 #include <sys/stat.h>
 
@@ -164,19 +165,15 @@ Caller CallerOf(fuse_req_t req) {
   return caller;
 }
 
-std::vector<uint32_t> GroupsOf(fuse_req_t req) {
-  // Another's groups would be worse than none.
-  if (!FileSystem::Of(req).callers().Sees(static_cast<uint32_t>(fuse_req_ctx(req)->pid))) return {};
-  std::vector<gid_t> groups(64);
-  for (;;) {
-    const int n = fuse_req_getgroups(req, static_cast<int>(groups.size()), groups.data());
-    if (n <= 0) return {};  // the caller is gone, or cannot be seen: it has none
-    if (static_cast<size_t>(n) <= groups.size()) {
-      groups.resize(static_cast<size_t>(n));
-      return {groups.begin(), groups.end()};
-    }
-    groups.resize(static_cast<size_t>(n));
+Caller ReaderOf(fuse_req_t req, bool directory, int open_flags) {
+  Caller caller = CallerOf(req);
+  const MountFlags flags = FileSystem::Of(req).mount_flags();
+  if (flags.read_only || flags.noatime || (directory && flags.nodiratime) || (open_flags & O_NOATIME) != 0) {
+    caller.atime = AtimeRule::kNever;
+  } else if (flags.strictatime) {
+    caller.atime = AtimeRule::kAlways;
   }
+  return caller;
 }
 
 }  // namespace kfs::fuse

@@ -166,6 +166,9 @@ void Executor::RunTyped(const CallPtr& call) {
   if (static_cast<size_t>(ctx.groups_size()) > kGroupsMax) {
     return Refuse(call, Status(EINVAL, Code::kMalformed, "too many groups"));
   }
+  if (std::max(ctx.caps_uids_size(), ctx.caps_gids_size()) > kIdRangesMax * 2) {
+    return Refuse(call, Status(EINVAL, Code::kMalformed, "too many ranges of ids"));
+  }
   if (!Admit(call, Rpc::kRun, ctx)) return;
   Session& session = *call->session;
   Volume& volume = *session.volume;

@@ -72,6 +72,15 @@ Ino ParentFor(Volume& volume, Session& session, const rec::Inode& dir) {
 void SquashCaller(const rec::Rights& rights, pb::Context* ctx) {
   const bool all = rights.squash() == pb::KeyConf::ALL;
   if (!all && rights.squash() != pb::KeyConf::ROOT) return;
+  // The kernel of the mount decided by whom it knows, and capabilities are root's power by another name.
+  ctx->clear_caps();
+  ctx->clear_caps_uids();
+  ctx->clear_caps_gids();
+  if (ctx->kernel_checked()) {
+    ctx->set_kernel_checked(false);
+    ctx->set_groups_known(false);
+  }
+  ctx->clear_seen_owner();
   if (all || ctx->uid() == 0) {
     ctx->set_uid(rights.squash_uid());
     ctx->set_gid(rights.squash_gid());

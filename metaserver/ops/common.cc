@@ -10,49 +10,6 @@
 
 namespace kfs::meta {
 
-Subject SubjectOf(const OpEnv& env) {
-  return {env.ctx.uid(), env.ctx.gid(), &env.ctx.groups(), env.ctx.groups_known()};
-}
-bool IsRoot(const OpEnv& env) { return env.ctx.uid() == 0; }
-bool IsOwner(const OpEnv& env, const rec::Inode& inode) {
-  return IsRoot(env) || env.ctx.uid() == inode.uid();
-}
-
-Status Permit(const OpEnv& env, const rec::Inode& inode, uint32_t mask) {
-  Subject who = SubjectOf(env);
-  Object what{inode.mode(), inode.uid(), inode.gid(), nullptr};
-  if ((mask & kWrite) != 0 && IsImmutable(inode)) return Status(EPERM, "it is immutable (chattr +i)");
-  if (inode.acl_access().empty() || IsRoot(env))
-    return ToStatus(CheckAccess(who, what, mask), EACCES, "permission");
-  Result<Acl> acl = ParseAclXattr(inode.acl_access());
-  if (!acl.ok()) return Status(EIO, "damaged ACL");
-  what.acl = &*acl;
-  return ToStatus(CheckAccess(who, what, mask), EACCES, "permission");
-}
-
-Result<bool> GroupMember(const OpEnv& env, uint32_t gid) {
-  if (IsRoot(env)) return true;
-  switch (InGroup(SubjectOf(env), gid)) {
-    case Access::kYes:
-      return true;
-    case Access::kNo:
-      return false;
-    case Access::kNeedGroups:
-      break;
-  }
-  return Status(EACCES, Code::kNeedGroups, "depends on supplementary groups");
-}
-
-Status PermitDelete(const OpEnv& env, const rec::Inode& dir, const rec::Inode& victim) {
-  KFS_RETURN_IF_ERROR(Permit(env, dir, kWrite | kExec));
-  if (IsAppendOnly(dir)) return Status(EPERM, "the directory is append-only (chattr +a)");
-  KFS_RETURN_IF_ERROR(CheckNotFixed(victim));
-  if ((dir.mode() & S_ISVTX) == 0 || IsRoot(env) || env.ctx.uid() == victim.uid() ||
-      env.ctx.uid() == dir.uid())
-    return {};
-  return Status(EPERM, "the directory is sticky and the entry another's");
-}
-
 Result<const rec::Inode*> GetInode(OpEnv& env, uint64_t ino) {
   const rec::Inode* inode = env.txn.Find(Ino(ino));
   if (inode == nullptr) return Status(ESTALE, fmt::format("inode {} does not exist", ino));
@@ -125,8 +82,9 @@ void TouchContent(const OpEnv& env, rec::Inode* inode) {
 void Accessed(OpEnv& env, const rec::Inode& inode) {
   constexpr int64_t kDay = 86400ll * 1000000000;
   if (!env.volume.settings.atime || env.volume.settings.read_only || env.session.rights.read_only()) return;
-  if ((inode.flags() & kFlagNoAtime) != 0) return;
-  if (inode.atime() > inode.mtime() && inode.atime() > inode.ctime() && env.now - inode.atime() < kDay)
+  if ((inode.flags() & kFlagNoAtime) != 0 || env.ctx.atime() == pb::Context::NEVER) return;
+  if (env.ctx.atime() != pb::Context::ALWAYS && inode.atime() > inode.mtime() &&
+      inode.atime() > inode.ctime() && env.now - inode.atime() < kDay)
     return;
   if (inode.atime() >= env.now) return;
   SetAtime(env.txn.Edit(Ino(inode.ino())), env.now);
@@ -142,9 +100,9 @@ Result<rec::Inode*> NewInode(OpEnv& env, const rec::Inode& dir, uint32_t mode) {
     if (is_dir) {
       mode |= S_ISGID;
     } else if ((mode & S_ISGID) != 0 && (mode & S_IXGRP) != 0) {
-      Result<bool> member = GroupMember(env, gid);
-      if (!member.ok()) return member.status();
-      if (!*member) mode &= ~uint32_t{S_ISGID};
+      Result<bool> keeps = KeepsSetgid(env, dir, gid);
+      if (!keeps.ok()) return keeps.status();
+      if (!*keeps) mode &= ~uint32_t{S_ISGID};
     }
   }
   std::string acl_access, acl_default;

@@ -1,4 +1,4 @@
-// What the handlers of several ops need: permission, names, times, new inodes.
+// What the handlers of several ops need: names, flags, times, new inodes (and rights.h).
 #pragma once
 
 #include <sys/stat.h>
@@ -6,21 +6,10 @@
 #include <string_view>
 
 #include "common/inode_flags.h"
-#include "metaserver/acl/permission.h"
 #include "metaserver/executor/op_env.h"
+#include "metaserver/ops/rights.h"
 
 namespace kfs::meta {
-
-Subject SubjectOf(const OpEnv& env);
-bool IsRoot(const OpEnv& env);
-bool IsOwner(const OpEnv& env, const rec::Inode& inode);  // or root
-
-// An error unless the caller may access the inode; mask of R_OK, W_OK, X_OK. Nobody writes an immutable one.
-Status Permit(const OpEnv& env, const rec::Inode& inode, uint32_t mask);
-// Whether the caller is in the group, or root. May fail with kNeedGroups.
-Result<bool> GroupMember(const OpEnv& env, uint32_t gid);
-// May the caller take this entry out of the directory (W and X, the sticky rule, and the flags of both)?
-Status PermitDelete(const OpEnv& env, const rec::Inode& dir, const rec::Inode& victim);
 
 // The inode, or ESTALE.
 Result<const rec::Inode*> GetInode(OpEnv& env, uint64_t ino);
@@ -38,7 +27,7 @@ void FillAttr(const rec::Inode& inode, pb::Attr* attr);
 // Change counter and ctime, which never goes back; TouchContent also mtime.
 void Touch(const OpEnv& env, rec::Inode* inode);
 void TouchContent(const OpEnv& env, rec::Inode* inode);
-// atime by the rules of relatime.
+// atime by the rule of the caller's mount.
 void Accessed(OpEnv& env, const rec::Inode& inode);
 
 // Times that anyone may set; `beyond` as in pb::Attr.

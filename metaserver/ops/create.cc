@@ -58,8 +58,8 @@ Status Handle(OpEnv& env, const pb::MknodRequest& request, pb::EntryReply* reply
     case S_IFCHR:
     case S_IFBLK:
       // 0:0 is an overlay's whiteout, which anyone may make.
-      if (!IsRoot(env) && !(S_ISCHR(mode) && request.rdev() == 0))
-        return Status(EPERM, "only root makes device nodes");
+      if (!(S_ISCHR(mode) && request.rdev() == 0) && !CapableOfAll(env, CAP_MKNOD))
+        return Refused(env, EPERM, "only root makes device nodes");
       break;
     case S_IFDIR:
       return Status(EPERM, "directories are made by mkdir");
@@ -98,7 +98,7 @@ Status Handle(OpEnv& env, const pb::CreateRequest& request, pb::CreateReply* rep
     if (!inode.ok()) return inode.status();
     if (S_ISDIR((*inode)->mode())) return Status(EISDIR, "is a directory");
     KFS_RETURN_IF_ERROR(CheckOpen(env, **inode, request.flags()));
-    KFS_RETURN_IF_ERROR(ApplyOpen(env, dentry.ino, request.flags(), IsRoot(env) && !request.kill_priv()));
+    KFS_RETURN_IF_ERROR(ApplyOpen(env, dentry.ino, request.flags(), request.kill_priv()));
     HoldOpen(env, dentry.ino);
     FillAttr(*env.txn.Find(dentry.ino), reply->mutable_attr());
     return {};

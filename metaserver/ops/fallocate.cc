@@ -103,7 +103,7 @@ Status Handle(OpEnv& env, const pb::FallocateRequest& request, pb::AttrReply* re
       CheckWritable(env.volume, env.session));  // it waits, so the executor would look too late
   if (IsImmutable(**found)) return Status(EPERM, "it is immutable (chattr +i)");
   if (IsAppendOnly(**found) && (punch || zero)) return Status(EPERM, "it is append-only (chattr +a)");
-  KFS_RETURN_IF_ERROR(DropPrivileges(env, Ino(request.ino()), IsRoot(env)));
+  KFS_RETURN_IF_ERROR(DropPrivilegesUnlessKept(env, Ino(request.ino()), /*kill=*/false));
   rec::Inode* inode = env.txn.Edit(Ino(request.ino()));
   env.call->size_before = inode->size();
   if (!punch && !keep && end > inode->size()) SetSize(env.volume, env.txn, inode, end);

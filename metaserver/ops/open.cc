@@ -30,13 +30,13 @@ Status CheckOpen(OpEnv& env, const rec::Inode& inode, uint32_t flags) {
     return Status(EPERM, "it is append-only (chattr +a)");
   if ((mask & kWrite) != 0 && S_ISREG(inode.mode()))
     KFS_RETURN_IF_ERROR(CheckWritable(env.volume, env.session));
-  if ((flags & O_NOATIME) != 0 && !IsOwner(env, inode)) return Status(EPERM, "O_NOATIME on another's file");
+  if ((flags & O_NOATIME) != 0) KFS_RETURN_IF_ERROR(PermitOwner(env, inode, "O_NOATIME on another's file"));
   return {};
 }
 
-Status ApplyOpen(OpEnv& env, Ino ino, uint32_t flags, bool keep_ids) {
+Status ApplyOpen(OpEnv& env, Ino ino, uint32_t flags, bool kill) {
   if ((flags & O_TRUNC) == 0 || !S_ISREG(env.txn.Find(ino)->mode())) return {};
-  KFS_RETURN_IF_ERROR(DropPrivileges(env, ino, keep_ids));
+  KFS_RETURN_IF_ERROR(DropPrivilegesUnlessKept(env, ino, kill));
   rec::Inode* inode = env.txn.Edit(ino);
   SetSize(env.volume, env.txn, inode, 0);
   TouchContent(env, inode);
@@ -54,7 +54,7 @@ Status Handle(OpEnv& env, const pb::OpenRequest& request, pb::AttrReply* reply) 
       !env.volume.in_grace()) {
     return Status(ESTALE, "the inode has been removed");
   }
-  KFS_RETURN_IF_ERROR(ApplyOpen(env, ino, request.flags(), IsRoot(env) && !request.kill_priv()));
+  KFS_RETURN_IF_ERROR(ApplyOpen(env, ino, request.flags(), request.kill_priv()));
   env.opened = ino;
   Volume* volume = &env.volume;
   Session* session = &env.session;

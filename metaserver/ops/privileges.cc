@@ -47,9 +47,21 @@ Status DropPrivileges(OpEnv& env, Ino ino, bool keep_ids) {
   return {};
 }
 
+Status DropPrivilegesUnlessKept(OpEnv& env, Ino ino, bool kill) {
+  const rec::Inode& inode = *env.txn.Find(ino);
+  if (kill || (inode.mode() & (S_ISUID | S_ISGID)) == 0) return DropPrivileges(env, ino, !kill);
+  const bool keeps = Capable(env, inode, CAP_FSETID);
+  if (!keeps && !env.ctx.groups_known()) return Refused(env, EACCES, "setuid and setgid");
+  return DropPrivileges(env, ino, keeps);
+}
+
 Status DropPrivilegesForOwner(OpEnv& env, Ino ino) {
   const rec::Inode& inode = *env.txn.Find(ino);
-  Result<uint32_t> drop = IdsToDrop(inode, [&] { return GroupMember(env, inode.gid()); });
+  // In the kernel's word there is nothing of this.
+  Result<uint32_t> drop = IdsToDrop(inode, [&]() -> Result<bool> {
+    if (env.ctx.kernel_checked() && !IsRoot(env)) return false;
+    return GroupMember(env, inode.gid());
+  });
   if (!drop.ok()) return drop.status();
   Drop(env, ino, *drop);
   return {};
@@ -58,7 +70,9 @@ Status DropPrivilegesForOwner(OpEnv& env, Ino ino) {
 Status PermitKill(const OpEnv& env, const rec::Inode& inode) {
   if (IsImmutable(inode)) return Status(EPERM, "it is immutable (chattr +i)");
   // Whoever has it open for writing was allowed to then; the session alone knows how it is open.
-  if (IsOwner(env, inode) || env.session.opens.contains(Ino(inode.ino()))) return {};
+  if (IsRoot(env) || env.ctx.uid() == inode.uid() || env.session.opens.contains(Ino(inode.ino()))) return {};
+  // The kernel asks before it has checked anything.
+  if (env.ctx.kernel_checked()) return Status(EACCES, "not the owner");
   return Permit(env, inode, kWrite);
 }
 

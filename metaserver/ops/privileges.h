@@ -10,6 +10,8 @@ namespace kfs::meta {
 // whoever writes. Setgid without group execution goes for a caller outside the group: EACCES/kNeedGroups
 // where that is not known yet, and then nothing has been changed.
 Status DropPrivileges(OpEnv& env, Ino ino, bool keep_ids);
+// The same; `kill`: the caller is known to lack CAP_FSETID, otherwise that is looked up where it matters.
+Status DropPrivilegesUnlessKept(OpEnv& env, Ino ino, bool kill);
 // Owner or group are about to change (the inode still has the old ones). Not for directories.
 Status DropPrivilegesForOwner(OpEnv& env, Ino ino);
 // May the caller say that its coming change ends them: who has the file open, may write it, or owns it.

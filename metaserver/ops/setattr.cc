@@ -15,29 +15,38 @@ namespace {
 
 using V = pb::SetattrRequest;
 
+// What the kernel checked counts for the owner that it knew of.
+bool MayGive(const OpEnv& env, const rec::Inode& inode) {
+  if (env.ctx.kernel_checked() && env.ctx.has_seen_owner() && env.ctx.seen_owner() != inode.uid())
+    return IsRoot(env);
+  return Capable(env, inode, CAP_CHOWN);
+}
+
 Status CheckOwnerChange(OpEnv& env, const rec::Inode& inode, const pb::SetattrRequest& r) {
-  if (IsRoot(env)) return {};
-  if ((r.valid() & V::UID) != 0 && (env.ctx.uid() != inode.uid() || r.uid() != inode.uid())) {
-    return Status(EPERM, "only root gives files away");
+  const bool owner = env.ctx.uid() == inode.uid();
+  if ((r.valid() & V::UID) != 0 && !(owner && r.uid() == inode.uid()) && !MayGive(env, inode)) {
+    return Refused(env, EPERM, "only root gives files away");
   }
-  if ((r.valid() & V::GID) != 0 && r.gid() != inode.gid()) {
-    if (env.ctx.uid() != inode.uid()) return Status(EPERM, "not the owner");
+  if ((r.valid() & V::GID) == 0) return {};
+  if (owner) {
+    if (r.gid() == inode.gid()) return {};
     Result<bool> member = GroupMember(env, r.gid());
     if (!member.ok()) return member.status();
-    if (!*member) return Status(EPERM, "not a member of the new group");
-  } else if ((r.valid() & V::GID) != 0 && env.ctx.uid() != inode.uid()) {
-    return Status(EPERM, "not the owner");
+    if (*member) return {};
   }
-  return {};
+  if (MayGive(env, inode)) return {};
+  return Refused(env, EPERM, owner ? "not a member of the new group" : "not the owner");
 }
 
 // utimes(NULL), in contrast to times that are named (or one "now" alone).
 bool IsTouch(uint32_t valid) { return (valid & V::ATIME_NOW) != 0 && (valid & V::MTIME_NOW) != 0; }
 
 Status CheckTimes(OpEnv& env, const rec::Inode& inode, uint32_t valid) {
-  if ((valid & (V::ATIME | V::MTIME | V::ATIME_NOW | V::MTIME_NOW)) == 0 || IsOwner(env, inode)) return {};
-  if (IsTouch(valid)) return Permit(env, inode, kWrite);  // needs no more
-  return Status(EPERM, "not the owner");
+  if ((valid & (V::ATIME | V::MTIME | V::ATIME_NOW | V::MTIME_NOW)) == 0) return {};
+  if (!IsTouch(valid)) return PermitOwner(env, inode);
+  // utimes(NULL) needs only write permission.
+  return env.ctx.uid() == inode.uid() || Capable(env, inode, CAP_FOWNER) ? Status()
+                                                                         : Permit(env, inode, kWrite);
 }
 
 Status CheckSize(OpEnv& env, const rec::Inode& inode, const pb::SetattrRequest& r) {
@@ -66,9 +75,9 @@ Status CheckInodeFlags(const OpEnv& env, const rec::Inode& inode, const pb::Seta
   if (!S_ISREG(inode.mode()) && !S_ISDIR(inode.mode()))
     return Status(EOPNOTSUPP, "only files and directories have flags");
   if ((r.flags() & ~kFlagsKept) != 0) return Status(EOPNOTSUPP, "a flag that is not kept here");
-  if (!IsOwner(env, inode)) return Status(EPERM, "not the owner");
-  if (((r.flags() ^ inode.flags()) & kFlagsOfRoot) != 0 && !IsRoot(env))
-    return Status(EPERM, "only root changes these flags");
+  KFS_RETURN_IF_ERROR(PermitOwner(env, inode));
+  if (((r.flags() ^ inode.flags()) & kFlagsOfRoot) != 0 && !CapableOfAll(env, CAP_LINUX_IMMUTABLE))
+    return Refused(env, EPERM, "only root changes these flags");
   return {};
 }
 
@@ -85,9 +94,9 @@ void ChangeFlags(OpEnv& env, rec::Inode* inode, uint32_t flags) {
 Status ChangeMode(OpEnv& env, rec::Inode* inode, uint32_t mode) {
   uint32_t next = (inode->mode() & S_IFMT) | (mode & 07777);
   if ((next & S_ISGID) != 0 && !IsRoot(env)) {
-    Result<bool> member = GroupMember(env, inode->gid());
-    if (!member.ok()) return member.status();
-    if (!*member) next &= ~uint32_t{S_ISGID};
+    Result<bool> keeps = KeepsSetgid(env, *inode, inode->gid());
+    if (!keeps.ok()) return keeps.status();
+    if (!*keeps) next &= ~uint32_t{S_ISGID};
   }
   inode->set_mode(next);
   if (inode->acl_access().empty()) return {};
@@ -106,7 +115,7 @@ Status Handle(OpEnv& env, const pb::SetattrRequest& r, pb::AttrReply* reply) {
   const uint32_t valid = r.valid();
   KFS_RETURN_IF_ERROR(CheckFixed(old, valid));
   KFS_RETURN_IF_ERROR(CheckOwnerChange(env, old, r));
-  if ((valid & V::MODE) != 0 && !IsOwner(env, old)) return Status(EPERM, "not the owner");
+  if ((valid & V::MODE) != 0) KFS_RETURN_IF_ERROR(PermitOwner(env, old));
   if ((valid & V::MODE) != 0 && S_ISLNK(old.mode())) return Status(EOPNOTSUPP, "symbolic links have no mode");
   KFS_RETURN_IF_ERROR(CheckTimes(env, old, valid));
   KFS_RETURN_IF_ERROR(CheckSize(env, old, r));
@@ -116,7 +125,7 @@ Status Handle(OpEnv& env, const pb::SetattrRequest& r, pb::AttrReply* reply) {
   if ((valid & (V::UID | V::GID)) != 0 && !S_ISDIR(old.mode()))
     KFS_RETURN_IF_ERROR(DropPrivilegesForOwner(env, ino));
   const bool kill = (valid & V::KILL_PRIV) != 0;
-  if ((valid & V::SIZE) != 0) KFS_RETURN_IF_ERROR(DropPrivileges(env, ino, IsRoot(env) && !kill));
+  if ((valid & V::SIZE) != 0) KFS_RETURN_IF_ERROR(DropPrivilegesUnlessKept(env, ino, kill));
   if (valid == V::KILL_PRIV) {
     const Status may = PermitKill(env, old);
     if (may.code() == Code::kNeedGroups) return may;

@@ -23,8 +23,7 @@ Status PermitXattr(OpEnv& env, const rec::Inode& inode, std::string_view name, b
   if (write) KFS_RETURN_IF_ERROR(CheckNotFixed(inode));
   if (IsAcl(name)) {
     if (S_ISLNK(inode.mode())) return Status(EOPNOTSUPP, "symbolic links have no ACL");
-    if (write && !IsOwner(env, inode)) return Status(EPERM, "not the owner");
-    return {};
+    return write ? PermitOwner(env, inode) : Status();
   }
   if (name == "user." || name == "trusted." || name == "security.")
     return Status(EINVAL, "an attribute name without anything behind its namespace");
@@ -33,17 +32,21 @@ Status PermitXattr(OpEnv& env, const rec::Inode& inode, std::string_view name, b
       return write ? Status(EPERM, "user attributes belong to files and directories")
                    : Status(ENODATA, "no such attribute");
     }
-    if (write && S_ISDIR(inode.mode()) && (inode.mode() & S_ISVTX) != 0 && !IsOwner(env, inode)) {
-      return Status(EPERM, "the directory is sticky and another's");
+    if (write && S_ISDIR(inode.mode()) && (inode.mode() & S_ISVTX) != 0) {
+      KFS_RETURN_IF_ERROR(PermitOwner(env, inode, "the directory is sticky and another's"));
     }
     return Permit(env, inode, write ? kWrite : kRead);
   }
   if (name.starts_with("trusted.")) {
-    if (IsRoot(env)) return {};
-    return write ? Status(EPERM, "trusted attributes are root's") : Status(ENODATA, "no such attribute");
+    if (CapableOfAll(env, CAP_SYS_ADMIN)) return {};
+    return write ? Refused(env, EPERM, "trusted attributes are root's")
+                 : Refused(env, ENODATA, "no such attribute");
   }
   if (name.starts_with("security.")) {
-    return write && !IsRoot(env) ? Status(EPERM, "security attributes are root's") : Status();
+    if (!write || (name == kCapability && Capable(env, inode, CAP_SETFCAP)) ||
+        (name != kCapability && CapableOfAll(env, CAP_SYS_ADMIN)))
+      return {};
+    return Refused(env, EPERM, "security attributes are root's");
   }
   return Status(EOPNOTSUPP, "unknown attribute namespace");
 }
@@ -67,9 +70,10 @@ Status SetAcl(OpEnv& env, rec::Inode* inode, std::string_view name, std::string_
   }
   uint32_t mode = AclToMode(acl, inode->mode());
   if ((mode & S_ISGID) != 0 && !IsRoot(env)) {
-    Result<bool> member = GroupMember(env, inode->gid());
-    if (!member.ok()) return member.status();
-    if (!*member) mode &= ~uint32_t{S_ISGID};
+    Result<bool> keeps = KeepsSetgid(env, *inode, inode->gid());
+    if (!keeps.ok()) return keeps.status();
+    // For an ACL the kernel leaves this to us, and says nothing of it.
+    if (!*keeps || env.ctx.kernel_checked()) mode &= ~uint32_t{S_ISGID};
   }
   inode->set_mode(mode);
   // A list that says no more than the mode is the mode.
@@ -147,13 +151,17 @@ Status Handle(OpEnv& env, const pb::ListxattrRequest& request, pb::ListxattrRepl
   if (!(*found)->acl_default().empty()) reply->add_name(std::string(kAclDefault));
   if ((*found)->xattr_count() == 0) return {};
   Ino ino(request.ino());
-  const bool root = IsRoot(env);
+  // The kernel hides nothing of the list, so its word does not count here.
+  const bool all = IsRoot(env) || (!env.ctx.kernel_checked() && CapableOfAll(env, CAP_SYS_ADMIN));
+  bool hidden = false;
   env.volume.store.Scan(XattrPrefix(ino), "", [&](std::string_view key, std::string_view) {
     std::string_view name = key.substr(9);
-    if (root || !name.starts_with("trusted.")) reply->add_name(std::string(name));
+    const bool shown = all || !name.starts_with("trusted.");
+    if (shown) reply->add_name(std::string(name));
+    hidden |= !shown;
     return true;
   });
-  return {};
+  return hidden && !env.ctx.groups_known() ? Refused(env, EACCES, "trusted attributes") : Status();
 }
 
 Status Handle(OpEnv& env, const pb::RemovexattrRequest& request, pb::Empty*) {

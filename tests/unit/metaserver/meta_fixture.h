@@ -189,6 +189,7 @@ class MetaTest : public testing::Test {
       ctx->set_groups_known(groups_known_);
       for (uint32_t g : groups_) ctx->add_groups(g);
     }
+    if (more_of_caller_) more_of_caller_(*ctx);
     auto call = std::make_shared<TestCall>(Rpc::kOp, request.SerializeAsString());
     call->session = session;
     executor_->Execute(call);
@@ -436,6 +437,7 @@ class MetaTest : public testing::Test {
   std::unique_ptr<Executor> executor_;
   SessionPtr s_;
   uint64_t op_ids_ = 0;
+  std::function<void(pb::Context&)> more_of_caller_;
   size_t cache_bytes_ = 16 << 20;
   Status last_;
   uint32_t uid_ = 0, gid_ = 0, umask_ = 022;
