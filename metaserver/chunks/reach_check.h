@@ -15,9 +15,9 @@
 #include <memory>
 #include <string>
 
+#include "common/credentials.h"
 #include "metaserver/chunks/chunkservers.h"
 #include "rpc/event_loop.h"
-#include "common/credentials.h"
 #include "rpc/net_client.h"
 
 namespace kfs::meta {

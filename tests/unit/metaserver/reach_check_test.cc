@@ -39,7 +39,8 @@ class ReachCheckTest : public ::testing::Test {
       conf.add_chunkserver()->set_id(1);
       conf.mutable_chunkserver(0)->set_uuid("u");
       servers_->Configure(conf);
-      check_ = std::make_unique<ReachCheck>(thread_.loop(), clock_, *servers_, Credentials::Root(kReachSecret));
+      check_ =
+          std::make_unique<ReachCheck>(thread_.loop(), clock_, *servers_, Credentials::Root(kReachSecret));
     });
   }
   void TearDown() override {
@@ -107,10 +108,10 @@ TEST_F(ReachCheckTest, NothingListensWhereItSaysUntilSomethingDoes) {
   ASSERT_TRUE(Becomes(true));
   EXPECT_NE(Unreached().find("not reached at " + address), std::string::npos) << Unreached();
   OnLoop(thread_.loop(), [&] {
-    there_ = std::make_unique<Server>(
-        thread_.loop(),
-        ServerIdentity{
-            .role = pb::HelloRequest::CHUNKSERVER, .cluster_id = "c", .keyring = RootKeyring(kReachSecret), .uuid = "u"});
+    there_ = std::make_unique<Server>(thread_.loop(), ServerIdentity{.role = pb::HelloRequest::CHUNKSERVER,
+                                                                     .cluster_id = "c",
+                                                                     .keyring = RootKeyring(kReachSecret),
+                                                                     .uuid = "u"});
     ASSERT_TRUE(there_->Listen(address).ok());
   });
   EXPECT_TRUE(Becomes(false));
