@@ -85,7 +85,7 @@ TEST_F(ReportsTest, PeerWhyHasALineForAFinding) {
 }
 
 // Two members reported, the third, which owns "far", did not.
-pb::VolumeStatusReply Status() {
+pb::VolumeStatusReply StatusOfVolumes() {
   pb::VolumeStatusReply status;
   auto& m1 = (*status.mutable_report())["m1:7400"];
   auto* v = m1.add_volume();
@@ -118,7 +118,7 @@ pb::VolumeStatusReply Status() {
 }
 
 TEST_F(ReportsTest, AChunkserverThatGoesByAnOlderConfigurationIsNamed) {
-  pb::VolumeStatusReply status = Status();
+  pb::VolumeStatusReply status = StatusOfVolumes();
   status.set_generation(14);
   auto* c = (*status.mutable_report())["m1:7400"].mutable_chunkserver(0);
   c->set_generation(14);
@@ -136,7 +136,7 @@ TEST_F(ReportsTest, VolumeStatusTellsWhatIsNotKnownAndWhy) {
   far->set_started(true);
   conf.mutable_conf()->add_volume()->set_name("data");
   EXPECT_EQ(
-      VolumeStatusText(Status(), conf, ""),
+      VolumeStatusText(StatusOfVolumes(), conf, ""),
       "VOLUME  STATE       OWNER    FILES     DATA  MOUNTS\n"
       "data    started     m1:7400      5  2.0 KiB       1\n"
       "far     owner away  m3:7400      -        -       -\n"
@@ -146,8 +146,8 @@ TEST_F(ReportsTest, VolumeStatusTellsWhatIsNotKnownAndWhy) {
       "1            c1:7500  /d1    1.0 TiB  512.0 GiB       7       0.9 ms  up, but not at m2:7400\n"
       "2            -        -            -          -       -            -  down: never registered here\n"
       "\nunreachable: m3:7400 (since 12:00:05)\n");
-  EXPECT_EQ(VolumeStatusText(Status(), conf, "far").find("data"), std::string::npos);
-  auto json = VolumeStatusJson(Status(), conf, "");
+  EXPECT_EQ(VolumeStatusText(StatusOfVolumes(), conf, "far").find("data"), std::string::npos);
+  auto json = VolumeStatusJson(StatusOfVolumes(), conf, "");
   EXPECT_EQ(json["volumes"][0]["files"], 5);
   EXPECT_TRUE(json["volumes"][1]["files"].is_null());
   EXPECT_EQ(json["volumes"][1]["reason"], "its owner was not reached: m3:7400 (since 12:00:05)");
@@ -157,7 +157,7 @@ TEST_F(ReportsTest, VolumeStatusTellsWhatIsNotKnownAndWhy) {
 }
 
 TEST_F(ReportsTest, VolumeStatusTellsTheOwnersTrouble) {
-  pb::VolumeStatusReply status = Status();
+  pb::VolumeStatusReply status = StatusOfVolumes();
   auto* v = (*status.mutable_report())["m1:7400"].mutable_volume(0);
   v->set_counted(false);
   v->set_trouble("its disk is gone");
@@ -168,7 +168,7 @@ TEST_F(ReportsTest, VolumeStatusTellsTheOwnersTrouble) {
 }
 
 TEST_F(ReportsTest, TheQuickestAnswerOfAChunkserverIsTaken) {
-  pb::VolumeStatusReply status = Status();
+  pb::VolumeStatusReply status = StatusOfVolumes();
   auto& m2 = (*status.mutable_report())["m2:7400"];
   auto* c = m2.mutable_chunkserver(0);
   c->clear_reason();
