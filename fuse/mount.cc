@@ -88,7 +88,6 @@ void PointAtNull(int fd) {
 
 // The child's life. `to_parent` gets one byte, '+' when the mount is usable or '-' and the reason.
 int RunChild(const MountOptions& options, Credentials credentials, int to_parent) {
-  setsid();
   // Nothing of the caller's is kept open or busy: its pipes would never end, its directory never be
   // unmounted.
   dup2(to_parent, 3);
@@ -98,6 +97,9 @@ int RunChild(const MountOptions& options, Credentials credentials, int to_parent
   PointAtNull(STDOUT_FILENO);
   if (chdir("/") != 0) return kExitMountFailed;
   const auto tell = [](const Status& s) {
+    // Not before it is mounted: where systemd watches the mount point (x-systemd.automount), only processes
+    // of its own group get past the watch.
+    setsid();
     const std::string text = s.ok() ? "+" : "-" + s.message();
     if (write(3, text.data(), text.size()) < 0) std::perror("kfs: telling the caller");
     close(3);
