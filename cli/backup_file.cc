@@ -101,7 +101,8 @@ BackupWriter::BackupWriter(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) 
 
 BackupWriter::~BackupWriter() {
   if (impl_->out != nullptr) {
-    archive_write_fail(impl_->out);
+    // What is thrown away may have an end. (libarchive does not free all of one that has failed.)
+    if (impl_->beside.empty()) archive_write_fail(impl_->out);
     archive_write_free(impl_->out);
   }
   if (impl_->fd >= 0) close(impl_->fd);

@@ -36,6 +36,7 @@ struct Connection::Impl : ByteStream::User {
   struct Outgoing {
     std::shared_ptr<std::string> frame;
     SharedBuffer payload;
+    bool is_answer = false;
     size_t size() const { return frame->size() + (payload != nullptr ? payload->size() : 0); }
   };
 
@@ -49,7 +50,7 @@ struct Connection::Impl : ByteStream::User {
   void Flush();
   void Close(Status why);
   bool MayRead() const {
-    return in_service < kOpsInFlightMax && queued_bytes + answer_bytes < kOutputBytesMax &&
+    return in_service < kOpsInFlightMax && queued_answers + answer_bytes < kOutputBytesMax &&
            request_bytes < kInServiceBytesMax;
   }
   // A request begins to be served, or no longer counts as served.
@@ -93,6 +94,8 @@ struct Connection::Impl : ByteStream::User {
   std::deque<Outgoing> output;
   size_t output_offset = 0;  // bytes of output.front() already sent
   size_t queued_bytes = 0;
+  size_t queued_answers = 0;  // bytes of those frames that are answers. What we ask does not keep us from
+                              // reading: the peer may wait for us to fetch its answers before it reads more.
   bool flush_scheduled = false, waiting_writable = false, close_after_flush = false;
   Status close_reason;
 
@@ -263,6 +266,7 @@ void Connection::Impl::Deliver(Message message) {
 void Connection::Impl::Send(Outgoing out) {
   if (closed || close_after_flush) return;
   queued_bytes += out.size();
+  if (out.is_answer) queued_answers += out.size();
   output.push_back(std::move(out));
   ScheduleFlush();
 }
@@ -311,6 +315,7 @@ void Connection::Impl::Flush() {
     output_offset += static_cast<size_t>(n);
     while (!output.empty() && output_offset >= output.front().size()) {
       output_offset -= output.front().size();
+      if (output.front().is_answer) queued_answers -= output.front().size();
       output.pop_front();
     }
   }
@@ -364,7 +369,7 @@ uint64_t Connection::CallEncoded(std::shared_ptr<std::string> frame, SharedBuffe
   }
   SetFrameSeq(*frame, seq);
   impl_->pending.emplace(seq, std::move(done));
-  impl_->Send({std::move(frame), std::move(payload)});
+  impl_->Send({std::move(frame), std::move(payload), false});
   return seq;
 }
 
@@ -432,7 +437,7 @@ void IncomingCall::Reply(const google::protobuf::MessageLite& reply, Buffer payl
   Answered(true);
   auto& c = *connection_->impl_;
   SharedBuffer shared = payload.empty() ? nullptr : std::make_shared<const Buffer>(std::move(payload));
-  c.Send({std::move(frame), std::move(shared)});
+  c.Send({std::move(frame), std::move(shared), true});
   c.ResumeReading();
 }
 
@@ -449,7 +454,7 @@ void IncomingCall::ReplySerialized(std::string_view body) {
                 .payload_size = 0,
                 .body_crc = Crc32c(body.data(), body.size())},
                frame->data());
-  c.Send({std::move(frame), nullptr});
+  c.Send({std::move(frame), nullptr, true});
   c.ResumeReading();
 }
 
@@ -464,7 +469,7 @@ void IncomingCall::Fail(const Status& status, uint64_t detail) {
   error.set_detail(detail);
   c.Send({std::make_shared<std::string>(
               EncodeFrame(op(), kFlagReply | kFlagError, message_.header.seq, error, 0)),
-          nullptr});
+          nullptr, true});
   c.ResumeReading();
 }
 
