@@ -193,8 +193,8 @@ void NetClient::Close() {
   // Before the connection ends its calls: those that must not be sent again would be told that it was lost.
   keep->FinishAll(Status(ECANCELED, keep->options.name + ": the client is closing"));
   if (c == nullptr) return;
-  // What was queued (a goodbye) may still leave.
-  if (c->bytes_queued() != 0) {
+  // What was queued (a goodbye) may still leave. Not a greeting: nobody may be there who takes it.
+  if (c->greeted && c->bytes_queued() != 0) {
     c->CloseAfterFlush(Status(ECANCELED, "closing"));
   } else {
     c->Close(Status(ECANCELED, "closing"));

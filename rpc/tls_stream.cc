@@ -162,8 +162,6 @@ class TlsStream : public ByteStream, private CipherEnds {
     boost::system::error_code ignored;
     descriptor_.close(ignored);
     reader_ = writer_ = nullptr;
-    // Whoever closes holds the connection.
-    keep_ = writer_keep_ = nullptr;
   }
 
   const std::string& peer_address() const override { return peer_address_; }
@@ -182,7 +180,7 @@ class TlsStream : public ByteStream, private CipherEnds {
     state_ = kHandshake;
   }
   void Later() {
-    asio::post(descriptor_.get_executor(), [this, keep = keep_] {
+    asio::post(descriptor_.get_executor(), [this, keep = keep_.lock()] {
       TickBegins();
       if (state_ != kClosed && reader_ != nullptr) Progress();
     });
@@ -233,7 +231,8 @@ class TlsStream : public ByteStream, private CipherEnds {
   iovec into_[2] = {};
   User* reader_ = nullptr;
   User* writer_ = nullptr;  // waits for the handshake
-  std::shared_ptr<void> keep_, writer_keep_;
+  // Held by the operation that the Read waits for: the connection owns this stream, and would never end.
+  std::weak_ptr<void> keep_, writer_keep_;
   std::vector<char> record_;
 };
 
@@ -284,7 +283,7 @@ void TlsStream::OnMessage(int write, int, int type, const void*, size_t, SSL* ss
 }
 
 void TlsStream::ReadSocket() {
-  auto keep = keep_;
+  auto keep = keep_.lock();
   if (state_ == kPlain) {
     const std::array<asio::mutable_buffer, 2> buffers{
         asio::mutable_buffer(into_[0].iov_base, into_[0].iov_len),
@@ -347,7 +346,7 @@ bool TlsStream::Sniffed() {
 }
 
 bool TlsStream::Handshake() {
-  auto again = [this, keep = keep_] {
+  auto again = [this, keep = keep_.lock()] {
     if (state_ != kClosed && reader_ != nullptr) Progress();
   };
   if (shared_ != nullptr && !shared_->TakeTurn(shared_, again)) return false;
@@ -376,7 +375,7 @@ bool TlsStream::Handshake() {
   in_.reserve(kInput);
   in_.resize(kInput);
   User* writer = std::exchange(writer_, nullptr);
-  const auto keep = std::exchange(writer_keep_, nullptr);
+  const auto keep = writer_keep_.lock();
   if (writer != nullptr) writer->OnWritable({});
   return state_ == kOpen;
 }
@@ -453,7 +452,7 @@ void TlsStream::Decrypt() {
 
 void TlsStream::Done(const Status& status, size_t n) {
   User* reader = std::exchange(reader_, nullptr);
-  const auto keep = std::exchange(keep_, nullptr);
+  const auto keep = keep_.lock();
   reader->OnRead(status, n);
 }
 
