@@ -16,14 +16,16 @@ void Busy(Duration time) {
 }
 
 TEST(StallTest, ALongTickIsCountedWithItsTime) {
-  LoopThread thread("test");
-  OnLoop(thread.loop(), [] {});
-  const uint64_t stalls = LoopStalls(), micros = LoopStallMicros();
-  OnLoop(thread.loop(), [] {
-    const RanPart part("Lookup");
-    Busy(2 * kStall);
-  });
-  OnLoop(thread.loop(), [] {});  // the tick has ended
+  uint64_t stalls = 0, micros = 0;
+  {
+    LoopThread thread("test");
+    OnLoop(thread.loop(), [] {});
+    stalls = LoopStalls(), micros = LoopStallMicros();
+    OnLoop(thread.loop(), [] {
+      const RanPart part("Lookup");
+      Busy(2 * kStall);
+    });
+  }  // the tick has ended with its thread
   EXPECT_GE(LoopStalls(), stalls + 1);
   EXPECT_GE(LoopStallMicros(), micros + 100'000);
 }
