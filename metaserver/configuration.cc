@@ -47,7 +47,8 @@ Status MetaServer::Found() {
         EEXIST,
         fmt::format("{} is there, but {}/cluster, which says whose it is, is new: no cluster is founded "
                     "where volumes lie. Put the right cluster directory back; or move the volumes away, "
-                    "and restore them from backups; nothing was changed",
+                    "start, let another member mend this one (kfs peer repair), and put them back; "
+                    "or restore them from backups; nothing was changed",
                     entry.path().string(), options_.data_dir()));
   }
   member_db_->Save(Founding(cluster_->cluster_id(), Advertised(options_.advertise(), address())));

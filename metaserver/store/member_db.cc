@@ -17,8 +17,8 @@ Result<bool> MemberDb::Empty() {
     return Status(
         EIO, Code::kCorrupt,
         "the member's record in " + db_.path() +
-            " is damaged: move that directory away, start, and let another member mend this one (kfs "
-            "peer repair)");
+            " is damaged: move that directory and 'volumes' beside it away, start, let another member mend "
+            "this one (kfs peer repair), then stop it, put 'volumes' back and start again");
   }
   return false;
 }
