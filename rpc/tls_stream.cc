@@ -1,6 +1,5 @@
 #include "rpc/tls_stream.h"
 
-#include <fmt/format.h>
 #include <openssl/err.h>
 #include <sys/socket.h>
 
@@ -29,50 +28,16 @@ constexpr size_t kRecord = 16u << 10;      // plain bytes of a TLS record, at mo
 constexpr size_t kFirstInput = 2u << 10;   // until the other end has proved itself: enough for a handshake
 constexpr size_t kInput = 64u << 10;       // afterwards
 constexpr size_t kOutputMax = 256u << 10;  // encrypted and not sent
-constexpr size_t kIdSizeMax = 64;
 // Handshakes cost hundreds of microseconds; a crowd of them shall not hold up the other links.
 constexpr int kHandshakesPerTick = 8;
 // TLS messages after the handshake (key updates) that one connection may send: we never ask for any.
 constexpr int kMessagesMax = 16;
-
-bool PlainWord(std::string_view text) {
-  return text.size() <= kIdSizeMax &&
-         std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f && c != '|'; });
-}
 
 std::string Psk(const std::string& key, std::string_view identity) {
   return Hkdf(key, "kfs tls psk|" + std::string(identity));
 }
 
 }  // namespace
-
-Result<std::string> PskIdentity(const LinkEnds& ends) {
-  if (!PlainWord(ends.client_id) || !PlainWord(ends.server_id) || !IsKeyId(ends.key_id))
-    return Status(EINVAL, "an id or a key's name has characters that no link can have");
-  return fmt::format("kfs1|{}|{}|{}|{}|{}", static_cast<int>(ends.client_role), ends.client_id, ends.key_id,
-                     static_cast<int>(ends.server_role), ends.server_id.empty() ? "-" : ends.server_id);
-}
-
-Result<LinkEnds> ParsePskIdentity(std::string_view identity) {
-  std::vector<std::string> part(1);
-  for (const char c : identity.substr(0, 512)) {
-    if (c == '|') {
-      part.emplace_back();
-    } else {
-      part.back() += c;
-    }
-  }
-  auto role = [](const std::string& text) {
-    if (text.size() != 1 || text[0] < '1' || text[0] > '9' || !pb::HelloRequest::Role_IsValid(text[0] - '0'))
-      return pb::HelloRequest::UNKNOWN;
-    return static_cast<pb::HelloRequest::Role>(text[0] - '0');
-  };
-  if (part.size() != 6 || part[0] != "kfs1") return Status(EPROTO, "not an identity of KFS");
-  LinkEnds ends{role(part[1]), part[2], part[3], role(part[4]), part[5] == "-" ? "" : part[5]};
-  Result<std::string> same = PskIdentity(ends);
-  if (!same.ok() || *same != identity) return Status(EPROTO, "not an identity of KFS");
-  return ends;
-}
 
 struct TlsAcceptor::Shared {
   Shared(EventLoop& l, pb::HelloRequest::Role r, std::string u, std::shared_ptr<const Keyring> k)
