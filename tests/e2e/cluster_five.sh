@@ -183,14 +183,14 @@ for round in $(seq $rounds); do
   await_changes "in the greater part" 3
   await_load "while there are two parts"
   between del "$lesser" "$greater"
-  await_agreement 15 1 2 3 4 5
+  await_catching_up 15 1 2 3 4 5
   await_changes "in the whole network" 1 3
 
   for n in 4 5; do kill_metaserver $n; done
   await_changes "without two that own nothing" 1 3
   await_load "without two that own nothing"
   for n in 4 5; do start_metaserver $n; done
-  await_agreement 15 1 2 3 4 5
+  await_catching_up 15 1 2 3 4 5
   await_changes "when they are back" 1 3
   await_load "when they are back"
 done

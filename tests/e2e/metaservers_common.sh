@@ -32,7 +32,10 @@ standing() { kfs_at "$1" peer status --json 2>/dev/null | jq -r '.self | "\(.gen
 agree() {  # agree N...: they have the same configuration, and are friends
   local n all
   all=$(for n; do standing "$n" || echo "$n does not answer"; done | sort -u)
-  [ "$(wc -l <<<"$all")" = 1 ] || return 1
+  [ "$(wc -l <<<"$all")" = 1 ] && friends "$@"
+}
+friends() {  # friends N...: each is connected with all the others
+  local n
   for n; do [ "$(kfs_at "$n" peer status --json | jq '[.peers[] | select(.state == "Peer in Cluster" and .connected)] | length')" -ge $(($# - 1)) ] || return 1; done
 }
 await_agreement() {  # await_agreement SECONDS N...
@@ -41,6 +44,23 @@ await_agreement() {  # await_agreement SECONDS N...
   wait_until "$seconds" agree "$@" && return 0
   for n; do echo "metaserver $n: $(standing "$n")"; kfs_at "$n" peer status; done
   fail "metaservers $* do not agree after $seconds s"
+}
+# The same while changes go on, so that no two that are asked one after the other say the same: each has come to what the furthest had
+# at the beginning, and they are friends.
+generation_of() { standing "$1" | cut -d' ' -f1; }
+came_to() {  # came_to GENERATION N...
+  local n goal=$1
+  shift
+  for n; do [ "$(generation_of "$n")" -ge "$goal" ] 2>/dev/null || return 1; done
+  friends "$@"
+}
+await_catching_up() {  # await_catching_up SECONDS N...
+  local n goal seconds=$1
+  shift
+  goal=$(for n; do generation_of "$n"; done | sort -n | tail -1)
+  wait_until "$seconds" came_to "$goal" "$@" && return 0
+  for n; do echo "metaserver $n: $(standing "$n")"; kfs_at "$n" peer status; done
+  fail "metaservers $* do not come to generation $goal in $seconds s"
 }
 
 usable() { timeout -k 1 5 stat -f "$1" >/dev/null 2>&1; }
