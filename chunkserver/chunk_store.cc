@@ -131,14 +131,16 @@ Status ChunkStore::OpenChunk(Chunk* chunk, uint64_t* detail) {
   return Status(ENOENT, "no such chunk");
 }
 
-// Locks the chunk, opens it where needed and compares the version.
-Status ChunkStore::OpenForAccess(Pin* pin, ChunkVersion version, Wait wait, uint64_t* detail) {
+// Locks the chunk, asks whether the access may still be made, opens it where needed and compares the version.
+Status ChunkStore::OpenForAccess(Pin* pin, ChunkVersion version, Wait wait, uint64_t* detail,
+                                 const MayFn& may) {
   if (wait == Wait::kNever) {
     if (!pin->TryLock()) return TryAgain();
     if (!(*pin)->open()) return TryAgain();
   } else {
     pin->Lock();
   }
+  if (may) KFS_RETURN_IF_ERROR(may());
   Chunk& chunk = *pin->get();
   if (!chunk.open()) {
     Status st = OpenChunk(&chunk, detail);
@@ -151,21 +153,21 @@ Status ChunkStore::OpenForAccess(Pin* pin, ChunkVersion version, Wait wait, uint
 }
 
 Result<Buffer> ChunkStore::Read(ChunkKey key, ChunkVersion version, uint64_t offset, uint32_t length,
-                                Wait wait, uint64_t* detail) {
+                                Wait wait, uint64_t* detail, const MayFn& may) {
   *detail = 0;
   KFS_RETURN_IF_ERROR(CheckRange(offset, length, kFramePayloadMax));
   Pin pin(this, key);
-  KFS_RETURN_IF_ERROR(OpenForAccess(&pin, version, wait, detail));
+  KFS_RETURN_IF_ERROR(OpenForAccess(&pin, version, wait, detail, may));
   return pin->Read(offset, length, wait);
 }
 
 Result<uint64_t> ChunkStore::Write(ChunkKey key, ChunkVersion version, uint64_t offset,
                                    std::string_view payload, std::span<const uint32_t> crcs, Wait wait,
-                                   uint64_t* detail, bool existing) {
+                                   uint64_t* detail, bool existing, const MayFn& may) {
   *detail = 0;
   KFS_RETURN_IF_ERROR(CheckRange(offset, payload.size(), kFramePayloadMax));
   Pin pin(this, key);
-  Status st = OpenForAccess(&pin, version, wait, detail);
+  Status st = OpenForAccess(&pin, version, wait, detail, may);
   if (st.code() == Code::kStaleChunk && *detail == 0 && version == kFirstChunkVersion && !existing &&
       !RecentlyDeleted(key)) {
     st = CreateChunk(pin.get(), version);
@@ -184,11 +186,11 @@ Result<uint64_t> ChunkStore::Write(ChunkKey key, ChunkVersion version, uint64_t 
 }
 
 Result<Chunk::SeekResult> ChunkStore::Seek(ChunkKey key, ChunkVersion version, uint64_t offset, Wait wait,
-                                           uint64_t* detail) {
+                                           uint64_t* detail, const MayFn& may) {
   *detail = 0;
   KFS_RETURN_IF_ERROR(CheckRange(offset, 0, 0));
   Pin pin(this, key);
-  KFS_RETURN_IF_ERROR(OpenForAccess(&pin, version, wait, detail));
+  KFS_RETURN_IF_ERROR(OpenForAccess(&pin, version, wait, detail, may));
   return pin->Seek(offset, wait);
 }
 

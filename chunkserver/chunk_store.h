@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <deque>
+#include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -55,15 +56,19 @@ class ChunkStore {
   // EBUSY: there are chunks, or a disk that cannot be read may have some. With RefuseNew(true) it stays so.
   Status HoldsNothing() const;
 
-  // The data path. On ESTALE/kStaleChunk *detail is our version, 0 when there is no such chunk.
+  // The data path. On ESTALE/kStaleChunk *detail is our version, 0 when there is no such chunk. `may` is
+  // asked when the call has the chunk to itself, and what it refuses is not done (AccessGate::Check); null:
+  // always.
+  using MayFn = std::function<Status()>;
   Result<Buffer> Read(ChunkKey key, ChunkVersion version, uint64_t offset, uint32_t length, Wait wait,
-                      uint64_t* detail);
+                      uint64_t* detail, const MayFn& may = nullptr);
   // Answers with the bytes that the chunk takes on the disk. `existing`: it is not created when it is not
   // there.
   Result<uint64_t> Write(ChunkKey key, ChunkVersion version, uint64_t offset, std::string_view payload,
-                         std::span<const uint32_t> crcs, Wait wait, uint64_t* detail, bool existing = false);
+                         std::span<const uint32_t> crcs, Wait wait, uint64_t* detail, bool existing = false,
+                         const MayFn& may = nullptr);
   Result<Chunk::SeekResult> Seek(ChunkKey key, ChunkVersion version, uint64_t offset, Wait wait,
-                                 uint64_t* detail);
+                                 uint64_t* detail, const MayFn& may = nullptr);
   Status Sync(VolumeId volume, std::span<const uint64_t> chunks);
   struct Mutated {
     uint64_t allocated = 0;  // bytes that the chunk takes on the disk
@@ -132,7 +137,7 @@ class ChunkStore {
   explicit ChunkStore(Options options);
   Status SettleIdentity();
   Status OpenChunk(Chunk* chunk, uint64_t* detail);  // REQUIRES: its mutex held
-  Status OpenForAccess(Pin* pin, ChunkVersion version, Wait wait, uint64_t* detail);
+  Status OpenForAccess(Pin* pin, ChunkVersion version, Wait wait, uint64_t* detail, const MayFn& may);
   Status CreateChunk(Chunk* chunk, ChunkVersion version);
   Status MutateWithRoom(Chunk* chunk, ChunkVersion to, const Chunk::Steps& steps, bool* no_space);
   bool TakeBack(Chunk* chunk);  // REQUIRES: its mutex held, and it is on no disk

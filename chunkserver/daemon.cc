@@ -13,7 +13,9 @@
 #include "chunkserver/metrics.h"
 #include "chunkserver/service.h"
 #include "chunkserver/sync_thread.h"
+#include "common/chunk_token.h"
 #include "common/credentials.h"
+#include "common/keys.h"
 #include "common/log.h"
 #include "common/uuid.h"
 #include "rpc/server.h"
@@ -49,6 +51,7 @@ struct ChunkserverDaemon::Impl {
   ChunkMetrics metrics;
   std::unique_ptr<IoPool> pool;
   std::unique_ptr<ClusterTerms> terms;
+  std::unique_ptr<AccessGate> gate;
   std::unique_ptr<ChunkService> service;
   std::unique_ptr<Server> server;
   std::unique_ptr<MetaserverLinks> links;
@@ -97,8 +100,12 @@ Status ChunkserverDaemon::Start() {
   }
   d.pool = std::make_unique<IoPool>(d.loop, static_cast<size_t>(o.io_threads()));
   d.MakeTerms();
+  // Its own key, which metaservers make from the root secret.
+  const std::string key_id = ChunkserverKeyId(d.store->server_uuid());
+  d.gate = std::make_unique<AccessGate>(
+      d.credentials.is_root() ? d.credentials.Derived(key_id).key() : d.credentials.key(), d.clock);
   d.service = std::make_unique<ChunkService>(
-      d.store.get(), d.pool.get(), &d.metrics, d.terms.get(),
+      d.store.get(), d.pool.get(), &d.metrics, d.terms.get(), d.gate.get(),
       ChunkService::Options{.inline_write_max = static_cast<size_t>(o.inline_write_max())});
   d.server = std::make_unique<Server>(d.loop, ServerIdentity{.role = pb::HelloRequest::CHUNKSERVER,
                                                              .cluster_id = d.store->cluster_id(),
@@ -114,7 +121,7 @@ Status ChunkserverDaemon::Start() {
   d.sync = std::make_unique<SyncThread>(d.store.get(), d.terms->in_force().sync_interval);
   d.loop.Post([&d] {
     d.second_timer = d.loop.RunEvery(std::chrono::seconds(1), [&d] {
-      d.metrics.Update(*d.store, d.pool->waiting());
+      d.metrics.Update(*d.store, d.pool->waiting(), *d.gate);
       d.terms->OnTimer();
     });
   });
@@ -217,6 +224,7 @@ void ChunkserverDaemon::Stop() {
   d.service.reset();
   d.terms.reset();
   d.pool.reset();
+  d.gate.reset();
   d.store.reset();
 }
 

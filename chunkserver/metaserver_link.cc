@@ -63,7 +63,8 @@ void MetaserverLink::Register(const ConnectionPtr& connection, NetClient::ReadyF
   for (const auto& [name, value] : options_.labels) (*request.mutable_label())[name] = value;
   FillDiskStatus(*store_, false, request.mutable_disk());
   connection->Call(Op::kRegisterChunkserver, request, {},
-                   [this, alive = alive_, ready = std::move(ready)](kfs::Answer answer) {
+                   [this, alive = alive_, ready = std::move(ready),
+                    asked_ms = service_->gate()->NowMs()](kfs::Answer answer) {
                      if (!*alive) return;
                      pb::RegisterChunkserverReply reply;
                      const Status status = ParseAnswer(answer, &reply);
@@ -72,6 +73,7 @@ void MetaserverLink::Register(const ConnectionPtr& connection, NetClient::ReadyF
                        return ready(status, false);
                      }
                      registered_ = true;
+                     service_->gate()->LearnClock(reply.clock(), reply.clock_ms(), asked_ms);
                      ready({}, false);
                      Registered(reply);
                    });
@@ -131,12 +133,13 @@ void MetaserverLink::SendHeartbeat() {
   heartbeat_under_way_ = true;
   client_->Enqueue<rpc::Heartbeat>(
       request,
-      [this, alive = alive_](kfs::Answer answer) {
+      [this, alive = alive_, asked_ms = service_->gate()->NowMs()](kfs::Answer answer) {
         if (!*alive) return;
         heartbeat_under_way_ = false;
         pb::HeartbeatReply reply;
         const Status status = ParseAnswer(answer, &reply);
         if (status.ok()) {
+          service_->gate()->LearnClock(reply.clock(), reply.clock_ms(), asked_ms);
           if (reply.inventory()) inventory_->Begin();
           return TakeMembers(reply);
         }

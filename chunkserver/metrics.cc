@@ -11,6 +11,7 @@
 #include <array>
 #include <cstdio>
 
+#include "chunkserver/access_gate.h"
 #include "chunkserver/chunk_store.h"
 #include "common/event_counts.h"
 #include "rpc/stall.h"
@@ -99,7 +100,7 @@ void ChunkMetrics::Count(Op op, const Status& status, Duration took, uint64_t by
   }
 }
 
-void ChunkMetrics::Update(const ChunkStore& store, size_t waiting) {
+void ChunkMetrics::Update(const ChunkStore& store, size_t waiting, const AccessGate& gate) {
   auto set = [this](const char* name, const char* help, uint64_t value,
                     const prometheus::Labels& labels = {}) {
     impl_->Gauge(name, help, labels).Set(static_cast<double>(value));
@@ -139,6 +140,12 @@ void ChunkMetrics::Update(const ChunkStore& store, size_t waiting) {
   auto count = [](prometheus::Counter& counter, double value) { counter.Increment(value - counter.Value()); };
   count(*impl_->stalls, static_cast<double>(LoopStalls()));
   count(*impl_->stall_seconds, static_cast<double>(LoopStallMicros()) / 1e6);
+  const char* refused = "Accesses refused because of their token, by reason";
+  set("kfs_chunk_tokens_refused", refused, gate.counters().forged, {{"reason", "forged"}});
+  set("kfs_chunk_tokens_refused", refused, gate.counters().expired, {{"reason", "expired"}});
+  set("kfs_chunk_tokens_refused", refused, gate.counters().fenced, {{"reason", "fenced"}});
+  set("kfs_chunk_tokens_refused", refused, gate.counters().unknown_clock, {{"reason", "unknown_clock"}});
+  set("kfs_chunk_fenced_sessions", "Sessions whose earlier tickets count no more", gate.fences());
   set("kfs_process_resident_bytes", "Resident memory", ResidentBytes());
 }
 

@@ -11,6 +11,7 @@
 
 namespace kfs {
 
+class AccessGate;
 class ChunkStore;
 
 // Resident memory of this process, in bytes.
@@ -24,7 +25,7 @@ class ChunkMetrics {
   // Serves http://ADDRESS/metrics on a thread of its own.
   Status Listen(const std::string& address);
   void Count(Op op, const Status& status, Duration took, uint64_t bytes);
-  void Update(const ChunkStore& store, size_t waiting);
+  void Update(const ChunkStore& store, size_t waiting, const AccessGate& gate);
 
  private:
   struct Impl;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "chunkserver/disk_status.h"
+#include "common/chunk_token.h"
 #include "common/log.h"
 
 namespace kfs {
@@ -46,6 +47,11 @@ void ChunkService::OnMetaserverRequest(IncomingCallPtr call) {
     if (!call->Parse(&request)) return;
     if (Status st = terms_->Prepare(request); !st.ok()) return call->Fail(st);
     call->Reply(pb::Empty());
+  } else if (call->op() == Op::kFenceSessions) {
+    pb::FenceSessionsRequest request;
+    if (!call->Parse(&request)) return;
+    if (Status st = gate_->Fence(request); !st.ok()) return call->Fail(st);
+    call->Reply(pb::Empty());
   } else if (call->op() == Op::kLearnConf) {
     pb::LearnConfRequest request;
     if (!call->Parse(&request)) return;
@@ -79,7 +85,8 @@ void ChunkService::OnPool(IncomingCallPtr call, std::optional<ChunkKey> key, Att
 void ChunkService::Answer(const IncomingCallPtr& call, Outcome outcome, MonoTime begun) {
   metrics_->Count(call->op(), outcome.status, std::chrono::steady_clock::now() - begun, outcome.bytes);
   if (!outcome.status.ok()) {
-    if (outcome.status.code() != Code::kStaleChunk && outcome.status.code() != Code::kCorrupt) {
+    const Code code = outcome.status.code();
+    if (code != Code::kStaleChunk && code != Code::kCorrupt && code != Code::kTokenRefused) {
       KFS_LOG(warn, "chunk.op_failed op={} peer={} reason=\"{}\"", OpName(call->op()),
               call->connection()->peer_address(), outcome.status.ToString());
     }
@@ -88,13 +95,25 @@ void ChunkService::Answer(const IncomingCallPtr& call, Outcome outcome, MonoTime
   call->Reply(*outcome.reply, std::move(outcome.payload));
 }
 
+std::optional<ChunkStore::MayFn> ChunkService::Admit(const IncomingCallPtr& call, const pb::ChunkRef& ref,
+                                                     const pb::ChunkAccess& access, uint32_t right) {
+  auto grant = gate_->Verify(ref, access, right);
+  if (grant.ok()) return [gate = gate_, grant = *grant] { return gate->Check(grant); };
+  Outcome refused;
+  refused.status = grant.status();
+  Answer(call, std::move(refused), std::chrono::steady_clock::now());
+  return {};
+}
+
 void ChunkService::Read(IncomingCallPtr call, const pb::ChunkReadRequest& request) {
   const ChunkKey key = KeyOf(request.ref());
+  auto may = Admit(call, request.ref(), request.access(), kReadChunk);
+  if (!may) return;
   Execute(std::move(call), key, true,
           [store = store_, key, version = ChunkVersion(request.ref().version()), offset = request.offset(),
-           length = request.length()](Wait wait) {
+           length = request.length(), may = std::move(*may)](Wait wait) {
             Outcome out;
-            auto data = store->Read(key, version, offset, length, wait, &out.detail);
+            auto data = store->Read(key, version, offset, length, wait, &out.detail, may);
             out.status = data.status();
             if (!data.ok()) return out;
             out.payload = std::move(*data);
@@ -107,14 +126,16 @@ void ChunkService::Read(IncomingCallPtr call, const pb::ChunkReadRequest& reques
 void ChunkService::Write(IncomingCallPtr call, const pb::ChunkWriteRequest& request) {
   const ChunkKey key = KeyOf(request.ref());
   const bool may_inline = call->payload().size() <= options_.inline_write_max;
+  auto may = Admit(call, request.ref(), request.access(), kWriteChunk);
+  if (!may) return;
   auto crcs =
       std::make_shared<const std::vector<uint32_t>>(request.block_crc().begin(), request.block_crc().end());
   Execute(call, key, may_inline,
           [store = store_, key, version = ChunkVersion(request.ref().version()), offset = request.offset(),
-           existing = request.existing(), crcs, call](Wait wait) {
+           existing = request.existing(), crcs, call, may = std::move(*may)](Wait wait) {
             Outcome out;
             auto allocated = store->Write(key, version, offset, call->payload().view(), *crcs, wait,
-                                          &out.detail, existing);
+                                          &out.detail, existing, may);
             out.status = allocated.status();
             if (!allocated.ok()) return out;
             auto reply = std::make_unique<pb::ChunkWriteReply>();
@@ -127,11 +148,13 @@ void ChunkService::Write(IncomingCallPtr call, const pb::ChunkWriteRequest& requ
 
 void ChunkService::Seek(IncomingCallPtr call, const pb::ChunkSeekRequest& request) {
   const ChunkKey key = KeyOf(request.ref());
+  auto may = Admit(call, request.ref(), request.access(), 0);  // a file open for writing has holes, too
+  if (!may) return;
   Execute(std::move(call), key, true,
-          [store = store_, key, version = ChunkVersion(request.ref().version()),
-           offset = request.offset()](Wait wait) {
+          [store = store_, key, version = ChunkVersion(request.ref().version()), offset = request.offset(),
+           may = std::move(*may)](Wait wait) {
             Outcome out;
-            auto found = store->Seek(key, version, offset, wait, &out.detail);
+            auto found = store->Seek(key, version, offset, wait, &out.detail, may);
             out.status = found.status();
             if (!found.ok()) return out;
             auto reply = std::make_unique<pb::ChunkSeekReply>();

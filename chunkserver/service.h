@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 
+#include "chunkserver/access_gate.h"
 #include "chunkserver/chunk_store.h"
 #include "chunkserver/cluster_terms.h"
 #include "chunkserver/io_pool.h"
@@ -23,20 +24,25 @@ class ChunkService {
     size_t inline_write_max = 256 << 10;
   };
   // All outlive it.
-  ChunkService(ChunkStore* store, IoPool* pool, ChunkMetrics* metrics, ClusterTerms* terms, Options options)
-      : store_(store), pool_(pool), metrics_(metrics), terms_(terms), options_(options) {}
+  ChunkService(ChunkStore* store, IoPool* pool, ChunkMetrics* metrics, ClusterTerms* terms, AccessGate* gate,
+               Options options)
+      : store_(store), pool_(pool), metrics_(metrics), terms_(terms), gate_(gate), options_(options) {}
 
   // The ops of clients.
   void Register(Server* server);
   // The ops of metaservers.
   void OnMetaserverRequest(IncomingCallPtr call);
   ClusterTerms* terms() const { return terms_; }
+  AccessGate* gate() const { return gate_; }
 
  private:
   struct Outcome;
   // Runs `op` now if it need not wait, else on the pool; then answers.
   using Attempt = std::function<Outcome(Wait)>;
   void Execute(IncomingCallPtr call, ChunkKey key, bool may_inline, Attempt attempt);
+  // What the store asks at the access's turn; none: the call has been refused.
+  std::optional<ChunkStore::MayFn> Admit(const IncomingCallPtr& call, const pb::ChunkRef& ref,
+                                         const pb::ChunkAccess& access, uint32_t right);
   void OnPool(IncomingCallPtr call, std::optional<ChunkKey> key, Attempt attempt);
   void Answer(const IncomingCallPtr& call, Outcome outcome, MonoTime begun);
 
@@ -52,6 +58,7 @@ class ChunkService {
   IoPool* const pool_;
   ChunkMetrics* const metrics_;
   ClusterTerms* const terms_;
+  AccessGate* const gate_;
   const Options options_;
 };
 

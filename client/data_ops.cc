@@ -9,11 +9,12 @@ namespace kfs {
 
 bool ChunkRetry::Note(const ChunkPlace& place, const Answer& answer) {
   last_ = answer.status;
-  if (answer.status.code() == Code::kConnectionLost) {
-    unreachable_ = true;
+  const Code code = answer.status.code();
+  if (code == Code::kConnectionLost || code == Code::kTokenRefused) {
+    away_ = true;
     return true;
   }
-  if (answer.status.code() != Code::kStaleChunk) return false;
+  if (code != Code::kStaleChunk) return false;
   stale_ = true;
   // Ahead once: our layout was old. Ahead again after a new one: the metaserver's record is behind.
   if (answer.detail > place.version && ++ahead_seen_[place.chunk] > 1) {
@@ -21,6 +22,15 @@ bool ChunkRetry::Note(const ChunkPlace& place, const Answer& answer) {
     ahead_version_ = answer.detail;
   }
   return true;
+}
+
+bool ChunkRetry::NoteWrite(const ChunkPlace& place, const Answer& answer) {
+  if (answer.status.code() == Code::kConnectionLost && !place.address.empty()) {
+    pb::GivenUpChunk& chunk = given_up_.emplace_back();
+    chunk.set_chunk(place.chunk);
+    chunk.set_version(place.version);
+  }
+  return Note(place, answer);
 }
 
 void ChunkRetry::NoteStale() {
@@ -41,10 +51,10 @@ Result<Duration> ChunkRetry::Next() {
     pause = stale_pause_;
     stale_pause_ = std::clamp(2 * stale_pause_, kStalePauseMin, kStalePauseMax);
   }
-  if (unreachable_) {
+  if (away_) {
     pause = away_pause_ = std::clamp(2 * away_pause_, kAwayPauseMin, kAwayPauseMax);
   }
-  stale_ = unreachable_ = false;
+  stale_ = away_ = false;
   return pause;
 }
 
@@ -58,6 +68,11 @@ bool DataOp::FailIfLost(ProtocolWorker& worker) {
   if (!worker.session().held().IsLost(ino)) return false;
   Finish(LostHandle());
   return true;
+}
+
+Status DataOp::Explain(ProtocolWorker& worker, Status status) const {
+  if (status.err() == EBADF && worker.session().held().IsLost(ino)) return LostHandle();
+  return status;
 }
 
 void DataOp::BeginSync(ProtocolWorker& worker) {

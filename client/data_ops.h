@@ -25,6 +25,12 @@ class ChunkRetry {
 
   // Notes the error of an access to `place`. False: it is not one that a new layout mends.
   bool Note(const ChunkPlace& place, const Answer& answer);
+  // The same of a write, whose fate may not be known: the chunk's version must rise before the next try, or
+  // the first one might land after it, on what has been written since.
+  bool NoteWrite(const ChunkPlace& place, const Answer& answer);
+  const std::vector<pb::GivenUpChunk>& given_up() const { return given_up_; }
+  // The metaserver has seen to that.
+  void GivenUp() { given_up_.clear(); }
   // A commit was refused: the layout changed.
   void NoteStale();
   // The pause before the next try, or the error that ends the op.
@@ -38,12 +44,13 @@ class ChunkRetry {
   }
 
  private:
-  bool stale_ = false, unreachable_ = false;
+  bool stale_ = false, away_ = false;
   int stales_ = 0;
   Status last_;
   Duration stale_pause_{}, away_pause_{};
   std::map<uint64_t, int> ahead_seen_;
   uint64_t ahead_chunk_ = 0, ahead_version_ = 0;
+  std::vector<pb::GivenUpChunk> given_up_;
 };
 
 // A part of a request that lies in one chunk.
@@ -53,6 +60,7 @@ struct Piece {
   uint64_t data_offset = 0;   // within the request's data
   uint32_t length = 0;
   uint64_t allocated = 0;  // writes: as the chunkserver says
+  bool answered = false;   // writes
 };
 
 class DataOp : public KfsOp {
@@ -64,6 +72,8 @@ class DataOp : public KfsOp {
   // Begins again after the pause that is due, or ends the op.
   void Again(ChunkRetry& retry, std::function<void()> fn);
   bool FailIfLost(ProtocolWorker& worker);
+  // Of the metaserver: not open means that it was lost with the session, if it was.
+  Status Explain(ProtocolWorker& worker, Status status) const;
   // From here on changes are to be made durable; the first call counts. Durable: how that ended, which is EIO
   // when answered changes have been lost meanwhile.
   void BeginSync(ProtocolWorker& worker);

@@ -22,11 +22,14 @@ void FileReader::Start(ProtocolWorker& worker, const std::shared_ptr<ReadOp>& op
   request.set_offset(op->offset);
   request.set_length(op->size);
   request.set_atime(!op->atime_told_);
+  request.set_rights(kReadChunk);
   op->retry_.AddTo(request);
   RemoteCall::Meta<rpc::ReadLayout>(worker, op, std::move(request),
                                     [&worker, op](Status status, pb::LayoutReply& layout) {
                                       if (op->finished()) return;
-                                      if (!status.ok()) return op->Finish(std::move(status));
+                                      if (!status.ok())
+                                        return op->Finish(op->Explain(worker, std::move(status)));
+                                      worker.session().TakeTickets(layout.ticket());
                                       op->atime_told_ = true;
                                       OnLayout(worker, op, layout);
                                     });
@@ -49,7 +52,8 @@ void FileReader::OnLayout(ProtocolWorker& worker, const std::shared_ptr<ReadOp>&
                            .chunk_offset = from - base,
                            .data_offset = from - op->offset,
                            .length = static_cast<uint32_t>(to - from),
-                           .allocated = 0});
+                           .allocated = 0,
+                           .answered = false});
     covered += to - from;
   }
   // One chunk has it all: its answer is the result, without another copy.
@@ -99,6 +103,7 @@ void FileReader::ReadPiece(ProtocolWorker& worker, const std::shared_ptr<ReadOp>
   request.mutable_ref()->set_version(piece.place.version);
   request.set_offset(piece.chunk_offset);
   request.set_length(piece.length);
+  worker.session().FillAccess(piece.place, request.mutable_access());
   RemoteCall::Chunk<rpc::ChunkRead>(worker, op, piece.place.address, std::move(request), nullptr,
                                     std::move(done));
 }

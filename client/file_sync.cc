@@ -75,7 +75,7 @@ void FsyncOp::Collect(ProtocolWorker& worker, uint64_t offset) {
         if (finished()) return;
         // Directories and special files have no chunks.
         if (status.err() == EISDIR || status.err() == EINVAL) return Sync(worker);
-        if (!status.ok()) return Finish(std::move(status));
+        if (!status.ok()) return Finish(Explain(worker, std::move(status)));
         for (const pb::ChunkLayout& chunk : layout.chunk()) {
           if (chunk.written() && chunk.server_size() > 0)
             chunks_[chunk.server(0).address()].push_back(chunk.chunk());
@@ -119,17 +119,24 @@ void SeekOp::Layout(ProtocolWorker& worker) {
   request.set_ino(ino.v);
   request.set_offset(at_);
   request.set_length(std::min(window_, kFileSizeMax - std::min(at_, kFileSizeMax)));
+  request.set_rights(kReadChunk | kWriteChunk);  // whichever it is open for
   retry_.AddTo(request);
   auto self = std::static_pointer_cast<SeekOp>(shared_from_this());
   RemoteCall::Meta<rpc::ReadLayout>(
       worker, self, std::move(request), [self, this, &worker](Status status, pb::LayoutReply& layout) {
         if (finished()) return;
-        if (!status.ok()) return Finish(std::move(status));
+        if (!status.ok()) return Finish(Explain(worker, std::move(status)));
+        worker.session().TakeTickets(layout.ticket());
         size_ = layout.size();
         if (offset >= size_) return Finish(Status(ENXIO, "the offset is at or past the end of the file"));
         known_end_ = std::min(size_, window_ > UINT64_MAX - at_ ? UINT64_MAX : at_ + window_);
         chunks_.clear();
-        for (const pb::ChunkLayout& chunk : layout.chunk()) {
+        for (int i = 0; i < layout.chunk_size(); ++i) {
+          const pb::ChunkLayout& chunk = layout.chunk(i);
+          if (static_cast<size_t>(i) >= kTokensMax) {  // no tokens from here on
+            known_end_ = std::min(known_end_, chunk.index() * worker.chunk_size());
+            break;
+          }
           if (chunk.written()) chunks_[chunk.index()] = PlaceFromPb(chunk);
         }
         // A long hole: look further each time.
@@ -180,6 +187,7 @@ void SeekOp::AskChunk(ProtocolWorker& worker, const ChunkPlace& place) {
   request.mutable_ref()->set_chunk(place.chunk);
   request.mutable_ref()->set_version(place.version);
   request.set_offset(at_ - base);
+  worker.session().FillAccess(place, request.mutable_access());
   RemoteCall::Chunk<rpc::ChunkSeek>(worker, self, place.address, std::move(request), nullptr,
                                     std::move(done));
 }

@@ -49,7 +49,8 @@ bool FileWriter::PlacePieces(const OpPtr& op) {
                            .chunk_offset = at % chunk_size,
                            .data_offset = at - op->offset,
                            .length = static_cast<uint32_t>(stop - at),
-                           .allocated = 0});
+                           .allocated = 0,
+                           .answered = false});
     at = stop;
   }
   return true;
@@ -62,10 +63,13 @@ void FileWriter::Prepare(const OpPtr& op) {
   request.set_length(op->data->size());
   request.set_append(op->flags.append);
   op->retry_.AddTo(request);
+  for (const pb::GivenUpChunk& chunk : op->retry_.given_up()) *request.add_given_up() = chunk;
   auto done = [this, op](Status status, pb::LayoutReply& layout) {
     if (status.ok()) op->append_token_ = layout.append_token();
     if (op->finished()) return AbortAppend(*op);
-    if (!status.ok()) return op->Finish(std::move(status));
+    if (!status.ok()) return op->Finish(op->Explain(worker_, std::move(status)));
+    op->retry_.GivenUp();
+    worker_.session().TakeTickets(layout.ticket());
     if (op->flags.append) op->offset = layout.offset();
     for (const pb::ChunkLayout& chunk : layout.chunk()) {
       ChunkPlace place = PlaceFromPb(chunk);
@@ -94,9 +98,10 @@ void FileWriter::WritePiece(const OpPtr& op, size_t i) {
     if (op->finished()) return;
     Piece& p = op->pieces_[i];
     p.allocated = reply.allocated();
+    p.answered = true;
     if (!answer.status.ok()) {
       op->failed_ = true;
-      if (!op->retry_.Note(p.place, answer)) op->error_ = answer.status;
+      if (!op->retry_.NoteWrite(p.place, answer)) op->error_ = answer.status;
     }
     if (--op->outstanding_ == 0) PiecesDone(op);
   };
@@ -114,6 +119,7 @@ void FileWriter::WritePiece(const OpPtr& op, size_t i) {
   request.mutable_ref()->set_version(piece.place.version);
   request.set_offset(piece.chunk_offset);
   request.set_existing(piece.place.written);
+  worker_.session().FillAccess(piece.place, request.mutable_access());
   const char* data = op->data->data() + piece.data_offset;
   for (uint64_t at = 0; at < piece.length;) {
     const uint64_t in_block = (piece.chunk_offset + at) % kBlockSize;
@@ -244,6 +250,16 @@ void FileWriter::AbortAppend(WriteOp& op) {
 }
 
 void FileWriter::Finished(WriteOp& op) {
+  std::vector<pb::GivenUpChunk> on_their_way = op.retry_.given_up();
+  if (op.outstanding_ != 0) {
+    for (const Piece& piece : op.pieces_) {
+      if (piece.answered) continue;
+      pb::GivenUpChunk& chunk = on_their_way.emplace_back();
+      chunk.set_chunk(piece.place.chunk);
+      chunk.set_version(piece.place.version);
+    }
+  }
+  settling_.Begin(op.ino, on_their_way);
   AbortAppend(op);
   auto it = order_.find(op.ino);
   if (it == order_.end()) return;

@@ -4,6 +4,9 @@
 //        ^                                       |                                      |
 //        +------------- kStaleChunk: drop the layout, begin again, commit under a new id +
 //
+// A try whose fate is not known is given up before the next, and so is one that nobody waits for any more
+// (Settling): it must not land late.
+//
 // Several writes of one inode may be in flight; their commits leave in the order in which the writes were
 // issued. Appends get their offset and a token from PrepareWrite; a token that is not committed is given
 // back. Worker's thread only.
@@ -14,6 +17,7 @@
 #include <unordered_map>
 
 #include "client/data_ops.h"
+#include "client/settling.h"
 
 namespace kfs {
 
@@ -24,6 +28,7 @@ class FileWriter {
   void Start(const std::shared_ptr<WriteOp>& op);
   // The op has ended, however.
   void Finished(WriteOp& op);
+  Settling& settling() { return settling_; }
 
  private:
   using OpPtr = std::shared_ptr<WriteOp>;
@@ -41,6 +46,7 @@ class FileWriter {
   void AbortAppend(WriteOp& op);
 
   ProtocolWorker& worker_;
+  Settling settling_{worker_};
   std::unordered_map<Ino, std::deque<OpPtr>> order_;  // writes not yet committed, as issued
 };
 

@@ -24,7 +24,10 @@ void DropLocks(std::unordered_map<Ino, std::vector<FileLock>>& locks, Ino ino, P
 
 bool HeldState::Released(Ino ino) {
   if (auto it = opens_.find(ino); it != opens_.end()) {
-    if (--it->second == 0) opens_.erase(it);
+    if (--it->second == 0) {
+      opens_.erase(it);
+      opened_for_.erase(ino);
+    }
     return true;
   }
   if (!lost_.contains(ino)) return true;
@@ -118,6 +121,7 @@ void HeldState::SessionLost() {
   all_lost_in_ = ++epoch_;
   for (const auto& [ino, count] : opens_) lost_[ino] += count;
   opens_.clear();
+  opened_for_.clear();
   locks_.clear();
 }
 
@@ -163,6 +167,7 @@ void HeldState::Vanished(Ino ino) {
     lost_[ino] += it->second;
     vanished_in_[ino] = ++epoch_;
     opens_.erase(it);
+    opened_for_.erase(ino);
   }
   locks_.erase(ino);
 }
@@ -181,6 +186,7 @@ std::vector<pb::ReclaimRequest> HeldState::Reclaims(size_t batch) const {
     auto* open = room().add_open();
     open->set_ino(ino.v);
     open->set_count(count);
+    open->set_rights(opened_for_.at(ino));
   }
   for (const auto& [ino, locks] : locks_) {
     for (const FileLock& lock : locks) LockToPb(ino, lock, room().add_lock());

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "client/kfs_client.h"
+#include "common/chunk_token.h"
 #include "common/clock.h"
 #include "proto/meta.pb.h"
 
@@ -21,7 +22,11 @@ namespace kfs {
 
 class HeldState {
  public:
-  void Opened(Ino ino) { ++opens_[ino]; }
+  // `rights`: bits of ChunkRights, what it was opened for.
+  void Opened(Ino ino, uint32_t rights = kReadChunk | kWriteChunk) {
+    ++opens_[ino];
+    opened_for_[ino] |= rights;
+  }
   // False when the handle was lost: the metaserver knows nothing of it. (Who does not say which of an inode's
   // handles it releases releases those that are not lost first: a lost one must never come to life again.)
   bool Released(Ino ino);
@@ -61,7 +66,8 @@ class HeldState {
 
  private:
   std::unordered_map<Ino, uint32_t> opens_;
-  std::unordered_map<Ino, uint32_t> lost_;  // handles not yet released
+  std::unordered_map<Ino, uint32_t> opened_for_;  // of the inodes in opens_
+  std::unordered_map<Ino, uint32_t> lost_;        // handles not yet released
   uint64_t epoch_ = 0, all_lost_in_ = 0;
   struct Loss {
     uint64_t in = 0;  // epoch

@@ -7,8 +7,15 @@ ChunkPlace PlaceFromPb(const pb::ChunkLayout& layout) {
                    .chunk = layout.chunk(),
                    .version = layout.version(),
                    .written = layout.written(),
-                   .address = {}};
-  if (layout.server_size() > 0) place.address = layout.server(0).address();
+                   .address = {},
+                   .server = 0,
+                   .rights = layout.rights(),
+                   .mac = {}};
+  if (layout.server_size() > 0) {
+    place.address = layout.server(0).address();
+    place.server = layout.server(0).id();
+    place.mac = layout.server(0).mac();
+  }
   return place;
 }
 

@@ -23,6 +23,9 @@ struct ChunkPlace {
   std::string address;  // of the chain's head; empty: no server is known
   // Given for an append: the file may be one that takes nothing else, so a write at an offset asks first.
   bool for_append = false;
+  uint64_t server = 0;  // its number, by which the session's ticket for it is found
+  uint32_t rights = 0;  // that `mac` gives
+  std::string mac;      // of the token for this version; empty: none was given
 };
 ChunkPlace PlaceFromPb(const pb::ChunkLayout& layout);
 

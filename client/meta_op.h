@@ -23,6 +23,28 @@ class MetaOp : public KfsOp {
   std::string_view name() const override { return OpName(Rpc::kOp); }
 
   void Start(ProtocolWorker& worker) override {
+    const Ino ino = GivesBack();
+    if (ino && worker.writer().settling().HoldBack(ino, [this, self = shared_from_this(), &worker] {
+          if (!finished()) return Go(worker);
+          if (must_run()) worker.RunAlone(Again());
+        })) {
+      return HeldBack();
+    }
+    Go(worker);
+  }
+
+  Request request;
+  Reply reply;
+
+ protected:
+  // Of which inode it gives something back that others wait for, or takes it: not before writes that were
+  // given up there are settled. 0: of none.
+  virtual Ino GivesBack() const { return {}; }
+  // The same op once more, for when it has ended while it was held back.
+  virtual KfsOpPtr Again() { return nullptr; }
+  // It is held back; its caller may wait or not.
+  virtual void HeldBack() {}
+  void Go(ProtocolWorker& worker) {
     if (!Begin(worker)) return;
     // Kept by value: a subclass may want to look at it when the answer is here.
     RemoteCall::Meta<Rpc>(worker, shared_from_this(), request,
@@ -36,11 +58,6 @@ class MetaOp : public KfsOp {
                             Finish(std::move(status));
                           });
   }
-
-  Request request;
-  Reply reply;
-
- protected:
   // Just before the call is made. False: the op was finished without it.
   virtual bool Begin(ProtocolWorker&) { return true; }
   virtual void Succeeded(ProtocolWorker&) {}
@@ -110,7 +127,7 @@ class OpeningOp final : public MetaOp<Rpc> {
 
  protected:
   void Succeeded(ProtocolWorker& worker) override {
-    worker.session().held().Opened(Ino(this->reply.attr().ino()));
+    worker.session().held().Opened(Ino(this->reply.attr().ino()), RightsOf(this->request.flags()));
     if constexpr (requires { this->reply.created(); }) {
       if (this->reply.created())
         worker.session().held().Created(Ino(this->reply.attr().ino()), std::chrono::steady_clock::now());
@@ -125,12 +142,16 @@ using OpenOp = OpeningOp<rpc::Open>;
 using CreateOp = OpeningOp<rpc::Create>;
 using TmpfileOp = OpeningOp<rpc::Tmpfile>;
 
+// Its caller, a program that is being killed most likely, does not wait while it is held back.
 class ReleaseOp final : public MetaOp<rpc::Release> {
  public:
   using MetaOp::MetaOp;
   bool must_run() const override { return true; }
 
  protected:
+  Ino GivesBack() const override { return Ino(request.ino()); }
+  KfsOpPtr Again() override { return std::make_shared<ReleaseOp>(caller, request); }
+  void HeldBack() override { Finish(Status()); }
   bool Begin(ProtocolWorker& worker) override {
     const Ino ino(request.ino());
     HeldState& held = worker.session().held();
@@ -150,6 +171,9 @@ class FlushOp final : public MetaOp<rpc::Flush> {
   bool must_run() const override { return true; }
 
  protected:
+  Ino GivesBack() const override { return Ino(request.ino()); }
+  KfsOpPtr Again() override { return std::make_shared<FlushOp>(caller, request); }
+  void HeldBack() override { Finish(Status()); }
   bool Begin(ProtocolWorker& worker) override {
     worker.session().held().DropPosixLocks(Ino(request.ino()), request.owner());
     return true;
@@ -176,6 +200,8 @@ class SetLockOp final : public MetaOp<rpc::SetLock> {
   void OnCancel(ProtocolWorker& worker) override;
 
  protected:
+  Ino GivesBack() const override { return Ino(request.lock().ino()); }
+  KfsOpPtr Again() override { return std::make_shared<SetLockOp>(caller, request); }
   bool Begin(ProtocolWorker& worker) override;
   void Succeeded(ProtocolWorker& worker) override;
   void LateSuccess(ProtocolWorker& worker, const pb::Empty& reply) override;

@@ -37,6 +37,7 @@ std::shared_ptr<NetClient> NetManager::Chunkserver(const std::string& address) {
   if (inserted) {
     NetClient::Options o = ClientOptions("chunkserver", {address});
     o.server_role = pb::HelloRequest::CHUNKSERVER;
+    o.hard_close = true;
     it->second.net = std::make_shared<NetClient>(*loop_, std::move(o));
   }
   return it->second.net;

@@ -149,6 +149,12 @@ void ProtocolWorker::RunChild(KfsOp& parent, const KfsOpPtr& child, std::functio
   child->Start(*this);
 }
 
+void ProtocolWorker::RunAlone(const KfsOpPtr& op) {
+  op->worker_ = this;
+  op->on_child_done = [](KfsOp&) {};
+  op->Start(*this);
+}
+
 void ProtocolWorker::ExtendDeadline(KfsOp& op) {
   if (op.deadline) op.deadline = std::chrono::steady_clock::now() + options_.timeout;
 }
@@ -326,6 +332,25 @@ void ProtocolWorker::Shutdown(DoneStatus done) {
   const auto requests = requests_;
   for (const auto& [id, request] : requests)
     request->op().Finish(Status(ECANCELED, "the client is shutting down"));
+  if (writer_.settling().idle() || net_.metaserver() == nullptr || !net_.metaserver()->connected())
+    return Goodbye(std::move(done));
+  // The goodbye gives locks on: not before what was being written is settled. Else the session runs out.
+  const auto self = shared_from_this();
+  auto patience = std::make_shared<EventLoop::Timer>();
+  *patience = loop().RunAfter(kShutdownMax, [self, done] {
+    KFS_LOG(warn,
+            "client.no_goodbye reason=\"writes under way could not be settled\" effect=\"the session, with "
+            "its locks, lives until its time is up\"");
+    self->Stop();
+    done(Status());
+  });
+  writer_.settling().OnIdle([self, patience, done] {
+    patience->Cancel();
+    self->loop().Post([self, done] { self->Goodbye(done); });
+  });
+}
+
+void ProtocolWorker::Goodbye(DoneStatus done) {
   auto stop = [self = shared_from_this(), done = std::move(done)](Answer) {
     self->loop().Post([self, done] {
       self->Stop();
@@ -350,6 +375,7 @@ void ProtocolWorker::Stop() {
   connect_timer_.Cancel();
   connect_done_ = nullptr;
   session_->Stop();
+  writer_.settling().Stop();
   net_.Stop();
   // Calls that nobody waits for and that were pausing.
   while (!mutations_.empty()) (*mutations_.begin())->shared_from_this()->Abandon();

@@ -61,6 +61,8 @@ class ProtocolWorker : public std::enable_shared_from_this<ProtocolWorker> {
 
   // Runs `child` as a step of `parent`; `done` is not called once the parent is finished.
   void RunChild(KfsOp& parent, const KfsOpPtr& child, std::function<void(KfsOp&)> done);
+  // Runs an op that nobody waits for.
+  void RunAlone(const KfsOpPtr& op);
   // A long op came forward: soft's deadline begins anew.
   void ExtendDeadline(KfsOp& op);
 
@@ -83,6 +85,7 @@ class ProtocolWorker : public std::enable_shared_from_this<ProtocolWorker> {
   void CheckConnecting();
   void Connected(const Status& status);
   void OnServerRequest(IncomingCallPtr call);
+  void Goodbye(DoneStatus done);
   void MutationsLost();
   void HandlesLost();
   void VolumeStopped();

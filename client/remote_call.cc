@@ -60,7 +60,8 @@ void RemoteCall::Send() {
                           .request = spec_.request.get(),
                           .payload = spec_.payload,
                           .timeout = {},
-                          .resend = true,
+                          // A write of data is not repeated blindly: it might land twice, and late.
+                          .resend = spec_.code != Op::kChunkWrite,
                           .done = [self = shared_from_this()](Answer a) { self->Answered(std::move(a)); }});
 }
 

@@ -105,6 +105,17 @@ void Session::Ready(const std::shared_ptr<Attaching>& a) {
   NoteGeneration(a->generation);
 }
 
+void Session::FillAccess(const ChunkPlace& place, pb::ChunkAccess* access) const {
+  access->set_session(session_);
+  access->set_rights(place.rights);
+  access->set_mac(place.mac);
+  if (auto it = tickets_.find(place.server); it != tickets_.end()) *access->mutable_ticket() = it->second;
+}
+
+void Session::TakeTickets(const google::protobuf::RepeatedPtrField<pb::ServerTicket>& tickets) {
+  for (const pb::ServerTicket& t : tickets) tickets_[t.server()] = t.ticket();
+}
+
 void Session::ChangesLost(uint64_t known) {
   KFS_LOG(
       error,
@@ -130,6 +141,7 @@ void Session::Lost(const Status& why) {
   if (changes_.made() != 0) held_.ChangesLost({}, std::chrono::steady_clock::now());
   changes_ = RecentChanges();
   session_ = 0;
+  tickets_.clear();
   key_.clear();
   if (hooks_.on_lost) hooks_.on_lost();
 }
@@ -178,7 +190,10 @@ void Session::SendKeepAlive() {
                   self->keep_alive_pending_ = false;
                   pb::KeepAliveReply reply;
                   const Status status = ParseAnswer(answer, &reply);
-                  if (status.ok()) return self->NoteGeneration(reply.generation());
+                  if (status.ok()) {
+                    self->TakeTickets(reply.ticket());
+                    return self->NoteGeneration(reply.generation());
+                  }
                   const Code code = status.code();
                   if (code == Code::kUnknownSession || code == Code::kNotOwner || code == Code::kStopped)
                     self->Refused(status);

@@ -17,9 +17,11 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "client/held_state.h"
+#include "client/layout_cache.h"
 #include "client/metaserver_list.h"
 #include "client/op_ids.h"
 #include "client/recent_changes.h"
@@ -74,6 +76,10 @@ class Session : public std::enable_shared_from_this<Session> {
   uint64_t chunk_size() const { return chunk_size_; }
   uint32_t volume() const { return volume_; }
 
+  // What an access to this chunk shows the chunkserver: the chunk's token, and our latest ticket for it.
+  void FillAccess(const ChunkPlace& place, pb::ChunkAccess* access) const;
+  void TakeTickets(const google::protobuf::RepeatedPtrField<pb::ServerTicket>& tickets);
+
  private:
   // One connection's way to `ready`.
   struct Attaching {
@@ -123,6 +129,7 @@ class Session : public std::enable_shared_from_this<Session> {
   uint64_t attaches_ = 0;
   uint64_t chunk_size_ = 0;
   uint32_t volume_ = 0;
+  std::unordered_map<uint64_t, pb::SessionTicket> tickets_;  // the latest, by chunkserver
   Duration ttl_{};
   EventLoop::Timer keep_alive_;
   bool keep_alive_pending_ = false;

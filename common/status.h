@@ -31,7 +31,9 @@ enum class Code : uint32_t {
   kOutcomeUnknown = 14,  // a change was sent for commit and may or may not have been made
   kAlreadySo = 15,       // the change would change nothing: to whoever asked for it that is a success
   kRunsTwice = 16,       // another process runs under this identity: whoever is told so must end
-  kNoDirectory = 24,     // the volume is there, the directory of it that was to be mounted is not
+  kTokenRefused =
+      20,  // a chunk token does not hold (any more): renew the ticket, fetch the layout, do it again
+  kNoDirectory = 24,  // the volume is there, the directory of it that was to be mounted is not
 };
 
 class [[nodiscard]] Status {

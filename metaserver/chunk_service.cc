@@ -144,6 +144,8 @@ void MetaServer::Admitted(const IncomingCallPtr& call, const pb::RegisterChunkse
     pb::RegisterChunkserverReply reply;
     reply.set_server_id(id->v);
     reply.set_heartbeat_ms(Chunkservers::kHeartbeatMs);
+    reply.set_clock(chunkservers_->clock_id());
+    reply.set_clock_ms(chunkservers_->clock_ms());
     FillMembers(chunkservers_->Find(*id), 0, &reply);
     return call->Reply(reply);
   }
@@ -202,6 +204,8 @@ void MetaServer::RegisterChunkService() {
     if (Status s = chunkservers_->Heartbeat(server, request); !s.ok()) return call->Fail(s);
     pb::HeartbeatReply reply;
     reply.set_inventory(chunkservers_->TakeInventoryWanted(server));
+    reply.set_clock(chunkservers_->clock_id());
+    reply.set_clock_ms(chunkservers_->clock_ms());
     FillMembers(chunkservers_->Find(server), request.generation(), &reply);
     call->Reply(reply);
   });

@@ -10,6 +10,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "common/chunk_token.h"
+#include "common/keys.h"
 #include "common/log.h"
 #include "common/secret.h"
 #include "metaserver/members/admin_ops.h"
@@ -131,6 +133,8 @@ Status MetaServer::Start() {
   if (!cluster.ok()) return cluster.status();
   cluster_ = std::move(*cluster);
   chunkservers_ = std::make_unique<Chunkservers>(cluster_->db(), clock_);
+  chunkservers_->SetTokenKeys(
+      [credentials](const std::string& uuid) { return credentials.Derived(ChunkserverKeyId(uuid)).key(); });
   KFS_RETURN_IF_ERROR(chunkservers_->Load());
   bricks_ = std::make_unique<BrickPhase>(loop_, clock_, *chunkservers_);
 
@@ -193,8 +197,11 @@ Status MetaServer::Start() {
                               if (*alive && !stopped_) volumes_->CloseDamaged(id);
                             });
                           }});
-  chunkservers_->OnUp([this](ServerId) {
-    for (const auto& [id, volume] : executor_->volumes()) volume->mutations.Kick();
+  chunkservers_->OnUp([this](ServerId server) {
+    for (const auto& [id, volume] : executor_->volumes()) {
+      volume->fences.Up(server);
+      volume->mutations.Kick();
+    }
   });
   server_ = std::make_unique<Server>(loop_, ServerIdentity{.role = pb::HelloRequest::METASERVER,
                                                            .cluster_id = cluster_->cluster_id(),

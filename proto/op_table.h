@@ -48,10 +48,11 @@
   KFS_OP(37, Release, Empty, true, kRepeats, kFromClient)                                      \
   KFS_OP(40, ReadLayout, LayoutReply, false, kWaits, kFromClient)                              \
   KFS_OP(41, PrepareWrite, LayoutReply, false, kWaits, kFromClient)                            \
-  KFS_OP(42, CommitWrite, CommitWriteReply, true, kOnce, kFromClient)                          \
+  KFS_OP(42, CommitWrite, CommitWriteReply, true, kWaits, kFromClient)                         \
   KFS_OP(43, AbortAppend, Empty, false, kOnce, kFromClient)                                    \
   KFS_OP(44, Fallocate, AttrReply, true, kWaits, kFromClient)                                  \
   KFS_OP(45, Fsync, Empty, false, kWaits, kFromClient)                                         \
+  KFS_OP(46, GiveUpWrite, Empty, false, kRepeats, kFromClient)                                 \
   KFS_OP(50, GetLock, GetLockReply, false, kRepeats, kFromClient)                              \
   KFS_OP(51, SetLock, Empty, true, kWaits, kFromClient)                                        \
   KFS_OP(52, Flush, Empty, true, kRepeats, kFromClient)                                        \
@@ -87,7 +88,8 @@
   KFS_OP(95, DeleteChunks, DeleteChunksReply, false, kRepeats, kFromMetaserver)                \
   KFS_OP(96, QueryDisks, QueryDisksReply, false, kRepeats, kFromMetaserver)                    \
   KFS_OP(97, PrepareConf, Empty, false, kRepeats, kFromMetaserver)                             \
-  KFS_OP(98, LearnConf, Empty, false, kRepeats, kFromMetaserver)
+  KFS_OP(98, LearnConf, Empty, false, kRepeats, kFromMetaserver)                               \
+  KFS_OP(99, FenceSessions, Empty, false, kRepeats, kFromMetaserver)
 
 namespace kfs {
 

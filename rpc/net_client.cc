@@ -1,6 +1,7 @@
 #include "rpc/net_client.h"
 
 #include <fmt/format.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -266,6 +267,10 @@ std::unique_ptr<ByteStream> NetClient::Impl::Stream(int fd) {
 
 void NetClient::Impl::OnSocket(int fd) {
   state = kGreeting;
+  if (options.hard_close) {
+    const linger at_once{.l_onoff = 1, .l_linger = 0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+  }
   std::unique_ptr<ByteStream> stream = Stream(fd);
   if (stream == nullptr) {
     close(fd);

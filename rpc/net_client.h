@@ -37,6 +37,9 @@ class NetClient {
     // A server that was never reached and refuses the greeting (another cluster, secret or version) ends the
     // link for good. Else it is tried again, like one that does not answer: it may change its mind.
     bool may_give_up = true;
+    // Nothing that was sent survives the end of the link, or of our process: what the peer's machine has not
+    // taken yet is dropped, instead of arriving whenever the network allows (SO_LINGER).
+    bool hard_close = false;
   };
 
   struct Call {

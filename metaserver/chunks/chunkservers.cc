@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <random>
 #include <set>
 #include <utility>
 
@@ -41,7 +42,10 @@ std::string Chunkserver::host() const {
   return it != label.end() ? it->second : HostOf(address);
 }
 
-Chunkservers::Chunkservers(Db& cluster, Clock& clock) : cluster_(cluster), clock_(clock) {}
+Chunkservers::Chunkservers(Db& cluster, Clock& clock)
+    : cluster_(cluster),
+      clock_(clock),
+      clock_id_(uint64_t{std::random_device{}()} << 32 | std::random_device{}() | 1) {}
 
 Status Chunkservers::Load() {
   cluster_.Scan("H", "", [&](std::string_view, std::string_view value) {
@@ -65,6 +69,7 @@ void Chunkservers::Configure(const pb::ClusterConf& conf) {
     s.id = ServerId(c.id());
     s.uuid = c.uuid();
     s.label = {c.label().begin(), c.label().end()};
+    if (key_of_) s.token_key = key_of_(s.uuid);
   }
   for (auto it = servers_.begin(); it != servers_.end();) {
     if (known.contains(it->first)) {
@@ -197,6 +202,12 @@ bool Chunkservers::IsUp(ServerId server) const {
 const Chunkserver* Chunkservers::Find(ServerId server) const {
   auto it = servers_.find(server);
   return it == servers_.end() ? nullptr : &it->second;
+}
+
+const std::string& Chunkservers::TokenKey(ServerId server) const {
+  static const std::string none;
+  const Chunkserver* found = Find(server);
+  return found == nullptr ? none : found->token_key;
 }
 
 const Chunkserver* Chunkservers::FindUuid(const std::string& uuid) const {

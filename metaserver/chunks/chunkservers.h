@@ -27,6 +27,7 @@ namespace kfs::meta {
 struct Chunkserver {
   ServerId id;
   std::string uuid, address;
+  std::string token_key;                     // what its chunk tokens are signed under
   std::string instance;                      // of its process; empty: it has not registered since we started
   std::map<std::string, std::string> label;  // from the configuration
   std::shared_ptr<Connection> connection;    // null: not connected
@@ -90,6 +91,13 @@ class Chunkservers {
   const Chunkserver* Find(ServerId server) const;
   const Chunkserver* FindUuid(const std::string& uuid) const;
   ServerId OfConnection(const Connection* connection) const;
+  // How a chunkserver's key comes from its uuid. Before the first Configure.
+  void SetTokenKeys(std::function<std::string(const std::string& uuid)> fn) { key_of_ = std::move(fn); }
+  // Of one that is not known (any more): none.
+  const std::string& TokenKey(ServerId server) const;
+  // By which tickets of this process run out, with Clock::BootMs.
+  uint64_t clock_id() const { return clock_id_; }
+  uint64_t clock_ms() const { return clock_.BootMs(); }
   const std::map<ServerId, Chunkserver>& all() const { return servers_; }
   std::vector<Candidate> Candidates() const;
   // Of all that are up; what they share counts once.
@@ -106,6 +114,8 @@ class Chunkservers {
   std::map<ServerId, Chunkserver> servers_;
   std::function<void(ServerId)> on_up_;
   ChunkRequestFn transport_;
+  std::function<std::string(const std::string&)> key_of_;
+  const uint64_t clock_id_;
 };
 
 }  // namespace kfs::meta

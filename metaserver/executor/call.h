@@ -30,6 +30,7 @@ class Call {
     drained = earlier.drained;
     reserving = earlier.reserving;
     size_before = earlier.size_before;
+    fence_waited = earlier.fence_waited;
   }
 
   std::shared_ptr<Session> session;
@@ -40,7 +41,8 @@ class Call {
   int cold_runs = 0;       // that ended for want of records in memory
   bool reserving = false;  // Fallocate: space has been asked for; the answers of the chunkservers count now
   uint64_t size_before = 0;
-  bool drained = false;  // flock holders have been asked to send their releases
+  bool drained = false;       // flock holders have been asked to send their releases
+  bool fence_waited = false;  // CommitWrite: its data may have been written over by one who is fenced now
 };
 using CallPtr = std::shared_ptr<Call>;
 

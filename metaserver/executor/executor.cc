@@ -60,6 +60,10 @@ void Executor::AddVolume(std::unique_ptr<Volume> volume) {
   VolumeId id = volume->id();
   volume->disk_full = disk_full_;
   volume->settings.session_keep = options_.session_keep;
+  volume->tickets.SetTtl(options_.session_ttl);
+  for (const auto& [sid, session] : volume->sessions) {
+    if (session->expired == 0) volume->tickets.EndEarlier(sid);
+  }
   volume->settings.slow_op = options_.slow_op;
   volumes_[id] = std::move(volume);
   Schedule();
@@ -206,7 +210,8 @@ void Executor::RunTyped(const CallPtr& call) {
     MapInodes(reply, [&session](uint64_t ino) { return ToSession(session, Ino(ino)); });
   std::string out;
   reply->SerializeToString(&out);
-  if (Rpc::kMutates) StoreReply(volume, session, call->op_id, Rpc::kOp, out, env.opened, env.lock);
+  if (Rpc::kMutates)
+    StoreReply(volume, session, call->op_id, Rpc::kOp, out, env.opened, env.opened_for, env.lock);
   volume.txn.Apply();
   Answer(call, std::move(out));
   if (volume.store.db().batch_bytes() > kBatchBytesMax) volume.store.Commit();

@@ -134,7 +134,7 @@ class Executor {
   bool Replay(const CallPtr& call);
   void TrimReplies(Session& session, uint64_t acked);
   void StoreReply(Volume& volume, Session& session, uint64_t op_id, Op op, const std::string& body,
-                  Ino opened, const pb::LockRange* lock);
+                  Ino opened, uint32_t opened_for, const pb::LockRange* lock);
   // Runs the call again when the keys are in memory.
   void FetchAndRerun(Volume& volume, const CallPtr& call, std::vector<std::string> keys);
   void ForgetDb(Db& db);

@@ -30,6 +30,7 @@ struct OpEnv {
 
   // Stored with the reply, for its replay after a restart.
   Ino opened;
+  uint32_t opened_for = 0;  // bits of ChunkRights
   const pb::LockRange* lock = nullptr;
 };
 

@@ -7,11 +7,12 @@
 namespace kfs::meta {
 
 void Executor::StoreReply(Volume& volume, Session& session, uint64_t op_id, Op op, const std::string& body,
-                          Ino opened, const pb::LockRange* lock) {
+                          Ino opened, uint32_t opened_for, const pb::LockRange* lock) {
   rec::Reply record;
   record.set_op(static_cast<uint32_t>(op));
   record.set_body(body);
   record.set_opened(opened.v);
+  record.set_opened_for(opened_for);
   if (lock != nullptr) record.set_lock(lock->SerializeAsString());
   volume.store.db().PutBlind(ReplyKey(session.id, op_id), record.SerializeAsString());
   session.replies.insert(session.replies.end(), op_id);
@@ -49,7 +50,8 @@ bool Executor::Replay(const CallPtr& call) {
     // Its memory effects died with the last incarnation; the client has not reclaimed what it did not know
     // of.
     if (record.opened() != 0 && volume.store.GetInode(Ino(record.opened())) != nullptr) {
-      volume.AddOpen(session, Ino(record.opened()));
+      volume.AddOpen(session, Ino(record.opened()),
+                     record.opened_for() != 0 ? record.opened_for() : kReadChunk | kWriteChunk);
     }
     pb::LockRange lock;
     if (!record.lock().empty() && lock.ParseFromString(record.lock()) &&

@@ -10,11 +10,13 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "common/chunk_token.h"
 #include "common/clock.h"
 #include "common/status.h"
 #include "common/types.h"
 #include "metaserver/executor/call.h"
 #include "metaserver/executor/session_view.h"
+#include "proto/chunk.pb.h"
 
 namespace kfs {
 class Connection;
@@ -23,6 +25,13 @@ class Connection;
 namespace kfs::meta {
 
 class Volume;
+
+// An inode that a session has open.
+struct Opens {
+  uint32_t count = 0;
+  // Bits of ChunkRights. Which of several handles is released is not said, so they stay until the last.
+  uint32_t rights = 0;
+};
 
 struct Session {
   SessionId id;
@@ -48,7 +57,10 @@ struct Session {
   uint64_t reclaim_connection = 0;  // on which the reclaiming under way began
   uint64_t reclaimed_up_to = 0;     // op ids handed out by the client when it reclaimed
 
-  std::unordered_map<Ino, uint32_t> opens;
+  std::unordered_map<Ino, Opens> opens;
+  // What it may touch chunks with (Tickets): under the present serial, by chunkserver.
+  uint64_t ticket_serial = 1;
+  std::map<ServerId, pb::SessionTicket> tickets;
   // Stored replies not yet acknowledged, by op id; old ones date from before a restart of the metaserver.
   std::set<uint64_t> replies;
   std::unordered_set<uint64_t> old_replies;

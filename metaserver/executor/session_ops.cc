@@ -114,7 +114,8 @@ void Executor::Reclaim(const CallPtr& call, const pb::ReclaimRequest& request) {
     if (volume.store.GetInode(ino) == nullptr || !InReach(volume, session, ino)) {
       reply.add_lost(open.ino());
     } else if (open.count() > 0) {
-      volume.AddOpen(session, ino, std::min(open.count(), kOpensMax));
+      volume.AddOpen(session, ino, open.rights() != 0 ? open.rights() : kReadChunk | kWriteChunk,
+                     std::min(open.count(), kOpensMax));
     }
   }
   for (const pb::LockRange& lock : request.lock()) {
@@ -163,6 +164,7 @@ void Executor::KeepAlive(const CallPtr& call, const pb::KeepAliveRequest& reques
   }
   pb::KeepAliveReply reply;
   reply.set_generation(generation_);
+  if (session.reclaimed) session.volume->tickets.Renew(session, &reply);
   Answer(call, reply.SerializeAsString());
 }
 
@@ -186,6 +188,8 @@ void Executor::CancelOp(const CallPtr& call, const pb::CancelOpRequest& request)
 
 void Executor::Disconnected(Session& session, uint64_t connection_number) {
   if (session.connection_number != connection_number || session.volume == nullptr) return;
+  // It may have ended, and its last writes be on their way; one that comes back gets new tickets.
+  session.volume->tickets.End(session);
   // The client sends again what it has no answer to; what changes something keeps its place meanwhile.
   for (auto it = session.parked.begin(); it != session.parked.end();) {
     if ((*it)->call->op_id == 0) {

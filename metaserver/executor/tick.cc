@@ -131,6 +131,7 @@ void Executor::OnTimer() {
     if (volume->store.db().lost()) continue;
     ExpireKeys(*volume);
     ExpireSessions(*volume);
+    volume->fences.OnTimer();
     volume->EndLinger();
     volume->mutations.Kick();
     volume->garbage.Run();

@@ -18,6 +18,8 @@ Volume::Volume(const rec::Volume& i, std::unique_ptr<Db> db, size_t cache_bytes,
       servers(chunkservers),
       mutations(VolumeId(i.id()), store, chunkservers, {hooks.rerun, hooks.changed}),
       garbage(VolumeId(i.id()), store, chunkservers, hooks.changed, hooks.after_sync),
+      fences(VolumeId(i.id()), chunkservers, clock, hooks.rerun),
+      tickets(VolumeId(i.id()), chunkservers, clock, fences),
       random(std::random_device{}()),
       clock_(clock),
       hooks_(std::move(hooks)) {
@@ -130,11 +132,12 @@ void Volume::PutSession(const Session& session) {
 }
 
 void Volume::DropHeld(Session& session) {
+  tickets.End(session);  // an expired one's have run out, and one that is closed has settled its writes
   locks.ReleaseSession(session.id);
   const std::set<Ino> tokens = session.append_tokens;
   for (Ino ino : tokens) EndAppend(ino, &session, false);
   const auto opens = session.opens;
-  for (const auto& [ino, count] : opens) DropOpen(session, ino, count);
+  for (const auto& [ino, open] : opens) DropOpen(session, ino, open.count);
   if (!session.reclaimed) Reclaimed(session);
 }
 
@@ -187,7 +190,7 @@ void Volume::BeginReclaim(Session& session) {
   }
   // Nothing is collected meanwhile: this is grace.
   auto opens = session.opens;
-  for (const auto& [ino, count] : opens) DropOpen(session, ino, count);
+  for (const auto& [ino, open] : opens) DropOpen(session, ino, open.count);
 }
 
 void Volume::Reclaimed(Session& session) {
@@ -200,16 +203,18 @@ void Volume::Reclaimed(Session& session) {
   }
 }
 
-void Volume::AddOpen(Session& session, Ino ino, uint32_t count) {
-  session.opens[ino] += count;
+void Volume::AddOpen(Session& session, Ino ino, uint32_t rights, uint32_t count) {
+  Opens& opens = session.opens[ino];
+  opens.count += count;
+  opens.rights |= rights;
   open_counts_[ino] += count;
 }
 
 bool Volume::DropOpen(Session& session, Ino ino, uint32_t count) {
   auto it = session.opens.find(ino);
   if (it == session.opens.end()) return false;
-  count = std::min(count, it->second);
-  if ((it->second -= count) == 0) session.opens.erase(it);
+  count = std::min(count, it->second.count);
+  if ((it->second.count -= count) == 0) session.opens.erase(it);
   auto total = open_counts_.find(ino);
   if ((total->second -= count) == 0) {
     open_counts_.erase(total);

@@ -12,9 +12,11 @@
 #include <unordered_set>
 
 #include "metaserver/chunks/chunkservers.h"
+#include "metaserver/chunks/fences.h"
 #include "metaserver/chunks/garbage.h"
 #include "metaserver/chunks/mutations.h"
 #include "metaserver/executor/session.h"
+#include "metaserver/executor/tickets.h"
 #include "metaserver/locks/lock_table.h"
 #include "metaserver/store/txn.h"
 #include "metaserver/store/volume_store.h"
@@ -58,7 +60,7 @@ class Volume {
   void Reclaimed(Session& session);
 
   // ---- open files
-  void AddOpen(Session& session, Ino ino, uint32_t count = 1);
+  void AddOpen(Session& session, Ino ino, uint32_t rights, uint32_t count = 1);
   // False when the session does not have it open.
   bool DropOpen(Session& session, Ino ino, uint32_t count = 1);
   bool IsOpen(Ino ino) const { return open_counts_.contains(ino); }
@@ -124,6 +126,8 @@ class Volume {
   Chunkservers& servers;
   Mutations mutations;
   Garbage garbage;
+  Fences fences;
+  Tickets tickets;
   std::mt19937_64 random;
 
   static constexpr auto kSettle = std::chrono::seconds(60);

@@ -41,7 +41,7 @@ void Executor::FinishLock(const ParkedPtr& parked, const Status& status, const p
   if (parked->call == nullptr) return;
   CallPtr call = parked->call;
   if (status.ok() && call->session->volume != nullptr) {
-    StoreReply(*call->session->volume, *call->session, call->op_id, call->op(), "", {}, &lock);
+    StoreReply(*call->session->volume, *call->session, call->op_id, call->op(), "", {}, 0, &lock);
   }
   Finish(parked, status);
 }

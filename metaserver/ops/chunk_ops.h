@@ -29,6 +29,16 @@ void FreeChunk(Volume& volume, Txn& txn, rec::Inode* inode, const ChunkRow& row)
 void Mutate(Volume& volume, Txn& txn, Ino ino, ChunkRow* row, const std::vector<rec::Step>& steps,
             uint64_t to = 0);
 
+// A regular file that the session has open for all of `rights` (bits of ChunkRights; 0: for anything).
+// Errors: ESTALE, EISDIR, EINVAL (no regular file), EBADF (it is not open), EACCES (not for that).
+Result<const rec::Inode*> GetOpenFile(OpEnv& env, uint64_t ino, uint32_t rights);
+// True when the op must wait until nobody who has gone can still write into one of the chunks; it has been
+// parked then, and will be run again (docs/fencing.md).
+Result<bool> WaitForFences(OpEnv& env, Ino ino, const std::vector<ChunkRow>& rows);
+// What was given up does not land any more, or not in a chunk of the file: the version rises, or, where
+// nothing was ever committed, the chunk goes. True: something has been changed.
+bool GiveUp(OpEnv& env, Ino ino, const google::protobuf::RepeatedPtrField<pb::GivenUpChunk>& given_up);
+
 // True when the op must wait for one of the chunks; it has been parked then, and will be run again.
 Result<bool> WaitForMutations(OpEnv& env, const std::vector<ChunkRow>& rows, bool only_written);
 // Mutations of this txn count only once it is applied, so an op that makes some is run again at once.

@@ -50,9 +50,9 @@ void NoteAllocated(OpEnv& env, rec::Inode* inode, ChunkRow* row, uint64_t alloca
 
 Status Commit(OpEnv& env, const pb::CommitWriteRequest& request, pb::CommitWriteReply* reply) {
   Ino ino(request.ino());
-  const rec::Inode* found = env.txn.Find(ino);
-  if (found == nullptr) return Status(ESTALE, "the file has been removed");
-  if (!S_ISREG(found->mode())) return Status(EINVAL, "not a regular file");
+  Result<const rec::Inode*> open = GetOpenFile(env, request.ino(), kWriteChunk);
+  if (!open.ok()) return open.status();
+  const rec::Inode* found = *open;
   if (request.length() == 0 || request.length() > 16 * kIoSizeMax)
     return Status(EINVAL, "absurd length of a write");
   if (request.offset() > kFileSizeMax || request.length() > kFileSizeMax - request.offset())
@@ -66,6 +66,15 @@ Status Commit(OpEnv& env, const pb::CommitWriteRequest& request, pb::CommitWrite
   }
   Result<std::vector<ChunkRow>> rows = CheckWritten(env, *found, request);
   if (!rows.ok()) return rows.status();
+  // The data is there, but perhaps somebody's who is gone came after it: once that cannot happen any more it
+  // is written again.
+  Result<bool> waits = WaitForFences(env, ino, *rows);
+  if (!waits.ok()) return waits.status();
+  if (*waits) {
+    env.call->fence_waited = true;
+    return {};
+  }
+  if (env.call->fence_waited) return Stale("one who may have written over it has been fenced meanwhile");
   if (IsImmutable(*found) || (IsAppendOnly(*found) && request.append_token() == 0))
     return CheckNotFixed(*found);
   KFS_RETURN_IF_ERROR(DropPrivileges(env, ino, request.keep_priv()));
@@ -88,7 +97,7 @@ Status Commit(OpEnv& env, const pb::CommitWriteRequest& request, pb::CommitWrite
 
 Status Handle(OpEnv& env, const pb::CommitWriteRequest& request, pb::CommitWriteReply* reply) {
   Status status = Commit(env, request, reply);
-  if (request.append_token() == 0 || status.code() == Code::kNeedGroups) return status;
+  if (request.append_token() == 0 || env.parked || status.code() == Code::kNeedGroups) return status;
   // Done or refused: the turn is over. The next in line runs after this op's changes are applied.
   Ino ino(request.ino());
   Volume::Appender* appender = env.volume.FindAppender(ino);

@@ -30,11 +30,13 @@ Result<rec::Inode*> MakeNamed(OpEnv& env, uint64_t parent, std::string_view name
   return inode;
 }
 
-void HoldOpen(OpEnv& env, Ino ino) {
+void HoldOpen(OpEnv& env, Ino ino, uint32_t flags) {
   env.opened = ino;
+  env.opened_for = RightsOf(flags);
   Volume* volume = &env.volume;
   Session* session = &env.session;
-  env.txn.OnApply([volume, session, ino] { volume->AddOpen(*session, ino); });
+  env.txn.OnApply(
+      [volume, session, ino, rights = env.opened_for] { volume->AddOpen(*session, ino, rights); });
 }
 
 }  // namespace
@@ -99,7 +101,7 @@ Status Handle(OpEnv& env, const pb::CreateRequest& request, pb::CreateReply* rep
     if (S_ISDIR((*inode)->mode())) return Status(EISDIR, "is a directory");
     KFS_RETURN_IF_ERROR(CheckOpen(env, **inode, request.flags()));
     KFS_RETURN_IF_ERROR(ApplyOpen(env, dentry.ino, request.flags(), request.kill_priv()));
-    HoldOpen(env, dentry.ino);
+    HoldOpen(env, dentry.ino, request.flags());
     FillAttr(*env.txn.Find(dentry.ino), reply->mutable_attr());
     return {};
   }
@@ -108,7 +110,7 @@ Status Handle(OpEnv& env, const pb::CreateRequest& request, pb::CreateReply* rep
   Result<rec::Inode*> inode = NewInode(env, **dir, S_IFREG | (request.mode() & 07777));
   if (!inode.ok()) return inode.status();
   AddEntry(env, parent, request.name(), **inode);
-  HoldOpen(env, Ino((*inode)->ino()));
+  HoldOpen(env, Ino((*inode)->ino()), request.flags());
   reply->set_created(true);
   FillAttr(**inode, reply->mutable_attr());
   return {};
@@ -125,7 +127,7 @@ Status Handle(OpEnv& env, const pb::TmpfileRequest& request, pb::CreateReply* re
   (*inode)->set_nlink(0);
   (*inode)->set_linkable((request.flags() & O_EXCL) == 0);
   env.txn.Put(OrphanKey(ino), "");
-  HoldOpen(env, ino);
+  HoldOpen(env, ino, request.flags());
   reply->set_created(true);
   FillAttr(**inode, reply->mutable_attr());
   return {};

@@ -77,10 +77,9 @@ Status Reserved(OpEnv& env, const rec::Inode& inode, uint64_t offset, uint64_t e
 }  // namespace
 
 Status Handle(OpEnv& env, const pb::FallocateRequest& request, pb::AttrReply* reply) {
-  Result<const rec::Inode*> found = GetInode(env, request.ino());
+  Result<const rec::Inode*> found = GetOpenFile(env, request.ino(), kWriteChunk);
+  if (found.status().err() == EINVAL) return Status(ENODEV, "not a regular file");
   if (!found.ok()) return found.status();
-  if (S_ISDIR((*found)->mode())) return Status(EISDIR, "is a directory");
-  if (!S_ISREG((*found)->mode())) return Status(ENODEV, "not a regular file");
   const uint32_t mode = request.mode();
   const bool keep = (mode & FALLOC_FL_KEEP_SIZE) != 0;
   const bool punch = mode == (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE);

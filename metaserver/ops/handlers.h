@@ -12,7 +12,8 @@
   X(Lookup) X(Mkdir) X(Mknod) X(Symlink) X(Link) X(Unlink) X(Rmdir) X(Rename) X(Readlink)      \
   X(Readdir) X(Getattr) X(Setattr) X(Access) X(Statfs) X(Getxattr) X(Setxattr) X(Listxattr)    \
   X(Removexattr) X(Open) X(Create) X(Tmpfile) X(Release) X(ReadLayout) X(PrepareWrite)         \
-  X(CommitWrite) X(AbortAppend) X(Fallocate) X(Fsync) X(GetLock) X(SetLock) X(Flush)
+  X(CommitWrite) X(AbortAppend) X(GiveUpWrite) X(Fallocate) X(Fsync) X(GetLock) X(SetLock)     \
+  X(Flush)
 // clang-format on
 
 namespace kfs::meta {

@@ -19,14 +19,6 @@ constexpr size_t kLayoutChunksMax = 8192;
 // One write, in pieces or whole.
 constexpr uint64_t kWriteMax = 16 * kIoSizeMax;
 
-Result<const rec::Inode*> GetFile(OpEnv& env, uint64_t ino) {
-  Result<const rec::Inode*> inode = GetInode(env, ino);
-  if (!inode.ok()) return inode;
-  if (S_ISDIR((*inode)->mode())) return Status(EISDIR, "is a directory");
-  if (!S_ISREG((*inode)->mode())) return Status(EINVAL, "not a regular file");
-  return inode;
-}
-
 // A chunk whose chunkservers have all been removed from the cluster. Nothing is waited for: they do not come
 // back. (But after a restore they may have, under other numbers.)
 Status CheckLost(OpEnv& env, const std::vector<ChunkRow>& rows) {
@@ -47,7 +39,8 @@ Status CheckLost(OpEnv& env, const std::vector<ChunkRow>& rows) {
   return {};
 }
 
-void FillLayout(OpEnv& env, const ChunkRow& row, pb::LayoutReply* reply) {
+// `rights`: for which it gets tokens.
+void FillLayout(OpEnv& env, const ChunkRow& row, uint32_t rights, pb::LayoutReply* reply) {
   pb::ChunkLayout* c = reply->add_chunk();
   c->set_index(row.index);
   c->set_chunk(row.chunk.chunk());
@@ -58,6 +51,7 @@ void FillLayout(OpEnv& env, const ChunkRow& row, pb::LayoutReply* reply) {
     s->set_id(id);
     if (const Chunkserver* server = env.volume.servers.Find(ServerId(id))) s->set_address(server->address);
   }
+  if (rights != 0) env.volume.tickets.Grant(env.session, rights, c, reply);
 }
 
 // A chunkserver holds a later version than we know of (ours was lost with the power): ours goes beyond it.
@@ -99,8 +93,11 @@ bool MakeAppendSafe(OpEnv& env, const rec::Inode& inode) {
 }  // namespace
 
 Status Handle(OpEnv& env, const pb::ReadLayoutRequest& request, pb::LayoutReply* reply) {
-  Result<const rec::Inode*> found = GetFile(env, request.ino());
+  Result<const rec::Inode*> found = GetOpenFile(env, request.ino(), 0);
   if (!found.ok()) return found.status();
+  const uint32_t wanted = request.rights() & (kReadChunk | kWriteChunk);
+  const uint32_t rights = wanted & env.session.opens.at(Ino(request.ino())).rights;
+  if (wanted != 0 && rights == 0) return Status(EACCES, "the session does not have the file open for that");
   Ino ino(request.ino());
   if (ClaimsAhead(env, ino, request.ahead_chunk(), request.ahead_version())) {
     RunAgain(env);
@@ -120,19 +117,24 @@ Status Handle(OpEnv& env, const pb::ReadLayoutRequest& request, pb::LayoutReply*
     Result<bool> waits = WaitForMutations(env, rows, /*only_written=*/true);
     if (!waits.ok()) return waits.status();
     if (*waits) return {};
-    for (const ChunkRow& row : rows) FillLayout(env, row, reply);
+    waits = WaitForFences(env, ino, rows);
+    if (!waits.ok()) return waits.status();
+    if (*waits) return {};
+    for (size_t i = 0; i < rows.size(); ++i) FillLayout(env, rows[i], i < kTokensMax ? rights : 0, reply);
   }
   if (request.atime()) Accessed(env, *inode);
   return {};
 }
 
 Status Handle(OpEnv& env, const pb::PrepareWriteRequest& request, pb::LayoutReply* reply) {
-  Result<const rec::Inode*> found = GetFile(env, request.ino());
+  Result<const rec::Inode*> found = GetOpenFile(env, request.ino(), kWriteChunk);
   if (!found.ok()) return found.status();
   KFS_RETURN_IF_ERROR(CheckWritable(env.volume, env.session));
   // Descriptors opened before the flag was set are no exception, nor are mappings.
   if (IsImmutable(**found)) return Status(EPERM, "it is immutable (chattr +i)");
   if (IsAppendOnly(**found) && !request.append()) return Status(EPERM, "it is append-only (chattr +a)");
+  if (static_cast<size_t>(request.given_up_size()) > kInventoryBatch)
+    return Status(EINVAL, Code::kMalformed, "too many chunks given up at once");
   Ino ino(request.ino());
   Volume& volume = env.volume;
   const uint64_t cs = volume.chunk_size();
@@ -157,13 +159,17 @@ Status Handle(OpEnv& env, const pb::PrepareWriteRequest& request, pb::LayoutRepl
   }
   // Before anything is changed: what is lost may be found again, as it was.
   KFS_RETURN_IF_ERROR(CheckLost(env, ListChunks(volume, env.txn, **found, first, last)));
-  if (ClaimsAhead(env, ino, request.ahead_chunk(), request.ahead_version()) ||
+  if (GiveUp(env, ino, request.given_up()) ||
+      ClaimsAhead(env, ino, request.ahead_chunk(), request.ahead_version()) ||
       (request.append() && MakeAppendSafe(env, **found))) {
     RunAgain(env);
     return {};
   }
   std::vector<ChunkRow> rows = ListChunks(volume, env.txn, **found, first, last);
   Result<bool> waits = WaitForMutations(env, rows, /*only_written=*/false);
+  if (!waits.ok()) return waits.status();
+  if (*waits) return {};
+  waits = WaitForFences(env, ino, rows);
   if (!waits.ok()) return waits.status();
   if (*waits) return {};
   // A chunk that holds nothing yet need not wait for its chunkserver to come back.
@@ -190,7 +196,7 @@ Status Handle(OpEnv& env, const pb::PrepareWriteRequest& request, pb::LayoutRepl
     }
     rows = std::move(all);
   }
-  for (const ChunkRow& row : rows) FillLayout(env, row, reply);
+  for (const ChunkRow& row : rows) FillLayout(env, row, kWriteChunk, reply);
   const rec::Inode* inode = env.txn.Find(ino);
   reply->set_size(inode->size());
   reply->set_change(inode->change());

@@ -56,9 +56,11 @@ Status Handle(OpEnv& env, const pb::OpenRequest& request, pb::AttrReply* reply) 
   }
   KFS_RETURN_IF_ERROR(ApplyOpen(env, ino, request.flags(), request.kill_priv()));
   env.opened = ino;
+  env.opened_for = RightsOf(request.flags());
   Volume* volume = &env.volume;
   Session* session = &env.session;
-  env.txn.OnApply([volume, session, ino] { volume->AddOpen(*session, ino); });
+  env.txn.OnApply(
+      [volume, session, ino, rights = env.opened_for] { volume->AddOpen(*session, ino, rights); });
   FillAttr(*env.txn.Find(ino), reply->mutable_attr());
   return {};
 }

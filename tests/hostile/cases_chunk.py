@@ -1,5 +1,9 @@
 """What a client, or a false metaserver, may try on a chunkserver. Nothing here may create a chunk: the volume is one that
 cannot exist."""
+import hashlib
+import hmac
+import os
+
 from target import must_fail
 from wire import METASERVER, OPS, U32, U64, Closed, crc32c, frame, msg
 
@@ -50,6 +54,50 @@ def bad_writes(target):
         must_fail(write(c, who=b""), "no chunk")
         must_fail(c.call("ChunkWrite", b"", block), "an empty request")
         must_fail(c.call("ChunkRead", msg((1, ref(chunk=987654321)), (3, 4096))), "a chunk that no write has made")
+
+
+EACCES, TOKEN_REFUSED = 13, 20
+
+
+def chunkserver_key(target):
+    """As whoever has the cluster's secret derives it (common/keys.h)."""
+    with target.greeted() as c:
+        uuid = c.call("Ping").get(1, b"").decode()
+    secret = target.secret.encode() if isinstance(target.secret, str) else target.secret
+    extracted = hmac.new(b"\0" * 32, secret, hashlib.sha256).digest()
+    return hmac.new(extracted, b"kfs key chunkserver/" + uuid.encode() + b"/1\x01", hashlib.sha256).digest()
+
+
+def access(key, chunk=1, version=1, session=1, rights=3, clock=1, expires=U64, serial=1, volume=VOLUME):
+    """A token and a ticket, signed with the key (common/chunk_token.cc)."""
+    def mac(kind, *values):
+        return hmac.new(key, kind + b"".join((v & U64).to_bytes(8, "little") for v in values), hashlib.sha256).digest()[:16]
+    ticket = msg((1, clock), (2, expires), (3, serial), (4, mac(b"kfs session ticket", volume, session, clock, expires, serial)))
+    return msg((1, session), (2, rights), (3, mac(b"kfs chunk token", volume, chunk, version, session, rights)), (4, ticket))
+
+
+def forged_tokens(target):
+    """No token, noise, another key's, another chunk's, for something else; and rightly signed ones of a metaserver that nobody knows."""
+    block = b"x" * 4096
+    crc = crc32c(block).to_bytes(4, "little")
+    key = chunkserver_key(target)
+    good = access(key)
+    tries = {"no token": None, "an empty one": b"", "noise": os.urandom(64), "half a message": good[:len(good) // 2],
+             "without a ticket": msg((1, 1), (2, 3), (3, b"m" * 16)), "short signatures": msg((1, 1), (2, 3), (3, b"m"), (4, msg((4, b"m")))),
+             "a long signature": msg((1, 1), (2, 3), (3, b"m" * 100000), (4, msg((4, b"m" * 100000)))),
+             "another key's": access(b"k" * 32), "another chunk's": access(key, chunk=2), "another version's": access(key, version=2),
+             "another volume's": access(key, volume=1), "rights for nothing": access(key, rights=0)}
+    with target.greeted() as c:
+        for what, token in tries.items():
+            read = [(1, ref()), (2, 0), (3, 4096)] + ([] if token is None else [(4, token)])
+            write = [(1, ref()), (2, 0), (3, crc)] + ([] if token is None else [(6, token)])
+            must_fail(c.call("ChunkRead", msg(*read)), f"a read with {what}", (EACCES, 22))
+            must_fail(c.call("ChunkWrite", msg(*write), block), f"a write with {what}", (EACCES, 22))
+        for what, token in (("a clock that nobody has told of", good), ("the past", access(key, expires=0))):
+            answer = c.call("ChunkWrite", msg((1, ref()), (2, 0), (3, crc), (6, token)), block)
+            must_fail(answer, f"a write with a ticket of {what}", (EACCES,))
+            assert answer.code == TOKEN_REFUSED, f"{what}: {answer.text}"
+        must_fail(c.call("FenceSessions", msg((1, VOLUME), (2, msg((1, 1), (2, U64))))), "fencing by a client")
 
 
 def large_write(target):
@@ -108,5 +156,5 @@ def ops_of_a_metaserver(target):
                 break
 
 
-CASES = [bad_reads, bad_writes, large_write, many_unknown_chunks, a_client_as_metaserver, false_metaserver,
+CASES = [bad_reads, bad_writes, forged_tokens, large_write, many_unknown_chunks, a_client_as_metaserver, false_metaserver,
          reads_that_nobody_fetches, ops_of_a_metaserver]

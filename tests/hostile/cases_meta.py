@@ -6,7 +6,7 @@ from wire import ADMIN, CHUNKSERVER, METASERVER, NOT_ATTACHED, U32, U64, UNKNOWN
 
 SESSION_OPS = ("Lookup", "Mkdir", "Mknod", "Symlink", "Link", "Unlink", "Rmdir", "Rename", "Readlink", "Readdir", "Getattr",
                "Setattr", "Access", "Statfs", "Getxattr", "Setxattr", "Listxattr", "Removexattr", "Open", "Create", "Tmpfile",
-               "Release", "ReadLayout", "PrepareWrite", "CommitWrite", "AbortAppend", "Fallocate", "Fsync", "GetLock",
+               "Release", "ReadLayout", "PrepareWrite", "CommitWrite", "AbortAppend", "GiveUpWrite", "Fallocate", "Fsync", "GetLock",
                "SetLock", "Flush")
 INO_OPS = ("Readlink", "Readdir", "Getattr", "Setattr", "Access", "Getxattr", "Setxattr", "Listxattr", "Removexattr", "Open",
            "ReadLayout", "PrepareWrite", "CommitWrite", "Fallocate")

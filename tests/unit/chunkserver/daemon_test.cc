@@ -12,10 +12,12 @@
 #include <mutex>
 
 #include "common/crc32c.h"
+#include "common/keys.h"
 #include "common/limits.h"
 #include "common/secret.h"
 #include "rpc/net_client.h"
 #include "rpc/server.h"
+#include "tests/unit/chunkserver/test_access.h"
 #include "tests/unit/common/temp_dir.h"
 #include "tests/unit/rpc/on_loop.h"
 
@@ -23,6 +25,7 @@ namespace kfs {
 namespace {
 
 constexpr char kSecret[] = "0123456789abcdef0123456789abcdef";
+constexpr uint64_t kDaemonClock = 9;
 
 class DaemonTest : public ::testing::Test {
  protected:
@@ -40,6 +43,8 @@ class DaemonTest : public ::testing::Test {
         pb::RegisterChunkserverReply reply;
         reply.set_server_id(1);
         reply.set_heartbeat_ms(100);
+        reply.set_clock(kDaemonClock);
+        reply.set_clock_ms(1000);
         call->Reply(reply);
         Note([this] { registrations_++; });
       });
@@ -139,17 +144,26 @@ class DaemonTest : public ::testing::Test {
     ref->set_chunk(chunk);
     ref->set_version(version);
   }
+  // As the metaserver's layouts have it.
+  pb::ChunkAccess Access(const pb::ChunkRef& ref) {
+    return TestAccess{.key = DeriveKey(kSecret, ChunkserverKeyId(uuid_)), .clock = kDaemonClock, .ref = ref}
+        .Signed();
+  }
   Got Write(uint64_t chunk, uint64_t version, const std::string& data) {
+    WaitFor([&] { return registrations_ != 0; });
     pb::ChunkWriteRequest request;
     Ref(request.mutable_ref(), chunk, version);
+    *request.mutable_access() = Access(request.ref());
     for (size_t at = 0; at < data.size(); at += kBlockSize) {
       request.add_block_crc(Crc32c(data.data() + at, std::min(kBlockSize, data.size() - at)));
     }
     return Call(Op::kChunkWrite, request, data);
   }
   Got Read(uint64_t chunk, uint64_t version, uint32_t length) {
+    WaitFor([&] { return registrations_ != 0; });
     pb::ChunkReadRequest request;
     Ref(request.mutable_ref(), chunk, version);
+    *request.mutable_access() = Access(request.ref());
     request.set_length(length);
     return Call(Op::kChunkRead, request);
   }
@@ -188,6 +202,7 @@ TEST_F(DaemonTest, ServesReadsWritesSyncAndSeek) {
   EXPECT_TRUE(Call(Op::kChunkSync, sync).status.ok());
   pb::ChunkSeekRequest seek;
   Ref(seek.mutable_ref(), 7, 1);
+  *seek.mutable_access() = Access(seek.ref());
   got = Call(Op::kChunkSeek, seek);
   pb::ChunkSeekReply reply;
   ASSERT_TRUE(got.status.ok() && reply.ParseFromString(got.body));
@@ -247,13 +262,47 @@ TEST_F(DaemonTest, RestartKeepsIdentityAndData) {
   EXPECT_EQ(Read(7, 1, 4).payload, "kept");
 }
 
+TEST_F(DaemonTest, WithoutATokenAChunkIsNeitherReadNorWritten) {
+  ASSERT_TRUE(Write(7, 1, "kept").status.ok());
+  pb::ChunkReadRequest read;
+  Ref(read.mutable_ref(), 7, 1);
+  read.set_length(4);
+  Got got = Call(Op::kChunkRead, read);
+  EXPECT_EQ(got.status.err(), EACCES);
+  EXPECT_TRUE(got.payload.empty());
+  pb::ChunkWriteRequest write;
+  Ref(write.mutable_ref(), 7, 1);
+  write.add_block_crc(Crc32c("evil", 4));
+  EXPECT_EQ(Call(Op::kChunkWrite, write, "evil").status.err(), EACCES);
+  pb::ChunkSeekRequest seek;
+  Ref(seek.mutable_ref(), 7, 1);
+  EXPECT_EQ(Call(Op::kChunkSeek, seek).status.err(), EACCES);
+  EXPECT_EQ(Read(7, 1, 4).payload, "kept");
+}
+
+TEST_F(DaemonTest, AFencedSessionWritesNoMore) {
+  ASSERT_TRUE(Write(7, 1, "kept").status.ok());
+  pb::FenceSessionsRequest fence;
+  fence.set_volume(1);
+  fence.set_clock(kDaemonClock);
+  auto* f = fence.add_fence();
+  f->set_session(5);
+  f->set_serial(2);
+  f->set_expires_ms(UINT64_MAX / 2);
+  ASSERT_TRUE(FromMetaserver(Op::kFenceSessions, fence).status.ok());
+  EXPECT_EQ(Write(7, 1, "late").status.code(), Code::kTokenRefused);
+  EXPECT_EQ(Read(7, 1, 4).status.code(), Code::kTokenRefused);
+}
+
 TEST_F(DaemonTest, ManyOpsInFlight) {
   std::vector<std::shared_ptr<std::promise<Got>>> answers;
   const std::string data(8192, 'm');
+  WaitFor([&] { return registrations_ == 1; });
   On([&] {
     for (uint64_t i = 0; i < 2000; ++i) {
       pb::ChunkWriteRequest request;
       Ref(request.mutable_ref(), 1 + i % 20, 1);
+      *request.mutable_access() = Access(request.ref());
       request.set_offset(i * 8192);
       request.add_block_crc(Crc32c(data.data(), 4096));
       request.add_block_crc(Crc32c(data.data(), 4096));

@@ -12,9 +12,11 @@
 #include "chunkserver/inventory.h"
 #include "chunkserver/known_metaservers.h"
 #include "common/crc32c.h"
+#include "common/keys.h"
 #include "common/secret.h"
 #include "rpc/net_client.h"
 #include "rpc/server.h"
+#include "tests/unit/chunkserver/test_access.h"
 #include "tests/unit/common/temp_dir.h"
 #include "tests/unit/rpc/on_loop.h"
 
@@ -22,6 +24,7 @@ namespace kfs {
 namespace {
 
 constexpr char kLinksSecret[] = "0123456789abcdef0123456789abcdef";
+constexpr uint64_t kLinksClock = 9;
 
 // Everything of it on the loop's thread.
 struct FakeMetaserver {
@@ -33,12 +36,15 @@ struct FakeMetaserver {
     server->Handle<rpc::RegisterChunkserver>([this](IncomingCallPtr call, const auto& request) {
       ++attempts;
       instance = request.instance();
+      uuid = request.uuid();
       if (!refuse.ok()) return call->Fail(refuse);
       connection = call->connection();
       ++registrations;
       pb::RegisterChunkserverReply reply;
       reply.set_server_id(1);
       reply.set_heartbeat_ms(100);
+      reply.set_clock(kLinksClock);
+      reply.set_clock_ms(1000);
       reply.set_generation(generation);
       for (const auto& m : members) reply.add_metaserver(m);
       if (terms) *reply.mutable_terms() = *terms;
@@ -79,7 +85,7 @@ struct FakeMetaserver {
   uint64_t generation = 0, garbage = 0, told = 0;
   std::optional<pb::ChunkserverTerms> terms;
   std::vector<std::string> members;
-  std::string instance;
+  std::string instance, uuid;
   int attempts = 0, registrations = 0, heartbeats = 0, reports = 0;
 };
 
@@ -158,11 +164,21 @@ class LinksTest : public ::testing::Test {
     });
     return promise.get_future().get();
   }
+  pb::ChunkAccess Access(const pb::ChunkRef& ref) {
+    std::string uuid;
+    On([&] {
+      for (const auto& m : m_) uuid = m->uuid.empty() ? uuid : m->uuid;
+    });
+    return TestAccess{
+        .key = DeriveKey(kLinksSecret, ChunkserverKeyId(uuid)), .clock = kLinksClock, .ref = ref}
+        .Signed();
+  }
   Status Write(uint64_t chunk) {
     pb::ChunkWriteRequest request;
     request.mutable_ref()->set_volume(1);
     request.mutable_ref()->set_chunk(chunk);
     request.mutable_ref()->set_version(1);
+    *request.mutable_access() = Access(request.ref());
     request.add_block_crc(Crc32c("data", 4));
     return OfClient(Op::kChunkWrite, request, "data");
   }
@@ -171,6 +187,7 @@ class LinksTest : public ::testing::Test {
     request.mutable_ref()->set_volume(1);
     request.mutable_ref()->set_chunk(chunk);
     request.mutable_ref()->set_version(version);
+    *request.mutable_access() = Access(request.ref());
     request.set_length(4);
     return OfClient(Op::kChunkRead, request);
   }

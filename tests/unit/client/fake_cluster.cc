@@ -365,6 +365,20 @@ Status FakeCluster::FillLayout(uint64_t ino, uint64_t offset, uint64_t length, b
   return {};
 }
 
+// As the real one's: the version rises here and there.
+void FakeCluster::GiveUp(uint64_t ino, const google::protobuf::RepeatedPtrField<pb::GivenUpChunk>& chunks) {
+  for (const pb::GivenUpChunk& g : chunks) {
+    given_up.push_back(g);
+    for (auto& [index, c] : inodes[ino].chunks) {
+      if (c.chunk() != g.chunk() || c.version() != g.version()) continue;
+      c.set_version(g.version() + 1);
+      for (FakeChunkserver& s : chunkservers) {
+        if (s.server->address() == c.server(0).address()) s.chunks[g.chunk()].version = g.version() + 1;
+      }
+    }
+  }
+}
+
 void FakeCluster::ServeFiles() {
   Mutation<rpc::Open>([this](const auto& r, auto& reply) {
     *reply.mutable_attr() = inodes[r.ino()].attr;
@@ -385,7 +399,12 @@ void FakeCluster::ServeFiles() {
   Query<rpc::ReadLayout>([this](const auto& r, auto& reply) {
     return FillLayout(r.ino(), r.offset(), r.length(), false, &reply);
   });
+  Query<rpc::GiveUpWrite>([this](const auto& r, auto&) {
+    GiveUp(r.ino(), r.given_up());
+    return Status();
+  });
   Query<rpc::PrepareWrite>([this](const auto& r, auto& reply) {
+    GiveUp(r.ino(), r.given_up());
     const uint64_t offset = r.append() ? inodes[r.ino()].attr.size() : r.offset();
     reply.set_offset(offset);
     if (r.append()) reply.set_append_token(next_token++);

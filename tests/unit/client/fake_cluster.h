@@ -98,6 +98,7 @@ class FakeCluster {
   std::vector<pb::ReclaimRequest> reclaims;
   std::vector<pb::CommitWriteRequest> commits;
   std::vector<uint64_t> aborted_tokens;
+  std::vector<pb::GivenUpChunk> given_up;  // by GiveUpWrite and PrepareWrite
   std::vector<uint64_t> released;
   std::map<uint64_t, std::string> replies;  // by op id, as stored beside the effects
   std::map<uint64_t, FakeInode> inodes;
@@ -133,6 +134,7 @@ class FakeCluster {
   void ServeLocks();
   void ServeChunks(FakeChunkserver& s);
   Status FillLayout(uint64_t ino, uint64_t offset, uint64_t length, bool allocate, pb::LayoutReply* reply);
+  void GiveUp(uint64_t ino, const google::protobuf::RepeatedPtrField<pb::GivenUpChunk>& chunks);
   uint64_t NewInode(uint32_t mode);
 
   uint64_t next_ino_ = 2, next_chunk_ = 1, next_session_ = 1;

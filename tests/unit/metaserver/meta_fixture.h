@@ -56,6 +56,11 @@ class TestCall : public Call {
 };
 using TestCallPtr = std::shared_ptr<TestCall>;
 
+struct Fenced {
+  pb::FenceSessionsRequest request;
+  std::function<void(Status, std::string)> done;
+};
+
 struct Mutated {
   pb::MutateChunkRequest request;
   std::function<void(Status, std::string)> done;
@@ -84,6 +89,11 @@ class MetaTest : public testing::Test {
         auto& request = static_cast<const pb::DeleteChunksRequest&>(m);
         deleted_.insert(deleted_.end(), request.chunk().begin(), request.chunk().end());
         return done(Status(), "");
+      }
+      if (op == Op::kFenceSessions) {
+        fenced_.push_back({static_cast<const pb::FenceSessionsRequest&>(m), std::move(done)});
+        if (auto_ack_fences_) AckFences();
+        return;
       }
       mutated_.push_back({static_cast<const pb::MutateChunkRequest&>(m), std::move(done)});
       if (auto_ack_) AckMutations();
@@ -117,6 +127,7 @@ class MetaTest : public testing::Test {
   // As kill -9: nothing is said to anybody.
   void Kill() {
     mutated_.clear();
+    fenced_.clear();
     executor_.reset();
     servers_.reset();
     cluster_.reset();
@@ -128,6 +139,14 @@ class MetaTest : public testing::Test {
   }
   Volume& volume() { return *executor_->FindVolume("vol"); }
 
+  void AckFences(const Status& status = {}) {
+    while (!fenced_.empty()) {
+      Fenced f = std::move(fenced_.front());
+      fenced_.pop_front();
+      fence_history_.push_back(f.request);
+      f.done(status, "");
+    }
+  }
   void AckMutations() {
     while (!mutated_.empty()) {
       Mutated m = std::move(mutated_.front());
@@ -192,8 +211,17 @@ class MetaTest : public testing::Test {
     if (more_of_caller_) more_of_caller_(*ctx);
     auto call = std::make_shared<TestCall>(Rpc::kOp, request.SerializeAsString());
     call->session = session;
+    // Most tests do not care who has the file open for its data.
+    constexpr bool kData = Rpc::kOp == Op::kReadLayout || Rpc::kOp == Op::kPrepareWrite ||
+                           Rpc::kOp == Op::kCommitWrite || Rpc::kOp == Op::kFallocate;
+    uint64_t opened = 0;
+    if constexpr (kData) {
+      if (opens_for_data_ && session->volume != nullptr) opened = request.ino();
+    }
+    if (opened != 0) session->volume->AddOpen(*session, Ino(opened), kReadChunk | kWriteChunk);
     executor_->Execute(call);
     executor_->EndTick();
+    if (opened != 0 && call->answered) session->volume->DropOpen(*session, Ino(opened));
     return call;
   }
   template <typename Rpc>
@@ -443,6 +471,10 @@ class MetaTest : public testing::Test {
   uint32_t uid_ = 0, gid_ = 0, umask_ = 022;
   bool groups_known_ = true, fixed_caller_ = false;
   std::vector<uint32_t> groups_;
+  bool opens_for_data_ = true;
+  bool auto_ack_fences_ = true;
+  std::deque<Fenced> fenced_;  // not yet answered
+  std::vector<pb::FenceSessionsRequest> fence_history_;
   bool auto_ack_ = true;
   std::deque<Mutated> mutated_;                  // not yet answered
   std::vector<pb::MutateChunkRequest> history_;  // answered

@@ -203,7 +203,7 @@ TEST_F(SessionTest, AReclaimThatBrokeOffBeginsAgain) {
   EXPECT_EQ(Reclaim(s_, r).err(), 0);
   s_ = Attach(s_);
   EXPECT_EQ(Reclaim(s_, r).err(), 0);  // its answer had been lost
-  EXPECT_EQ(s_->opens.at(Ino(ino)), 1u);
+  EXPECT_EQ(s_->opens.at(Ino(ino)).count, 1u);
   op_ids_ += 10;
   Release(ino);
   EXPECT_TRUE(Gone(ino));

@@ -1,0 +1,130 @@
+#include "metaserver/chunks/fences.h"
+
+#include <algorithm>
+
+#include "common/limits.h"
+#include "common/log.h"
+
+namespace kfs::meta {
+
+Fences::Fences(VolumeId volume, Chunkservers& servers, Clock& clock, std::function<void(ParkedPtr)> rerun)
+    : volume_(volume), servers_(servers), clock_(clock), rerun_(std::move(rerun)) {}
+
+Fences::~Fences() { *alive_ = false; }
+
+void Fences::Add(ServerId id, Fence fence) {
+  Server& server = fenced_[id];
+  Entry& entry = server.entries[{fence.session, fence.others}];
+  if (entry.fence.session.v != 0) {  // an earlier one of the session: this one contains it
+    if (!entry.answered) --server.unanswered;
+    fence.expires_ms = std::max(fence.expires_ms, entry.fence.expires_ms);
+    if (!entry.answered && entry.fence.files != fence.files) fence.files = nullptr;
+  }
+  entry = {std::move(fence), false};
+  ++server.unanswered;
+  Send(id, server);
+}
+
+bool Fences::Pending(ServerId id, Ino ino, SessionId asker) const {
+  auto it = fenced_.find(id);
+  if (it == fenced_.end() || it->second.unanswered == 0) return false;
+  const uint64_t now = clock_.BootMs();
+  return std::ranges::any_of(it->second.entries, [&](const auto& e) {
+    const Fence& f = e.second.fence;
+    return !e.second.answered && f.session != asker && now < f.expires_ms &&
+           (f.files == nullptr || f.files->contains(ino));
+  });
+}
+
+bool Fences::Wait(ParkedPtr parked) {
+  if (waiters_.size() >= kWaitersMax)
+    std::erase_if(waiters_, [](const ParkedPtr& p) { return p->call == nullptr; });
+  if (waiters_.size() >= kWaitersMax) return false;
+  waiters_.push_back(std::move(parked));
+  return true;
+}
+
+void Fences::RunWaiters() {
+  std::vector<ParkedPtr> waiters;
+  waiters.swap(waiters_);
+  for (ParkedPtr& w : waiters) rerun_(std::move(w));
+}
+
+void Fences::Up(ServerId id) {
+  auto it = fenced_.find(id);
+  if (it == fenced_.end()) return;
+  Server& server = it->second;
+  ++server.times_up;
+  server.under_way = false;
+  server.unanswered = server.entries.size();
+  for (auto& [key, entry] : server.entries) entry.answered = false;
+  Send(id, server);
+}
+
+void Fences::Send(ServerId id, Server& server) {
+  if (server.under_way || server.unanswered == 0 || !servers_.IsUp(id)) return;
+  pb::FenceSessionsRequest request;
+  request.set_volume(volume_.v);
+  request.set_clock(servers_.clock_id());
+  std::vector<std::pair<std::pair<SessionId, bool>, uint64_t>> sent;
+  for (const auto& [key, entry] : server.entries) {
+    if (entry.answered || sent.size() >= kInventoryBatch) continue;
+    auto* fence = request.add_fence();
+    fence->set_session(entry.fence.session.v);
+    fence->set_serial(entry.fence.serial);
+    fence->set_expires_ms(entry.fence.expires_ms);
+    fence->set_others(entry.fence.others);
+    sent.emplace_back(key, entry.fence.serial);
+  }
+  server.under_way = true;
+  servers_.Request(
+      id, Op::kFenceSessions, request,
+      [this, alive = alive_, id, times_up = server.times_up, sent](const Status& status, const std::string&) {
+        if (!*alive) return;
+        auto it = fenced_.find(id);
+        if (it == fenced_.end() || it->second.times_up != times_up) return;
+        Server& s = it->second;
+        s.under_way = false;
+        if (!status.ok()) {
+          KFS_LOG(warn, "fence.failed volume={} server={} sessions={} error=\"{}\" next=retry", volume_.v,
+                  id.v, sent.size(), status.ToString());
+          return;  // OnTimer tries again
+        }
+        for (const auto& [key, serial] : sent) {
+          auto e = s.entries.find(key);
+          if (e == s.entries.end() || e->second.answered || e->second.fence.serial != serial) continue;
+          e->second.answered = true;
+          --s.unanswered;
+        }
+        RunWaiters();
+        Send(id, s);
+      });
+}
+
+void Fences::OnTimer() {
+  const uint64_t now = clock_.BootMs();
+  bool changed = false;
+  for (auto it = fenced_.begin(); it != fenced_.end();) {
+    Server& server = it->second;
+    std::erase_if(server.entries, [&](const auto& e) {
+      if (now < e.second.fence.expires_ms) return false;
+      if (!e.second.answered) --server.unanswered;
+      return changed = true;
+    });
+    if (server.entries.empty()) {
+      it = fenced_.erase(it);
+      continue;
+    }
+    Send(it->first, server);
+    ++it;
+  }
+  if (changed) RunWaiters();
+}
+
+size_t Fences::pending() const {
+  size_t n = 0;
+  for (const auto& [id, server] : fenced_) n += server.unanswered;
+  return n;
+}
+
+}  // namespace kfs::meta
