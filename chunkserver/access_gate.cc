@@ -49,6 +49,7 @@ bool AccessGate::Latest(uint64_t clock, uint64_t* ms) const {
 Result<AccessGate::Grant> AccessGate::Verify(const pb::ChunkRef& ref, const pb::ChunkAccess& access,
                                              uint32_t right) {
   const pb::SessionTicket& t = access.ticket();
+  if (without_ && !access.has_ticket() && access.mac().empty()) return Grant{.without = true};
   if (access.mac().empty() || t.mac().empty()) {
     ++counters_.forged;
     return Status(EACCES,
@@ -72,6 +73,7 @@ Result<AccessGate::Grant> AccessGate::Verify(const pb::ChunkRef& ref, const pb::
 }
 
 Status AccessGate::Check(const Grant& grant) {
+  if (grant.without) return {};
   std::lock_guard lock(mutex_);
   uint64_t now = 0;
   if (!Latest(grant.clock, &now)) {

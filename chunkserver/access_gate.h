@@ -29,8 +29,10 @@ class AccessGate {
   // Sessions fenced and not yet run out.
   static constexpr size_t kFencesMax = 65536;
 
-  // `key` is this chunkserver's; `clock` outlives it.
-  AccessGate(std::string key, const Clock& clock) : key_(std::move(key)), clock_(clock) {}
+  // `key` is this chunkserver's; `clock` outlives it. `without`: requests that show nothing at all pass, too:
+  // for the time in which mounts of before tokens are still there (tls = accept).
+  AccessGate(std::string key, const Clock& clock, bool without = false)
+      : key_(std::move(key)), clock_(clock), without_(without) {}
 
   uint64_t NowMs() const { return clock_.BootMs(); }
   // A metaserver's clock showed this at some time after NowMs() was `asked_ms`.
@@ -41,6 +43,7 @@ class AccessGate {
     uint32_t volume = 0;
     uint64_t session = 0, serial = 0;
     uint64_t clock = 0, expires_ms = 0;
+    bool without = false;  // nothing was shown, and nothing has to be
   };
   // EACCES: the request has no token, or one that no metaserver made for this chunk, version and chunkserver,
   // or none for this kind of access.
@@ -72,6 +75,7 @@ class AccessGate {
 
   const std::string key_;
   const Clock& clock_;
+  const bool without_;
   Counters counters_;
   mutable std::mutex mutex_;  // guards what follows
   std::map<uint64_t, Shown> clocks_;

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "chunkserver/chunk_keyring.h"
 #include "chunkserver/chunk_store.h"
 #include "chunkserver/io_pool.h"
 #include "chunkserver/metaserver_links.h"
@@ -103,17 +104,20 @@ Status ChunkserverDaemon::Start() {
   // Its own key, which metaservers make from the root secret.
   const std::string key_id = ChunkserverKeyId(d.store->server_uuid());
   d.gate = std::make_unique<AccessGate>(
-      d.credentials.is_root() ? d.credentials.Derived(key_id).key() : d.credentials.key(), d.clock);
+      d.credentials.is_root() ? d.credentials.Derived(key_id).key() : d.credentials.key(), d.clock,
+      d.credentials.policy().tls == TlsMode::kAccept);
   d.service = std::make_unique<ChunkService>(
       d.store.get(), d.pool.get(), &d.metrics, d.terms.get(), d.gate.get(),
       ChunkService::Options{.inline_write_max = static_cast<size_t>(o.inline_write_max())});
-  d.server = std::make_unique<Server>(d.loop, ServerIdentity{.role = pb::HelloRequest::CHUNKSERVER,
-                                                             .cluster_id = d.store->cluster_id(),
-                                                             .keyring = RootKeyring(d.credentials.key()),
-                                                             .uuid = d.store->server_uuid(),
-                                                             .instance = d.instance,
-                                                             .newest_connection_only = true,
-                                                             .policy = d.credentials.policy()});
+  d.server = std::make_unique<Server>(
+      d.loop, ServerIdentity{
+                  .role = pb::HelloRequest::CHUNKSERVER,
+                  .cluster_id = d.store->cluster_id(),
+                  .keyring = std::make_shared<ChunkKeyring>(d.credentials, d.store->server_uuid(), d.clock),
+                  .uuid = d.store->server_uuid(),
+                  .instance = d.instance,
+                  .newest_connection_only = true,
+                  .policy = d.credentials.policy()});
   d.service->Register(d.server.get());
   KFS_RETURN_IF_ERROR(d.server->Listen(o.listen()));
   if (!o.metrics_listen().empty()) KFS_RETURN_IF_ERROR(d.metrics.Listen(o.metrics_listen()));

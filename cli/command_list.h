@@ -27,6 +27,10 @@
   COMMAND(AddVolumeStatusCommand)                                                                            \
   COMMAND(AddVolumeMoveCommand)                                                                              \
   COMMAND(AddVolumeBackupCommands)                                                                           \
+  GROUP("key", "Keys: who may mount what, and who may administer.",                                          \
+        "A key opens what it was made for, and is ended by revoking it. The cluster's secret opens "         \
+        "everything: it is for metaservers and chunkservers.")                                               \
+  COMMAND(AddKeyCommands)                                                                                    \
   GROUP("peer", "The metaservers that are the cluster.", "")                                                 \
   COMMAND(AddPeerChangeCommands)                                                                             \
   COMMAND(AddPeerStatusCommand)                                                                              \

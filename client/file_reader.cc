@@ -30,6 +30,7 @@ void FileReader::Start(ProtocolWorker& worker, const std::shared_ptr<ReadOp>& op
                                       if (!status.ok())
                                         return op->Finish(op->Explain(worker, std::move(status)));
                                       worker.session().TakeTickets(layout.ticket());
+                                      worker.net().LearnLinkKeys(layout);
                                       op->atime_told_ = true;
                                       OnLayout(worker, op, layout);
                                     });

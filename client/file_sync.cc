@@ -127,6 +127,7 @@ void SeekOp::Layout(ProtocolWorker& worker) {
         if (finished()) return;
         if (!status.ok()) return Finish(Explain(worker, std::move(status)));
         worker.session().TakeTickets(layout.ticket());
+        worker.net().LearnLinkKeys(layout);
         size_ = layout.size();
         if (offset >= size_) return Finish(Status(ENXIO, "the offset is at or past the end of the file"));
         known_end_ = std::min(size_, window_ > UINT64_MAX - at_ ? UINT64_MAX : at_ + window_);

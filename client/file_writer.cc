@@ -70,6 +70,7 @@ void FileWriter::Prepare(const OpPtr& op) {
     if (!status.ok()) return op->Finish(op->Explain(worker_, std::move(status)));
     op->retry_.GivenUp();
     worker_.session().TakeTickets(layout.ticket());
+    worker_.net().LearnLinkKeys(layout);
     if (op->flags.append) op->offset = layout.offset();
     for (const pb::ChunkLayout& chunk : layout.chunk()) {
       ChunkPlace place = PlaceFromPb(chunk);

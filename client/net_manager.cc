@@ -38,9 +38,24 @@ std::shared_ptr<NetClient> NetManager::Chunkserver(const std::string& address) {
     NetClient::Options o = ClientOptions("chunkserver", {address});
     o.server_role = pb::HelloRequest::CHUNKSERVER;
     o.hard_close = true;
+    if (auto key = link_keys_.find(address); key != link_keys_.end()) o.credentials = key->second;
     it->second.net = std::make_shared<NetClient>(*loop_, std::move(o));
   }
   return it->second.net;
+}
+
+void NetManager::LearnLinkKeys(const pb::LayoutReply& layout) {
+  for (const pb::ChunkLayout& chunk : layout.chunk()) {
+    for (const pb::Server& server : chunk.server()) {
+      if (server.link_key_id().empty() || server.address().empty()) continue;
+      Credentials& known = link_keys_[server.address()];
+      if (known.key_id() == server.link_key_id() && known.key() == server.link_key()) continue;
+      known = Credentials::OfKey(server.link_key_id(), server.link_key(), options_.cluster_id, "")
+                  .With(options_.credentials.policy());
+      if (auto link = chunkservers_.find(server.address()); link != chunkservers_.end())
+        link->second.net->SetCredentials(known);
+    }
+  }
 }
 
 void NetManager::Sweep() {

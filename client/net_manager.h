@@ -41,6 +41,8 @@ class NetManager {
   // Null after Stop.
   const std::shared_ptr<NetClient>& metaserver() const { return metaserver_; }
   std::shared_ptr<NetClient> Chunkserver(const std::string& address);
+  // With what the links to the chunkservers of this layout are opened, where the metaserver says so.
+  void LearnLinkKeys(const pb::LayoutReply& layout);
   size_t chunkservers() const { return chunkservers_.size(); }
   // Ends everything pending.
   void Stop();
@@ -61,6 +63,8 @@ class NetManager {
   bool stopped_ = false;
   std::shared_ptr<NetClient> metaserver_;
   std::unordered_map<std::string, Link> chunkservers_;  // by address
+  std::unordered_map<std::string, Credentials>
+      link_keys_;  // by address; empty: links are opened with our own key
   EventLoop::Timer sweep_;
 };
 

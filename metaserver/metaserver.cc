@@ -203,14 +203,17 @@ Status MetaServer::Start() {
       volume->mutations.Kick();
     }
   });
+  keyring_ = std::make_shared<ClusterKeyring>(
+      credentials, clock_, [this] { return member_ == nullptr ? nullptr : &member_->conf(); });
   server_ = std::make_unique<Server>(loop_, ServerIdentity{.role = pb::HelloRequest::METASERVER,
                                                            .cluster_id = cluster_->cluster_id(),
-                                                           .keyring = RootKeyring(credentials.key()),
+                                                           .keyring = keyring_,
                                                            .policy = credentials.policy()});
   KFS_RETURN_IF_ERROR(server_->Listen(options_.listen()));
   KFS_RETURN_IF_ERROR(BecomeMember(credentials));
   RegisterHandlers();
   RegisterAdmin();
+  RegisterKeys();
   RegisterImages();
   RegisterMemberOps(*server_, *member_, *peers_, *chunkservers_);
   RegisterChunkService();
@@ -232,6 +235,7 @@ Status MetaServer::Start() {
     });
     moving_timer_ = loop_.RunEvery(std::chrono::seconds(1), [this] {
       reach_->OnTimer();
+      EndOfKeys();
       mover_->OnTimer();
       images_->Sweep(member_->conf(), member_->uuid());
       image_reader_->Sweep();
@@ -316,8 +320,8 @@ void MetaServer::RegisterHandlers() {
       return executor_->Refuse(call,
                                Status(EINVAL, Code::kMalformed, "the connection has a session already"));
     }
-    SessionPtr session =
-        executor_->OpenSession(call, request, connection->hello.host(), connection->hello.id());
+    SessionPtr session = executor_->OpenSession(call, request, connection->hello.host(),
+                                                connection->hello.id(), MountRightsOf(*connection));
     if (session == nullptr) return;
     session->connection = connection;
     connection->context = session;

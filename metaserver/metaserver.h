@@ -12,6 +12,7 @@
 #include "metaserver/chunks/chunkservers.h"
 #include "metaserver/chunks/reach_check.h"
 #include "metaserver/chunks/twin_check.h"
+#include "metaserver/cluster_keyring.h"
 #include "metaserver/executor/executor.h"
 #include "metaserver/images/image_reader.h"
 #include "metaserver/images/mover.h"
@@ -64,6 +65,10 @@ class MetaServer : public Daemon {
   void FillStatus(pb::ClusterStatusReply* reply);
   // image_service.cc
   void RegisterImages();
+  // key_service.cc
+  void RegisterKeys();
+  // Ends what was opened with keys that are revoked or have expired.
+  void EndOfKeys();
   Result<const pb::VolumeConf*> OwnVolume(const std::string& name) const;
   void Backup(const IncomingCallPtr& call, const pb::ImageGetRequest::Open& request);
   void Restore(const IncomingCallPtr& call, const pb::VolumeRestoreRequest& request);
@@ -104,6 +109,7 @@ class MetaServer : public Daemon {
   std::unique_ptr<Member> member_;
   std::unique_ptr<PeerOps> peers_;
   std::unique_ptr<Mover> mover_;
+  std::shared_ptr<ClusterKeyring> keyring_;
   std::unique_ptr<Server> server_;
   std::unique_ptr<Metrics> metrics_;
   EventLoop::Timer timer_, metrics_timer_, moving_timer_, twin_timer_;

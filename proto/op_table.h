@@ -89,7 +89,8 @@
   KFS_OP(96, QueryDisks, QueryDisksReply, false, kRepeats, kFromMetaserver)                    \
   KFS_OP(97, PrepareConf, Empty, false, kRepeats, kFromMetaserver)                             \
   KFS_OP(98, LearnConf, Empty, false, kRepeats, kFromMetaserver)                               \
-  KFS_OP(99, FenceSessions, Empty, false, kRepeats, kFromMetaserver)
+  KFS_OP(99, FenceSessions, Empty, false, kRepeats, kFromMetaserver)                           \
+  KFS_OP(100, KeyExport, KeyExportReply, false, kRepeats, kFromAdmin)
 
 namespace kfs {
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/chunk_token.h"
+#include "common/link_key.h"
 
 namespace kfs::meta {
 namespace {
@@ -50,6 +51,9 @@ void Tickets::Grant(Session& session, uint32_t rights, pb::ChunkLayout* chunk, p
     pb::ServerTicket* given = reply->add_ticket();
     given->set_server(s.id());
     *given->mutable_ticket() = Ticket(session, server);
+    if (session.rights.key().empty()) continue;
+    s.set_link_key_id(LinkKeyId(session.id, clock_.WallNow()));
+    s.set_link_key(LinkKey(servers_.TokenKey(server), s.link_key_id()));
   }
 }
 

@@ -24,7 +24,7 @@ if command -v systemd-analyze >/dev/null; then
   done
 fi
 
-pages=("kfs" "mount" "mount.kfs" "kfs-volume.1" "kfs-peer.1" "kfs-chunkserver.1" "kfs-cluster.1")
+pages=("kfs" "mount" "mount.kfs" "kfs-volume.1" "kfs-key.1" "kfs-peer.1" "kfs-chunkserver.1" "kfs-cluster.1")
 for page in "${pages[@]}"; do
   "$build/bin/kfs" --man "$page" >"$work/$page.man" || flunk "kfs --man $page"
   case $page in kfs-*.1) check "man page $page: its commands" grep -q "^.SS kfs " "$work/$page.man" ;; esac

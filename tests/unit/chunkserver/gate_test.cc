@@ -52,6 +52,22 @@ TEST_F(GateTest, AMetaserversTokenOpensItsChunk) {
   EXPECT_TRUE(Try(Access(), kReadChunk).ok());
 }
 
+TEST_F(GateTest, WhoShowsNothingPassesOnlyWhileAClusterGoesOver) {
+  Heard(1000);
+  pb::ChunkAccess half = Access().Signed();
+  half.clear_ticket();
+  EXPECT_EQ(gate_.Verify(Access().ref, {}, kReadChunk).status().err(), EACCES);
+  const AccessGate::Grant none = [&] {
+    AccessGate lenient(kKey, clock_, /*without=*/true);
+    EXPECT_EQ(lenient.Verify(Access().ref, half, kReadChunk).status().err(), EACCES);
+    auto grant = lenient.Verify(Access().ref, {}, kWriteChunk);
+    EXPECT_TRUE(grant.ok());
+    EXPECT_TRUE(lenient.Check(*grant).ok());
+    return *grant;
+  }();
+  EXPECT_TRUE(none.without);
+}
+
 TEST_F(GateTest, EveryPartOfATokenIsSigned) {
   Heard(1000);
   const TestAccess good = Access();

@@ -1,0 +1,39 @@
+#include "chunkserver/chunk_keyring.h"
+
+#include "common/chunk_token.h"
+#include "common/link_key.h"
+#include "common/utf8.h"
+
+namespace kfs {
+namespace {
+
+Status RefusedKey(const std::string& words) { return Status(EACCES, Code::kBadProof, words); }
+
+}  // namespace
+
+ChunkKeyring::ChunkKeyring(const Credentials& root, const std::string& uuid, const Clock& clock)
+    : secret_(root.key()),
+      key_id_(ChunkserverKeyId(uuid)),
+      key_(DeriveKey(secret_, key_id_)),
+      clock_(clock) {}
+
+Result<FoundKey> ChunkKeyring::Find(const PeerClaim& claim) const {
+  const std::string& id = claim.key_id;
+  if (id.empty() || id == kRootKeyId) return FoundKey{.key = secret_, .rights = nullptr};
+  if (id == key_id_) {
+    if (claim.role != pb::HelloRequest::METASERVER)
+      return RefusedKey("a chunkserver's own key proves metaservers to it, and nobody else");
+    return FoundKey{.key = key_, .rights = nullptr};
+  }
+  if (IsLinkKeyId(id)) {
+    const Result<TimeNs> expires = LinkKeyExpires(id);
+    if (!expires.ok() || claim.role != pb::HelloRequest::CLIENT)
+      return RefusedKey("the key of a link is for mounts, and has a session and a time");
+    if (*expires <= clock_.WallNow())
+      return RefusedKey("the key of the link has expired: the metaserver gives out another");
+    return FoundKey{.key = LinkKey(key_, id), .rights = nullptr};
+  }
+  return RefusedKey("this chunkserver knows no key " + Printable(id, kKeyIdSizeMax));
+}
+
+}  // namespace kfs

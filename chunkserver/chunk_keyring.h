@@ -1,0 +1,25 @@
+// Which keys open a chunkserver: the cluster's root secret where it is known; this chunkserver's own key, for
+// metaservers; and keys of links, made out of the latter, for mounts (common/link_key.h). Any thread.
+#pragma once
+
+#include <string>
+
+#include "common/clock.h"
+#include "common/credentials.h"
+#include "rpc/keyring.h"
+
+namespace kfs {
+
+class ChunkKeyring : public Keyring {
+ public:
+  ChunkKeyring(const Credentials& root, const std::string& uuid, const Clock& clock);
+  Result<FoundKey> Find(const PeerClaim& claim) const override;
+  std::string Sign(std::string_view) const override { return ""; }
+
+ private:
+  const std::string secret_;
+  const std::string key_id_, key_;  // our own
+  const Clock& clock_;
+};
+
+}  // namespace kfs
