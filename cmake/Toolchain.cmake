@@ -45,9 +45,9 @@ if(KFS_FUZZ)
   add_link_options(-fsanitize=address,undefined)
 endif()
 
-# These are built whole and from nothing, mostly: several sources at a time take half as long. The release build keeps each source
-# by itself, so that none lives on what another includes.
-if(KFS_SANITIZE OR KFS_FUZZ)
+# What is built whole and from nothing: several sources at a time take half as long. By default a release build keeps each source by
+# itself, as does tests/run --long, so that none lives on what another includes.
+if(KFS_UNITY OR KFS_SANITIZE OR KFS_FUZZ)
   set(CMAKE_UNITY_BUILD ON)
   set(CMAKE_UNITY_BUILD_BATCH_SIZE 12)
 endif()

@@ -57,11 +57,12 @@ built() {  # built PROGRAM: prints where the build put it
 }
 
 wait_until() {  # wait_until SECONDS COMMAND...: polls until the command succeeds; fails after SECONDS
-  local end=$((SECONDS + $1))
+  local end=$((SECONDS + $1)) pauses=(0.05 0.05 0.1 0.1 0.2 0.2) n=0
   shift
   until "$@"; do
     [ $SECONDS -lt $end ] || return 1
-    sleep 0.05
+    # Rarely after a while: a condition that asks a cluster costs as much as the work of many.
+    sleep "${pauses[n++]:-0.3}"
   done
 }
 dead() { ! kill -0 "$1" 2>/dev/null || [ "$(awk '{print $3}' "/proc/$1/stat" 2>/dev/null || echo Z)" = Z ]; }
