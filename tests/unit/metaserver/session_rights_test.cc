@@ -1,0 +1,149 @@
+// What a key allows beyond its directory: reading only, squashed callers, for some time.
+#include "tests/unit/metaserver/rooted_session.h"
+
+namespace kfs::meta {
+namespace {
+
+TEST_F(SessionRootTest, AKeyForReadingChangesNothing) {
+  MountRights rights;
+  rights.key = "mount/readers/1";
+  rights.read_only = true;
+  const SessionPtr s = Open("", rights);
+  As(0, 0);
+  const pb::Attr before = Stat(f_);
+  In(s, [&] {
+    EXPECT_EQ((Mkdir(1, "x"), err()), EROFS);
+    EXPECT_EQ((Mknod(1, "x"), err()), EROFS);
+    EXPECT_EQ((Create(1, "x"), err()), EROFS);
+    EXPECT_EQ((Tmpfile(), err()), EROFS);
+    EXPECT_EQ(Symlink(1, "x", "y"), EROFS);
+    EXPECT_EQ(Link(f_, 1, "x"), EROFS);
+    EXPECT_EQ(Unlink(1, "top"), EROFS);
+    EXPECT_EQ(Rename(1, "top", 1, "x"), EROFS);
+    EXPECT_EQ(Chmod(f_, 0600), EROFS);
+    EXPECT_EQ(Truncate(f_, 5), EROFS);
+    EXPECT_EQ(Setxattr(f_, "user.a", "b"), EROFS);
+    EXPECT_EQ(MetaTest::Open(f_, O_RDWR), EROFS);
+    EXPECT_EQ(MetaTest::Open(f_, O_RDONLY), 0);
+    Run<rpc::PrepareWrite>(PrepareOf(f_, 0, 10));
+    EXPECT_EQ(err(), EROFS);
+    pb::FallocateRequest allocate;
+    allocate.set_ino(f_);
+    allocate.set_length(10);
+    Run<rpc::Fallocate>(allocate);
+    EXPECT_EQ(err(), EROFS);
+    pb::AccessRequest access;
+    access.set_ino(f_);
+    access.set_mask(2);
+    Run<rpc::Access>(access);
+    EXPECT_EQ(err(), EROFS);
+    Layout(f_);
+    EXPECT_EQ(err(), 0);
+    return 0;
+  });
+  EXPECT_EQ(Stat(f_).SerializeAsString(), before.SerializeAsString());
+}
+
+TEST_F(SessionRootTest, SquashedRootIsNobodyWhateverTheMountBelieves) {
+  MountRights rights;
+  rights.key = "mount/guests/1";
+  rights.squash = pb::KeyConf::ROOT;
+  rights.squash_uid = 65534;
+  rights.squash_gid = 65533;
+  const SessionPtr s = Open("", rights);
+  As(0, 0);
+  Chmod(1, 0777);
+  Chmod(secret_, 0600);
+  In(s, [&] {
+    EXPECT_EQ(MetaTest::Open(secret_), EACCES);
+    EXPECT_EQ(Chmod(secret_, 0777), EPERM);
+    EXPECT_EQ(Chown(secret_, 0, 0), EPERM);
+    EXPECT_EQ((Mknod(1, "dev", S_IFBLK | 0600), err()), EPERM);
+    const uint64_t mine = Mknod(1, "mine");
+    EXPECT_EQ(Stat(mine).uid(), 65534u);
+    EXPECT_EQ(Stat(mine).gid(), 65533u);
+    // A request that names no caller is root's no more than another.
+    fixed_caller_ = true;
+    pb::OpenRequest open;
+    open.set_ino(secret_);
+    Run<rpc::Open>(open);
+    EXPECT_EQ(err(), EACCES);
+    fixed_caller_ = false;
+    // Others are who they are, but in no group of root's.
+    As(1000, 0);
+    groups_ = {0, 5};
+    const uint64_t theirs = Mknod(1, "theirs");
+    EXPECT_EQ(Stat(theirs).uid(), 1000u);
+    EXPECT_EQ(Stat(theirs).gid(), 65533u);
+    return 0;
+  });
+  As(0, 0);
+  groups_ = {};
+  Chmod(secret_, 0640);
+  As(1000, 1000);
+  groups_ = {0};
+  EXPECT_EQ(MetaTest::Open(secret_), 0);
+  EXPECT_EQ(In(s, [&] { return MetaTest::Open(secret_); }), EACCES);
+}
+
+TEST_F(SessionRootTest, SquashedAllAreOne) {
+  MountRights rights;
+  rights.key = "mount/guests/1";
+  rights.squash = pb::KeyConf::ALL;
+  rights.squash_uid = 70;
+  rights.squash_gid = 71;
+  Chmod(1, 0777);
+  const SessionPtr s = Open("", rights);
+  As(1000, 1000);
+  groups_ = {0, 27};
+  In(s, [&] {
+    const uint64_t mine = Mknod(1, "mine", S_IFREG | 0600);
+    EXPECT_EQ(Stat(mine).uid(), 70u);
+    EXPECT_EQ(Stat(mine).gid(), 71u);
+    As(0, 0);
+    EXPECT_EQ(MetaTest::Open(mine), 0);
+    return 0;
+  });
+}
+
+TEST_F(SessionRootTest, RightsLiveThroughARestart) {
+  MountRights rights = Bound("in");
+  rights.read_only = true;
+  SessionPtr s = Open("", rights);
+  Restart();
+  s_ = Attach(s_);
+  EXPECT_TRUE(ReclaimNothing(s_).ok());
+  s = AttachWith(s, rights);
+  ASSERT_NE(s, nullptr);
+  EXPECT_TRUE(ReclaimNothing(s).ok());
+  EXPECT_EQ(StatIn(s, secret_), ESTALE);
+  EXPECT_EQ(In(s, [&] { return Mknod(1, "x"), err(); }), EROFS);
+}
+
+TEST_F(SessionRootTest, SessionsEndWithTheirKey) {
+  MountRights soon = Bound("in");
+  soon.expires = clock_.WallNow() + 5ll * 1000000000;
+  const SessionPtr s = Open("", soon);
+  MountRights other = Bound("in");
+  other.key = "mount/other/2";
+  const SessionPtr t = Open("", other);
+  clock_.Advance(std::chrono::seconds(6));
+  executor_->OnTimer();
+  executor_->EndTick();
+  EXPECT_EQ(s->volume, nullptr);
+  EXPECT_NE(t->volume, nullptr);
+  std::vector<std::string> asked;
+  executor_->EndSessionsOfKeys([&](const std::string& key) {
+    asked.push_back(key);
+    return false;
+  });
+  executor_->EndTick();
+  EXPECT_EQ(asked, std::vector<std::string>{"mount/other/2"});
+  EXPECT_EQ(t->volume, nullptr);
+  EXPECT_NE(s_->volume, nullptr);
+  Restart();
+  EXPECT_EQ(AttachWith(t, other), nullptr);
+}
+
+}  // namespace
+}  // namespace kfs::meta
