@@ -11,15 +11,19 @@ Status RefusedKey(const std::string& words) { return Status(EACCES, Code::kBadPr
 
 }  // namespace
 
-ChunkKeyring::ChunkKeyring(const Credentials& root, const std::string& uuid, const Clock& clock)
-    : secret_(root.key()),
+ChunkKeyring::ChunkKeyring(const Credentials& credentials, const std::string& uuid, const Clock& clock)
+    : secret_(credentials.is_root() ? credentials.key() : ""),
       key_id_(ChunkserverKeyId(uuid)),
-      key_(DeriveKey(secret_, key_id_)),
+      key_(credentials.is_root() ? DeriveKey(secret_, key_id_) : credentials.key()),
       clock_(clock) {}
 
 Result<FoundKey> ChunkKeyring::Find(const PeerClaim& claim) const {
   const std::string& id = claim.key_id;
-  if (id.empty() || id == kRootKeyId) return FoundKey{.key = secret_, .rights = nullptr};
+  if (id.empty() || id == kRootKeyId) {
+    if (secret_.empty())
+      return RefusedKey("this chunkserver has a key of its own, and does not know the cluster's root secret");
+    return FoundKey{.key = secret_, .rights = nullptr};
+  }
   if (id == key_id_) {
     if (claim.role != pb::HelloRequest::METASERVER)
       return RefusedKey("a chunkserver's own key proves metaservers to it, and nobody else");

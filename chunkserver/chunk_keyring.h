@@ -12,12 +12,13 @@ namespace kfs {
 
 class ChunkKeyring : public Keyring {
  public:
-  ChunkKeyring(const Credentials& root, const std::string& uuid, const Clock& clock);
+  // `credentials`: the root secret, or the own key.
+  ChunkKeyring(const Credentials& credentials, const std::string& uuid, const Clock& clock);
   Result<FoundKey> Find(const PeerClaim& claim) const override;
   std::string Sign(std::string_view) const override { return ""; }
 
  private:
-  const std::string secret_;
+  const std::string secret_;        // empty: not known
   const std::string key_id_, key_;  // our own
   const Clock& clock_;
 };

@@ -12,6 +12,7 @@
 #include "chunkserver/io_pool.h"
 #include "chunkserver/metaserver_links.h"
 #include "chunkserver/metrics.h"
+#include "chunkserver/own_key.h"
 #include "chunkserver/service.h"
 #include "chunkserver/sync_thread.h"
 #include "common/chunk_token.h"
@@ -101,6 +102,11 @@ Status ChunkserverDaemon::Start() {
   }
   d.pool = std::make_unique<IoPool>(d.loop, static_cast<size_t>(o.io_threads()));
   d.MakeTerms();
+  auto labels = ParseLabels(o.labels());
+  if (!labels.ok()) return labels.status();
+  auto own = OwnCredentials(d.credentials, *d.store, o.metaservers(), *labels);
+  if (!own.ok()) return own.status();
+  d.credentials = std::move(*own);
   // Its own key, which metaservers make from the root secret.
   const std::string key_id = ChunkserverKeyId(d.store->server_uuid());
   d.gate = std::make_unique<AccessGate>(

@@ -29,7 +29,7 @@
   COMMAND(AddVolumeBackupCommands)                                                                           \
   GROUP("key", "Keys: who may mount what, and who may administer.",                                          \
         "A key opens what it was made for, and is ended by revoking it. The cluster's secret opens "         \
-        "everything: it is for metaservers and chunkservers.")                                               \
+        "everything: it is for metaservers.")                                                                \
   COMMAND(AddKeyCommands)                                                                                    \
   GROUP("peer", "The metaservers that are the cluster.", "")                                                 \
   COMMAND(AddPeerChangeCommands)                                                                             \
@@ -39,6 +39,7 @@
   COMMAND(AddChunkserverListCommand)                                                                         \
   COMMAND(AddChunkserverStatusCommand)                                                                       \
   COMMAND(AddChunkserverChangeCommands)                                                                      \
+  COMMAND(AddChunkserverInviteCommand)                                                                       \
   GROUP("cluster", "The configuration as a whole: history, options, transactions.",                          \
         "Every change of the configuration makes a new generation of it, decided by a majority of the "      \
         "metaservers.")                                                                                      \

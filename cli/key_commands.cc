@@ -1,4 +1,4 @@
-// kfs key create, list, revoke, export
+// kfs key create, list, revoke, export; kfs chunkserver invite
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -24,15 +24,17 @@ TimeNs WallNow() { return SystemClock().WallNow(); }
 struct CreateArgs {
   std::string name, volume, path, squash, expires, output;
   std::vector<std::string> from;
-  bool read_only = false, admin = false, dry_run = false;
+  bool read_only = false, admin = false, invitation = false, dry_run = false;
 };
 
 Status Build(const CreateArgs& args, pb::Change* change) {
   pb::Change::AddKey* add = change->mutable_add_key();
   pb::KeyConf* key = add->mutable_key();
   key->set_name(args.name);
-  key->set_kind(args.admin ? pb::KeyConf::ADMIN : pb::KeyConf::MOUNT);
-  if (args.admin == !args.volume.empty())
+  key->set_kind(args.invitation ? pb::KeyConf::CHUNKSERVER
+                : args.admin    ? pb::KeyConf::ADMIN
+                                : pb::KeyConf::MOUNT);
+  if (!args.invitation && args.admin == !args.volume.empty())
     return Status(EINVAL,
                   "a key is either for mounts of a volume (--volume) or for an administrator (--admin)");
   add->set_volume(args.volume);
@@ -54,6 +56,9 @@ std::string FileText(const pb::KeyExportReply& reply) {
       .FileText();
 }
 
+constexpr char kForMounts[] = "-o secretfile=FILE of a mount, --secret-file of kfs";
+constexpr char kForChunkservers[] = "secret-file in the configuration of the chunkserver that joins";
+
 // To the file that was made for it, or to stdout. What else is told goes to stderr then.
 int Deliver(const GlobalOptions& global, const pb::KeyExportReply& key, std::optional<KeyFile>& file,
             json told) {
@@ -71,10 +76,8 @@ int Deliver(const GlobalOptions& global, const pb::KeyExportReply& key, std::opt
     }
     PrintJson(told);
   } else if (file) {
-    Print(fmt::format(
-        "{} written; copy it, mode 0600, to where it is used: -o secretfile={} of a mount, --secret-file "
-        "of kfs\n",
-        file->path(), file->path()));
+    Print(fmt::format("{} written; copy it, mode 0600, to where it is used: {}\n", file->path(),
+                      key.key_id().starts_with("invitation/") ? kForChunkservers : kForMounts));
   } else {
     Print(text);
   }
@@ -119,6 +122,17 @@ void AddOutput(CLI::App* command, GlobalOptions& global, std::string* output) {
                    ->type_name("FILE")] = Names::kFile;
 }
 
+void AddFrom(CLI::App* command, std::vector<std::string>* from) {
+  command
+      ->add_option(
+          "--from", *from,
+          "A network that it may be used from (10.0.0.0/8, 192.168.1.7, 2001:db8::/32); may be repeated. "
+          "Default: any.")
+      ->type_name("CIDR")
+      ->allow_extra_args(false)
+      ->take_all();
+}
+
 void AddCreate(CLI::App& key, GlobalOptions& global) {
   auto args = std::make_shared<CreateArgs>();
   CLI::App* command =
@@ -140,14 +154,7 @@ void AddCreate(CLI::App& key, GlobalOptions& global) {
           "Who is somebody else to the servers: root, or all users of the mount. Default: nobody; the "
           "somebody: 65534:65534.")
       ->type_name("root|all[=UID:GID]");
-  command
-      ->add_option(
-          "--from", args->from,
-          "A network that it may be used from (10.0.0.0/8, 192.168.1.7, 2001:db8::/32); may be repeated. "
-          "Default: any.")
-      ->type_name("CIDR")
-      ->allow_extra_args(false)
-      ->take_all();
+  AddFrom(command, &args->from);
   command
       ->add_option(
           "--expires", args->expires,
@@ -226,7 +233,9 @@ bool Expired(const pb::KeyConf& key) { return key.expires() != 0 && key.expires(
 json ToJson(const pb::ClusterConf& conf, const pb::KeyConf& k) {
   json out = {{"name", k.name()},
               {"serial", k.serial()},
-              {"kind", k.kind() == pb::KeyConf::ADMIN ? "admin" : "mount"},
+              {"kind", k.kind() == pb::KeyConf::ADMIN         ? "admin"
+                       : k.kind() == pb::KeyConf::CHUNKSERVER ? "invitation"
+                                                              : "mount"},
               {"created_ns", k.created()},
               {"expires_ns", k.expires()},
               {"expired", Expired(k)},
@@ -263,10 +272,10 @@ int RunList(GlobalOptions& global) {
   }
   Table table({"KEY", "OPENS", "RIGHTS", "FROM", "MADE", "EXPIRES"}, {});
   for (const pb::KeyConf& k : conf.key()) {
-    const bool admin = k.kind() == pb::KeyConf::ADMIN;
-    const std::string opens = admin              ? "administration"
-                              : k.path().empty() ? VolumeName(conf, k)
-                                                 : VolumeName(conf, k) + "/" + k.path();
+    const std::string opens = k.kind() == pb::KeyConf::ADMIN         ? "administration"
+                              : k.kind() == pb::KeyConf::CHUNKSERVER ? "one chunkserver joins"
+                              : k.path().empty()                     ? VolumeName(conf, k)
+                                                                     : VolumeName(conf, k) + "/" + k.path();
     table.Add({k.name(), opens, RightsText(k),
                k.from().empty() ? "-" : fmt::format("{}", fmt::join(k.from(), " ")), HumanTime(k.created()),
                HumanTime(k.expires()) + (Expired(k) ? " (expired)" : "")});
@@ -283,6 +292,32 @@ void AddList(CLI::App& key, GlobalOptions& global) {
 }
 
 }  // namespace
+
+void AddChunkserverInviteCommand(CLI::App& chunkserver, GlobalOptions& global) {
+  auto args = std::make_shared<CreateArgs>();
+  args->invitation = true;
+  args->expires = "1d";
+  CLI::App* command =
+      chunkserver.add_subcommand("invite", "Make a key by which one new chunkserver joins, once.");
+  command->fallthrough();
+  command->add_option("NAME", args->name, "Letters, digits, '-', '_' and '.'; at most 63 bytes.")
+      ->required()
+      ->type_name("");
+  AddFrom(command, &args->from);
+  command
+      ->add_option("--expires", args->expires,
+                   "Until when it may join: 12h, 7d, 2027-01-31; at most 30 days. Default: 1d.")
+      ->type_name("TIME");
+  AddOutput(command, global, &args->output);
+  AddDryRun(command, &args->dry_run);
+  command->footer(
+      "The file goes to the new machine, as secret-file of its chunkserver. At its first start the "
+      "chunkserver "
+      "gets\na key of its own for it and keeps that on its disks: the invitation is used up, and the machine "
+      "never has\nthe cluster's secret. 'kfs chunkserver remove' ends the key. A chunkserver that has the "
+      "secret goes over in\nthe same way. One not used yet: 'kfs key list', 'kfs key revoke NAME'.");
+  command->callback([&global, args] { global.run = [&global, args] { return RunCreate(global, *args); }; });
+}
 
 void AddKeyCommands(CLI::App& key, GlobalOptions& global) {
   AddCreate(key, global);

@@ -5,6 +5,7 @@
 //
 //   root/G                 the root secret of generation G itself; opens everything
 //   chunkserver/UUID/N     a chunkserver's own key
+//   invitation/NAME/SERIAL brings one chunkserver in, which gets its own for it
 //   mount/NAME/SERIAL      a mount's
 //   admin/NAME/SERIAL      an administrator's
 #pragma once

@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "common/uuid.h"
 #include "metaserver/cluster/configuration.h"
+#include "metaserver/cluster/key_changes.h"
 #include "metaserver/metaserver.h"
 #include "metaserver/store/keys.h"
 #include "metaserver/store/skipped_numbers.h"
@@ -131,6 +132,13 @@ void MetaServer::AskMembers(const std::string& chunkserver, TwinCheck::SeenFn se
 }
 
 void MetaServer::Register(const IncomingCallPtr& call, const pb::RegisterChunkserverRequest& request) {
+  // By the root secret anybody may be anyone.
+  if (const std::string key = MountRightsOf(*call->connection()).key; !key.empty()) {
+    if (IsInvitation(key))
+      return call->Fail(Status(EACCES, "an invitation does not register: it gets a key that does"));
+    if (request.uuid() != call->connection()->hello.id())
+      return call->Fail(Status(EACCES, "the key is another chunkserver's"));
+  }
   twins_->Admit(request, [this, alive = alive_, call, request](const Status& s) {
     if (!*alive || stopped_ || call->connection()->closed()) return;
     if (!s.ok()) return call->Fail(s);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "common/chunk_token.h"
 #include "common/network.h"
 #include "common/utf8.h"
 #include "metaserver/cluster/key_changes.h"
@@ -39,12 +40,57 @@ std::shared_ptr<const MountRights> RightsOfKey(const pb::KeyConf& key, const std
   return rights;
 }
 
+std::shared_ptr<const MountRights> RightsOfInvitation(const std::string& id) {
+  auto rights = std::make_shared<MountRights>();
+  rights->key = id;
+  return rights;
+}
+
 }  // namespace
 
 MountRights MountRightsOf(const Connection& connection) {
   const auto* rights = static_cast<const MountRights*>(connection.rights.get());
   return rights == nullptr ? MountRights() : *rights;
 }
+
+namespace {
+
+const pb::ChunkserverConf* FindChunkserver(const pb::ClusterConf& conf, const std::string& uuid) {
+  for (const pb::ChunkserverConf& c : conf.chunkserver()) {
+    if (c.uuid() == uuid) return &c;
+  }
+  return nullptr;
+}
+
+// Its invitation is over with the first answer; but that may have been lost.
+bool AsksAgain(const pb::ClusterConf& conf, const PeerClaim& claim, const Clock& clock) {
+  const pb::ChunkserverConf* c = FindChunkserver(conf, claim.id);
+  return c != nullptr && c->invitation() == claim.key_id && c->invitation_expires() > clock.WallNow();
+}
+
+std::string_view MeantFor(pb::KeyConf::Kind kind) {
+  switch (kind) {
+    case pb::KeyConf::ADMIN:
+      return "the kfs command; a mount has a key made with 'kfs key create --volume'";
+    case pb::KeyConf::CHUNKSERVER:
+      return "a chunkserver that joins; it opens nothing else";
+    default:
+      return "mounts; the kfs command has one made with 'kfs key create --admin'";
+  }
+}
+
+pb::HelloRequest::Role RoleOf(pb::KeyConf::Kind kind) {
+  switch (kind) {
+    case pb::KeyConf::ADMIN:
+      return pb::HelloRequest::ADMIN;
+    case pb::KeyConf::CHUNKSERVER:
+      return pb::HelloRequest::CHUNKSERVER;
+    default:
+      return pb::HelloRequest::CLIENT;
+  }
+}
+
+}  // namespace
 
 ClusterKeyring::ClusterKeyring(const Credentials& root, const Clock& clock,
                                std::function<const pb::ClusterConf*()> conf)
@@ -58,33 +104,52 @@ Result<FoundKey> ClusterKeyring::Find(const PeerClaim& claim) const {
   if (id.empty() || id == kRootKeyId) return FoundKey{.key = secret_, .rights = nullptr};
   const std::string shown = Printable(id, kKeyIdSizeMax);
   const pb::ClusterConf* conf = conf_();
+  if (id.starts_with("chunkserver/")) return OfChunkserver(claim);
+  if (conf != nullptr && IsInvitation(id) && IsKeyId(id) && claim.role == pb::HelloRequest::CHUNKSERVER &&
+      AsksAgain(*conf, claim, clock_))
+    return FoundKey{.key = DeriveKey(secret_, id), .rights = RightsOfInvitation(id)};
   const pb::KeyConf* key = conf == nullptr || !IsKeyId(id) ? nullptr : FindKeyById(*conf, id);
   if (key == nullptr)
     return Refused(
         fmt::format("the key {} is not known here: it was revoked, or is another cluster's", shown));
-  const bool admin = key->kind() == pb::KeyConf::ADMIN;
-  if (claim.role != (admin ? pb::HelloRequest::ADMIN : pb::HelloRequest::CLIENT)) {
-    return Refused(fmt::format("the key {} is for {}", shown,
-                               admin
-                                   ? "the kfs command; a mount has a key made with 'kfs key create --volume'"
-                                   : "mounts; the kfs command has one made with 'kfs key create --admin'"));
-  }
+  if (claim.role != RoleOf(key->kind()))
+    return Refused(fmt::format("the key {} is for {}", shown, MeantFor(key->kind())));
   if (Expired(*key, clock_)) return Refused(fmt::format("the key {} has expired", shown));
   if (!MayComeFrom(*key, claim.address))
     return Refused(fmt::format("the key {} may not be used from {}", shown, claim.address));
   return FoundKey{.key = DeriveKey(secret_, id), .rights = RightsOfKey(*key, id)};
 }
 
+Result<FoundKey> ClusterKeyring::OfChunkserver(const PeerClaim& claim) const {
+  const std::string& id = claim.key_id;
+  const std::string shown = Printable(id, kKeyIdSizeMax);
+  if (!IsKeyId(id) || claim.role != pb::HelloRequest::CHUNKSERVER || id != ChunkserverKeyId(claim.id))
+    return Refused(
+        fmt::format("the key {} is for the chunkserver that it names, and for nobody else", shown));
+  const pb::ClusterConf* conf = conf_();
+  if (conf == nullptr || FindChunkserver(*conf, claim.id) == nullptr)
+    return Refused(
+        fmt::format("the chunkserver of the key {} is not of this cluster, or was removed from it: "
+                    "'kfs chunkserver invite' lets it in again",
+                    shown));
+  auto rights = std::make_shared<MountRights>();
+  rights->key = id;
+  return FoundKey{.key = DeriveKey(secret_, id), .rights = std::move(rights)};
+}
+
 bool ClusterKeyring::Counts(const std::string& id) const {
   const pb::ClusterConf* conf = conf_();
   if (conf == nullptr) return true;
+  // Links of chunkservers that were removed end with their registration; an invitation is used up by who
+  // came with it.
+  if (id.starts_with("chunkserver/") || IsInvitation(id)) return true;
   const pb::KeyConf* key = FindKeyById(*conf, id);
   return key != nullptr && !Expired(*key, clock_);
 }
 
-pb::KeyExportReply ClusterKeyring::Export(const pb::KeyConf& key) const {
+pb::KeyExportReply ClusterKeyring::Export(const std::string& id) const {
   pb::KeyExportReply reply;
-  reply.set_key_id(KeyIdOf(key));
+  reply.set_key_id(id);
   reply.set_key(DeriveKey(secret_, reply.key_id()));
   if (const pb::ClusterConf* conf = conf_()) reply.set_cluster_id(conf->cluster_id());
   reply.set_cluster_public_key(signing_key_.public_key());

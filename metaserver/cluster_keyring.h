@@ -31,9 +31,11 @@ class ClusterKeyring : public Keyring {
   // Whether a key that opened something goes on to: it is neither revoked nor expired. By its id.
   bool Counts(const std::string& id) const;
   // What goes into its file.
-  pb::KeyExportReply Export(const pb::KeyConf& key) const;
+  pb::KeyExportReply Export(const std::string& id) const;
 
  private:
+  Result<FoundKey> OfChunkserver(const PeerClaim& claim) const;
+
   const std::string secret_;
   const SigningKey signing_key_;
   const Clock& clock_;

@@ -1,6 +1,8 @@
 // The metaserver and keys: what connections were opened with, what a key's file holds, and the end of both.
+#include "common/chunk_token.h"
 #include "common/log.h"
 #include "common/utf8.h"
+#include "common/uuid.h"
 #include "metaserver/cluster/key_changes.h"
 #include "metaserver/metaserver.h"
 
@@ -15,8 +17,43 @@ void MetaServer::RegisterKeys() {
     }
     KFS_LOG(info, "key.exported key={} host={} peer={}", KeyIdOf(*key),
             Printable(call->connection()->hello.host(), 64), call->connection()->peer_address());
-    call->Reply(keyring_->Export(*key));
+    call->Reply(keyring_->Export(KeyIdOf(*key)));
   });
+  server_->Handle<rpc::JoinCluster>(
+      [this](IncomingCallPtr call, const pb::JoinClusterRequest& request) { Join(call, request); });
+}
+
+// Whoever has the chunkserver's uuid may ask again, since the first answer may have been lost; the connection
+// has proven that it has the invitation.
+void MetaServer::Join(const IncomingCallPtr& call, const pb::JoinClusterRequest& request) {
+  const std::string invitation = MountRightsOf(*call->connection()).key;
+  const std::string uuid = call->connection()->hello.id();
+  if (!IsInvitation(invitation))
+    return call->Fail(Status(EINVAL, "who joins comes with an invitation ('kfs chunkserver invite')"));
+  if (!IsUuid(uuid)) return call->Fail(Status(EINVAL, Code::kMalformed, "a chunkserver has a uuid"));
+  const auto done = [this, call, uuid, invitation] {
+    KFS_LOG(info, "chunkserver.joined uuid={} invitation={} peer={}", uuid, invitation,
+            call->connection()->peer_address());
+    call->Reply(keyring_->Export(ChunkserverKeyId(uuid)));
+  };
+  for (const pb::ChunkserverConf& c : member_->conf().chunkserver()) {
+    if (c.uuid() == uuid && c.invitation() == invitation) return done();
+  }
+  pb::CommandContext ctx;
+  ctx.set_request_id(NewUuid());
+  ctx.set_words("chunkserver add " + uuid + " by " + invitation);
+  pb::Change change;
+  pb::Change::AddChunkserver* add = change.mutable_add_chunkserver();
+  add->set_uuid(uuid);
+  add->set_invitation(invitation);
+  *add->mutable_label() = request.label();
+  member_->Change(ctx, std::move(change),
+                  [this, alive = alive_, call, done](const Status& s, const pb::ConfChangeReply&) {
+                    if (!*alive || stopped_ || call->connection()->closed()) return;
+                    if (s.ok()) return done();
+                    const bool final = s.err() == EINVAL || s.err() == EACCES;
+                    call->Fail(final ? s : Status(EAGAIN, Code::kTryAgain, s.message()));
+                  });
 }
 
 void MetaServer::EndOfKeys() {

@@ -67,6 +67,7 @@ class MetaServer : public Daemon {
   void RegisterImages();
   // key_service.cc
   void RegisterKeys();
+  void Join(const IncomingCallPtr& call, const pb::JoinClusterRequest& request);
   // Ends what was opened with keys that are revoked or have expired.
   void EndOfKeys();
   Result<const pb::VolumeConf*> OwnVolume(const std::string& name) const;

@@ -90,7 +90,8 @@
   KFS_OP(97, PrepareConf, Empty, false, kRepeats, kFromMetaserver)                             \
   KFS_OP(98, LearnConf, Empty, false, kRepeats, kFromMetaserver)                               \
   KFS_OP(99, FenceSessions, Empty, false, kRepeats, kFromMetaserver)                           \
-  KFS_OP(100, KeyExport, KeyExportReply, false, kRepeats, kFromAdmin)
+  KFS_OP(100, KeyExport, KeyExportReply, false, kRepeats, kFromAdmin)                          \
+  KFS_OP(110, JoinCluster, KeyExportReply, false, kRepeats, kFromChunkserver)
 
 namespace kfs {
 

@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "common/chunk_token.h"
 #include "common/log.h"
 #include "metaserver/store/keys.h"
 #include "metaserver/store/records.pb.h"
@@ -69,6 +70,7 @@ void Chunkservers::Configure(const pb::ClusterConf& conf) {
     s.id = ServerId(c.id());
     s.uuid = c.uuid();
     s.label = {c.label().begin(), c.label().end()};
+    s.own_key = !c.invitation().empty();
     if (key_of_) s.token_key = key_of_(s.uuid);
   }
   for (auto it = servers_.begin(); it != servers_.end();) {
@@ -208,6 +210,16 @@ const std::string& Chunkservers::TokenKey(ServerId server) const {
   static const std::string none;
   const Chunkserver* found = Find(server);
   return found == nullptr ? none : found->token_key;
+}
+
+bool Chunkservers::HasOwnKey(ServerId server) const {
+  const Chunkserver* found = Find(server);
+  return found != nullptr && found->own_key;
+}
+
+Credentials Chunkservers::ToMeet(const std::string& uuid, const Credentials& root) const {
+  const Chunkserver* found = FindUuid(uuid);
+  return found != nullptr && found->own_key ? root.Derived(ChunkserverKeyId(uuid)) : root;
 }
 
 const Chunkserver* Chunkservers::FindUuid(const std::string& uuid) const {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "common/clock.h"
+#include "common/credentials.h"
 #include "common/status.h"
 #include "common/types.h"
 #include "metaserver/chunks/space_sum.h"
@@ -28,6 +29,7 @@ struct Chunkserver {
   ServerId id;
   std::string uuid, address;
   std::string token_key;                     // what its chunk tokens are signed under
+  bool own_key = false;                      // it came by an invitation: it does not know the root secret
   std::string instance;                      // of its process; empty: it has not registered since we started
   std::map<std::string, std::string> label;  // from the configuration
   std::shared_ptr<Connection> connection;    // null: not connected
@@ -95,6 +97,9 @@ class Chunkservers {
   void SetTokenKeys(std::function<std::string(const std::string& uuid)> fn) { key_of_ = std::move(fn); }
   // Of one that is not known (any more): none.
   const std::string& TokenKey(ServerId server) const;
+  bool HasOwnKey(ServerId server) const;
+  // What a metaserver shows to a chunkserver of that uuid; `root`: the cluster's secret.
+  Credentials ToMeet(const std::string& uuid, const Credentials& root) const;
   // By which tickets of this process run out, with Clock::BootMs.
   uint64_t clock_id() const { return clock_id_; }
   uint64_t clock_ms() const { return clock_.BootMs(); }

@@ -31,8 +31,8 @@ void ReachCheck::Dial(ServerId id, Server& server) {
   net.role = pb::HelloRequest::METASERVER;
   net.id = NewUuid();  // the answerer keeps one connection of each
   net.server_role = pb::HelloRequest::CHUNKSERVER;
-  net.credentials = credentials_;
   const std::string uuid = chunkservers_.Find(id)->uuid;
+  net.credentials = chunkservers_.ToMeet(uuid, credentials_);
   const auto link = links_.insert(links_.end(), std::make_unique<NetClient>(loop_, std::move(net)));
   (*link)->Enqueue<rpc::Ping>(
       {},

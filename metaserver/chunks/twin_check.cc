@@ -103,7 +103,7 @@ void TwinCheck::AskAt(const std::shared_ptr<Question>& q, const std::string& add
   net.addresses = {address};
   net.role = pb::HelloRequest::METASERVER;
   net.id = NewUuid();  // the answerer keeps one connection of each
-  net.credentials = credentials_;
+  net.credentials = chunkservers_.ToMeet(q->request.uuid(), credentials_);
   net.server_role = pb::HelloRequest::CHUNKSERVER;
   const auto link = links_.insert(links_.end(), std::make_unique<NetClient>(loop_, std::move(net)));
   (*link)->Enqueue<rpc::Ping>(

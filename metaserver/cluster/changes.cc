@@ -194,14 +194,18 @@ Status NoChunkserver(const std::string& uuid) {
 Status Do(const pb::Change::AddChunkserver& c, pb::ClusterConf* next) {
   if (c.uuid().empty() || c.uuid().size() > 64)
     return Status(EINVAL, Code::kMalformed, "a chunkserver has a uuid");
-  if (MutableChunkserver(next, c.uuid()) != nullptr)
-    return Status(EEXIST, fmt::format("chunkserver {} has been added already", c.uuid()));
+  pb::ChunkserverConf* there = MutableChunkserver(next, c.uuid());
+  // One that came with the root secret goes over to a key of its own.
+  if (there != nullptr && !c.invitation().empty() && there->invitation() != c.invitation())
+    return UseInvitation(c.invitation(), there, next);
+  if (there != nullptr) return Status(EEXIST, fmt::format("chunkserver {} has been added already", c.uuid()));
   if (next->chunkserver_size() >= kChunkserversMax)
     return Status(EINVAL, fmt::format("a cluster has at most {} chunkservers", kChunkserversMax));
   next->set_next_chunkserver(next->next_chunkserver() + 1);
   pb::ChunkserverConf* added = next->add_chunkserver();
   added->set_id(next->next_chunkserver());
   added->set_uuid(c.uuid());
+  if (!c.invitation().empty()) KFS_RETURN_IF_ERROR(UseInvitation(c.invitation(), added, next));
   return SetLabels(c.label(), added->mutable_label());
 }
 

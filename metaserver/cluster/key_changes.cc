@@ -5,8 +5,10 @@
 
 #include <algorithm>
 
+#include "common/keys.h"
 #include "common/limits.h"
 #include "common/network.h"
+#include "common/types.h"
 #include "common/utf8.h"
 #include "metaserver/cluster/configuration.h"
 
@@ -19,6 +21,8 @@ constexpr int kKeysMax = 2048;
 constexpr size_t kKeyNameMax = 63;
 constexpr int kNetworksMax = 16;  // of one key
 constexpr size_t kPathMax = 1024;
+// An invitation is for a moment: whoever finds it later finds nothing.
+constexpr TimeNs kInvitationMax = 30 * 86400 * TimeNs{1000000000};
 
 Status CheckName(const std::string& name) {
   bool good = !name.empty() && name.size() <= kKeyNameMax && name.front() != '-' && name.front() != '.';
@@ -75,10 +79,16 @@ Status SetMountRights(const pb::Change::AddKey& c, const pb::ClusterConf& conf, 
   return {};
 }
 
-Status CheckAdmin(const pb::Change::AddKey& c) {
+Status CheckBoundToNothing(const pb::Change::AddKey& c) {
   const pb::KeyConf& k = c.key();
   if (c.volume().empty() && k.path().empty() && !k.read_only() && k.squash() == pb::KeyConf::NONE) return {};
-  return Status(EINVAL, "an administrator's key is not bound to a volume, a path, or to users");
+  return Status(EINVAL, "only a mount's key is bound to a volume, a path, or to users");
+}
+
+Status CheckInvitation(const pb::Change::AddKey& c, const pb::ClusterConf& conf) {
+  KFS_RETURN_IF_ERROR(CheckBoundToNothing(c));
+  if (c.key().expires() != 0 && c.key().expires() <= conf.time() + kInvitationMax) return {};
+  return Status(EINVAL, "an invitation ends, after 30 days at the latest");
 }
 
 }  // namespace
@@ -95,7 +105,9 @@ Status Do(const pb::Change::AddKey& c, pb::ClusterConf* next) {
   if (c.key().kind() == pb::KeyConf::MOUNT) {
     KFS_RETURN_IF_ERROR(SetMountRights(c, *next, &key));
   } else if (c.key().kind() == pb::KeyConf::ADMIN) {
-    KFS_RETURN_IF_ERROR(CheckAdmin(c));
+    KFS_RETURN_IF_ERROR(CheckBoundToNothing(c));
+  } else if (c.key().kind() == pb::KeyConf::CHUNKSERVER) {
+    KFS_RETURN_IF_ERROR(CheckInvitation(c, *next));
   } else {
     return Status(EINVAL, Code::kMalformed, "this version does not know such a kind of key");
   }
@@ -130,10 +142,28 @@ void RevokeKeysOf(uint32_t volume, pb::ClusterConf* next) {
               keys->end());
 }
 
-std::string KeyIdOf(const pb::KeyConf& key) {
-  return fmt::format("{}/{}/{}", key.kind() == pb::KeyConf::ADMIN ? "admin" : "mount", key.name(),
-                     key.serial());
+Status UseInvitation(const std::string& id, pb::ChunkserverConf* server, pb::ClusterConf* next) {
+  const pb::KeyConf* key = FindKeyById(*next, id);
+  if (key == nullptr || key->kind() != pb::KeyConf::CHUNKSERVER || key->expires() <= next->time()) {
+    return Status(EACCES, fmt::format("the invitation {} is used up, revoked or over: make another with 'kfs "
+                                      "chunkserver invite'",
+                                      Printable(id, kKeyIdSizeMax)));
+  }
+  server->set_invitation(id);
+  server->set_invitation_expires(key->expires());
+  pb::Change::RevokeKey used;
+  used.set_name(key->name());
+  return Do(used, next);
 }
+
+std::string KeyIdOf(const pb::KeyConf& key) {
+  const char* kind = key.kind() == pb::KeyConf::ADMIN         ? "admin"
+                     : key.kind() == pb::KeyConf::CHUNKSERVER ? "invitation"
+                                                              : "mount";
+  return fmt::format("{}/{}/{}", kind, key.name(), key.serial());
+}
+
+bool IsInvitation(const std::string& id) { return id.starts_with("invitation/"); }
 
 const pb::KeyConf* FindKey(const pb::ClusterConf& conf, const std::string& name) {
   for (const pb::KeyConf& k : conf.key()) {
@@ -153,6 +183,8 @@ std::string RightsOf(const pb::ClusterConf& conf, const pb::KeyConf& key) {
   std::vector<std::string> words;
   if (key.kind() == pb::KeyConf::ADMIN) {
     words.emplace_back("administrator");
+  } else if (key.kind() == pb::KeyConf::CHUNKSERVER) {
+    words.emplace_back("invites one chunkserver");
   } else {
     std::string volume = fmt::format("number {}", key.volume());
     for (const pb::VolumeConf& v : conf.volume()) {

@@ -14,6 +14,10 @@ Status Do(const pb::Change::RevokeKey& c, pb::ClusterConf* next);
 // With a volume go the keys that open nothing else.
 void RevokeKeysOf(uint32_t volume, pb::ClusterConf* next);
 
+// The chunkserver has come with it: it is no more. EACCES: there is no such invitation (any more).
+Status UseInvitation(const std::string& id, pb::ChunkserverConf* server, pb::ClusterConf* next);
+bool IsInvitation(const std::string& id);
+
 // "mount/laptops/3": what DeriveKey (common/keys.h) makes the key of.
 std::string KeyIdOf(const pb::KeyConf& key);
 // Null: it was never given out, or is revoked.

@@ -51,7 +51,8 @@ void Tickets::Grant(Session& session, uint32_t rights, pb::ChunkLayout* chunk, p
     pb::ServerTicket* given = reply->add_ticket();
     given->set_server(s.id());
     *given->mutable_ticket() = Ticket(session, server);
-    if (session.rights.key().empty()) continue;
+    // A root secret opens the link by itself, but not to who has no root secret.
+    if (session.rights.key().empty() && !servers_.HasOwnKey(server)) continue;
     s.set_link_key_id(LinkKeyId(session.id, clock_.WallNow()));
     s.set_link_key(LinkKey(servers_.TokenKey(server), s.link_key_id()));
   }

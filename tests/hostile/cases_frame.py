@@ -106,9 +106,9 @@ def op_before_greeting(target):
 
 def op_of_a_wrong_role(target):
     """A client may not administrate or play a server; nor an administrator or a server a client."""
-    wrong = {CLIENT: ("ConfChange", "PeerSend", "PeerAdopt", "ClusterStatus", "RegisterChunkserver", "Heartbeat", "ReportChunks",
+    wrong = {CLIENT: ("ConfChange", "PeerSend", "PeerAdopt", "ClusterStatus", "RegisterChunkserver", "Heartbeat", "ReportChunks", "JoinCluster",
                       "MutateChunk", "DeleteChunks", "DrainReleases"),
-             ADMIN: ("OpenSession", "Mkdir", "ChunkWrite", "DeleteChunks", "RegisterChunkserver"),
+             ADMIN: ("OpenSession", "Mkdir", "ChunkWrite", "DeleteChunks", "RegisterChunkserver", "JoinCluster"),
              CHUNKSERVER: ("OpenSession", "Unlink", "ConfChange", "ChunkWrite", "DeleteChunks"),
              METASERVER: ("OpenSession", "Lookup", "ConfChange", "ChunkRead")}
     for role, ops in wrong.items():

@@ -366,6 +366,7 @@ def lying_chunkserver(target):
         c.call("ReportChunks", msg((1, 1), (2, msg((1, 1), (2, U64)))))
         for uuid, address in ((b"", b""), (b"x" * 1000, b"127.0.0.1:1"), (b"u", b"no address"), (b"\xff", b"a:b:c")):
             must_fail(c.call("RegisterChunkserver", msg((1, uuid), (2, address))), f"a chunkserver {uuid[:8]!r} at {address!r}")
+        must_fail(c.call("JoinCluster", msg()), "somebody joins without an invitation")
 
 
 def readers_that_do_not_read(target):

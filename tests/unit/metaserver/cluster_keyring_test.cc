@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "common/credentials.h"
+#include "metaserver/cluster/key_changes.h"
 
 namespace kfs::meta {
 namespace {
@@ -47,6 +48,52 @@ class ClusterKeyringTest : public testing::Test {
   ClusterKeyring keyring_{Credentials::Root(secret_), clock_,
                           [this]() -> const pb::ClusterConf* { return member_ ? &conf_ : nullptr; }};
 };
+
+TEST_F(ClusterKeyringTest, AnInvitationIsForChunkserversUntilItIsUsedOrOver) {
+  pb::KeyConf* key = conf_.add_key();
+  key->set_name("rack7");
+  key->set_serial(5);
+  key->set_kind(pb::KeyConf::CHUNKSERVER);
+  key->set_expires(5000);
+  const std::string id = "invitation/rack7/5";
+  const auto chunkserver = pb::HelloRequest::CHUNKSERVER;
+  Result<FoundKey> found = Find(id, chunkserver);
+  ASSERT_TRUE(found.ok()) << found.status().ToString();
+  EXPECT_EQ(found->key, DeriveKey(secret_, id));
+  EXPECT_EQ(static_cast<const MountRights*>(found->rights.get())->key, id);
+  for (auto role : {pb::HelloRequest::CLIENT, pb::HelloRequest::METASERVER, pb::HelloRequest::ADMIN})
+    EXPECT_THAT(Find(id, role).status().message(), HasSubstr("a chunkserver that joins"));
+  clock_.wall = 5000;
+  EXPECT_THAT(Find(id, chunkserver).status().message(), HasSubstr("has expired"));
+  clock_.wall = 1000;
+  conf_.mutable_key()->RemoveLast();
+  // Used up: by "someone", whose answer may have been lost; until it would have been over.
+  pb::ChunkserverConf* used = conf_.add_chunkserver();
+  used->set_uuid("another");
+  used->set_invitation(id);
+  used->set_invitation_expires(5000);
+  EXPECT_FALSE(Find(id, chunkserver).ok());
+  used->set_uuid("someone");
+  EXPECT_TRUE(Find(id, chunkserver).ok());
+  EXPECT_FALSE(Find(id, pb::HelloRequest::CLIENT).ok());
+  clock_.wall = 5000;
+  EXPECT_FALSE(Find(id, chunkserver).ok());
+}
+
+TEST_F(ClusterKeyringTest, AChunkserversKeyIsItsOwnWhileItBelongsToTheCluster) {
+  const auto chunkserver = pb::HelloRequest::CHUNKSERVER;
+  EXPECT_THAT(Find("chunkserver/someone/1", chunkserver).status().message(), HasSubstr("not of this cluster"));
+  conf_.add_chunkserver()->set_uuid("someone");
+  conf_.add_chunkserver()->set_uuid("another");
+  Result<FoundKey> found = Find("chunkserver/someone/1", chunkserver);
+  ASSERT_TRUE(found.ok()) << found.status().ToString();
+  EXPECT_EQ(found->key, DeriveKey(secret_, "chunkserver/someone/1"));
+  for (const char* id : {"chunkserver/another/1", "chunkserver/someone/2", "chunkserver/someone",
+                         "chunkserver/someone/1/1", "chunkserver//1"})
+    EXPECT_FALSE(Find(id, chunkserver).ok()) << id;
+  for (auto role : {pb::HelloRequest::CLIENT, pb::HelloRequest::METASERVER, pb::HelloRequest::ADMIN})
+    EXPECT_FALSE(Find("chunkserver/someone/1", role).ok());
+}
 
 TEST_F(ClusterKeyringTest, TheRootSecretOpensEverything) {
   for (auto role : {pb::HelloRequest::CLIENT, pb::HelloRequest::CHUNKSERVER, pb::HelloRequest::METASERVER,
@@ -112,7 +159,7 @@ TEST_F(ClusterKeyringTest, FromItsNetworksAndInItsTimeOnly) {
 }
 
 TEST_F(ClusterKeyringTest, AnExportedKeyIsTheOneThatIsFound) {
-  const pb::KeyExportReply reply = keyring_.Export(conf_.key(0));
+  const pb::KeyExportReply reply = keyring_.Export(KeyIdOf(conf_.key(0)));
   EXPECT_EQ(reply.key_id(), "mount/laptops/3");
   EXPECT_EQ(reply.key(), Find("mount/laptops/3")->key);
   const Credentials file =
