@@ -16,6 +16,14 @@ namespace kfs {
 
 namespace asio = boost::asio;
 
+namespace {
+
+// Handlers of one tick, and their time.
+constexpr int kReadyMax = 1024;
+constexpr auto kReadyTime = std::chrono::milliseconds(2);
+
+}  // namespace
+
 EventLoop::EventLoop() : impl_(std::make_shared<Impl>()) {}
 EventLoop::~EventLoop() = default;
 
@@ -27,7 +35,9 @@ void EventLoop::Run() {
   while (!impl_->stopping) {
     impl_->context.run_one();
     // A flood of ready handlers must not put off the answers for ever.
-    for (int i = 0; i < 1024 && impl_->context.poll_one() != 0; ++i) {
+    const MonoTime until = std::chrono::steady_clock::now() + kReadyTime;
+    for (int i = 0; i < kReadyMax && impl_->context.poll_one() != 0; ++i) {
+      if (i % 16 == 15 && std::chrono::steady_clock::now() > until) break;
     }
     while (!impl_->tick_end.empty()) {
       round.swap(impl_->tick_end);

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "common/clock.h"
 #include "common/status.h"
@@ -49,8 +50,28 @@ using CallPtr = std::shared_ptr<Call>;
 // A call that waits: for a lock, a mutation, its turn to append. The same op sent again after a reconnect
 // takes the place of the first arrival, so that it is executed once and answered where somebody listens.
 struct Parked {
+  // `counts`: of the session, and of all; they go up by what the call keeps in memory while it waits.
+  using Counts = std::pair<std::shared_ptr<size_t>, std::shared_ptr<size_t>>;
+  Parked(CallPtr c, std::string what, Counts to)
+      : call(std::move(c)), waits_for(std::move(what)), counts(std::move(to)) {
+    Weigh(WeightOf(*call));
+  }
+  ~Parked() { Weigh(0); }
+  Parked(const Parked&) = delete;
+  Parked& operator=(const Parked&) = delete;
+
+  // A call, and this, with what leads to them; and what the client sent.
+  static size_t WeightOf(const Call& call) { return 512 + call.body().size(); }
+  void Weigh(size_t now) {
+    *counts.first += now - bytes;
+    *counts.second += now - bytes;
+    bytes = now;
+  }
+
   CallPtr call;           // null: cancelled
   std::string waits_for;  // for a person
+  const Counts counts;
+  size_t bytes = 0;
 };
 using ParkedPtr = std::shared_ptr<Parked>;
 

@@ -10,14 +10,13 @@
 #include "metaserver/executor/op_env.h"
 #include "metaserver/ops/handlers.h"
 #include "metaserver/store/keys.h"
+#include "rpc/stall.h"
 
 namespace kfs::meta {
 namespace {
 
 // A tick's batch beyond this is committed between two ops: memory stays bounded.
 constexpr size_t kBatchBytesMax = 4u << 20;
-// Calls of one session that wait for locks, chunkservers or syncs.
-constexpr size_t kParkedMax = 65536;
 // An op whose records are dropped from memory as often as they are read reads the disk itself in the end.
 constexpr int kColdRunsMax = 4;
 
@@ -126,14 +125,29 @@ Volume* Executor::FindVolume(const std::string& name) {
   return nullptr;
 }
 
-void Executor::Execute(const CallPtr& call) {
+VolumeId Executor::VolumeOf(const Session& session) {
+  return session.volume == nullptr ? VolumeId() : session.volume->id();
+}
+
+void Executor::InTurn(const CallPtr& call, Turns::Lane lane, std::function<void()> run) {
   Session& session = *call->session;
   if (!Alive(call)) return;
-  if (call->arrived == MonoTime{}) {
-    call->arrived = clock_.MonoNow();
-    session.last_heard = call->arrived;
-    call->connection = session.connection_number;
-  }
+  call->arrived = session.last_heard = clock_.MonoNow();
+  call->connection = session.connection_number;
+  turns_.Add(VolumeOf(session), session.id, lane, [call, run = std::move(run)] {
+    // The client sends it again, or has given it up.
+    if (call->connection > call->session->left_connection) run();
+  });
+  Schedule();
+}
+
+void Executor::Execute(const CallPtr& call) {
+  InTurn(call, Turns::Lane::kInOrder, [this, call] { RunCall(call); });
+}
+
+void Executor::RunCall(const CallPtr& call) {
+  if (!Alive(call)) return;
+  const RanPart part(OpName(call->op()));
   switch (call->op()) {
 #define KFS_CASE(name)         \
   case Op::k##name:            \
@@ -188,6 +202,7 @@ void Executor::RunTyped(const CallPtr& call) {
   db.FromMemoryOnly(false);
   if (std::vector<std::string> cold = db.TakeCold(); !cold.empty()) {
     volume.txn.Clear();
+    if (const Status may = MayPark(*call); !may.ok()) return Refuse(call, may);
     return FetchAndRerun(volume, call, std::move(cold));
   }
   if (Status read = volume.store.db().TakeReadError(); !read.ok() && !env.parked) status = read;
@@ -233,9 +248,12 @@ bool Executor::Admit(const CallPtr& call, Run run, const pb::Context& ctx) {
     return false;
   }
   if (ctx.acked() > session.acked) TrimReplies(session, ctx.acked());
-  if (run == Run::kWaits && session.parked.size() >= kParkedMax) {
-    Refuse(call, Status(EAGAIN, Code::kTryAgain, "too many calls of this session wait"));
-    return false;
+  // A lock is refused where it would have to wait: an unlock never has to.
+  if (run == Run::kWaits && call->op() != Op::kSetLock) {
+    if (const Status may = MayPark(*call); !may.ok()) {
+      Refuse(call, may);
+      return false;
+    }
   }
   const uint64_t op_id = call->op_id;
   if (op_id == 0) return true;
@@ -251,6 +269,7 @@ bool Executor::Admit(const CallPtr& call, Run run, const pb::Context& ctx) {
     if (it->second->call != call) {
       if (it->second->call != nullptr) call->TakeOver(*it->second->call);
       it->second->call = call;
+      it->second->Weigh(Parked::WeightOf(*call));
     }
     return false;
   }

@@ -2,14 +2,13 @@
 // the tick's end each volume commits once, and only then the answers leave. What all ops share is here and
 // nowhere else: session, exactly-once (P3), parking and running again, commit, slow-op log.
 //
-//   call -> Execute -> [stored reply? send it] -> handler -> Txn applied with its reply -> EndTick: commit ->
-//   answers
+//   call -> its turn -> [stored reply? send it] -> handler -> Txn applied with its reply -> EndTick: commit
+//   -> answers
 //                                                    `-> parked -> Rerun / Finish later
 //
 // Loop's thread only.
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -18,6 +17,7 @@
 
 #include "metaserver/executor/call.h"
 #include "metaserver/executor/session.h"
+#include "metaserver/executor/turns.h"
 #include "metaserver/executor/volume.h"
 #include "metaserver/store/wal_sync.h"
 
@@ -61,8 +61,10 @@ class Executor {
   Volume* FindVolume(const std::string& name);
   const std::map<VolumeId, std::unique_ptr<Volume>>& volumes() const { return volumes_; }
 
-  // A client's op; call->session is its connection's.
+  // A client's op, to run in its turn; call->session is its connection's.
   void Execute(const CallPtr& call);
+  // The same for the ops on the session itself. Dropped, unanswered, when the connection ends before.
+  void InTurn(const CallPtr& call, Turns::Lane lane, std::function<void()> run);
 
   // ---- sessions. The answers go through `call` after the commit.
   // Gives the session that the connection now has; null when refused (and answered).
@@ -79,6 +81,8 @@ class Executor {
   void Disconnected(Session& session, uint64_t connection_number);
 
   // ---- for handlers
+  // EAGAIN: what of this session waits (or of all) takes as much memory as it may.
+  Status MayPark(const Call& call) const;
   ParkedPtr Park(const CallPtr& call, const char* waits_for);
   void Unpark(const ParkedPtr& parked);
   void Rerun(ParkedPtr parked);
@@ -126,6 +130,8 @@ class Executor {
     bool done = false;
   };
 
+  static VolumeId VolumeOf(const Session& session);
+  void RunCall(const CallPtr& call);
   template <typename Rpc>
   void RunTyped(const CallPtr& call);
   // False when the op has been dealt with (replayed, refused, joined to its first arrival).
@@ -158,7 +164,8 @@ class Executor {
   WalSync* const sync_;  // null: sync in line (tests)
   const Hooks hooks_;
   std::map<VolumeId, std::unique_ptr<Volume>> volumes_;
-  std::deque<ParkedPtr> ready_;
+  Turns turns_{clock_};
+  const std::shared_ptr<size_t> parked_bytes_ = std::make_shared<size_t>(0);  // of all sessions
   std::vector<Outgoing> outgoing_;
   std::map<VolumeId, std::vector<ParkedPtr>> sync_waits_;
   std::vector<std::shared_ptr<Drain>> drains_;

@@ -47,6 +47,8 @@ struct Session {
 
   std::shared_ptr<Connection> connection;  // null: not attached
   uint64_t connection_number = 0;          // rises with every attachment
+  uint64_t left_connection = 0;  // the last that has ended: what came on it and has not run is dropped
+  bool closing = false;          // the client has said goodbye, and it waits for its turn
   MonoTime last_heard{};
   bool reclaimed = true;  // false: known from before a restart and has not yet said what it holds
   MonoTime unreclaimed_since{};
@@ -68,6 +70,7 @@ struct Session {
   // Calls that wait; those with an op id by it.
   std::map<uint64_t, ParkedPtr> waiting;
   std::set<ParkedPtr> parked;
+  std::shared_ptr<size_t> parked_bytes = std::make_shared<size_t>(0);  // of their requests
   std::set<Ino> append_tokens;
 };
 using SessionPtr = std::shared_ptr<Session>;

@@ -35,6 +35,7 @@ SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionReque
       return nullptr;
     }
     session = it->second;
+    session->closing = false;
     // What is still on the way over the old connection must not be executed after what comes over this one.
     Disconnected(*session, session->connection_number);
     if (hooks_.close_connection) {
@@ -188,6 +189,12 @@ void Executor::CancelOp(const CallPtr& call, const pb::CancelOpRequest& request)
 
 void Executor::Disconnected(Session& session, uint64_t connection_number) {
   if (session.connection_number != connection_number || session.volume == nullptr) return;
+  session.left_connection = connection_number;
+  if (session.closing) {
+    const auto held = session.volume->sessions.find(session.id);
+    if (held != session.volume->sessions.end())
+      return EndSession(SessionPtr(held->second), "closed by the client");
+  }
   // It may have ended, and its last writes be on their way; one that comes back gets new tickets.
   session.volume->tickets.End(session);
   // The client sends again what it has no answer to; what changes something keeps its place meanwhile.

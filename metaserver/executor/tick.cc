@@ -2,6 +2,7 @@
 // gets its share.
 #include "common/log.h"
 #include "metaserver/executor/executor.h"
+#include "rpc/stall.h"
 
 namespace kfs::meta {
 namespace {
@@ -29,7 +30,10 @@ void Executor::Schedule() {
 }
 
 void Executor::CommitVolume(Volume& volume) {
-  if (volume.store.dirty()) volume.store.Commit();
+  if (volume.store.dirty()) {
+    const RanPart part("commit");
+    volume.store.Commit();
+  }
   Db& db = volume.store.db();
   if (!db.damage().ok() && hooks_.damaged) hooks_.damaged(volume.id());
   if (db.lost()) return;  // nothing may follow from what was not stored
@@ -65,17 +69,8 @@ void Executor::EndTick() {
   const MonoTime reap_until = clock_.MonoNow() + kReapTimePerTick;
   int reap_steps = 0;
   do {
-    // Calls that become ready while these run are taken in the next round; a bound keeps others from
-    // starving.
-    for (size_t n = ready_.size(); n > 0; --n) {
-      ParkedPtr parked = std::move(ready_.front());
-      ready_.pop_front();
-      CallPtr call = parked->call;
-      if (call == nullptr) continue;
-      Unpark(parked);
-      parked->call = nullptr;
-      Execute(call);
-    }
+    // Calls that become ready while these run are taken in the next round, if there is time.
+    turns_.Run();
     for (auto& [id, volume] : volumes_) {
       while (reap_steps < kReapStepsPerTick && clock_.MonoNow() <= reap_until &&
              volume->orphans_queued() > 0) {
@@ -84,7 +79,8 @@ void Executor::EndTick() {
       }
       CommitVolume(*volume);
     }
-  } while (!ready_.empty() && ++rounds < 64);
+  } while (turns_.waiting() != 0 && !turns_.Spent() && ++rounds < 64);
+  turns_.TickEnded();
   std::vector<Outgoing> outgoing;
   outgoing.swap(outgoing_);
   const MonoTime now = clock_.MonoNow();
@@ -112,7 +108,7 @@ void Executor::EndTick() {
   sync_waits_.clear();
   scheduled_ = false;
   for (auto& [id, parked] : waits) SyncFor(id, std::move(parked));
-  bool more = !ready_.empty();
+  bool more = turns_.waiting() != 0;
   for (auto& [id, volume] : volumes_) more = more || volume->orphans_queued() > 0;
   // Not in this tick: its end would not come before the last of them.
   if (!more || next_asked_ || !hooks_.next_tick) return;
@@ -122,7 +118,7 @@ void Executor::EndTick() {
 
 void Executor::NextTick() {
   next_asked_ = false;
-  EndTick();
+  Schedule();  // not at once: what the sockets have brought has its turn, too
 }
 
 void Executor::OnTimer() {

@@ -1,12 +1,46 @@
 // Calls that wait: for locks, chunkservers, syncs, other mounts' releases.
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "metaserver/executor/executor.h"
 
 namespace kfs::meta {
 
+namespace {
+
+// What the waiting calls of one session may keep: as many as may wait, of the usual size.
+constexpr size_t kParkedMax = 65536;
+constexpr size_t kParkedBytesMax = 64u << 20;
+// What those of all sessions may; beyond it each has the little that honest waiting takes.
+constexpr size_t kParkedBytesAllMax = 512u << 20;
+constexpr size_t kParkedBytesAlways = 64u << 10;
+
+}  // namespace
+
+Status Executor::MayPark(const Call& call) const {
+  const Session& session = *call.session;
+  if (session.parked.size() >= kParkedMax)
+    return Status(EAGAIN, Code::kTryAgain,
+                  fmt::format("{} calls of this session wait: no more can", session.parked.size()));
+  const size_t with = *session.parked_bytes + Parked::WeightOf(call);
+  if (with > kParkedBytesMax) {
+    return Status(EAGAIN, Code::kTryAgain,
+                  fmt::format("the waiting calls of this session keep {} bytes: no more than {} can", with,
+                              kParkedBytesMax));
+  }
+  if (with > kParkedBytesAlways && *parked_bytes_ + Parked::WeightOf(call) > kParkedBytesAllMax) {
+    return Status(
+        EAGAIN, Code::kTryAgain,
+        fmt::format("the waiting calls of all sessions keep {} bytes, those of this one {}: no more can",
+                    *parked_bytes_, *session.parked_bytes));
+  }
+  return {};
+}
+
 ParkedPtr Executor::Park(const CallPtr& call, const char* waits_for) {
-  auto parked = std::make_shared<Parked>(Parked{call, waits_for});
+  auto parked =
+      std::make_shared<Parked>(call, waits_for, Parked::Counts{call->session->parked_bytes, parked_bytes_});
   call->Parked();
   call->session->parked.insert(parked);
   if (call->op_id != 0) call->session->waiting[call->op_id] = parked;
@@ -16,12 +50,21 @@ ParkedPtr Executor::Park(const CallPtr& call, const char* waits_for) {
 void Executor::Unpark(const ParkedPtr& parked) {
   if (parked->call == nullptr) return;
   Session& session = *parked->call->session;
+  parked->Weigh(0);
   session.parked.erase(parked);
   if (parked->call->op_id != 0) session.waiting.erase(parked->call->op_id);
 }
 
 void Executor::Rerun(ParkedPtr parked) {
-  ready_.push_back(std::move(parked));
+  if (parked->call == nullptr) return;
+  const Session& session = *parked->call->session;
+  turns_.Add(VolumeOf(session), session.id, Turns::Lane::kFirst, [this, parked] {
+    CallPtr call = parked->call;
+    if (call == nullptr) return;
+    Unpark(parked);
+    parked->call = nullptr;
+    RunCall(call);
+  });
   Schedule();
 }
 

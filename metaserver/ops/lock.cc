@@ -65,7 +65,11 @@ Status Handle(OpEnv& env, const pb::SetLockRequest& request, pb::Empty*) {
     case LockTable::Outcome::kConflict:
       break;
   }
-  if (request.lock().flock() && !request.wait() && !env.call->drained) {
+  const bool drains = request.lock().flock() && !request.wait() && !env.call->drained;
+  if (drains || request.wait()) {
+    if (Status may = env.executor.MayPark(*env.call); !may.ok()) return may;
+  }
+  if (drains) {
     // The holder's kernel may have closed the file already and its mount not yet told us.
     env.executor.DrainFlockHolders(ino, env.volume, env.Park("drain"));
     return {};

@@ -16,7 +16,7 @@ HEADER = struct.Struct("<IHHQIIII")
 BODY_MAX, PAYLOAD_MAX = 1 << 20, 4 << 20
 REPLY, ERROR = 1, 2
 CLIENT, CHUNKSERVER, METASERVER, ADMIN = 1, 2, 3, 4
-NEED_GROUPS, STALE, UNKNOWN_SESSION, NOT_ATTACHED = 1, 2, 3, 4
+NEED_GROUPS, STALE, UNKNOWN_SESSION, NOT_ATTACHED, TRY_AGAIN = 1, 2, 3, 4, 5
 U64, U32 = (1 << 64) - 1, (1 << 32) - 1
 
 
@@ -42,8 +42,9 @@ def _crc_table():
 _CRC = _crc_table()
 
 
-def crc32c(data):
-    crc = U32
+def crc32c(data, before=0):
+    """`before`: of what comes before `data`."""
+    crc = before ^ U32
     for byte in data:
         crc = _CRC[(crc ^ byte) & 255] ^ (crc >> 8)
     return crc ^ U32
@@ -185,6 +186,12 @@ class Conn:
             extra = self._exactly(payload)
             if flags & REPLY:
                 return Answer(op, flags, seq, data, extra)
+
+    def receive_raw(self):
+        """The next frame's op, flags and body, unchecked: for those who fetch many."""
+        _, op, flags, _, body, payload, _, _ = HEADER.unpack(self._exactly(HEADER.size))
+        data = self._exactly(body + payload)
+        return op, flags, data[:body]
 
     def call(self, op, body=b"", payload=b""):
         self.seq += 1

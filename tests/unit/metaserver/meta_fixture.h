@@ -21,13 +21,14 @@ namespace kfs::meta {
 class TestClock : public Clock {
  public:
   TimeNs WallNow() const override { return wall; }
-  MonoTime MonoNow() const override { return mono; }
+  MonoTime MonoNow() const override { return mono += per_look; }
   void Advance(Duration d) {
     wall += d.count();
     mono += d;
   }
   TimeNs wall = 1700000000ll * 1000000000;
-  MonoTime mono{std::chrono::hours(1)};
+  mutable MonoTime mono{std::chrono::hours(1)};
+  Duration per_look{};  // it goes on by itself, when asked
 };
 
 // A request and what became of it.
