@@ -328,26 +328,23 @@ void MetaServer::RegisterHandlers() {
   });
   server_->Handle<rpc::Reclaim>([this](IncomingCallPtr incoming, const pb::ReclaimRequest& request) {
     if (CallPtr call = SessionCall(std::move(incoming))) {
-      executor_->InTurn(call, Turns::Lane::kInOrder,
-                        [this, call, request] { executor_->Reclaim(call, request); });
+      executor_->InTurn(call, [this, call, request] { executor_->Reclaim(call, request); });
     }
   });
   server_->Handle<rpc::KeepAlive>([this](IncomingCallPtr incoming, const pb::KeepAliveRequest& request) {
     if (CallPtr call = SessionCall(std::move(incoming))) {
-      executor_->InTurn(call, Turns::Lane::kFirst,
-                        [this, call, request] { executor_->KeepAlive(call, request); });
+      executor_->InTurn(call, [this, call, request] { executor_->KeepAlive(call, request); });
     }
   });
   server_->Handle<rpc::CloseSession>([this](IncomingCallPtr incoming, const pb::CloseSessionRequest&) {
     if (CallPtr call = SessionCall(std::move(incoming))) {
       call->session->closing = true;
-      executor_->InTurn(call, Turns::Lane::kInOrder, [this, call] { executor_->CloseSession(call); });
+      executor_->InTurn(call, [this, call] { executor_->CloseSession(call); });
     }
   });
   server_->Handle<rpc::CancelOp>([this](IncomingCallPtr incoming, const pb::CancelOpRequest& request) {
     if (CallPtr call = SessionCall(std::move(incoming))) {
-      executor_->InTurn(call, Turns::Lane::kInOrder,
-                        [this, call, request] { executor_->CancelOp(call, request); });
+      executor_->InTurn(call, [this, call, request] { executor_->CancelOp(call, request); });
     }
   });
 }

@@ -70,6 +70,7 @@ struct Parked {
 
   CallPtr call;           // null: cancelled
   std::string waits_for;  // for a person
+  bool decided = false;   // of a lock: granted or refused, the answer waits for its turn
   const Counts counts;
   size_t bytes = 0;
 };

@@ -129,12 +129,12 @@ VolumeId Executor::VolumeOf(const Session& session) {
   return session.volume == nullptr ? VolumeId() : session.volume->id();
 }
 
-void Executor::InTurn(const CallPtr& call, Turns::Lane lane, std::function<void()> run) {
+void Executor::InTurn(const CallPtr& call, std::function<void()> run) {
   Session& session = *call->session;
   if (!Alive(call)) return;
   call->arrived = session.last_heard = clock_.MonoNow();
   call->connection = session.connection_number;
-  turns_.Add(VolumeOf(session), session.id, lane, [call, run = std::move(run)] {
+  turns_.Add(VolumeOf(session), session.id, Turns::Lane::kInOrder, [call, run = std::move(run)] {
     // The client sends it again, or has given it up.
     if (call->connection > call->session->left_connection) run();
   });
@@ -142,7 +142,7 @@ void Executor::InTurn(const CallPtr& call, Turns::Lane lane, std::function<void(
 }
 
 void Executor::Execute(const CallPtr& call) {
-  InTurn(call, Turns::Lane::kInOrder, [this, call] { RunCall(call); });
+  InTurn(call, [this, call] { RunCall(call); });
 }
 
 void Executor::RunCall(const CallPtr& call) {

@@ -64,7 +64,7 @@ class Executor {
   // A client's op, to run in its turn; call->session is its connection's.
   void Execute(const CallPtr& call);
   // The same for the ops on the session itself. Dropped, unanswered, when the connection ends before.
-  void InTurn(const CallPtr& call, Turns::Lane lane, std::function<void()> run);
+  void InTurn(const CallPtr& call, std::function<void()> run);
 
   // ---- sessions. The answers go through `call` after the commit.
   // Gives the session that the connection now has; null when refused (and answered).

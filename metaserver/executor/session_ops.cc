@@ -1,6 +1,7 @@
 // The executor's ops on sessions: open, attach, reclaim, keep alive, close, cancel, expiry.
 #include <algorithm>
 
+#include "common/limits.h"
 #include "common/log.h"
 #include "common/secret.h"
 #include "common/utf8.h"
@@ -102,6 +103,9 @@ void Executor::Reclaim(const CallPtr& call, const pb::ReclaimRequest& request) {
   if (!Alive(call)) return;
   session.last_heard = clock_.MonoNow();
   Volume& volume = *session.volume;
+  if (static_cast<size_t>(request.open_size() + request.lock_size()) > kInventoryBatch) {
+    return Refuse(call, Status(EINVAL, Code::kMalformed, "too many opens and locks in one message"));
+  }
   // A client whose connection broke in the middle begins again.
   if (session.reclaim_connection != session.connection_number || session.reclaimed) {
     session.reclaim_connection = session.connection_number;
@@ -181,7 +185,8 @@ void Executor::CancelOp(const CallPtr& call, const pb::CancelOpRequest& request)
   Session& session = *call->session;
   if (!Alive(call)) return;
   auto it = session.waiting.find(request.op_id());
-  if (it != session.waiting.end() && !session.volume->locks.CancelWaiter(session.id, request.op_id())) {
+  if (it != session.waiting.end() && !it->second->decided &&
+      !session.volume->locks.CancelWaiter(session.id, request.op_id())) {
     Finish(ParkedPtr(it->second), Status(EINTR, "cancelled"));
   }
   Answer(call, "");

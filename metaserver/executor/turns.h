@@ -30,13 +30,13 @@ class Turns {
 
   // What one tick may spend on requests before it commits and answers and others are listened to. Whoever
   // asks one thing at a time waits twice as long at most, for each; a commit costs a tenth of it.
-  static constexpr Duration kTick = std::chrono::microseconds(500);
+  static constexpr Duration kTick = std::chrono::microseconds(250);
   // What each request is taken to use at least: it is read, and answered, too.
   static constexpr Duration kLeast = std::chrono::microseconds(10);
 
   enum class Lane {
-    kFirst,    // before what the session has sent: what had waited elsewhere, and signs of life
-    kInOrder,  // what it sends
+    kFirst,    // what has come before, and waited elsewhere
+    kInOrder,  // what the session sends
   };
 
   explicit Turns(Clock& clock) : clock_(clock) {}

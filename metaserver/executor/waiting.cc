@@ -82,11 +82,18 @@ void Executor::Finish(const ParkedPtr& parked, const Status& status) {
 
 void Executor::FinishLock(const ParkedPtr& parked, const Status& status, const pb::LockRange& lock) {
   if (parked->call == nullptr) return;
-  CallPtr call = parked->call;
-  if (status.ok() && call->session->volume != nullptr) {
-    StoreReply(*call->session->volume, *call->session, call->op_id, call->op(), "", {}, 0, &lock);
-  }
-  Finish(parked, status);
+  parked->decided = true;
+  // One unlock may let thousands go.
+  const Session& waits = *parked->call->session;
+  turns_.Add(VolumeOf(waits), waits.id, Turns::Lane::kFirst, [this, parked, status, lock] {
+    if (parked->call == nullptr) return;
+    const CallPtr call = parked->call;
+    Session& session = *call->session;
+    if (status.ok() && session.volume != nullptr)
+      StoreReply(*session.volume, session, call->op_id, call->op(), "", {}, 0, &lock);
+    Finish(parked, status);
+  });
+  Schedule();
 }
 
 void Executor::FinishAfterSync(Volume& volume, ParkedPtr parked) {
@@ -110,7 +117,14 @@ void Executor::DrainFlockHolders(Ino ino, Volume& volume, ParkedPtr parked) {
   auto one_less = [this, alive = alive_, drain] {
     if (*alive && --drain->left == 0) FinishDrain(drain);
   };
-  for (const SessionPtr& s : holders) hooks_.drain(*s, ino, one_less);
+  for (const SessionPtr& s : holders) {
+    // The releases came before the answer, and may still wait for their turn.
+    hooks_.drain(*s, ino, [this, alive = alive_, s, one_less] {
+      if (!*alive) return;
+      turns_.Add(VolumeOf(*s), s->id, Turns::Lane::kInOrder, one_less);
+      Schedule();
+    });
+  }
   one_less();
 }
 

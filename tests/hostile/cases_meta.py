@@ -321,8 +321,9 @@ def bogus_reclaim(target):
     """A session that claims what it never had."""
     session = target.session()
     with session.conn:
-        opens = [(1, msg((1, i + 1000), (2, U32))) for i in range(10000)]
+        opens = [(1, msg((1, i + 1000), (2, U32))) for i in range(4096)]
         session.conn.call("Reclaim", msg(*opens, (3, 1)))
+        must_fail(session.conn.call("Reclaim", msg(*opens, *opens, (3, 1))), "8192 opens at once", (EINVAL,))
         locks = [(2, msg((1, ROOT), (2, i), (3, 77), (5, U64), (6, 0))) for i in range(1000)]
         session.conn.call("Reclaim", msg(*locks, (3, 1)))
         session.op("Getattr", (2, ROOT))

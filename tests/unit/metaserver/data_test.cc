@@ -336,6 +336,7 @@ TEST_F(AppendTest, ALostConnectionEndsTheTurn) {
   executor_->Disconnected(*s_, s_->connection_number);
   executor_->EndTick();
   EXPECT_TRUE(b->answered);
+  Attach(s_);
   Run<rpc::CommitWrite>(CommitOf(f, 0, 10, l));
   EXPECT_EQ(last_.code(), Code::kStaleChunk);
 }

@@ -314,6 +314,7 @@ TEST_F(LockTest, ResentWaitingLocksJoinTheirFirstArrival) {
   r.mutable_ctx()->set_op_id(500);
   TestCallPtr first = Begin<rpc::SetLock>(r, other);
   executor_->Disconnected(*other, other->connection_number);
+  Attach(other);
   TestCallPtr again = Begin<rpc::SetLock>(r, other);
   EXPECT_FALSE(again->answered);
   Run<rpc::SetLock>(LockOf(f, 1, pb::LockRange::UNLOCK));

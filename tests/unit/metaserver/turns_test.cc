@@ -186,10 +186,71 @@ TEST_F(FairTest, AGoodbyeCountsThoughTheConnectionEndsBeforeItsTurn) {
   auto call = std::make_shared<TestCall>(Op::kCloseSession, "");
   call->session = other;
   other->closing = true;
-  executor_->InTurn(call, Turns::Lane::kInOrder, [this, call] { executor_->CloseSession(call); });
+  executor_->InTurn(call, [this, call] { executor_->CloseSession(call); });
   executor_->Disconnected(*other, other->connection_number);
   executor_->EndTick();
   EXPECT_FALSE(volume().sessions.contains(other->id));
+}
+
+TEST_F(FairTest, AnUnlockThatLetsThousandsGoDoesNotHoldUpOthers) {
+  const uint64_t f = Mknod(1, "f");
+  const SessionPtr many = OpenSession(), other = OpenSession();
+  const auto lock = [&](const SessionPtr& session, uint64_t owner, pb::LockRange::Type type, bool wait) {
+    pb::SetLockRequest r = LockOf(f, owner, type, wait);
+    r.mutable_ctx()->set_op_id(++op_ids_);
+    return Send(session, r, Op::kSetLock);
+  };
+  lock(s_, 1, pb::LockRange::WRITE, false);
+  executor_->EndTick();
+  std::vector<TestCallPtr> waiting;
+  for (uint64_t i = 0; i < 1000; ++i) waiting.push_back(lock(many, 100 + i, pb::LockRange::READ, true));
+  executor_->EndTick();
+  const uint64_t last = op_ids_;
+  clock_.per_look = std::chrono::microseconds(20);
+  const TestCallPtr unlock = lock(s_, 1, pb::LockRange::UNLOCK, false);
+  executor_->EndTick();
+  EXPECT_TRUE(unlock->answered);
+  EXPECT_FALSE(waiting.back()->answered);
+  const TestCallPtr one = SendMkdir(other, "one");
+  executor_->EndTick();
+  EXPECT_TRUE(one->answered);
+  // Too late to be cancelled: it is granted.
+  auto cancel = std::make_shared<TestCall>(Op::kCancelOp, "");
+  cancel->session = many;
+  pb::CancelOpRequest c;
+  c.set_op_id(last);
+  executor_->CancelOp(cancel, c);
+  for (int i = 0; i < 1000 && !waiting.back()->answered; ++i) executor_->EndTick();
+  for (const TestCallPtr& w : waiting) ASSERT_TRUE(w->answered && w->status.ok()) << w->status.ToString();
+  EXPECT_EQ(volume().locks.CountOf(many->id), 1000u);
+}
+
+// A flock that is held is tried again when its holder's mount has sent its releases: all of them.
+class DrainTest : public FairTest {
+ protected:
+  DrainTest() {
+    hooks_.drain = [this](Session&, Ino, std::function<void()> done) { drained_ = std::move(done); };
+  }
+  std::function<void()> drained_;
+};
+
+TEST_F(DrainTest, ReleasesThatWaitForTheirTurnCount) {
+  const uint64_t f = Mknod(1, "f");
+  const SessionPtr other = OpenSession();
+  // Only whether there is one is asked.
+  s_->connection = std::shared_ptr<Connection>(std::shared_ptr<void>(), reinterpret_cast<Connection*>(this));
+  Run<rpc::SetLock>(LockOf(f, 1, pb::LockRange::WRITE, false, true));
+  const TestCallPtr wanted = Begin<rpc::SetLock>(LockOf(f, 2, pb::LockRange::WRITE, false, true), other);
+  ASSERT_FALSE(wanted->answered);
+  ASSERT_TRUE(drained_);
+  for (int i = 0; i < 50; ++i) SendMkdir(s_, "d" + std::to_string(i));
+  pb::SetLockRequest unlock = LockOf(f, 1, pb::LockRange::UNLOCK, false, true);
+  unlock.mutable_ctx()->set_op_id(++op_ids_);
+  Send(s_, unlock, Op::kSetLock);
+  drained_();
+  executor_->EndTick();
+  ASSERT_TRUE(wanted->answered);
+  EXPECT_TRUE(wanted->status.ok()) << wanted->status.ToString();
 }
 
 // ---- what waits is bounded in bytes
