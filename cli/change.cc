@@ -1,15 +1,35 @@
 #include "cli/change.h"
 
 #include <fmt/format.h>
+#include <pwd.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <array>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "cli/output.h"
+#include "common/utf8.h"
 #include "common/uuid.h"
 
 namespace kfs::cli {
+
+namespace {
+
+// USER@HOST, of this process. A number where the user has no name.
+std::string Asker() {
+  passwd entry{};
+  passwd* found = nullptr;
+  std::array<char, 4096> room{};
+  const uid_t uid = getuid();
+  const bool named = getpwuid_r(uid, &entry, room.data(), room.size(), &found) == 0 && found != nullptr;
+  char host[256] = "";
+  gethostname(host, sizeof(host) - 1);
+  return CutText(fmt::format("{}@{}", named ? std::string(entry.pw_name) : std::to_string(uid), host), 120);
+}
+
+}  // namespace
 
 pb::CommandContext NewContext(const GlobalOptions& global, const AdminConnection& admin, bool dry_run) {
   pb::CommandContext ctx;
@@ -17,6 +37,7 @@ pb::CommandContext NewContext(const GlobalOptions& global, const AdminConnection
   ctx.set_words(global.words);
   ctx.set_timeout_ms(admin.timeout_ms());
   ctx.set_dry_run(dry_run);
+  ctx.set_asked_by(Asker());
   return ctx;
 }
 

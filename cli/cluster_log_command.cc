@@ -26,15 +26,21 @@ std::string GapText(const pb::ConfLogReply::Entry& newer, const pb::ConfLogReply
 
 }  // namespace
 
+// Who it was is what they say; the key they have proven.
+std::string AskerText(const std::string& who, const std::string& key) {
+  if (who.empty() && key.empty()) return "";
+  return fmt::format(" by {}{}", who.empty() ? "?" : who, key.empty() ? "" : " with key " + key);
+}
+
 std::string LogText(const pb::ConfLogReply& log) {
   std::string out;
   const pb::ConfLogReply::Entry* newer = nullptr;
   for (const auto& e : log.entry()) {
     if (newer != nullptr) out += GapText(*newer, e);
     newer = &e;
-    out +=
-        fmt::format("{}generation {}  {}  asked of {}\n  kfs {}\n", out.empty() ? "" : "\n", e.generation(),
-                    HumanTime(e.time()), e.originator().empty() ? "-" : e.originator(), e.command());
+    out += fmt::format("{}generation {}  {}  asked of {}{}\n  kfs {}\n", out.empty() ? "" : "\n",
+                       e.generation(), HumanTime(e.time()), e.originator().empty() ? "-" : e.originator(),
+                       AskerText(e.asked_by(), e.asked_key()), e.command());
     for (const std::string& line : e.difference()) out += "    " + line + "\n";
     if (e.difference().empty()) out += "    (what it changed is not kept)\n";
   }
@@ -51,7 +57,9 @@ json LogJson(const pb::ConfLogReply& log) {
                    {"difference", StringsJson(e.difference())},
                    {"checksum", Hex(e.checksum())},
                    {"originator", e.originator()},
-                   {"follows", e.follows()}});
+                   {"follows", e.follows()},
+                   {"asked_by", e.asked_by()},
+                   {"asked_key", e.asked_key()}});
   }
   return out;
 }

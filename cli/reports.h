@@ -46,6 +46,8 @@ nlohmann::json TransactionsJson(const pb::TransactionListReply& list);
 // The log lines of the state machines of the transactions whose id begins with `id`.
 std::string TransitionsText(const pb::TransactionListReply& list, const std::string& id);
 
+// " by alice@m1 with key admin/ops/3"; empty: nobody is known.
+std::string AskerText(const std::string& who, const std::string& key);
 std::string LogText(const pb::ConfLogReply& log);
 nlohmann::json LogJson(const pb::ConfLogReply& log);
 

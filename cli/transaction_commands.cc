@@ -52,7 +52,7 @@ std::string TransactionsText(const pb::TransactionListReply& list, bool steps, T
   std::string out = table.Text();
   if (!steps) return out;
   for (const Transaction& t : list.transaction()) {
-    out += fmt::format("\n{}  {}\n", Short(t.id()), t.command());
+    out += fmt::format("\n{}  {}{}\n", Short(t.id()), t.command(), AskerText(t.asked_by(), t.asked_key()));
     for (const auto& s : t.step())
       out += fmt::format("  {}  {} -> {} ({})\n", Offset(s), s.from(), s.to(), s.event());
   }
@@ -63,8 +63,8 @@ std::string TransitionsText(const pb::TransactionListReply& list, const std::str
   std::string out;
   for (const Transaction& t : list.transaction()) {
     if (t.id().rfind(id, 0) != 0) continue;
-    out += fmt::format("{}{}  {}, {}, started {}\n", out.empty() ? "" : "\n", t.id(), t.command(), Kind(t),
-                       HumanTime(t.started()));
+    out += fmt::format("{}{}  {}, {}, started {}{}\n", out.empty() ? "" : "\n", t.id(), t.command(), Kind(t),
+                       HumanTime(t.started()), AskerText(t.asked_by(), t.asked_key()));
     for (const auto& s : t.step()) {
       out += fmt::format("{}  Transitioning from '{}' to '{}' due to event '{}'\n", Offset(s), s.from(),
                          s.to(), s.event());
@@ -81,6 +81,8 @@ json TransactionsJson(const pb::TransactionListReply& list) {
       steps.push_back({{"micros", s.micros()}, {"from", s.from()}, {"event", s.event()}, {"to", s.to()}});
     out.push_back({{"id", t.id()},
                    {"command", t.command()},
+                   {"asked_by", t.asked_by()},
+                   {"asked_key", t.asked_key()},
                    {"originator", t.originator()},
                    {"state", t.state()},
                    {"started_ns", t.started()},

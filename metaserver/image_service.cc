@@ -3,6 +3,7 @@
 
 #include "metaserver/cluster/configuration.h"
 #include "metaserver/members/answers.h"
+#include "metaserver/members/asking.h"
 #include "metaserver/metaserver.h"
 
 namespace kfs::meta {
@@ -88,17 +89,18 @@ void MetaServer::Restore(const IncomingCallPtr& call, const pb::VolumeRestoreReq
 }
 
 void MetaServer::RegisterImages() {
-  server_->Handle<rpc::VolumeMove>([this](IncomingCallPtr call, const pb::VolumeMoveRequest& request) {
-    // Asked again by somebody who has lost the answer: the volume is elsewhere by now.
-    if (const auto made = member_->Made(request.ctx().request_id())) return call->Reply(*made);
-    Result<const pb::VolumeConf*> v = OwnVolume(request.name());
-    if (!v.ok()) return call->Fail(v.status());
-    mover_->Move(**v, request, [call](const Status& s, const pb::ConfChangeReply& reply) {
-      if (!s.ok()) return call->Fail(s);
-      call->Reply(reply);
-    });
-    if (!call->answered()) call->Parked();
-  });
+  HandleCommand<rpc::VolumeMove>(
+      *server_, [this](IncomingCallPtr call, const pb::VolumeMoveRequest& request) {
+        // Asked again by somebody who has lost the answer: the volume is elsewhere by now.
+        if (const auto made = member_->Made(request.ctx().request_id())) return call->Reply(*made);
+        Result<const pb::VolumeConf*> v = OwnVolume(request.name());
+        if (!v.ok()) return call->Fail(v.status());
+        mover_->Move(**v, request, [call](const Status& s, const pb::ConfChangeReply& reply) {
+          if (!s.ok()) return call->Fail(s);
+          call->Reply(reply);
+        });
+        if (!call->answered()) call->Parked();
+      });
   server_->Handle<rpc::ImagePut>([this](IncomingCallPtr call, const pb::ImagePutRequest& request) {
     images_->Put(request, std::move(call->payload()), [call](const Status& s) {
       if (!s.ok()) return call->Fail(s);
@@ -116,7 +118,8 @@ void MetaServer::RegisterImages() {
       call->Reply(pb::ImageGetReply(), std::move(piece));
     });
   });
-  server_->Handle<rpc::VolumeRestore>(
+  HandleCommand<rpc::VolumeRestore>(
+      *server_,
       [this](IncomingCallPtr call, const pb::VolumeRestoreRequest& request) { Restore(call, request); });
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "common/utf8.h"
+#include "metaserver/cluster/asked_by.h"
 #include "metaserver/cluster/configuration.h"
 #include "metaserver/cluster/envelope.h"
 #include "metaserver/cluster/originator.h"
@@ -142,7 +143,7 @@ void Originator::Refuse(const std::string& uuid, const pb::PhaseReply& reply) {
 
 std::string Originator::Named() const {
   constexpr size_t kNameMax = 80;  // the reason is what the caller wants to read
-  return CutText(command_.words, kNameMax);
+  return CutText(WithoutAsker(command_.words), kNameMax);
 }
 
 size_t Originator::Votes() const {

@@ -6,6 +6,7 @@
 #include "common/uuid.h"
 #include "metaserver/cluster/configuration.h"
 #include "metaserver/members/answers.h"
+#include "metaserver/members/asking.h"
 
 namespace kfs::meta {
 namespace {
@@ -69,8 +70,8 @@ void RegisterMemberOps(Server& server, Member& member, PeerOps& peers, const Chu
     call->Reply(reply);
   });
 
-  server.Handle<rpc::ConfChange>(
-      [&member, &peers](IncomingCallPtr call, const pb::ConfChangeRequest& request) {
+  HandleCommand<rpc::ConfChange>(
+      server, [&member, &peers](IncomingCallPtr call, const pb::ConfChangeRequest& request) {
         if (!GoodContext(call, request.ctx())) return;
         switch (request.change().what_case()) {
           case pb::Change::kAddMember:
@@ -105,26 +106,29 @@ void RegisterMemberOps(Server& server, Member& member, PeerOps& peers, const Chu
     FillLog(member, request, &reply);
     call->Reply(reply);
   });
-  server.Handle<rpc::PeerProbe>([&peers](IncomingCallPtr call, const pb::PeerProbeRequest& request) {
+  HandleCommand<rpc::PeerProbe>(server, [&peers](IncomingCallPtr call, const pb::PeerProbeRequest& request) {
     if (GoodContext(call, request.ctx())) peers.Probe(request, Answering(call));
   });
-  server.Handle<rpc::PeerRepair>([&peers](IncomingCallPtr call, const pb::PeerRepairRequest& request) {
-    if (GoodContext(call, request.ctx())) peers.Repair(request, Answering(call));
-  });
+  HandleCommand<rpc::PeerRepair>(server,
+                                 [&peers](IncomingCallPtr call, const pb::PeerRepairRequest& request) {
+                                   if (GoodContext(call, request.ctx()))
+                                     peers.Repair(request, Answering(call));
+                                 });
   server.Handle<rpc::PeerWhy>([&peers](IncomingCallPtr call, const pb::PeerWhyRequest& request) {
     peers.Why(request.peer(), [call](const Status& s, const pb::PeerWhyReply& reply) {
       if (!s.ok()) return call->Fail(s);
       call->Reply(reply);
     });
   });
-  server.Handle<rpc::VolumeStatus>([&member](IncomingCallPtr call, const pb::VolumeStatusRequest& request) {
-    if (!GoodContext(call, request.ctx())) return;
-    if (!request.name().empty() && FindVolume(member.conf(), request.name()) == nullptr) {
-      return call->Fail(
-          Status(ENOENT, fmt::format("there is no volume \"{}\" (see: kfs volume list)", request.name())));
-    }
-    member.ReadStatus(request.ctx(), [call](const pb::VolumeStatusReply& reply) { call->Reply(reply); });
-  });
+  HandleCommand<rpc::VolumeStatus>(
+      server, [&member](IncomingCallPtr call, const pb::VolumeStatusRequest& request) {
+        if (!GoodContext(call, request.ctx())) return;
+        if (!request.name().empty() && FindVolume(member.conf(), request.name()) == nullptr) {
+          return call->Fail(Status(
+              ENOENT, fmt::format("there is no volume \"{}\" (see: kfs volume list)", request.name())));
+        }
+        member.ReadStatus(request.ctx(), [call](const pb::VolumeStatusReply& reply) { call->Reply(reply); });
+      });
   server.Handle<rpc::TransactionList>([&member](IncomingCallPtr call, const pb::TransactionListRequest&) {
     pb::TransactionListReply reply;
     FillTransactions(member, &reply);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "metaserver/chunks/disk_sums.h"
+#include "metaserver/cluster/asked_by.h"
 #include "metaserver/cluster/conf_options.h"
 #include "metaserver/cluster/configuration.h"
 #include "rpc/hello.h"
@@ -20,6 +21,13 @@ void FillSteps(const TransitionLog& log, MonoTime began, pb::TransactionListRepl
     step->set_event(std::string(e.event));
     step->set_to(std::string(e.to));
   }
+}
+
+void SetCommand(const std::string& command, pb::TransactionListReply::Transaction* out) {
+  AskedBy by;
+  out->set_command(WithoutAsker(command, &by));
+  out->set_asked_by(by.who);
+  out->set_asked_key(by.key);
 }
 
 }  // namespace
@@ -79,10 +87,13 @@ void FillLog(Member& member, const pb::ConfLogRequest& request, pb::ConfLogReply
     const uint64_t generation = conf->generation();
     const std::optional<pb::ClusterConf> before = member.db().At(Before(*conf));
     auto* entry = reply->add_entry();
+    AskedBy by;
     entry->set_generation(generation);
     entry->set_follows(Before(*conf));
     entry->set_time(conf->time());
-    entry->set_command(conf->command());
+    entry->set_command(WithoutAsker(conf->command(), &by));
+    entry->set_asked_by(by.who);
+    entry->set_asked_key(by.key);
     entry->set_transaction(conf->transaction());
     entry->set_checksum(Checksum(*conf));
     entry->set_originator(NameOf(*conf, conf->originator()));
@@ -99,7 +110,7 @@ void FillTransactions(const Member& member, pb::TransactionListReply* reply) {
     if (o->finished()) continue;  // it is in the history already
     auto* out = reply->add_transaction();
     out->set_id(id);
-    out->set_command(o->command().words);
+    SetCommand(o->command().words, out);
     out->set_read(o->command().read);
     out->set_originator(NameOf(conf, member.uuid()));
     out->set_state(std::string(NameOf(o->state())));
@@ -111,7 +122,7 @@ void FillTransactions(const Member& member, pb::TransactionListReply* reply) {
     if (t.originator == member.uuid()) continue;
     auto* out = reply->add_transaction();
     out->set_id(t.id);
-    out->set_command(t.command);
+    SetCommand(t.command, out);
     out->set_read(t.read);
     out->set_originator(NameOf(conf, t.originator));
     out->set_state(std::string(t.state));
@@ -122,7 +133,7 @@ void FillTransactions(const Member& member, pb::TransactionListReply* reply) {
     const History::Entry& p = *it;
     auto* out = reply->add_transaction();
     out->set_id(p.id);
-    out->set_command(p.words);
+    SetCommand(p.words, out);
     out->set_read(p.read);
     out->set_originator(NameOf(conf, member.uuid()));
     out->set_state("Default");

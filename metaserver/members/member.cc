@@ -10,17 +10,17 @@
 #include "common/uuid.h"
 #include "metaserver/chunks/disk_sums.h"
 #include "metaserver/cluster/configuration.h"
+#include "metaserver/members/asking.h"
 
 namespace kfs::meta {
 namespace {
 
 constexpr auto kTick = std::chrono::milliseconds(50);
 constexpr auto kTimeoutMax = std::chrono::minutes(10);
-constexpr size_t kWordsMax = 500;
 
 Command CommandOf(const pb::CommandContext& ctx) {
   Command command;
-  command.words = Printable(ctx.words(), kWordsMax);
+  command.words = Printable(ctx.words(), kCommandMax);
   command.id = ctx.request_id();
   command.dry_run = ctx.dry_run();
   if (ctx.timeout_ms() != 0)

@@ -268,6 +268,11 @@ TEST_F(ReportsTest, TheLogSaysWhatEachGenerationChanged) {
             "generation 12  1970-01-01 00:01:40  asked of m1:7400\n  kfs volume start data\n    volume data: "
             "started\n\ngeneration 11  -  asked of -\n  kfs \n    (what it changed is not kept)\n");
   EXPECT_EQ(LogJson(log)[0]["checksum"], "01ff");
+  e->set_asked_by("alice@m1");
+  EXPECT_NE(LogText(log).find("asked of m1:7400 by alice@m1\n"), std::string::npos) << LogText(log);
+  log.mutable_entry(0)->set_asked_key("admin/ops/3");
+  EXPECT_NE(LogText(log).find("asked of m1:7400 by alice@m1 with key admin/ops/3\n"), std::string::npos);
+  EXPECT_EQ(LogJson(log)[0]["asked_key"], "admin/ops/3");
 }
 
 TEST_F(ReportsTest, TheLogSaysWhatIsMissingInIt) {
