@@ -138,6 +138,8 @@ class KfsClient {
     bool soft = false;
     Duration timeout = std::chrono::seconds(60);
     Duration connect_timeout = std::chrono::seconds(10);  // of Connect() itself, hard or soft
+    // Once, when the first attempt to connect has failed: why. Connect() goes on trying. May be empty.
+    std::function<void(const Status&)> on_trying;
     bool trace = false;  // log each request's way through the stages with time stamps
     // Calls accepted and not yet done. Beyond it blocking forms wait for room, completion forms end with
     // EAGAIN.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cassert>
 #include <thread>
+#include <utility>
 
 #include "client/remote_call.h"
 #include "common/log.h"
@@ -291,6 +292,7 @@ void ProtocolWorker::CheckConnecting() {
   const bool hopeless = why.code() == Code::kBadProof || why.code() == Code::kWrongCluster ||
                         why.code() == Code::kWrongVersion || why.err() == EDESTADDRREQ;
   if (hopeless) return Connected(why);
+  if (!why.ok() && options_.on_trying && !std::exchange(told_trying_, true)) options_.on_trying(why);
   if (std::chrono::steady_clock::now() < connect_deadline_) return;
   const int err = why.ok() ? ETIMEDOUT : why.err();
   if (const std::string& owner = session_->metaservers().owner(); !owner.empty()) {

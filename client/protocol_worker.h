@@ -91,6 +91,7 @@ class ProtocolWorker : public std::enable_shared_from_this<ProtocolWorker> {
   void VolumeStopped();
 
   const KfsClient::Options options_;
+  bool told_trying_ = false;
   NetManager net_;
   std::shared_ptr<Session> session_;
   LayoutCache layouts_{kLayoutInodesMax};

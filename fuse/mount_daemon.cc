@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 
 #include "common/log.h"
 #include "common/memory_trim.h"
@@ -94,6 +95,13 @@ void MountDaemon::Connect() {
   o.soft = options_.soft;
   o.timeout = options_.timeout;
   o.trace = options_.trace;
+  // To whoever waits for the mount. Once it is there, or has failed, nobody does.
+  o.on_trying = [this, longest = std::chrono::duration_cast<std::chrono::seconds>(o.connect_timeout)](
+                    const Status& why) {
+    if (ready_)
+      std::fprintf(stderr, "kfs: %s; trying for %lld s more\n", why.ToString().c_str(),
+                   static_cast<long long>(longest.count()));
+  };
   o.loop = &loop_;
   KfsClient::Connect(std::move(o), [this](Result<std::unique_ptr<KfsClient>> r) { Connected(std::move(r)); });
 }
