@@ -1,5 +1,6 @@
 // Fsync, Seek and CopyRange, and what all data ops share.
 #include <fmt/format.h>
+#include <linux/capability.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -201,6 +202,19 @@ void SeekOp::Found(uint64_t at) {
 
 // ---- CopyRange ----
 
+namespace {
+
+// No kernel says whether the copier has CAP_FSETID. Capabilities of a user namespace, which count for some
+// inodes only, are passed over: the bits go then.
+bool KeepsIds(const Caller& caller) {
+  if (caller.kill_ids) return false;
+  const bool known = caller.groups_known && caller.pid != 0 && !caller.kernel_checked;
+  if (!known) return caller.uid == 0;
+  return (caller.caps >> CAP_FSETID & 1) != 0 && caller.caps_uids.empty() && caller.caps_gids.empty();
+}
+
+}  // namespace
+
 void CopyOp::Start(ProtocolWorker& worker) {
   if (FailIfLost(worker)) return;
   const uint64_t apart = from_offset > to_offset ? from_offset - to_offset : to_offset - from_offset;
@@ -222,9 +236,8 @@ void CopyOp::Next(ProtocolWorker& worker) {
     Buffer data = std::move(static_cast<ReadOp&>(done).result);
     if (data.empty()) return EndWith(Status());
     const uint64_t size = data.size();
-    auto write =
-        std::make_shared<WriteOp>(caller, to, to_offset + copied, std::move(data),
-                                  KfsClient::WriteFlags{.keep_priv = caller.uid == 0 && !caller.kill_ids});
+    auto write = std::make_shared<WriteOp>(caller, to, to_offset + copied, std::move(data),
+                                           KfsClient::WriteFlags{.keep_priv = KeepsIds(caller)});
     step_ = write;
     worker.RunChild(*this, write, [this, self, &worker, size](KfsOp& w) {
       if (!w.status().ok()) return EndWith(w.status());

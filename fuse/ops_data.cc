@@ -141,8 +141,11 @@ void CopyFileRange(fuse_req_t req, fuse_ino_t from, off_t from_off, fuse_file_in
   }
   Run<Result<uint64_t>>(
       req,
-      [from, from_off, to, to_off, length = std::min(length, kCopyRangeMax)](
-          KfsClient& c, const Caller& caller, auto done) {
+      [&fs = FileSystem::Of(req), from, from_off, to, to_off, length = std::min(length, kCopyRangeMax)](
+          KfsClient& c, Caller caller, auto done) {
+        // Whether setuid and setgid stay depends on a capability, and nothing is refused that would ask for
+        // it.
+        if (!caller.groups_known) fs.Complete(Ino(to), &caller);
         return c.CopyRange(caller, Ino(from), static_cast<uint64_t>(from_off), Ino(to),
                            static_cast<uint64_t>(to_off), length, std::move(done));
       },

@@ -63,6 +63,14 @@ bool CapableOfAll(const OpEnv& env, int cap) {
   return HasBit(env, cap) && !OfNamespace(env);
 }
 
+std::optional<bool> SeesTrusted(const OpEnv& env) {
+  // Of a program that uses the library nothing more is known than that it is root.
+  if (env.ctx.kernel_checked() || env.ctx.pid() == 0)
+    return IsRoot(env) || (!env.ctx.kernel_checked() && HasBit(env, CAP_SYS_ADMIN) && !OfNamespace(env));
+  if (!env.ctx.groups_known()) return std::nullopt;
+  return HasBit(env, CAP_SYS_ADMIN) && !OfNamespace(env);
+}
+
 Status Refused(const OpEnv& env, int err, std::string_view what) {
   if (!IsRoot(env) && !env.ctx.groups_known() && !env.ctx.kernel_checked()) {
     return Status(EACCES, Code::kNeedGroups,

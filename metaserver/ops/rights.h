@@ -6,6 +6,7 @@
 
 #include <linux/capability.h>
 
+#include <optional>
 #include <string_view>
 
 #include "metaserver/acl/permission.h"
@@ -22,6 +23,11 @@ bool IsRoot(const OpEnv& env);
 bool Capable(const OpEnv& env, const rec::Inode& inode, int cap);
 // Has the capability in the mount's own user namespace.
 bool CapableOfAll(const OpEnv& env, int cap);
+
+// Whether trusted.* attributes are in a list of names: for CAP_SYS_ADMIN in the mount's own user namespace,
+// as on a local disk, also where the caller is uid 0. The kernel hides nothing of the list, so its word does
+// not count here. Nothing: that depends on capabilities that were not sent.
+std::optional<bool> SeesTrusted(const OpEnv& env);
 
 // `err`, unless groups or capabilities that were not sent might grant it.
 Status Refused(const OpEnv& env, int err, std::string_view what);

@@ -151,17 +151,17 @@ Status Handle(OpEnv& env, const pb::ListxattrRequest& request, pb::ListxattrRepl
   if (!(*found)->acl_default().empty()) reply->add_name(std::string(kAclDefault));
   if ((*found)->xattr_count() == 0) return {};
   Ino ino(request.ino());
-  // The kernel hides nothing of the list, so its word does not count here.
-  const bool all = IsRoot(env) || (!env.ctx.kernel_checked() && CapableOfAll(env, CAP_SYS_ADMIN));
+  const std::optional<bool> all = SeesTrusted(env);
   bool hidden = false;
   env.volume.store.Scan(XattrPrefix(ino), "", [&](std::string_view key, std::string_view) {
     std::string_view name = key.substr(9);
-    const bool shown = all || !name.starts_with("trusted.");
+    const bool shown = all.value_or(false) || !name.starts_with("trusted.");
     if (shown) reply->add_name(std::string(name));
     hidden |= !shown;
     return true;
   });
-  return hidden && !env.ctx.groups_known() ? Refused(env, EACCES, "trusted attributes") : Status();
+  if (hidden && !all) return Status(EACCES, Code::kNeedGroups, "trusted attributes depend on capabilities");
+  return {};
 }
 
 Status Handle(OpEnv& env, const pb::RemovexattrRequest& request, pb::Empty*) {

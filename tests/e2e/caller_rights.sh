@@ -58,6 +58,20 @@ capabilities() {
   must_fail as -all $python -c 'import os; os.setxattr("g", "trusted.y", b"1")'
   must_fail as -all $python -c 'import os; os.getxattr("g", "trusted.x")'
   may as -all $python -c 'import os; assert "trusted.x" not in os.listxattr("g")'
+  # Who may keep setgid when he writes keeps it when he copies.
+  cat >"$WORK/copy.py" <<'P'
+import os, sys
+a, b = os.open("own", os.O_RDONLY), os.open(sys.argv[1], os.O_WRONLY)
+assert os.copy_file_range(a, b, 3) == 3
+P
+  chmod 755 "$WORK"; chmod 644 "$WORK/copy.py"
+  echo abc >own; chmod 0666 own; touch copied; chown 0:0 copied
+  chmod 02777 copied
+  may with fsetid $python "$WORK/copy.py" copied
+  # (Of one that is not seen nobody but its kernel knows, which does not say it with a copy.)
+  [ "$M" != "$MNT" ] || [ -g copied ] || fail "$M: a copy by a caller with CAP_FSETID clears setgid"
+  may as -all $python "$WORK/copy.py" copied
+  [ ! -g copied ] || fail "$M: a copy by a caller without CAP_FSETID keeps setgid"
   # root that has given its capabilities up is a user like another.
   bare() { timeout 20 setpriv --inh-caps=-all --bounding-set=-all --clear-groups -- "$@"; }
   chown 4711:4711 closed closed/f; chmod 0700 closed
@@ -66,6 +80,7 @@ capabilities() {
   must_fail bare chmod 0777 closed
   must_fail bare chown 0 closed
   must_fail bare cat f
+  [ "$M" != "$MNT" ] || may bare $python -c 'import os; assert "trusted.x" not in os.listxattr("g")'
   may bare touch own
   may bare chmod 0600 own
 }

@@ -144,6 +144,34 @@ TEST_F(RightsTest, TheKernelsWordGrantsWhatOnlyItKnows) {
   EXPECT_EQ(err(), 0);
 }
 
+TEST_F(RightsTest, TrustedAttributesAreListedForCapSysAdminAlone) {
+  As(0, 0);
+  EXPECT_EQ(Setxattr(f_, "trusted.x", "1"), 0);
+  pb::ListxattrRequest r;
+  r.set_ino(f_);
+  // uid, whether capabilities were sent, which, the namespace they are of.
+  const auto listed = [&](uint32_t uid, bool known, uint32_t caps, std::vector<uint32_t> ids) {
+    As(uid, uid);
+    groups_known_ = known;
+    more_of_caller_ = [=](pb::Context& ctx) {
+      ctx.set_pid(1234);
+      ctx.set_caps(caps);
+      ctx.mutable_caps_uids()->Assign(ids.begin(), ids.end());
+      ctx.mutable_caps_gids()->Assign(ids.begin(), ids.end());
+    };
+    return Run<rpc::Listxattr>(r).name_size();
+  };
+  const uint32_t admin = 1u << CAP_SYS_ADMIN, all = ~0u;
+  EXPECT_EQ(listed(0, false, 0, {}), 0);
+  EXPECT_EQ(err(), EACCES) << "asked once more, with the capabilities";
+  EXPECT_EQ(listed(0, true, all, {}), 1);
+  EXPECT_EQ(listed(0, true, all & ~admin, {}), 0) << "root without it";
+  EXPECT_EQ(err(), 0);
+  EXPECT_EQ(listed(0, true, all, {0, 65536}), 0) << "root of another user namespace";
+  EXPECT_EQ(listed(65534, true, admin, {}), 1);
+  EXPECT_EQ(listed(65534, true, 0, {}), 0);
+}
+
 TEST_F(RightsTest, TheKernelsWordOfAFormerOwnerIsWorthNothing) {
   Unseen(/*seen_owner=*/65534);
   EXPECT_EQ(Chmod(f_, 04777), EPERM);
