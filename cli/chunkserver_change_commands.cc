@@ -1,4 +1,4 @@
-// kfs chunkserver add, label, cordon, uncordon, remove
+// kfs chunkserver add, label, cordon, uncordon, remove, settle
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -88,15 +88,17 @@ void AddCordon(CLI::App& chunkserver, GlobalOptions& global, bool on) {
                      .next = nullptr});
 }
 
-// What is known of it: the status, which has what it told last.
-Status ConfirmLost(AdminConnection& admin, const std::string& id) {
+// What is known of it: the status, which has what it told last. Leaves its number in *number, if it has one.
+Status ConfirmLost(AdminConnection& admin, const ChunkserverArgs& args, uint64_t* number) {
+  const std::string& id = args.id;
   auto status = admin.Call<rpc::ClusterStatus>({});
-  if (!status.ok()) return status.status();
-  std::string chunks = "Whatever chunks it held are lost";
+  if (!status.ok()) return args.yes ? Status() : status.status();
+  std::string chunks = "Whatever chunks it held are lost", files;
   for (const auto& c : status->chunkserver()) {
     const bool named = std::to_string(c.id()) == id || c.address() == id || c.uuid().starts_with(id) ||
                        c.address().starts_with(id + ":");
     if (!named) continue;
+    *number = c.id();
     if (c.up())
       return Status(EBUSY, fmt::format("chunkserver {} ({}) is up: --lost is for one that will never be seen "
                                        "again. Stop its daemon first",
@@ -104,17 +106,29 @@ Status ConfirmLost(AdminConnection& admin, const std::string& id) {
     if (c.capacity() != 0)
       chunks = fmt::format("It held {} chunk{} when it was last heard of; they are lost", c.chunks(),
                            c.chunks() == 1 ? "" : "s");
+    files = fmt::format(" ('kfs chunkserver files {}' lists them, also afterwards)", c.id());
     break;
   }
+  if (args.yes) return {};
   return Confirm(
-      {fmt::format("{}, unless it registers again with its disks: reading files that had chunks there fails "
-                   "with EIO. Type {} to go on:",
-                   chunks, id),
+      {fmt::format(
+           "{}, unless it registers again with its disks: reading files that had chunks there{} fails "
+           "with EIO. Type {} to go on:",
+           chunks, files, id),
        id, "nothing was removed"});
+}
+
+std::string AfterLost(uint64_t number) {
+  return fmt::format(
+      "'kfs chunkserver files {0}' lists the files that had chunks there. 'kfs health' speaks of them until "
+      "they are "
+      "removed or\noverwritten, or 'kfs chunkserver settle {0}' says that it is known\n",
+      number);
 }
 
 void AddRemove(CLI::App& chunkserver, GlobalOptions& global) {
   auto args = std::make_shared<ChunkserverArgs>();
+  auto number = std::make_shared<uint64_t>(0);
   CLI::App* command =
       chunkserver.add_subcommand("remove", "Forget a chunkserver that holds no chunks any more.");
   command->fallthrough();
@@ -122,21 +136,42 @@ void AddRemove(CLI::App& chunkserver, GlobalOptions& global) {
   command->add_flag("--lost", args->lost,
                     "It will never be seen again: whatever chunks it held are given up with it.");
   AddYes(command, &args->yes);
-  MakeChangeCommand(command, global,
-                    {.build =
-                         [args](pb::Change* change) {
-                           change->mutable_remove_chunkserver()->set_uuid(args->id);
-                           change->mutable_remove_chunkserver()->set_lost(args->lost);
-                           return Status();
-                         },
-                     .confirm =
-                         [args](AdminConnection& admin) {
-                           return args->lost && !args->yes ? ConfirmLost(admin, args->id) : Status();
-                         },
-                     .next = nullptr});
+  MakeChangeCommand(
+      command, global,
+      {.build =
+           [args](pb::Change* change) {
+             change->mutable_remove_chunkserver()->set_uuid(args->id);
+             change->mutable_remove_chunkserver()->set_lost(args->lost);
+             return Status();
+           },
+       .confirm =
+           [args, number](AdminConnection& admin) {
+             return args->lost ? ConfirmLost(admin, *args, number.get()) : Status();
+           },
+       .next = [args, number] { return args->lost && *number != 0 ? AfterLost(*number) : std::string(); }});
   command->footer(
       "Stop its daemon first: one that still runs registers again, and is taken in under another number, "
       "unless\n'kfs cluster get chunkserver-admission' is 'command'.");
+}
+
+void AddSettle(CLI::App& chunkserver, GlobalOptions& global) {
+  auto number = std::make_shared<uint64_t>(0);
+  CLI::App* command = chunkserver.add_subcommand(
+      "settle", "Let status, health and metrics say no more what was lost with a removed chunkserver.");
+  command->fallthrough();
+  command->add_option("NUMBER", *number, "Its number, as the message about it says.")
+      ->required()
+      ->type_name("")
+      ->check(CLI::Range(int64_t{1}, INT64_MAX).description(""));
+  MakeChangeCommand(command, global,
+                    {.build =
+                         [number](pb::Change* change) {
+                           change->mutable_settle_chunkserver()->set_id(*number);
+                           return Status();
+                         },
+                     .confirm = nullptr,
+                     .next = nullptr});
+  command->footer("Its files stay as they are; 'kfs chunkserver files NUMBER' goes on listing them.");
 }
 
 }  // namespace
@@ -147,6 +182,7 @@ void AddChunkserverChangeCommands(CLI::App& chunkserver, GlobalOptions& global) 
   AddCordon(chunkserver, global, true);
   AddCordon(chunkserver, global, false);
   AddRemove(chunkserver, global);
+  AddSettle(chunkserver, global);
 }
 
 }  // namespace kfs::cli

@@ -38,6 +38,7 @@
   GROUP("chunkserver", "The chunkservers of the cluster.", "")                                               \
   COMMAND(AddChunkserverListCommand)                                                                         \
   COMMAND(AddChunkserverStatusCommand)                                                                       \
+  COMMAND(AddChunkserverFilesCommand)                                                                        \
   COMMAND(AddChunkserverChangeCommands)                                                                      \
   COMMAND(AddChunkserverInviteCommand)                                                                       \
   GROUP("cluster", "The configuration as a whole: history, options, transactions.",                          \

@@ -17,6 +17,14 @@ using std::chrono::milliseconds;
 
 // A metaserver that takes longer to answer what it has in memory is busy, or short of memory or a CPU.
 constexpr auto kSlow = milliseconds(200);
+// The mean of what a metaserver answers by itself, and of the calls of a mount's programs, which may have to
+// be synced to several disks; of so many at least, since a few say nothing. One that waits for longer than
+// kSlowCall has been noticed by a person.
+constexpr auto kSlowOps = milliseconds(50), kSlowMount = milliseconds(250);
+constexpr uint64_t kOpsMin = 20;
+constexpr auto kSlowCall = std::chrono::seconds(5);
+// A mount that has lost its session is said so for an hour; then nobody is about to look at that machine.
+constexpr auto kLostWarns = std::chrono::hours(1);
 // Of a chunkserver's room.
 constexpr uint64_t kLowPercent = 10, kFullPercent = 2;
 
@@ -66,7 +74,13 @@ struct Examination {
   void Chunkservers();
   void Room(const std::string& name, uint64_t capacity, uint64_t available, bool some_full);
   void Mounts();
+  void SlowMount(const pb::ClusterStatusReply::Session& s);
+  void LostSessions(const MemberAnswer& of);
 };
+
+milliseconds Mean(uint64_t count, uint64_t micros) {
+  return milliseconds(count == 0 ? 0 : micros / count / 1000);
+}
 
 std::string FirstLine(const std::string& text) { return text.substr(0, text.find('\n')); }
 
@@ -80,6 +94,12 @@ void Examination::Metaservers() {
         Add(Severity::kWarning, "metaserver.slow", subject,
             fmt::format("took {} ms to answer", std::chrono::duration_cast<milliseconds>(a->took).count()),
             "look at its load, memory and disk; 'kfs status --ops' shows what it does");
+      const auto& c = a->cluster;
+      if (const auto mean = Mean(c.recent_ops(), c.recent_micros());
+          c.recent_ops() >= kOpsMin && mean > kSlowOps)
+        Add(Severity::kWarning, "metaserver.slow_ops", subject,
+            fmt::format("takes {} ms for an operation, in the mean of the last minute", mean.count()),
+            "look at its load, memory and disk; 'kfs status --ops' shows which operations");
       continue;
     }
     const auto asked = std::find_if(answers.begin(), answers.end(),
@@ -174,6 +194,15 @@ void Examination::Volumes() {
             fmt::format("is not served by its owner {}: {}", name,
                         info.trouble().empty() ? "it is just being opened, or could not be" : info.trouble()),
             "look at the owner's log and disk; restore it from a backup if it is damaged");
+      for (const auto& lost : info.lost()) {
+        if (lost.settled()) continue;
+        Add(Severity::kCritical, "chunk.lost", subject,
+            fmt::format("has lost {} chunk{} of {} file{} with chunkserver {}, which was removed",
+                        lost.chunks(), lost.chunks() == 1 ? "" : "s", lost.files(),
+                        lost.files() == 1 ? "" : "s", lost.server()),
+            fmt::format("kfs chunkserver files {0}: restore or remove them; or: kfs chunkserver settle {0}",
+                        lost.server()));
+      }
       if (!info.moving().empty())
         Add(Severity::kNote, "volume.moving", subject, "is moving " + info.moving());
     }
@@ -242,13 +271,49 @@ void Examination::Mounts() {
   for (const MemberAnswer& a : answers) {
     if (!a.status.ok()) continue;
     for (const auto& s : a.cluster.session()) {
-      if (s.attached()) continue;
+      if (s.attached()) {
+        SlowMount(s);
+        continue;
+      }
       Add(Severity::kWarning, "mount.away", fmt::format("mount {}:{}", s.host(), s.mountpoint()),
           fmt::format("of volume {} is not connected to {}: its locks go when it stays away", s.volume(),
                       a.address),
           "look at that machine and its network");
     }
+    LostSessions(a);
   }
+}
+
+void Examination::SlowMount(const pb::ClusterStatusReply::Session& s) {
+  const std::string subject = fmt::format("mount {}:{}", s.host(), s.mountpoint());
+  const auto mean = Mean(s.recent_ops(), s.recent_micros());
+  const auto slowest = milliseconds(s.slowest_micros() / 1000);
+  if (s.recent_ops() >= kOpsMin && mean > kSlowMount) {
+    Add(Severity::kWarning, "mount.slow", subject,
+        fmt::format("of volume {} waits {} ms for a call, in the mean of {}", s.volume(), mean.count(),
+                    s.recent_ops()),
+        "look at the network, and at what is said of metaservers and chunkservers");
+  } else if (slowest > kSlowCall) {
+    Add(Severity::kWarning, "mount.slow", subject,
+        fmt::format("of volume {} has waited {:.1f} s for a call", s.volume(),
+                    static_cast<double>(slowest.count()) / 1000),
+        "look at the network, and at what is said of metaservers and chunkservers");
+  }
+}
+
+void Examination::LostSessions(const MemberAnswer& of) {
+  uint64_t older = of.cluster.lost_sessions();
+  for (const auto& s : of.cluster.lost_session()) {
+    if (now - s.lost() > std::chrono::nanoseconds(kLostWarns).count()) continue;
+    --older;
+    Add(Severity::kWarning, "mount.lost", fmt::format("mount {}:{}", s.host(), s.mountpoint()),
+        fmt::format("of volume {} was silent for too long, {} ago: it has lost its locks and open files",
+                    s.volume(), HumanAge(s.lost(), now)),
+        "look at that machine; a mount that is gone for good is forgotten after session-keep");
+  }
+  if (older > 0)
+    Add(Severity::kNote, "mount.lost", "metaserver " + of.address,
+        fmt::format("remembers {} mount{} that went away without a word", older, older == 1 ? "" : "s"));
 }
 
 const char* Name(Severity severity) {

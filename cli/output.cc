@@ -163,6 +163,9 @@ std::string VolumeText(const pb::VolumeInfo& v) {
   }
   if (!v.trouble().empty()) out += fmt::format("trouble     {}\n", v.trouble());
   if (!v.moving().empty()) out += fmt::format("moving      {}\n", v.moving());
+  for (const auto& lost : v.lost())
+    out += fmt::format("lost        {} chunks of {} files, with chunkserver {}{}\n", lost.chunks(),
+                       lost.files(), lost.server(), lost.settled() ? " (settled)" : "");
   return out + fmt::format("chunk size  {}\ncopies      {}\noptions     {}\nlabels      {}\n",
                            HumanBytes(v.chunk_size()), v.replicas(), PairsText(v.option()),
                            PairsText(v.label()));
@@ -183,6 +186,11 @@ nlohmann::json ToJson(const pb::VolumeInfo& v) {
                         {"labels", PairsJson(v.label())}};
   if (!v.trouble().empty()) out["trouble"] = v.trouble();
   if (!v.moving().empty()) out["moving"] = v.moving();
+  for (const auto& lost : v.lost())
+    out["lost"].push_back({{"chunkserver", lost.server()},
+                           {"chunks", lost.chunks()},
+                           {"files", lost.files()},
+                           {"settled", lost.settled()}});
   if (v.counted()) out.update({{"files", v.files()}, {"bytes", v.bytes()}, {"sessions", v.sessions()}});
   return out;
 }

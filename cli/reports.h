@@ -36,6 +36,15 @@ nlohmann::json ChunkserverListJson(const pb::ConfShowReply& conf);
 std::string ChunkserverStatusText(const pb::VolumeStatusReply& status);
 nlohmann::json ChunkserverStatusJson(const pb::VolumeStatusReply& status);
 
+// A line of 'kfs chunkserver files', and its JSON.
+std::string ListedFileText(const std::string& volume, const pb::ChunkserverFilesReply::File& file);
+nlohmann::json ListedFileJson(const std::string& volume, const pb::ChunkserverFilesReply::File& file);
+// On one line, and unambiguous: "\x0a" for what does not show.
+std::string ListedPath(const std::string& path);
+// What volumes have lost with chunkservers that were removed, a line each; empty: nothing that anybody wants
+// to hear of.
+std::string LostText(const pb::VolumeInfo& volume);
+
 // Options of a volume, or of the cluster (`volume` null), set or not; one of them if `name` is not empty.
 std::string OptionsText(const pb::ConfShowReply& conf, const pb::VolumeConf* volume, const std::string& name);
 nlohmann::json OptionsJson(const pb::ConfShowReply& conf, const pb::VolumeConf* volume,

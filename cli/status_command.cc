@@ -46,7 +46,10 @@ json StatusJson(const Reply& r) {
                         {"link", s.link()},
                         {"opens", s.opens()},
                         {"locks", s.locks()},
-                        {"replies_kept", s.replies_kept()}});
+                        {"replies_kept", s.replies_kept()},
+                        {"recent_calls", s.recent_ops()},
+                        {"recent_micros", s.recent_micros()},
+                        {"slowest_micros", s.slowest_micros()}});
   }
   for (const auto& v : r.volume()) volumes.push_back(ToJson(v));
   for (const auto& o : r.op()) {
@@ -59,6 +62,9 @@ json StatusJson(const Reply& r) {
           {"connections", r.connections()},
           {"chunkservers", chunkservers},
           {"sessions", sessions},
+          {"sessions_lost", r.lost_sessions()},
+          {"recent_ops", r.recent_ops()},
+          {"recent_micros", r.recent_micros()},
           {"volumes", volumes},
           {"ops", ops}};
 }
@@ -113,6 +119,7 @@ void PrintStatus(const Reply& r, const pb::ConfShowReply* conf, bool with_ops) {
   }
   Print("\n" + (volumes.empty() ? std::string("no volume yet: 'kfs volume create NAME' makes one\n")
                                 : volumes.Text()));
+  for (const auto& v : r.volume()) Print(LostText(v));
   Table sessions({"SESSION", "VOLUME", "HOST", "MOUNT POINT", "STATE", "OPEN", "LOCKS"}, {5, 6});
   for (const auto& s : r.session()) {
     sessions.Add({std::to_string(s.id()), s.path().empty() ? s.volume() : s.volume() + "/" + s.path(),

@@ -86,6 +86,7 @@ std::string VolumeStatusText(const pb::VolumeStatusReply& status, const pb::Conf
     table.Add({v.name(), state, v.owner(), CountedOrState(v, state, std::to_string(v.files())),
                CountedOrState(v, state, HumanBytes(v.bytes())),
                CountedOrState(v, state, std::to_string(v.sessions()))});
+    reasons += LostText(v);
     if (!reason.empty()) reasons += fmt::format("{}: {}\n", v.name(), reason);
   }
   std::string out = table.empty() ? "no volume yet: 'kfs volume create NAME' makes one\n" : table.Text();

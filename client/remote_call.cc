@@ -163,6 +163,8 @@ void RemoteCall::Complete(Answer& answer) {
     worker_->RemoveMutation(this);
   }
   if (spec_.op != nullptr) {
+    // A lock is waited for as long as its holder likes.
+    if (spec_.code != Op::kSetLock) worker_->session().CallEnded(std::chrono::steady_clock::now() - began_);
     std::erase(spec_.op->calls_, this);
     if (!spec_.op->finished()) spec_.op->Stamp(KfsOp::kAnswered);
   }

@@ -169,6 +169,12 @@ void Session::IdGiven(uint64_t id) {
   if (id % kTellEvery == 0 && ids_.last() - ids_.acked() > kTellEvery) SendKeepAlive();
 }
 
+void Session::CallEnded(Duration took) {
+  ++calls_.count;
+  calls_.took += took;
+  calls_.slowest = std::max(calls_.slowest, took);
+}
+
 void Session::SendKeepAlive() {
   auto net = net_.lock();
   if (net == nullptr || keep_alive_pending_ || !net->connected()) return;
@@ -179,6 +185,13 @@ void Session::SendKeepAlive() {
     request.set_last(ids_.last());
     for (uint64_t id : ids_.Unanswered()) request.add_pending(id);
   }
+  const auto micros = [](Duration d) {
+    return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(d).count());
+  };
+  request.set_calls(calls_.count);
+  request.set_calls_micros(micros(calls_.took));
+  request.set_slowest_micros(micros(calls_.slowest));
+  calls_ = Calls{};
   net->Enqueue({.op = Op::kKeepAlive,
                 .request = &request,
                 .payload = {},

@@ -58,6 +58,8 @@ class Session : public std::enable_shared_from_this<Session> {
   void KeepAlive(std::shared_ptr<NetClient> net);
   // The metaserver refused an op because of the session or the volume: attach again, there or elsewhere.
   void Refused(const Status& why);
+  // Told to the metaserver, so that 'kfs health' knows of a mount whose programs wait for long.
+  void CallEnded(Duration took);
   // An attached connection is gone: a restarted owner is the common case.
   void Disconnected();
   void Stop();
@@ -106,6 +108,13 @@ class Session : public std::enable_shared_from_this<Session> {
   void HeldLost(const std::string& why);
   void Lost(const Status& why);
   void SendKeepAlive();
+
+  // Calls that have ended since the last KeepAlive.
+  struct Calls {
+    uint64_t count = 0;
+    Duration took{}, slowest{};
+  };
+  Calls calls_;
 
   EventLoop& loop_;
   const Options options_;

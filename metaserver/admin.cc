@@ -2,6 +2,8 @@
 // numbers, status.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "common/log.h"
 #include "metaserver/cluster/configuration.h"
 #include "metaserver/members/answers.h"
@@ -23,6 +25,7 @@ void MetaServer::FillVolume(const pb::VolumeConf& conf, pb::VolumeInfo* out) {
   if (Status trouble = volumes_->Trouble(VolumeId(conf.id())); !trouble.ok())
     out->set_trouble(trouble.message());
   out->set_moving(mover_->Progress(VolumeId(conf.id())));
+  lost_->Fill(VolumeId(conf.id()), out);
   if (Volume* v = executor_->FindVolume(VolumeId(conf.id()))) {
     out->set_counted(true);
     out->set_files(v->store.counters().inodes());
@@ -30,6 +33,42 @@ void MetaServer::FillVolume(const pb::VolumeConf& conf, pb::VolumeInfo* out) {
     out->set_sessions(static_cast<uint32_t>(v->mounts()));
   }
 }
+
+// Of ops that are answered without waiting for anybody else, also not for a client.
+MetaServer::OpTimes MetaServer::OpTimesNow() const {
+  OpTimes now;
+  for (const auto& [number, stats] : server_->stats()) {
+    const OpInfo* op = FindOp(number);
+    if (op == nullptr || op->run != Run::kRepeats || (op->senders & kFromClient) == 0) continue;
+    now.count += stats->count;
+    now.micros += stats->micros;
+  }
+  return now;
+}
+
+namespace {
+
+void FillLost(const Executor& executor, pb::ClusterStatusReply* reply) {
+  constexpr size_t kShown = 256;
+  std::vector<pb::ClusterStatusReply::LostSession> lost;
+  for (const auto& [vid, v] : executor.volumes()) {
+    for (const auto& [sid, s] : v->sessions) {
+      if (s->expired == 0) continue;
+      auto& out = lost.emplace_back();
+      out.set_volume(v->info.name());
+      out.set_host(s->host);
+      out.set_mountpoint(s->mountpoint.substr(0, 100));
+      out.set_lost(s->expired);
+    }
+  }
+  reply->set_lost_sessions(lost.size());
+  const size_t shown = std::min(lost.size(), kShown);
+  std::partial_sort(lost.begin(), lost.begin() + static_cast<ptrdiff_t>(shown), lost.end(),
+                    [](const auto& a, const auto& b) { return a.lost() > b.lost(); });
+  for (size_t i = 0; i < shown; ++i) *reply->add_lost_session() = std::move(lost[i]);
+}
+
+}  // namespace
 
 void MetaServer::FillStatus(pb::ClusterStatusReply* reply) {
   reply->set_cluster_id(cluster_id());
@@ -74,9 +113,16 @@ void MetaServer::FillStatus(pb::ClusterStatusReply* reply) {
       out->set_opens(static_cast<uint32_t>(s->opens.size()));
       out->set_locks(static_cast<uint32_t>(v->locks.CountOf(sid)));
       out->set_replies_kept(static_cast<uint32_t>(s->replies.size()));
+      out->set_recent_ops(s->calls.count);
+      out->set_recent_micros(s->calls.micros);
+      out->set_slowest_micros(s->calls.slowest_micros);
     }
   }
   for (const pb::VolumeConf& v : member_->conf().volume()) FillVolume(v, reply->add_volume());
+  FillLost(*executor_, reply);
+  const OpTimes now = OpTimesNow(), then = op_times_.empty() ? OpTimes{} : op_times_.front();
+  reply->set_recent_ops(now.count - then.count);
+  reply->set_recent_micros(now.micros - then.micros);
   for (const auto& [number, stats] : server_->stats()) {
     auto* op = reply->add_op();
     op->set_name(std::string(OpName(static_cast<Op>(number))));

@@ -102,6 +102,8 @@ Status MetaServer::BecomeMember(const Credentials& credentials) {
       Mover::Options{options_.data_dir(), static_cast<uint64_t>(options_.move_rate())}, loop_, clock_, *jobs_,
       *member_, *volumes_);
   mover_->Start();
+  lost_ = std::make_unique<LostChunks>(clock_, *scans_, *executor_,
+                                       [this]() -> const pb::ClusterConf& { return member_->conf(); });
   if (cluster_id() != member_->conf().cluster_id())  // a crash between the two records of joining
     KFS_RETURN_IF_ERROR(Joined(member_->conf().cluster_id()));
   chunkservers_->Configure(member_->conf());

@@ -145,6 +145,7 @@ Status MetaServer::Start() {
   sync_ = std::make_unique<WalSync>(post);
   cold_reads_ = std::make_unique<JobThread>(post, kColdReadsAtOnce);
   jobs_ = std::make_unique<JobThread>(post);
+  scans_ = std::make_unique<JobThread>(post);
   executor_ = std::make_unique<Executor>(
       clock_, eo, sync_.get(),
       Executor::Hooks{.schedule_tick =
@@ -179,6 +180,7 @@ Status MetaServer::Start() {
                           [this](Db& db) {
                             cold_reads_->Forget(&db);
                             jobs_->Forget(&db);
+                            scans_->Forget(&db);
                           },
                       .drain = [this](Session& s, Ino ino,
                                       std::function<void()> done) { DrainReleases(s, ino, std::move(done)); },
@@ -215,6 +217,7 @@ Status MetaServer::Start() {
   RegisterAdmin();
   RegisterKeys();
   RegisterImages();
+  RegisterFiles();
   RegisterMemberOps(*server_, *member_, *peers_, *chunkservers_);
   RegisterChunkService();
   server_->OnDisconnect([this](const ConnectionPtr& c) { OnDisconnect(c); });
@@ -236,9 +239,14 @@ Status MetaServer::Start() {
     moving_timer_ = loop_.RunEvery(std::chrono::seconds(1), [this] {
       reach_->OnTimer();
       EndOfKeys();
+      lost_->OnTimer();
       mover_->OnTimer();
       images_->Sweep(member_->conf(), member_->uuid());
       image_reader_->Sweep();
+    });
+    op_times_timer_ = loop_.RunEvery(std::chrono::seconds(10), [this] {
+      if (op_times_.size() == kOpPeriods) op_times_.pop_front();
+      op_times_.push_back(OpTimesNow());
     });
     LookForTwin();
     twin_timer_ = loop_.RunEvery(std::chrono::seconds(5), [this] { LookForTwin(); });
@@ -290,6 +298,7 @@ void MetaServer::Stop() {
   metrics_timer_.Cancel();
   moving_timer_.Cancel();
   twin_timer_.Cancel();
+  op_times_timer_.Cancel();
   executor_->EndTick();
   stopped_ = true;
   *alive_ = false;
@@ -301,6 +310,8 @@ void MetaServer::Stop() {
   reach_.reset();
   mover_.reset();
   executor_->Stop();
+  lost_.reset();
+  scans_.reset();
   jobs_.reset();
   sync_.reset();
   cold_reads_.reset();

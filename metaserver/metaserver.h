@@ -3,6 +3,7 @@
 // that runs the loop (or before it runs).
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -10,6 +11,7 @@
 #include "common/clock.h"
 #include "metaserver/chunks/brick_phase.h"
 #include "metaserver/chunks/chunkservers.h"
+#include "metaserver/chunks/lost_chunks.h"
 #include "metaserver/chunks/reach_check.h"
 #include "metaserver/chunks/twin_check.h"
 #include "metaserver/cluster_keyring.h"
@@ -65,6 +67,9 @@ class MetaServer : public Daemon {
   void FillStatus(pb::ClusterStatusReply* reply);
   // image_service.cc
   void RegisterImages();
+  // files_service.cc
+  void RegisterFiles();
+  void ListFiles(const IncomingCallPtr& call, const pb::ChunkserverFilesRequest& request);
   // key_service.cc
   void RegisterKeys();
   void Join(const IncomingCallPtr& call, const pb::JoinClusterRequest& request);
@@ -102,10 +107,12 @@ class MetaServer : public Daemon {
   std::unique_ptr<WalSync> sync_;
   std::unique_ptr<JobThread> cold_reads_;  // of what an op did not find in memory
   std::unique_ptr<JobThread> jobs_;
+  std::unique_ptr<JobThread> scans_;  // of volumes' records, for lists and counts
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<ImageStore> images_;
   std::unique_ptr<ImageReader> image_reader_;
   std::unique_ptr<VolumeHost> volumes_;
+  std::unique_ptr<LostChunks> lost_;
   std::unique_ptr<MemberDb> member_db_;
   std::unique_ptr<Member> member_;
   std::unique_ptr<PeerOps> peers_;
@@ -113,7 +120,7 @@ class MetaServer : public Daemon {
   std::shared_ptr<ClusterKeyring> keyring_;
   std::unique_ptr<Server> server_;
   std::unique_ptr<Metrics> metrics_;
-  EventLoop::Timer timer_, metrics_timer_, moving_timer_, twin_timer_;
+  EventLoop::Timer timer_, metrics_timer_, moving_timer_, twin_timer_, op_times_timer_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   // Chunkservers whose admission is under way, by uuid.
   struct Accepting {
@@ -121,6 +128,14 @@ class MetaServer : public Daemon {
     const Connection* asked_by = nullptr;
   };
   std::map<std::string, Accepting> accepting_;
+  // Of ops that answer by themselves, at the end of each of the last periods; the newest last.
+  struct OpTimes {
+    uint64_t count = 0, micros = 0;
+  };
+  OpTimes OpTimesNow() const;
+  static constexpr size_t kOpPeriods = 6;
+  std::deque<OpTimes> op_times_;
+  int pages_listed_ = 0;
   bool stopped_ = false;
   bool disk_full_ = false;
 };

@@ -38,6 +38,33 @@ void MetaServer::AddStateMetrics(std::vector<Sample>* out) {
     gauge("kfs_meta_volume_served", "1: this metaserver, its owner, serves it.", labels,
           executor_->FindVolume(VolumeId(v.id())) != nullptr ? 1 : 0);
   }
+  for (const auto& [id, v] : executor_->volumes()) {
+    const Labels labels = {{"volume", v->info.name()}};
+    uint64_t away = 0, lost = 0, calls = 0, micros = 0, slowest = 0;
+    for (const auto& [sid, s] : v->sessions) {
+      if (s->expired != 0) {
+        ++lost;
+        continue;
+      }
+      away += s->connection == nullptr ? 1 : 0;
+      calls += s->calls.count, micros += s->calls.micros;
+      slowest = std::max(slowest, s->calls.slowest_micros);
+    }
+    gauge("kfs_meta_mounts_away", "Mounts that are not connected.", labels, static_cast<double>(away));
+    gauge("kfs_meta_sessions_lost", "Mounts that were silent for too long, and have lost what they held.",
+          labels, static_cast<double>(lost));
+    gauge("kfs_meta_mount_call_mean_seconds", "Of the calls that mounts have told of last.", labels,
+          calls == 0 ? 0 : static_cast<double>(micros) / static_cast<double>(calls) / 1e6);
+    gauge("kfs_meta_mount_call_slowest_seconds", "The slowest of them.", labels,
+          static_cast<double>(slowest) / 1e6);
+    pb::VolumeInfo info;
+    lost_->Fill(id, &info);
+    for (const auto& c : info.lost()) {
+      gauge("kfs_meta_lost_chunks", "Chunks on a chunkserver that was removed; 0: an administrator knows.",
+            {{"volume", v->info.name()}, {"chunkserver", std::to_string(c.server())}},
+            c.settled() ? 0 : static_cast<double>(c.chunks()));
+    }
+  }
   for (const auto& [id, s] : chunkservers_->all()) {
     const Labels labels = {{"chunkserver", std::to_string(id.v)}, {"address", s.address}};
     const bool up = chunkservers_->IsUp(id);

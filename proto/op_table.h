@@ -91,7 +91,8 @@
   KFS_OP(98, LearnConf, Empty, false, kRepeats, kFromMetaserver)                               \
   KFS_OP(99, FenceSessions, Empty, false, kRepeats, kFromMetaserver)                           \
   KFS_OP(100, KeyExport, KeyExportReply, false, kRepeats, kFromAdmin)                          \
-  KFS_OP(110, JoinCluster, KeyExportReply, false, kRepeats, kFromChunkserver)
+  KFS_OP(101, JoinCluster, KeyExportReply, false, kRepeats, kFromChunkserver)                  \
+  KFS_OP(110, ChunkserverFiles, ChunkserverFilesReply, false, kRepeats, kFromAdmin)
 
 namespace kfs {
 

@@ -225,6 +225,21 @@ Status Do(const pb::Change::RemoveChunkserver& c, pb::ClusterConf* next) {
   return {};
 }
 
+// It may be named before anything of it is found lost: the number is never used again.
+Status Do(const pb::Change::SettleChunkserver& c, pb::ClusterConf* next) {
+  if (c.id() == 0 || c.id() > next->next_chunkserver())
+    return Status(ENOENT, fmt::format("there has never been a chunkserver {}", c.id()));
+  for (const pb::ChunkserverConf& s : next->chunkserver()) {
+    if (s.id() == c.id())
+      return Status(EBUSY, fmt::format("chunkserver {} is in the cluster: nothing was lost with it", c.id()));
+  }
+  auto* settled = next->mutable_settled_chunkserver();
+  if (std::find(settled->begin(), settled->end(), c.id()) != settled->end()) return {};
+  if (settled->size() >= kChunkserversMax) settled->erase(settled->begin());
+  settled->Add(c.id());
+  return {};
+}
+
 Status Do(const pb::Change::MoveVolume& c, pb::ClusterConf* next) {
   pb::VolumeConf* v = MutableVolume(next, c.name());
   if (v == nullptr) return NoVolume(c.name());
@@ -300,6 +315,8 @@ Status Do(const pb::Change& change, pb::ClusterConf* next) {
       return Do(change.label_chunkserver(), next);
     case pb::Change::kRemoveChunkserver:
       return Do(change.remove_chunkserver(), next);
+    case pb::Change::kSettleChunkserver:
+      return Do(change.settle_chunkserver(), next);
     case pb::Change::kMoveVolume:
       return Do(change.move_volume(), next);
     case pb::Change::kRevert:

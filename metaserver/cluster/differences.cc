@@ -1,6 +1,7 @@
 // What differs between two configurations, for a person.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 
 #include "metaserver/cluster/configuration.h"
@@ -47,6 +48,11 @@ void DifferentChunkservers(const pb::ClusterConf& from, const pb::ClusterConf& t
     before.erase(it);
   }
   for (const auto& [id, c] : before) out->push_back(fmt::format("chunkserver {}: removed", id));
+  const auto& settled = from.settled_chunkserver();
+  for (uint64_t id : to.settled_chunkserver()) {
+    if (std::find(settled.begin(), settled.end(), id) == settled.end())
+      out->push_back(fmt::format("chunkserver {}: what was lost with it is settled", id));
+  }
 }
 
 void DifferentKeys(const pb::ClusterConf& from, const pb::ClusterConf& to, std::vector<std::string>* out) {

@@ -67,6 +67,11 @@ struct Session {
   std::set<uint64_t> replies;
   std::unordered_set<uint64_t> old_replies;
   uint64_t acked = 0;
+  // Its programs' calls, as it has told of the time between its last two words.
+  struct Calls {
+    uint64_t count = 0, micros = 0, slowest_micros = 0;
+  };
+  Calls calls;
   // Calls that wait; those with an op id by it.
   std::map<uint64_t, ParkedPtr> waiting;
   std::set<ParkedPtr> parked;

@@ -320,6 +320,8 @@ void Db::Commit() {
   unsynced_ = true;
 }
 
+rocksdb::DB* Db::raw() const { return impl_->db.get(); }
+
 bool Db::TakeUnsynced() { return std::exchange(unsynced_, false); }
 
 Status Db::Sync() {

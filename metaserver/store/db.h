@@ -22,8 +22,9 @@
 #include "common/status.h"
 
 namespace rocksdb {
+class DB;
 class Status;
-}
+}  // namespace rocksdb
 
 namespace kfs::meta {
 
@@ -96,7 +97,9 @@ class Db {
   const std::string& path() const { return path_; }
 
  private:
+  friend class DbView;
   struct Impl;
+  rocksdb::DB* raw() const;
   Db(std::unique_ptr<Impl> impl, std::string path, std::string kind);
   Status CheckFormat();
   void NoteReadError(const rocksdb::Status& s);

@@ -67,6 +67,7 @@ def bad_volume_names(target):
             must_fail(c.call("OpenSession", msg((1, name))), f"volume {name[:20]!r}")
         with target.greeted(ADMIN) as c:
             must_fail(c.call("VolumeInfo", msg((1, name))), f"info of volume {name[:20]!r}")
+            must_fail(c.call("ChunkserverFiles", msg((1, 1), (2, name))), f"files of volume {name[:20]!r}")
             must_fail(change(c, DELETE_VOLUME, (1, name)), f"deletion of volume {name[:20]!r}")
             if name != b"no-such-volume":
                 must_fail(change(c, CREATE_VOLUME, (1, name)), f"creation of volume {name[:20]!r}")
@@ -93,6 +94,8 @@ def bad_changes(target):
         must_fail(change(c, 10, (1, "u" * 100000)), "a chunkserver with an absurd uuid")
         must_fail(c.call("ConfChange", msg((1, msg((1, "i" * 100000))))), "an absurd request id")
         must_fail(c.call("TransactionAbort", msg((1, b"\xff" * 1000))), "abort of nothing")
+        for number in (0, 1 << 32, U64):
+            must_fail(c.call("ChunkserverFiles", msg((1, number), (2, target.volume))), f"files on chunkserver {number}")
         must_fail(c.call("PeerWhy", msg((1, "nobody"))), "a peer that is not there")
         for address in ("", ":", "nowhere", "127.0.0.1:1", "x" * 100000, "[::", "127.0.0.1:99999"):
             must_fail(c.call("PeerProbe", msg((2, address))), f"probe of {address[:20]!r}")

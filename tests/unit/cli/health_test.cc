@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "cli/reports.h"
 #include "cli_fixture.h"
 
 namespace kfs::cli {
@@ -105,6 +106,67 @@ TEST_F(HealthTest, OneThatOnlyTheOthersReachIsNotDown) {
   all_[0].cluster.Clear();
   EXPECT_EQ(Only("metaserver.not_asked").severity, Severity::kWarning);
   EXPECT_EQ(Worst(Found()), Severity::kWarning) << HealthText(Found(), all_);
+}
+
+TEST_F(HealthTest, WhatWasLostWithAChunkserverIsCriticalUntilItIsSettled) {
+  auto* lost = all_[0].cluster.mutable_volume(0)->add_lost();
+  lost->set_server(4);
+  lost->set_chunks(12);
+  lost->set_files(3);
+  const Finding found = Only("chunk.lost");
+  EXPECT_EQ(found.severity, Severity::kCritical);
+  EXPECT_EQ(found.words, "has lost 12 chunks of 3 files with chunkserver 4, which was removed");
+  EXPECT_NE(found.next.find("kfs chunkserver files 4"), std::string::npos);
+  EXPECT_EQ(LostText(all_[0].cluster.volume(0)),
+            "volume data has lost 12 chunks of 3 files with chunkserver 4: kfs chunkserver files 4\n");
+  lost->set_settled(true);
+  EXPECT_TRUE(Found().empty()) << HealthText(Found(), all_);
+  EXPECT_EQ(LostText(all_[0].cluster.volume(0)), "");
+}
+
+TEST_F(HealthTest, AMountWhoseProgramsWaitIsFound) {
+  auto* s = all_[0].cluster.add_session();
+  s->set_volume("data");
+  s->set_host("laptop");
+  s->set_mountpoint("/mnt");
+  s->set_attached(true);
+  s->set_recent_ops(100);
+  s->set_recent_micros(100 * 10'000);
+  s->set_slowest_micros(4'000'000);
+  EXPECT_TRUE(Found().empty()) << HealthText(Found(), all_);
+  s->set_slowest_micros(6'000'000);
+  EXPECT_EQ(Only("mount.slow").words, "of volume data has waited 6.0 s for a call");
+  s->set_recent_micros(100 * 300'000);
+  EXPECT_EQ(Only("mount.slow").words, "of volume data waits 300 ms for a call, in the mean of 100");
+  EXPECT_EQ(Only("mount.slow").severity, Severity::kWarning);
+  s->set_recent_ops(5);  // a few say nothing
+  s->set_slowest_micros(0);
+  EXPECT_TRUE(Found().empty()) << HealthText(Found(), all_);
+}
+
+TEST_F(HealthTest, AMountThatHasLostItsSessionIsAWarningForAnHourThenANote) {
+  auto* s = all_[0].cluster.add_lost_session();
+  s->set_volume("data");
+  s->set_host("laptop");
+  s->set_mountpoint("/mnt");
+  s->set_lost(kNow - 60'000'000'000);
+  all_[0].cluster.set_lost_sessions(1);
+  EXPECT_EQ(Only("mount.lost").severity, Severity::kWarning);
+  EXPECT_EQ(Only("mount.lost").subject, "mount laptop:/mnt");
+  s->set_lost(kNow - 2 * 3600'000'000'000);
+  EXPECT_EQ(Only("mount.lost").severity, Severity::kNote);
+  EXPECT_EQ(Worst(Found()), Severity::kNote);
+}
+
+TEST_F(HealthTest, AMetaserverWhoseOperationsTakeLongIsFound) {
+  all_[0].cluster.set_recent_ops(1000);
+  all_[0].cluster.set_recent_micros(1000 * 40'000);
+  EXPECT_TRUE(Found().empty()) << HealthText(Found(), all_);
+  all_[0].cluster.set_recent_micros(1000 * 90'000);
+  EXPECT_EQ(Only("metaserver.slow_ops").words,
+            "takes 90 ms for an operation, in the mean of the last minute");
+  all_[0].cluster.set_recent_ops(0);
+  EXPECT_TRUE(Found().empty());
 }
 
 TEST_F(HealthTest, NobodyAnswers) {

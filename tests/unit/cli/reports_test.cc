@@ -275,6 +275,21 @@ TEST_F(ReportsTest, TheLogSaysWhatEachGenerationChanged) {
   EXPECT_EQ(LogJson(log)[0]["asked_key"], "admin/ops/3");
 }
 
+TEST_F(ReportsTest, AListedFileIsOneLineWhateverItsNameIs) {
+  pb::ChunkserverFilesReply::File file;
+  file.set_ino(7);
+  file.set_path("a b/new\nline\\");
+  file.set_chunks(3);
+  EXPECT_EQ(ListedFileText("data", file), "       3  data:/a b/new\\x0aline\\x5c\n");
+  EXPECT_EQ(ListedFileJson("data", file)["path"], "/a b/new\nline\\");
+  file.set_path("\xff\xfe");
+  EXPECT_EQ(ListedFileText("data", file), "       3  data:/\\xff\\xfe\n");
+  EXPECT_EQ(ListedFileJson("data", file)["path_hex"], "2ffffe");
+  file.set_named(pb::ChunkserverFilesReply::File::NAMELESS);
+  EXPECT_NE(ListedFileText("data", file).find("(inode 7: no path"), std::string::npos);
+  EXPECT_TRUE(ListedFileJson("data", file)["path"].is_null());
+}
+
 TEST_F(ReportsTest, TheLogSaysWhatIsMissingInIt) {
   pb::ConfLogReply log;
   const auto add = [&log](uint64_t generation, uint64_t follows) {

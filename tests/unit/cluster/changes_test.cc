@@ -333,5 +333,29 @@ TEST_F(Changes, AConfigurationHasABound) {
   Must(set);
 }
 
+TEST_F(Changes, WhatWasLostWithAChunkserverIsSettledOnceItIsGone) {
+  for (const char* uuid : {"c1", "c2"}) {
+    pb::Change add;
+    add.mutable_add_chunkserver()->set_uuid(uuid);
+    Must(add);
+  }
+  const auto settle = [](uint64_t id) {
+    pb::Change change;
+    change.mutable_settle_chunkserver()->set_id(id);
+    return change;
+  };
+  EXPECT_EQ(Try(settle(0)).err(), ENOENT);
+  EXPECT_EQ(Try(settle(3)).err(), ENOENT);
+  EXPECT_EQ(Try(settle(2)).err(), EBUSY);
+  pb::Change remove;
+  remove.mutable_remove_chunkserver()->set_uuid("c2");
+  Must(remove);
+  const pb::ClusterConf before = conf_;
+  Must(settle(2));
+  EXPECT_THAT(Differences(before, conf_),
+              testing::ElementsAre("chunkserver 2: what was lost with it is settled"));
+  EXPECT_EQ(Try(settle(2)).code(), Code::kAlreadySo);
+}
+
 }  // namespace
 }  // namespace kfs::meta
