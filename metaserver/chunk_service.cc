@@ -74,7 +74,12 @@ void MetaServer::Inventory(ServerId server, const pb::ReportChunksRequest& reque
     }
     // Whoever had it has been removed from the cluster, perhaps to come back under another number: this is
     // the only copy.
-    if (held.version() != chunk.version() || volume->mutations.Pending(ChunkId(held.chunk()))) continue;
+    const ChunkId id_of(held.chunk());
+    const bool same = volume->mutations.Pending(id_of)
+                          ? held.version() <= chunk.version() &&
+                                volume->mutations.MoveTo(id_of, ChunkVersion(held.version()), server)
+                          : held.version() == chunk.version();
+    if (!same) continue;
     chunk.clear_server();
     chunk.add_server(server.v);
     volume->store.db().Put(ChunkKey(Ino(owner.ino()), owner.index()), chunk.SerializeAsString());

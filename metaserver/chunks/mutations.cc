@@ -70,11 +70,39 @@ bool Mutations::Wait(ChunkId chunk, ParkedPtr parked) {
 
 void Mutations::Kick() {
   fresh_.clear();
+  std::vector<ParkedPtr> in_vain;
   for (auto& [chunk, queue] : chunks_) {
     if (!queue.sent) fresh_.push_back(chunk);
+    if (queue.waiters.empty() || Gone(chunk) == 0) continue;
+    waiting_ -= queue.waiters.size();
+    in_vain.insert(in_vain.end(), queue.waiters.begin(), queue.waiters.end());
+    queue.waiters.clear();
   }
+  for (ParkedPtr& w : in_vain) hooks_.rerun(std::move(w));
   // Sent at the tick's end, after the commit: an intent must be in the log before anyone acts on it.
   if (!fresh_.empty()) hooks_.changed();
+}
+
+uint64_t Mutations::Gone(ChunkId chunk) const {
+  const auto it = chunks_.find(chunk);
+  if (it == chunks_.end() || it->second.todo.empty()) return 0;
+  const uint64_t server = it->second.todo.front().server(0);
+  return servers_.Find(ServerId(server)) == nullptr ? server : 0;
+}
+
+bool Mutations::MoveTo(ChunkId chunk, ChunkVersion held, ServerId server) {
+  const auto it = chunks_.find(chunk);
+  if (it == chunks_.end() || held.v < it->second.todo.front().from()) return false;
+  Queue& queue = it->second;
+  for (rec::Mutation& m : queue.todo) {
+    m.clear_server();
+    m.add_server(server.v);
+    store_.db().Put(MutationKey(chunk, ChunkVersion(m.to())), m.SerializeAsString());
+  }
+  queue.sent = false;  // an answer of the former one does not count
+  fresh_.push_back(chunk);
+  hooks_.changed();
+  return true;
 }
 
 void Mutations::SendFirst(ChunkId chunk, Queue& queue) {
@@ -107,6 +135,7 @@ void Mutations::Answered(ChunkId chunk, uint64_t to, ServerId server, const Stat
   auto it = chunks_.find(chunk);
   if (it == chunks_.end() || it->second.todo.empty() || it->second.todo.front().to() != to) return;
   Queue& queue = it->second;
+  if (queue.todo.front().server(0) != server.v) return;
   queue.sent = false;
   if (!status.ok()) {
     KFS_LOG(warn, "mutation.failed volume={} chunk={} to={} server={} error=\"{}\" next=retry", volume_.v,

@@ -36,8 +36,14 @@ class Mutations {
   bool Pending(ChunkId chunk) const { return chunks_.contains(chunk); }
   // False: too many wait already.
   bool Wait(ChunkId chunk, ParkedPtr parked);
-  // Sends again whatever is not under way (a server came back, or a try failed).
+  // Sends again whatever is not under way (a server came back, or a try failed). Who waits for one that has
+  // been removed from the cluster runs again, and hears of it.
   void Kick();
+  // Whom the chunk's next mutation waits for, if that one has been removed from the cluster; else 0.
+  uint64_t Gone(ChunkId chunk) const;
+  // The chunk has come back, at version `held`, on a chunkserver that had another number: its mutations go
+  // there. False: it is older than what they begin with.
+  bool MoveTo(ChunkId chunk, ChunkVersion held, ServerId server);
 
   // The last mutation of the chunk could not reserve all its space.
   bool Short(ChunkId chunk) const { return short_.contains(chunk); }

@@ -1,5 +1,7 @@
 #include "metaserver/ops/chunk_ops.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "common/limits.h"
@@ -126,6 +128,9 @@ Result<bool> WaitForMutations(OpEnv& env, const std::vector<ChunkRow>& rows, boo
   for (const ChunkRow& row : rows) {
     ChunkId chunk(row.chunk.chunk());
     if ((only_written && !row.chunk.written()) || !env.volume.mutations.Pending(chunk)) continue;
+    if (const uint64_t gone = env.volume.mutations.Gone(chunk); gone != 0 && env.volume.settled())
+      return Status(
+          EIO, fmt::format("chunk {} was on chunkserver {}, which has been removed as lost", chunk.v, gone));
     ParkedPtr parked = env.Park("mutation");
     if (!env.volume.mutations.Wait(chunk, parked)) {
       env.executor.Unpark(parked);
