@@ -16,7 +16,7 @@ namespace kfs {
 struct DaemonOptions : OptionSet {
   Option<std::string> secret_file{this, "secret-file", "/etc/kfs/secret",
                                   "File with the cluster's secret, mode 0600. Whoever knows it may mount and "
-                                  "administer."};
+                                  "administer. An invitation (kfs chunkserver invite) does for a chunkserver."};
   Option<std::string> tls{
       this, "tls", "required",
       "Links by TCP: required: TLS only. accept: TLS with those that have it, plain with the "
