@@ -25,6 +25,9 @@ constexpr size_t kOutputBytesMax = 16u << 20;
 // Bodies and payloads of the requests in service: so does it above this.
 constexpr size_t kInServiceBytesMax = 32u << 20;
 constexpr int kIovMax = 64;
+// Written in one tick, one read's answer whole: others on the loop are served in between. (A socket may take
+// several times that, and encrypting it takes milliseconds.)
+constexpr size_t kFlushMax = kIoSizeMax + (64u << 10);
 
 }  // namespace
 
@@ -48,6 +51,7 @@ struct Connection::Impl : ByteStream::User {
   void Send(Outgoing out);
   void ScheduleFlush();
   void Flush();
+  void FlushLater();
   void Close(Status why);
   bool MayRead() const {
     return in_service < kOpsInFlightMax && queued_answers + answer_bytes < kOutputBytesMax &&
@@ -282,22 +286,37 @@ void Connection::Impl::ScheduleFlush() {
   });
 }
 
+void Connection::Impl::FlushLater() {
+  flush_scheduled = true;
+  loop.Post([weak = self->weak_from_this()] {
+    if (auto c = weak.lock()) {
+      c->impl_->flush_scheduled = false;
+      c->impl_->Flush();
+    }
+  });
+}
+
 void Connection::Impl::Flush() {
   auto keep = self->shared_from_this();
+  size_t left = kFlushMax;
   while (!closed && (!output.empty() || stream->unsent())) {
+    if (left == 0) return FlushLater();
     iovec iov[kIovMax];
     int count = 0;
-    size_t skip = output_offset;
+    size_t skip = output_offset, room = left;
     auto add = [&](const char* data, size_t size) {
       if (skip >= size) {
         skip -= size;
         return;
       }
-      iov[count++] = {const_cast<char*>(data) + skip, size - skip};
+      const size_t now = std::min(size - skip, room);
+      if (now == 0) return;
+      iov[count++] = {const_cast<char*>(data) + skip, now};
+      room -= now;
       skip = 0;
     };
     for (auto& out : output) {
-      if (count + 2 > kIovMax) break;
+      if (count + 2 > kIovMax || room == 0) break;
       add(out.frame->data(), out.frame->size());
       if (out.payload != nullptr) add(out.payload->data(), out.payload->size());
     }
@@ -311,6 +330,7 @@ void Connection::Impl::Flush() {
       stream->WaitWritable(*this, keep);
       return;
     }
+    left -= static_cast<size_t>(n);
     queued_bytes -= static_cast<size_t>(n);
     output_offset += static_cast<size_t>(n);
     while (!output.empty() && output_offset >= output.front().size()) {

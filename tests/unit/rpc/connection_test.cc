@@ -51,6 +51,57 @@ class RawPeer {
   int fd_;
 };
 
+// A peer that takes whatever it is given, and says nothing.
+class TakesAll : public ByteStream {
+ public:
+  explicit TakesAll(std::vector<size_t>* taken) : taken_(taken) {}
+  void Read(const iovec (&)[2], User&, std::shared_ptr<void>) override {}
+  ssize_t Write(const iovec* from, int count) override {
+    size_t n = 0;
+    for (int i = 0; i < count; ++i) n += from[i].iov_len;
+    taken_->push_back(n);
+    return static_cast<ssize_t>(n);
+  }
+  void WaitWritable(User&, std::shared_ptr<void>) override {}
+  void Close() override {}
+  const std::string& peer_address() const override { return peer_; }
+  const char* kind() const override { return "test"; }
+
+ private:
+  std::vector<size_t>* taken_;
+  const std::string peer_ = "peer";
+};
+
+TEST_F(ConnectionTest, WhoIsSentMuchDoesNotKeepTheLoopFromOthers) {
+  EventLoop& loop = server_thread_.loop();
+  constexpr size_t kPayload = 3u << 20;
+  constexpr size_t kCalls = 5;
+  std::vector<size_t> taken;
+  std::promise<size_t> at_others_turn;
+  ConnectionPtr c;
+  OnLoop(loop, [&] {
+    c = Connection::Adopt(loop, std::make_unique<TakesAll>(&taken), {});
+    for (size_t i = 0; i < kCalls; ++i)
+      c->Call(Op::kChunkWrite, pb::ChunkWriteRequest(), std::make_shared<const Buffer>(kPayload),
+              [](Answer) {});
+    // What others have posted by then comes before the rest.
+    loop.AtTickEnd([&] { loop.Post([&] { at_others_turn.set_value(c->bytes_queued()); }); });
+  });
+  EXPECT_GE(at_others_turn.get_future().get(), kCalls * kPayload - (2u << 20));
+  for (bool more = true; more;) OnLoop(loop, [&] { more = c->bytes_queued() != 0; });
+  OnLoop(loop, [&] {
+    size_t all = 0;
+    for (const size_t n : taken) {
+      EXPECT_LE(n, 2u << 20);
+      all += n;
+    }
+    EXPECT_GE(all, kCalls * kPayload);
+    EXPECT_LE(all, kCalls * (kPayload + 128));
+    c->Close(Status(EPIPE, "done"));
+    c.reset();
+  });
+}
+
 TEST_F(ConnectionTest, MalformedHeaderClosesTheConnection) {
   RawPeer peer(server_thread_.loop(), true);
   peer.Send(std::string(kFrameHeaderSize, 'x'));
