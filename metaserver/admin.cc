@@ -113,9 +113,10 @@ void MetaServer::FillStatus(pb::ClusterStatusReply* reply) {
       out->set_opens(static_cast<uint32_t>(s->opens.size()));
       out->set_locks(static_cast<uint32_t>(v->locks.CountOf(sid)));
       out->set_replies_kept(static_cast<uint32_t>(s->replies.size()));
-      out->set_recent_ops(s->calls.count);
-      out->set_recent_micros(s->calls.micros);
-      out->set_slowest_micros(s->calls.slowest_micros);
+      const Session::Calls calls = s->RecentCalls();
+      out->set_recent_ops(calls.count);
+      out->set_recent_micros(calls.micros);
+      out->set_slowest_micros(calls.slowest_micros);
     }
   }
   for (const pb::VolumeConf& v : member_->conf().volume()) FillVolume(v, reply->add_volume());

@@ -47,14 +47,15 @@ void MetaServer::AddStateMetrics(std::vector<Sample>* out) {
         continue;
       }
       away += s->connection == nullptr ? 1 : 0;
-      calls += s->calls.count, micros += s->calls.micros;
-      slowest = std::max(slowest, s->calls.slowest_micros);
+      const Session::Calls told = s->RecentCalls();
+      calls += told.count, micros += told.micros;
+      slowest = std::max(slowest, told.slowest_micros);
     }
     gauge("kfs_meta_mounts_away", "Mounts that are not connected.", labels, static_cast<double>(away));
     gauge("kfs_meta_sessions_lost", "Mounts that were silent for too long, and have lost what they held.",
           labels, static_cast<double>(lost));
-    gauge("kfs_meta_mount_call_mean_seconds", "Of the calls that mounts have told of last.", labels,
-          calls == 0 ? 0 : static_cast<double>(micros) / static_cast<double>(calls) / 1e6);
+    gauge("kfs_meta_mount_call_mean_seconds", "Of the calls of the last two minutes, as mounts tell of them.",
+          labels, calls == 0 ? 0 : static_cast<double>(micros) / static_cast<double>(calls) / 1e6);
     gauge("kfs_meta_mount_call_slowest_seconds", "The slowest of them.", labels,
           static_cast<double>(slowest) / 1e6);
     pb::VolumeInfo info;

@@ -2,6 +2,7 @@
 // else is memory, told again by the client (Reclaim) after a restart of the metaserver. Loop's thread only.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -67,11 +68,32 @@ struct Session {
   std::set<uint64_t> replies;
   std::unordered_set<uint64_t> old_replies;
   uint64_t acked = 0;
-  // Its programs' calls, as it has told of the time between its last two words.
+  // Its programs' calls, as it tells with its signs of life: of the minute under way and the one before, so
+  // that whoever looks once a minute misses none.
   struct Calls {
     uint64_t count = 0, micros = 0, slowest_micros = 0;
+    void Add(const Calls& more) {
+      count += more.count;
+      micros += more.micros;
+      slowest_micros = std::max(slowest_micros, more.slowest_micros);
+    }
   };
-  Calls calls;
+  void NoteCalls(const Calls& told, MonoTime now) {
+    constexpr auto kPeriod = std::chrono::seconds(60);
+    if (now - calls_since >= kPeriod) {
+      calls_before = now - calls_since < 2 * kPeriod ? calls_now : Calls{};
+      calls_now = Calls{};
+      calls_since = now;
+    }
+    calls_now.Add(told);
+  }
+  Calls RecentCalls() const {
+    Calls all = calls_before;
+    all.Add(calls_now);
+    return all;
+  }
+  Calls calls_now, calls_before;
+  MonoTime calls_since{};
   // Calls that wait; those with an op id by it.
   std::map<uint64_t, ParkedPtr> waiting;
   std::set<ParkedPtr> parked;

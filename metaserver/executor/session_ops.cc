@@ -152,8 +152,10 @@ void Executor::KeepAlive(const CallPtr& call, const pb::KeepAliveRequest& reques
   Session& session = *call->session;
   if (!Alive(call)) return;
   session.last_heard = clock_.MonoNow();
-  session.calls = {
-      .count = request.calls(), .micros = request.calls_micros(), .slowest_micros = request.slowest_micros()};
+  session.NoteCalls({.count = request.calls(),
+                     .micros = request.calls_micros(),
+                     .slowest_micros = request.slowest_micros()},
+                    session.last_heard);
   if (request.acked() > session.acked) TrimReplies(session, request.acked());
   if (request.last() != 0) {
     const std::set<uint64_t> pending(request.pending().begin(), request.pending().end());
