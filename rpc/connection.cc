@@ -25,7 +25,7 @@ constexpr size_t kOutputBytesMax = 16u << 20;
 // Bodies and payloads of the requests in service: so does it above this.
 constexpr size_t kInServiceBytesMax = 32u << 20;
 constexpr int kIovMax = 64;
-// Written in one tick, one read's answer whole: others on the loop are served in between. (A socket may take
+// Written at once, one read's answer whole: others on the loop are served in between. (A socket may take
 // several times that, and encrypting it takes milliseconds.)
 constexpr size_t kFlushMax = kIoSizeMax + (64u << 10);
 
