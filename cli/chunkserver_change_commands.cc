@@ -133,8 +133,10 @@ void AddRemove(CLI::App& chunkserver, GlobalOptions& global) {
       chunkserver.add_subcommand("remove", "Forget a chunkserver that holds no chunks any more.");
   command->fallthrough();
   AddChunkserverArgument(command, global, &args->id);
-  command->add_flag("--lost", args->lost,
-                    "It will never be seen again: whatever chunks it held are given up with it.");
+  command->add_flag(
+      "--lost", args->lost,
+      "It will never be seen again: whatever chunks it held are given up with it; 'kfs chunkserver files' "
+      "says of which files.");
   AddYes(command, &args->yes);
   MakeChangeCommand(
       command, global,

@@ -228,10 +228,10 @@ Status MetaServer::MayRemove(const pb::Change::RemoveChunkserver& change) const 
                              s.address));
     }
     if (up && s.chunks() > 0) {
-      return Status(EBUSY,
-                    fmt::format("chunkserver {} ({}) holds {} chunk{}, which would be lost: copy their "
-                                "files elsewhere and remove them first",
-                                id.v, s.address, s.chunks(), s.chunks() == 1 ? "" : "s"));
+      return Status(
+          EBUSY, fmt::format("chunkserver {0} ({1}) holds {2} chunk{3}, which would be lost: copy their "
+                             "files elsewhere and remove them first ('kfs chunkserver files {0}' lists them)",
+                             id.v, s.address, s.chunks(), s.chunks() == 1 ? "" : "s"));
     }
     if (up && chunkservers_->PlacedLately(s)) {
       return Status(EBUSY,
@@ -242,9 +242,10 @@ Status MetaServer::MayRemove(const pb::Change::RemoveChunkserver& change) const 
     // One that has never been seen holds nothing, nor does one that had nothing when it was last heard of.
     const bool empty = s.address.empty() || (sees_all && s.chunks() == 0 && !chunkservers_->PlacedLately(s));
     if (!up && !change.lost() && !empty) {
-      return Status(EBUSY, fmt::format("chunkserver {} ({}) is down, and may hold chunks: start it, or give "
-                                       "up whatever it holds with --lost",
-                                       id.v, s.address));
+      return Status(EBUSY,
+                    fmt::format("chunkserver {0} ({1}) is down, and may hold chunks: start it, or give "
+                                "up whatever it holds with --lost ('kfs chunkserver files {0}' lists it)",
+                                id.v, s.address));
     }
   }
   return {};
