@@ -180,12 +180,14 @@ void Originator::NoMajority() {
     if (it != answers_.end() && it->second.reply.why() == pb::PhaseReply::NO_ROOM)
       missing += fmt::format(" ({})", it->second.reply.words());
   }
+  // Where somebody has refused (the only member itself, say) asking again gives the same answer. A commit may
+  // have been accepted by others all the same: that is to be known.
+  if (refusal_.ok() || state_ == OpState::kCommitOpSent) retry_ = true;
   if (refusal_.ok()) {
     refusal_ =
         Status(EHOSTUNREACH, fmt::format("{} failed: {} of {} peers answer, {} are needed; missing: {}",
                                          Named(), Votes(), base_.member_size(), Needed(), missing));
   }
-  retry_ = true;
   Tell(OpEvent::kRcvdRjt);
 }
 

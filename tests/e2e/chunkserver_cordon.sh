@@ -1,6 +1,6 @@
 #!/bin/bash
 # Nothing new is placed on a chunkserver that is cordoned; what it has is read and written. Uncordoned it is used again.
-# timeout: 60 long: 60
+# timeout: 90 long: 90
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/metaservers_common.sh"
 need_root
@@ -35,4 +35,20 @@ grep -q "No space left" "$WORK/nowhere" || fail "with all chunkservers cordoned 
 for n in 1 2; do kfs_at 1 chunkserver uncordon "$(place $n)" >/dev/null; done
 write third
 [ "$(chunks 1)" -gt 0 ] || fail "it is not used again"
+
+# With one metaserver, too, both answers of a removal come at once.
+soon() {  # soon WHAT SINCE
+  [ $((SECONDS - $2)) -lt 8 ] || fail "$1 takes $((SECONDS - $2)) s"
+}
+holds() { ! kfs_at 1 chunkserver remove "$(place 1)" --dry-run >"$WORK/said-by-kfs" 2>&1 && grep -q 'would be lost' "$WORK/said-by-kfs"; }
+wait_until 10 holds || fail "one that holds chunks can be removed: $(cat "$WORK/said-by-kfs")"
+began=$SECONDS
+refused 'would be lost' 1 chunkserver remove "$(place 1)"
+soon "the refusal of a removal" $began
+kill_role chunkserver 2
+down() { kfs_at 1 chunkserver list --json | jq -e --arg a "$(place 2)" '.[] | select(.address == $a) | .up == false' >/dev/null; }
+wait_until 15 down || fail "a chunkserver that was killed counts as up"
+began=$SECONDS
+kfs_at 1 chunkserver remove "$(place 2)" --lost --yes >/dev/null || fail "one that is gone cannot be given up"
+soon "a removal" $began
 pass
