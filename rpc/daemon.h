@@ -14,9 +14,10 @@ namespace kfs {
 
 // The options that every daemon has; a daemon's own come after these.
 struct DaemonOptions : OptionSet {
-  Option<std::string> secret_file{this, "secret-file", "/etc/kfs/secret",
-                                  "File with the cluster's secret, mode 0600. Whoever knows it may mount and "
-                                  "administer. An invitation (kfs chunkserver invite) does for a chunkserver."};
+  Option<std::string> secret_file{
+      this, "secret-file", "/etc/kfs/secret",
+      "File with the cluster's secret, mode 0600. Whoever knows it may mount and "
+      "administer. An invitation (kfs chunkserver invite) does for a chunkserver."};
   Option<std::string> tls{
       this, "tls", "required",
       "Links by TCP: required: TLS only. accept: TLS with those that have it, plain with the "

@@ -82,7 +82,8 @@ TEST_F(ClusterKeyringTest, AnInvitationIsForChunkserversUntilItIsUsedOrOver) {
 
 TEST_F(ClusterKeyringTest, AChunkserversKeyIsItsOwnWhileItBelongsToTheCluster) {
   const auto chunkserver = pb::HelloRequest::CHUNKSERVER;
-  EXPECT_THAT(Find("chunkserver/someone/1", chunkserver).status().message(), HasSubstr("not of this cluster"));
+  EXPECT_THAT(Find("chunkserver/someone/1", chunkserver).status().message(),
+              HasSubstr("not of this cluster"));
   conf_.add_chunkserver()->set_uuid("someone");
   conf_.add_chunkserver()->set_uuid("another");
   Result<FoundKey> found = Find("chunkserver/someone/1", chunkserver);
