@@ -125,12 +125,49 @@ TEST_F(KeyChanges, NonsenseIsRefusedInWords) {
       {with([](auto& c) { c.mutable_key()->set_expires(-1); }), "expired already"},
       {with([](auto& c) { c.mutable_key()->add_from("10.0.0.1/8"); }), "did you mean 10.0.0.0/8"},
       {with([](auto& c) { c.mutable_key()->add_from("everywhere"); }), "is no network"},
-      {with([](auto& c) { c.mutable_key()->set_kind(pb::KeyConf::ADMIN); }), "administrator"},
+      {with([](auto& c) { c.mutable_key()->set_kind(pb::KeyConf::ADMIN); }), "only a mount's key"},
+      {with([](auto& c) { c.mutable_key()->set_kind(pb::KeyConf::CHUNKSERVER); }), "only a mount's key"},
   };
   for (const auto& [change, words] : table) EXPECT_THAT(Try(change).message(), HasSubstr(words));
   pb::Change many = Add("key");
   for (int i = 0; i < 17; ++i) KeyOf(many).add_from(std::to_string(i) + ".0.0.0/8");
   EXPECT_THAT(Try(many).message(), HasSubstr("at most 16"));
+}
+
+TEST_F(KeyChanges, AnInvitationBringsInOneChunkserver) {
+  pb::Change invite = Add("rack7", "");
+  KeyOf(invite).set_kind(pb::KeyConf::CHUNKSERVER);
+  EXPECT_THAT(Try(invite).message(), HasSubstr("an invitation ends"));
+  KeyOf(invite).set_expires(1000 + 31 * 86400 * int64_t{1000000000});
+  EXPECT_THAT(Try(invite).message(), HasSubstr("an invitation ends"));
+  KeyOf(invite).set_expires(2000);
+  Must(invite);
+  const std::string id = "invitation/rack7/1";
+  ASSERT_NE(FindKeyById(conf_, id), nullptr);
+  EXPECT_TRUE(IsInvitation(id));
+  Must(Add("laptops"));
+  const auto join = [](const std::string& uuid, const std::string& by, int64_t time) {
+    pb::Change c;
+    c.mutable_add_chunkserver()->set_uuid(uuid);
+    c.mutable_add_chunkserver()->set_invitation(by);
+    c.set_time(time);
+    return c;
+  };
+  for (const char* other : {"invitation/rack7/2", "mount/laptops/2", "invitation/laptops/2", "rack7", "/"})
+    EXPECT_EQ(Try(join("one", other, 1500)).err(), EACCES) << other;
+  EXPECT_EQ(Try(join("one", id, 2000)).err(), EACCES);  // over
+  Must(join("one", id, 1500));
+  EXPECT_EQ(FindKeyById(conf_, id), nullptr);
+  ASSERT_EQ(conf_.chunkserver_size(), 1);
+  EXPECT_EQ(conf_.chunkserver(0).invitation(), id);
+  EXPECT_EQ(conf_.chunkserver(0).invitation_expires(), 2000);
+  EXPECT_EQ(Try(join("two", id, 1500)).err(), EACCES);
+  EXPECT_EQ(Try(join("one", id, 1500)).err(), EEXIST);
+  // One that is there already, with the root secret or with an earlier invitation.
+  Must(invite);
+  Must(join("one", "invitation/rack7/3", 1500));
+  ASSERT_EQ(conf_.chunkserver_size(), 1);
+  EXPECT_EQ(conf_.chunkserver(0).invitation(), "invitation/rack7/3");
 }
 
 TEST_F(KeyChanges, ThereAreNotTooMany) {
