@@ -22,7 +22,7 @@ using nlohmann::json;
 TimeNs WallNow() { return SystemClock().WallNow(); }
 
 struct CreateArgs {
-  std::string name, volume, path, squash, expires, output;
+  std::string name, volume, path, squash, expires, output, chunkserver;
   std::vector<std::string> from;
   bool read_only = false, admin = false, invitation = false, dry_run = false;
 };
@@ -34,6 +34,7 @@ Status Build(const CreateArgs& args, pb::Change* change) {
   key->set_kind(args.invitation ? pb::KeyConf::CHUNKSERVER
                 : args.admin    ? pb::KeyConf::ADMIN
                                 : pb::KeyConf::MOUNT);
+  key->set_uuid(args.chunkserver);
   if (!args.invitation && args.admin == !args.volume.empty())
     return Status(EINVAL,
                   "a key is either for mounts of a volume (--volume) or for an administrator (--admin)");
@@ -308,14 +309,21 @@ void AddChunkserverInviteCommand(CLI::App& chunkserver, GlobalOptions& global) {
       ->add_option("--expires", args->expires,
                    "Until when it may join: 12h, 7d, 2027-01-31; at most 30 days. Default: 1d.")
       ->type_name("TIME");
+  global.names
+      [command
+           ->add_option(
+               "--for", args->chunkserver,
+               "A chunkserver of the cluster that has the secret, to go over to a key of its own. Default: "
+               "for one that is not there yet.")
+           ->type_name("CHUNKSERVER")] = Names::kChunkserver;
   AddOutput(command, global, &args->output);
   AddDryRun(command, &args->dry_run);
   command->footer(
       "The file goes to the new machine, as secret-file of its chunkserver. At its first start the "
       "chunkserver "
       "gets\na key of its own for it and keeps that on its disks: the invitation is used up, and the machine "
-      "never has\nthe cluster's secret. 'kfs chunkserver remove' ends the key. A chunkserver that has the "
-      "secret goes over in\nthe same way. One not used yet: 'kfs key list', 'kfs key revoke NAME'.");
+      "never has\nthe cluster's secret. 'kfs chunkserver remove' ends the key. An invitation not used yet: "
+      "'kfs key list', 'kfs key revoke NAME'.");
   command->callback([&global, args] { global.run = [&global, args] { return RunCreate(global, *args); }; });
 }
 

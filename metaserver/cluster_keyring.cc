@@ -114,6 +114,8 @@ Result<FoundKey> ClusterKeyring::Find(const PeerClaim& claim) const {
         fmt::format("the key {} is not known here: it was revoked, or is another cluster's", shown));
   if (claim.role != RoleOf(key->kind()))
     return Refused(fmt::format("the key {} is for {}", shown, MeantFor(key->kind())));
+  if (!key->uuid().empty() && key->uuid() != claim.id)
+    return Refused(fmt::format("the key {} is for another chunkserver", shown));
   if (Expired(*key, clock_)) return Refused(fmt::format("the key {} has expired", shown));
   if (!MayComeFrom(*key, claim.address))
     return Refused(fmt::format("the key {} may not be used from {}", shown, claim.address));

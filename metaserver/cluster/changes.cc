@@ -197,7 +197,7 @@ Status Do(const pb::Change::AddChunkserver& c, pb::ClusterConf* next) {
   pb::ChunkserverConf* there = MutableChunkserver(next, c.uuid());
   // One that came with the root secret goes over to a key of its own.
   if (there != nullptr && !c.invitation().empty() && there->invitation() != c.invitation())
-    return UseInvitation(c.invitation(), there, next);
+    return UseInvitation(c.invitation(), /*member=*/true, there, next);
   if (there != nullptr) return Status(EEXIST, fmt::format("chunkserver {} has been added already", c.uuid()));
   if (next->chunkserver_size() >= kChunkserversMax)
     return Status(EINVAL, fmt::format("a cluster has at most {} chunkservers", kChunkserversMax));
@@ -205,7 +205,8 @@ Status Do(const pb::Change::AddChunkserver& c, pb::ClusterConf* next) {
   pb::ChunkserverConf* added = next->add_chunkserver();
   added->set_id(next->next_chunkserver());
   added->set_uuid(c.uuid());
-  if (!c.invitation().empty()) KFS_RETURN_IF_ERROR(UseInvitation(c.invitation(), added, next));
+  if (!c.invitation().empty())
+    KFS_RETURN_IF_ERROR(UseInvitation(c.invitation(), /*member=*/false, added, next));
   return SetLabels(c.label(), added->mutable_label());
 }
 

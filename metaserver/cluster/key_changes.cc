@@ -85,8 +85,18 @@ Status CheckBoundToNothing(const pb::Change::AddKey& c) {
   return Status(EINVAL, "only a mount's key is bound to a volume, a path, or to users");
 }
 
+const pb::ChunkserverConf* ChunkserverOf(const pb::ClusterConf& conf, const std::string& uuid) {
+  for (const pb::ChunkserverConf& s : conf.chunkserver()) {
+    if (s.uuid() == uuid) return &s;
+  }
+  return nullptr;
+}
+
 Status CheckInvitation(const pb::Change::AddKey& c, const pb::ClusterConf& conf) {
   KFS_RETURN_IF_ERROR(CheckBoundToNothing(c));
+  if (!c.key().uuid().empty() && ChunkserverOf(conf, c.key().uuid()) == nullptr)
+    return Status(ENOENT, fmt::format("there is no chunkserver {} (see: kfs chunkserver list)",
+                                      Printable(c.key().uuid(), kKeyNameMax)));
   if (c.key().expires() != 0 && c.key().expires() <= conf.time() + kInvitationMax) return {};
   return Status(EINVAL, "an invitation ends, after 30 days at the latest");
 }
@@ -108,6 +118,7 @@ Status Do(const pb::Change::AddKey& c, pb::ClusterConf* next) {
     KFS_RETURN_IF_ERROR(CheckBoundToNothing(c));
   } else if (c.key().kind() == pb::KeyConf::CHUNKSERVER) {
     KFS_RETURN_IF_ERROR(CheckInvitation(c, *next));
+    key.set_uuid(c.key().uuid());
   } else {
     return Status(EINVAL, Code::kMalformed, "this version does not know such a kind of key");
   }
@@ -142,13 +153,21 @@ void RevokeKeysOf(uint32_t volume, pb::ClusterConf* next) {
               keys->end());
 }
 
-Status UseInvitation(const std::string& id, pb::ChunkserverConf* server, pb::ClusterConf* next) {
+Status UseInvitation(const std::string& id, bool member, pb::ChunkserverConf* server, pb::ClusterConf* next) {
   const pb::KeyConf* key = FindKeyById(*next, id);
   if (key == nullptr || key->kind() != pb::KeyConf::CHUNKSERVER || key->expires() <= next->time()) {
     return Status(EACCES, fmt::format("the invitation {} is used up, revoked or over: make another with 'kfs "
                                       "chunkserver invite'",
                                       Printable(id, kKeyIdSizeMax)));
   }
+  // Else whoever is invited could take the place of one that is there, by its uuid.
+  if (member && key->uuid().empty()) {
+    return Status(EACCES, fmt::format("chunkserver {} is in the cluster: it goes over to a key of its own by "
+                                      "'kfs chunkserver invite NAME --for {}'",
+                                      server->uuid(), server->id()));
+  }
+  if (key->uuid() != (member ? server->uuid() : ""))
+    return Status(EACCES, "the invitation is for another chunkserver");
   server->set_invitation(id);
   server->set_invitation_expires(key->expires());
   pb::Change::RevokeKey used;
@@ -184,7 +203,7 @@ std::string RightsOf(const pb::ClusterConf& conf, const pb::KeyConf& key) {
   if (key.kind() == pb::KeyConf::ADMIN) {
     words.emplace_back("administrator");
   } else if (key.kind() == pb::KeyConf::CHUNKSERVER) {
-    words.emplace_back("invites one chunkserver");
+    words.push_back(key.uuid().empty() ? "invites one chunkserver" : "invites chunkserver " + key.uuid());
   } else {
     std::string volume = fmt::format("number {}", key.volume());
     for (const pb::VolumeConf& v : conf.volume()) {

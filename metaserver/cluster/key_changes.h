@@ -14,8 +14,9 @@ Status Do(const pb::Change::RevokeKey& c, pb::ClusterConf* next);
 // With a volume go the keys that open nothing else.
 void RevokeKeysOf(uint32_t volume, pb::ClusterConf* next);
 
-// The chunkserver has come with it: it is no more. EACCES: there is no such invitation (any more).
-Status UseInvitation(const std::string& id, pb::ChunkserverConf* server, pb::ClusterConf* next);
+// The chunkserver has come with it: it is no more. `member`: it belonged to the cluster before. EACCES: there
+// is no such invitation (any more), or not for this one.
+Status UseInvitation(const std::string& id, bool member, pb::ChunkserverConf* server, pb::ClusterConf* next);
 bool IsInvitation(const std::string& id);
 
 // "mount/laptops/3": what DeriveKey (common/keys.h) makes the key of.

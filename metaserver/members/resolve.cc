@@ -115,6 +115,9 @@ Status ResolveChange(const pb::ClusterConf& conf, const ChunkserverAddresses& ad
     }
     case pb::Change::kMoveVolume:
       return SetOwner(conf, change->mutable_move_volume());
+    case pb::Change::kAddKey:
+      if (change->add_key().key().uuid().empty()) return {};
+      return SetChunkserver(conf, addresses, change->mutable_add_key()->mutable_key());
     case pb::Change::kLabelChunkserver:
       return SetChunkserver(conf, addresses, change->mutable_label_chunkserver());
     case pb::Change::kRemoveChunkserver:

@@ -120,8 +120,11 @@ stop third
 
 # ---- one that has the secret goes over to a key of its own
 
-invite over-to-key
+invite plain
+invite over-to-key --for 1
 kill_role chunkserver 1 TERM
+cp -a "$CLUSTER/chunkserver-1" "$WORK/taken"
+ends 'NAME --for 1' taken "$WORK/plain.key"
 sed -i "s#^secret-file.*#secret-file = \"$WORK/over-to-key.key\"#" "$CLUSTER/conf/chunkserver-1.toml"
 start_role chunkserver 1
 [ -s "$CLUSTER/chunkserver-1/kfs-disk.key" ] || fail "it has no key of its own"
@@ -130,6 +133,8 @@ kfs_at 1 status --wait "$(cat "$CLUSTER/run/chunkserver-1.address")" --timeout 3
 dd if=/dev/urandom of="$MNT/more" bs=1M count=8 status=none
 sync "$MNT/more"
 cmp "$MNT/more" "$WORK/reader/more" || fail "what was written afterwards is not what is read"
+# (Its invitation is used up, and was for nobody else.)
+ends 'used up|not known|revoked' stranger "$WORK/over-to-key.key"
 unmount "$WORK/reader"
 stop guest
 pass

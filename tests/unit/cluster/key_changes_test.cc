@@ -163,11 +163,19 @@ TEST_F(KeyChanges, AnInvitationBringsInOneChunkserver) {
   EXPECT_EQ(conf_.chunkserver(0).invitation_expires(), 2000);
   EXPECT_EQ(Try(join("two", id, 1500)).err(), EACCES);
   EXPECT_EQ(Try(join("one", id, 1500)).err(), EEXIST);
-  // One that is there already, with the root secret or with an earlier invitation.
+  // One that is there already, with the root secret or with an earlier invitation: only by its own, and
+  // nobody else by that.
   Must(invite);
-  Must(join("one", "invitation/rack7/3", 1500));
+  EXPECT_THAT(Try(join("one", "invitation/rack7/3", 1500)).message(), HasSubstr("--for 1"));
+  Must(Revoke("rack7"));
+  KeyOf(invite).set_uuid("two");
+  EXPECT_EQ(Try(invite).err(), ENOENT);
+  KeyOf(invite).set_uuid("one");
+  Must(invite);
+  EXPECT_THAT(Try(join("two", "invitation/rack7/4", 1500)).message(), HasSubstr("for another"));
+  Must(join("one", "invitation/rack7/4", 1500));
   ASSERT_EQ(conf_.chunkserver_size(), 1);
-  EXPECT_EQ(conf_.chunkserver(0).invitation(), "invitation/rack7/3");
+  EXPECT_EQ(conf_.chunkserver(0).invitation(), "invitation/rack7/4");
 }
 
 TEST_F(KeyChanges, ThereAreNotTooMany) {
