@@ -1,5 +1,6 @@
 #!/bin/bash
 # timeout: 150 long: 900
+# alone: thirteen hosts, three loads and two administrators are as much as a small machine can do in time
 # Five metaservers, five chunkservers, three volumes of three owners, each under a load of its own: files made, renamed and removed; a
 # tree packed, unpacked and compared; a database with transactions. Meanwhile the network falls into two and three metaservers, and is
 # mended; two metaservers are killed and started again; options change all the time, asked of two members. No call of a program fails

@@ -22,7 +22,7 @@ at 1 volume info dev | grep -q "$(address 1)"
 (
   i=0
   while [ ! -e "$WORK/enough" ]; do
-    echo $i >"$MNT/tick" && echo "$((++i)) $(date +%s%N)" >>"$WORK/ticks" || echo "error at $i" >>"$WORK/errors"
+    echo $i >"$MNT/tick" && echo "$((++i)) ${EPOCHREALTIME/./}000" >>"$WORK/ticks" || echo "error at $i" >>"$WORK/errors"
     sleep 0.02
   done
 ) &

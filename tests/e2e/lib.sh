@@ -11,6 +11,8 @@
 
 set -Eeuo pipefail
 export LC_ALL=C
+# The distribution's programs: a python3 that is a script choosing among several costs more than what it runs.
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
 
 REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 KFS_BUILD=${KFS_BUILD:-$REPO/build/release}
