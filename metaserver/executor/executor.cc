@@ -42,7 +42,16 @@ ParkedPtr OpEnv::Park(const char* waits_for) {
 Executor::Executor(Clock& clock, ExecutorOptions options, WalSync* sync, Hooks hooks)
     : clock_(clock), options_(options), sync_(sync), hooks_(std::move(hooks)) {}
 
-Executor::~Executor() { *alive_ = false; }
+Executor::~Executor() {
+  *alive_ = false;
+  // Sessions hold what waits, and that its session.
+  for (const auto& [id, volume] : volumes_) {
+    for (const auto& [sid, session] : volume->sessions) {
+      session->waiting.clear();
+      session->parked.clear();
+    }
+  }
+}
 
 VolumeHooks Executor::HooksForVolume() {
   return {.rerun = [this](ParkedPtr parked) { Rerun(std::move(parked)); },
