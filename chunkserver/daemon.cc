@@ -25,8 +25,10 @@
 namespace kfs {
 namespace {
 
-Result<std::vector<std::pair<std::string, std::string>>> ParseLabels(const std::vector<std::string>& texts) {
-  std::vector<std::pair<std::string, std::string>> labels;
+using Labels = std::vector<std::pair<std::string, std::string>>;
+
+Result<Labels> ParseLabels(const std::vector<std::string>& texts) {
+  Labels labels;
   for (const std::string& text : texts) {
     size_t eq = text.find('=');
     if (eq == 0 || eq == std::string::npos) return Status(EINVAL, "labels: '" + text + "' is not name=value");
@@ -39,7 +41,7 @@ Result<std::vector<std::pair<std::string, std::string>>> ParseLabels(const std::
 
 struct ChunkserverDaemon::Impl {
   Impl(EventLoop& l, const ChunkserverOptions& o) : loop(l), options(o) {}
-  Status StartLinks();
+  void StartLinks(Labels labels);
   void RunsTwice(const std::string& metaserver, const Status& why);
   void MakeTerms();
   Status CheckTunables(const Tunables& t) const;
@@ -127,7 +129,7 @@ Status ChunkserverDaemon::Start() {
   d.service->Register(d.server.get());
   KFS_RETURN_IF_ERROR(d.server->Listen(o.listen()));
   if (!o.metrics_listen().empty()) KFS_RETURN_IF_ERROR(d.metrics.Listen(o.metrics_listen()));
-  KFS_RETURN_IF_ERROR(d.StartLinks());
+  d.StartLinks(std::move(*labels));
   d.sync = std::make_unique<SyncThread>(d.store.get(), d.terms->in_force().sync_interval);
   d.loop.Post([&d] {
     d.second_timer = d.loop.RunEvery(std::chrono::seconds(1), [&d] {
@@ -187,20 +189,17 @@ void ChunkserverDaemon::Impl::Apply(const Tunables& t) {
   if (links != nullptr) links->TunablesChanged();
 }
 
-Status ChunkserverDaemon::Impl::StartLinks() {
-  auto labels = ParseLabels(options.labels());
-  if (!labels.ok()) return labels.status();
+void ChunkserverDaemon::Impl::StartLinks(Labels labels) {
   MetaserverLinks::Options o;
   o.metaservers = options.metaservers();
   o.link.credentials = credentials;
   o.link.address = options.advertise().empty() ? server->address() : options.advertise();
   o.link.instance = instance;
-  o.link.labels = *labels;
+  o.link.labels = std::move(labels);
   links = std::make_unique<MetaserverLinks>(loop, store.get(), pool.get(), service.get(), std::move(o));
   links->OnCluster([this](const std::string& cluster) { server->SetClusterId(cluster); });
   links->OnRunsTwice([this](const std::string& m, const Status& why) { RunsTwice(m, why); });
   loop.Post([l = links.get()] { l->Start(); });
-  return {};
 }
 
 // At once: whatever were written here from now on would be lost with this copy, or with the other. What has

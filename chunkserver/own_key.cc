@@ -126,7 +126,7 @@ Result<Credentials> Join(const Credentials& invitation, const std::string& uuid,
     if (std::chrono::steady_clock::now() >= until)
       return Status(ETIMEDOUT, fmt::format("no metaserver of {} lets this chunkserver join: {}",
                                            fmt::join(metaservers, " "), last.message()));
-    std::this_thread::sleep_for(kJoinPause);
+    std::this_thread::sleep_for(kJoinPause);  // nobody calls back who may join later; kJoinPatience bounds it
   }
 }
 

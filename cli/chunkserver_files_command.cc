@@ -182,7 +182,7 @@ Status ListVolume(GlobalOptions global, const pb::VolumeConf& volume, uint64_t s
     const Code code = page.status().code();
     if (!page.ok() && (code == Code::kTryAgain || code == Code::kNotOwner) && ++tries < kTriesMax) {
       if (code == Code::kNotOwner) owner.reset();
-      std::this_thread::sleep_for(kTryAgainAfter);
+      std::this_thread::sleep_for(kTryAgainAfter);  // the owner does not call back; kTriesMax bounds it
       continue;
     }
     if (!page.ok()) return page.status();

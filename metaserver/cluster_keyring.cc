@@ -7,6 +7,7 @@
 #include "common/chunk_token.h"
 #include "common/network.h"
 #include "common/utf8.h"
+#include "metaserver/cluster/configuration.h"
 #include "metaserver/cluster/key_changes.h"
 
 namespace kfs::meta {
@@ -40,7 +41,7 @@ std::shared_ptr<const MountRights> RightsOfKey(const pb::KeyConf& key, const std
   return rights;
 }
 
-std::shared_ptr<const MountRights> RightsOfInvitation(const std::string& id) {
+std::shared_ptr<const MountRights> RightsOfServer(const std::string& id) {
   auto rights = std::make_shared<MountRights>();
   rights->key = id;
   return rights;
@@ -54,13 +55,6 @@ MountRights MountRightsOf(const Connection& connection) {
 }
 
 namespace {
-
-const pb::ChunkserverConf* FindChunkserver(const pb::ClusterConf& conf, const std::string& uuid) {
-  for (const pb::ChunkserverConf& c : conf.chunkserver()) {
-    if (c.uuid() == uuid) return &c;
-  }
-  return nullptr;
-}
 
 // Its invitation is over with the first answer; but that may have been lost.
 bool AsksAgain(const pb::ClusterConf& conf, const PeerClaim& claim, const Clock& clock) {
@@ -107,7 +101,7 @@ Result<FoundKey> ClusterKeyring::Find(const PeerClaim& claim) const {
   if (id.starts_with("chunkserver/")) return OfChunkserver(claim);
   if (conf != nullptr && IsInvitation(id) && IsKeyId(id) && claim.role == pb::HelloRequest::CHUNKSERVER &&
       AsksAgain(*conf, claim, clock_))
-    return FoundKey{.key = DeriveKey(secret_, id), .rights = RightsOfInvitation(id)};
+    return FoundKey{.key = DeriveKey(secret_, id), .rights = RightsOfServer(id)};
   const pb::KeyConf* key = conf == nullptr || !IsKeyId(id) ? nullptr : FindKeyById(*conf, id);
   if (key == nullptr)
     return Refused(
@@ -134,9 +128,7 @@ Result<FoundKey> ClusterKeyring::OfChunkserver(const PeerClaim& claim) const {
         fmt::format("the chunkserver of the key {} is not of this cluster, or was removed from it: "
                     "'kfs chunkserver invite' lets it in again",
                     shown));
-  auto rights = std::make_shared<MountRights>();
-  rights->key = id;
-  return FoundKey{.key = DeriveKey(secret_, id), .rights = std::move(rights)};
+  return FoundKey{.key = DeriveKey(secret_, id), .rights = RightsOfServer(id)};
 }
 
 bool ClusterKeyring::Counts(const std::string& id) const {

@@ -3,6 +3,7 @@
 #include "common/log.h"
 #include "common/utf8.h"
 #include "common/uuid.h"
+#include "metaserver/cluster/configuration.h"
 #include "metaserver/cluster/key_changes.h"
 #include "metaserver/metaserver.h"
 
@@ -36,9 +37,8 @@ void MetaServer::Join(const IncomingCallPtr& call, const pb::JoinClusterRequest&
             call->connection()->peer_address());
     call->Reply(keyring_->Export(ChunkserverKeyId(uuid)));
   };
-  for (const pb::ChunkserverConf& c : member_->conf().chunkserver()) {
-    if (c.uuid() == uuid && c.invitation() == invitation) return done();
-  }
+  const pb::ChunkserverConf* there = FindChunkserver(member_->conf(), uuid);
+  if (there != nullptr && there->invitation() == invitation) return done();
   pb::CommandContext ctx;
   ctx.set_request_id(NewUuid());
   ctx.set_words("chunkserver add " + uuid + " by " + invitation);

@@ -47,6 +47,13 @@ const pb::VolumeConf* FindVolume(const pb::ClusterConf& conf, const std::string&
   return nullptr;
 }
 
+const pb::ChunkserverConf* FindChunkserver(const pb::ClusterConf& conf, const std::string& uuid) {
+  for (const pb::ChunkserverConf& c : conf.chunkserver()) {
+    if (c.uuid() == uuid) return &c;
+  }
+  return nullptr;
+}
+
 std::string FewestVolumes(const pb::ClusterConf& conf, const std::vector<std::string>& uuids) {
   std::map<std::string, size_t> owned;
   for (const pb::VolumeConf& v : conf.volume()) ++owned[v.owner()];

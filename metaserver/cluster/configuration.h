@@ -25,6 +25,7 @@ bool Same(const pb::ClusterConf& a, const pb::ClusterConf& b);
 
 const pb::MemberConf* FindMember(const pb::ClusterConf& conf, const std::string& uuid);
 const pb::VolumeConf* FindVolume(const pb::ClusterConf& conf, const std::string& name);
+const pb::ChunkserverConf* FindChunkserver(const pb::ClusterConf& conf, const std::string& uuid);
 // Which of the members owns the fewest volumes; the first of several. REQUIRES: there is one.
 std::string FewestVolumes(const pb::ClusterConf& conf, const std::vector<std::string>& uuids);
 // "m2.example:7400", or the uuid of one that is not a member.

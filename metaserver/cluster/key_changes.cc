@@ -85,16 +85,9 @@ Status CheckBoundToNothing(const pb::Change::AddKey& c) {
   return Status(EINVAL, "only a mount's key is bound to a volume, a path, or to users");
 }
 
-const pb::ChunkserverConf* ChunkserverOf(const pb::ClusterConf& conf, const std::string& uuid) {
-  for (const pb::ChunkserverConf& s : conf.chunkserver()) {
-    if (s.uuid() == uuid) return &s;
-  }
-  return nullptr;
-}
-
 Status CheckInvitation(const pb::Change::AddKey& c, const pb::ClusterConf& conf) {
   KFS_RETURN_IF_ERROR(CheckBoundToNothing(c));
-  if (!c.key().uuid().empty() && ChunkserverOf(conf, c.key().uuid()) == nullptr)
+  if (!c.key().uuid().empty() && FindChunkserver(conf, c.key().uuid()) == nullptr)
     return Status(ENOENT, fmt::format("there is no chunkserver {} (see: kfs chunkserver list)",
                                       Printable(c.key().uuid(), kKeyNameMax)));
   if (c.key().expires() != 0 && c.key().expires() <= conf.time() + kInvitationMax) return {};

@@ -64,6 +64,7 @@ struct Session {
   // What it may touch chunks with (Tickets): under the present serial, by chunkserver.
   uint64_t ticket_serial = 1;
   std::map<ServerId, pb::SessionTicket> tickets;
+  std::map<ServerId, std::pair<std::string, std::string>> link_keys;  // id and key, made once a day
   // Stored replies not yet acknowledged, by op id; old ones date from before a restart of the metaserver.
   std::set<uint64_t> replies;
   std::unordered_set<uint64_t> old_replies;

@@ -53,8 +53,13 @@ void Tickets::Grant(Session& session, uint32_t rights, pb::ChunkLayout* chunk, p
     *given->mutable_ticket() = Ticket(session, server);
     // A root secret opens the link by itself, but not to who has no root secret.
     if (session.rights.key().empty() && !servers_.HasOwnKey(server)) continue;
-    s.set_link_key_id(LinkKeyId(session.id, clock_.WallNow()));
-    s.set_link_key(LinkKey(servers_.TokenKey(server), s.link_key_id()));
+    auto& [id, key] = session.link_keys[server];
+    if (std::string today = LinkKeyId(session.id, clock_.WallNow()); id != today) {
+      key = LinkKey(servers_.TokenKey(server), today);
+      id = std::move(today);
+    }
+    s.set_link_key_id(id);
+    s.set_link_key(key);
   }
 }
 
