@@ -89,6 +89,29 @@ Status ChunkStore::SettleIdentity() {
   return {};
 }
 
+std::vector<std::pair<std::string, Result<std::string>>> ChunkStore::ReadSmallFiles(
+    const std::string& name) const {
+  std::vector<std::pair<std::string, Result<std::string>>> found;
+  for (const auto& disk : disks_) {
+    if (!disk->healthy()) continue;
+    Result<std::string> text = disk->ReadSmallFile(name);
+    if (text.status().err() != ENOENT) found.emplace_back(disk->path(), std::move(text));
+  }
+  return found;
+}
+
+Status ChunkStore::WriteSmallFiles(const std::string& name, const std::string& text) const {
+  size_t taken = 0;
+  Status error(EIO, "no disk is healthy");
+  for (const auto& disk : disks_) {
+    if (!disk->healthy()) continue;
+    Status st = disk->WriteSmallFile(name, text);
+    taken += st.ok();
+    if (!st.ok()) error = std::move(st);
+  }
+  return taken != 0 ? Status() : error;
+}
+
 std::string ChunkStore::cluster_id() const {
   for (auto& disk : disks_) {
     if (disk->healthy()) return disk->identity().cluster_id;

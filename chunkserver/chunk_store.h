@@ -47,6 +47,10 @@ class ChunkStore {
   // Writes it to every disk. EEXIST/kWrongCluster when there is another one.
   Status AdoptCluster(const std::string& cluster_id);
   const std::vector<std::unique_ptr<Disk>>& disks() const { return disks_; }
+  // Disk::ReadSmallFile of each healthy disk that has it, with the disk's path.
+  std::vector<std::pair<std::string, Result<std::string>>> ReadSmallFiles(const std::string& name) const;
+  // On as many healthy disks as take it; fails when none does.
+  Status WriteSmallFiles(const std::string& name, const std::string& text) const;
 
   // Of each disk, as in Options; counts when its room is looked at next.
   void SetReserve(uint64_t bytes);

@@ -37,7 +37,7 @@ class Disk {
   // Creates the directory when its parent exists. Never fails: a sick disk says so.
   static std::unique_ptr<Disk> Open(std::string path, FileOps* ops, uint64_t reserve_bytes);
 
-  static constexpr size_t kSmallFileMax = 16 << 10;
+  static constexpr size_t kSmallFileMax = 1 << 20;
 
   const std::string& path() const { return path_; }
   std::string DataPath(ChunkKey key) const { return ChunkDir(key) + Name(key) + ".data"; }

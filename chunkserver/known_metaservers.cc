@@ -25,13 +25,10 @@ std::string Encode(const KnownMetaservers& known) {
 KnownMetaservers ReadKnownMetaservers(const ChunkStore& store) {
   KnownMetaservers newest;
   const std::string cluster = store.cluster_id();
-  for (const auto& disk : store.disks()) {
-    if (!disk->healthy()) continue;
-    auto text = disk->ReadSmallFile(kName);
-    if (text.status().err() == ENOENT) continue;
+  for (const auto& [disk, text] : store.ReadSmallFiles(kName)) {
     std::multimap<std::string, std::string> fields;
     if (!text.ok() || ParseTextRecord(*text, kMetaserversTitle, &fields) != TextRecord::kGood) {
-      KFS_LOG(warn, "metaserver.list_unreadable disk={} reason=\"{}\"", disk->path(),
+      KFS_LOG(warn, "metaserver.list_unreadable disk={} reason=\"{}\"", disk,
               text.ok() ? "damaged" : text.status().ToString());
       continue;
     }
@@ -47,16 +44,7 @@ KnownMetaservers ReadKnownMetaservers(const ChunkStore& store) {
 }
 
 Status WriteKnownMetaservers(const ChunkStore& store, const KnownMetaservers& known) {
-  const std::string text = Encode(known);
-  size_t taken = 0;
-  Status error(EIO, "no disk is healthy");
-  for (const auto& disk : store.disks()) {
-    if (!disk->healthy()) continue;
-    Status st = disk->WriteSmallFile(kName, text);
-    taken += st.ok();
-    if (!st.ok()) error = std::move(st);
-  }
-  return taken != 0 ? Status() : error;
+  return store.WriteSmallFiles(kName, Encode(known));
 }
 
 }  // namespace kfs

@@ -62,6 +62,7 @@ void MetaserverLink::Register(const ConnectionPtr& connection, NetClient::ReadyF
   request.set_instance(options_.instance);
   for (const auto& [name, value] : options_.labels) (*request.mutable_label())[name] = value;
   FillDiskStatus(*store_, false, request.mutable_disk());
+  hooks_.synced->Fill(request.mutable_synced());
   connection->Call(Op::kRegisterChunkserver, request, {},
                    [this, alive = alive_, ready = std::move(ready),
                     asked_ms = service_->gate()->NowMs()](kfs::Answer answer) {
@@ -141,6 +142,7 @@ void MetaserverLink::SendHeartbeat() {
         if (status.ok()) {
           service_->gate()->LearnClock(reply.clock(), reply.clock_ms(), asked_ms);
           if (reply.inventory()) inventory_->Begin();
+          hooks_.synced->Learn(reply.synced());
           return TakeMembers(reply);
         }
         if (!registered_) return;

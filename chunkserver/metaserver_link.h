@@ -18,6 +18,7 @@
 #include "chunkserver/inventory.h"
 #include "chunkserver/io_pool.h"
 #include "chunkserver/service.h"
+#include "chunkserver/sync_points.h"
 #include "rpc/net_client.h"
 
 namespace kfs {
@@ -36,6 +37,8 @@ class MetaserverLink {
     std::function<void(const std::string&)> on_cluster;
     // After each registration and heartbeat: which members there are, as of which generation (0: not said).
     std::function<void(uint64_t generation, std::vector<std::string>)> on_members;
+    // Shared by all links.
+    SyncPoints* synced = nullptr;
     // The newest generation that any metaserver has told.
     std::function<uint64_t()> newest_generation;
     // Another process has our uuid.

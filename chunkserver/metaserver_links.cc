@@ -35,16 +35,23 @@ MetaserverLinks::MetaserverLinks(EventLoop& loop, ChunkStore* store, IoPool* poo
 MetaserverLinks::~MetaserverLinks() {
   *alive_ = false;
   complain_.Cancel();
+  save_synced_.Cancel();
+  links_.clear();
+  // Older points are true, too.
+  if (synced_saved_ != synced_.changes() && !saving_synced_) (void)synced_.Write(*store_);
 }
 
 void MetaserverLinks::Start() {
   known_ = ReadKnownMetaservers(*store_);
   known_.addresses = Usable(known_.addresses);
   saved_ = known_.generation;
+  synced_ = SyncPoints::Read(*store_);
+  synced_saved_ = synced_.changes();
   for (size_t i = 0; i < std::min(kMembersMax, options_.metaservers.size()); ++i)
     Open(options_.metaservers[i]);
   for (const std::string& address : known_.addresses) Open(address);
   complain_ = loop_.RunEvery(kComplainEvery, [this] { Complain(); });
+  save_synced_ = loop_.RunEvery(kSaveSyncedEvery, [this] { SaveSynced(); });
 }
 
 void MetaserverLinks::TunablesChanged() {
@@ -77,6 +84,7 @@ void MetaserverLinks::Open(const std::string& address) {
               [this, address](uint64_t generation, const std::vector<std::string>& members) {
                 Learned(address, generation, members);
               },
+          .synced = &synced_,
           .newest_generation = [this] { return known_.generation; },
           .on_runs_twice =
               [this, address](const Status& why) {
@@ -144,6 +152,21 @@ void MetaserverLinks::Save() {
         Save();  // there may be a newer one
       });
   if (!taken) saving_ = false;  // with the next generation, or at the next start
+}
+
+void MetaserverLinks::SaveSynced() {
+  if (synced_saved_ == synced_.changes() || saving_synced_) return;
+  saving_synced_ = pool_->Submit(
+      {},
+      [store = store_, synced = synced_] {
+        if (Status s = synced.Write(*store); !s.ok())
+          KFS_LOG(warn, "synced.not_saved reason=\"{}\"", s.ToString());
+      },
+      [this, alive = alive_, changes = synced_.changes()] {
+        if (!*alive) return;
+        saving_synced_ = false;
+        synced_saved_ = changes;  // what was not taken is kept with the next
+      });
 }
 
 // Nobody else would say it: without a metaserver there are no requests that fail.

@@ -25,6 +25,8 @@ class MetaserverLinks {
   // More members than this are not registered with, nor more addresses of the configuration tried.
   static constexpr size_t kMembersMax = 32;
   static constexpr Duration kComplainEvery = std::chrono::seconds(10);
+  // How far volumes have been durable is kept on the disks at most so often.
+  static constexpr Duration kSaveSyncedEvery = std::chrono::seconds(10);
 
   struct Options {
     std::vector<std::string> metaservers;  // as the configuration names them
@@ -50,6 +52,7 @@ class MetaserverLinks {
   void Learned(const std::string& from, uint64_t generation, const std::vector<std::string>& members);
   void Settle();
   void Save();
+  void SaveSynced();
   void Complain() const;
 
   EventLoop& loop_;
@@ -66,7 +69,10 @@ class MetaserverLinks {
   bool settling_ = false;   // Settle is on its way
   bool saving_ = false;
   uint64_t saved_ = 0;  // generation on the disks
-  EventLoop::Timer complain_;
+  SyncPoints synced_;
+  uint64_t synced_saved_ = 0;  // SyncPoints::changes on the disks
+  bool saving_synced_ = false;
+  EventLoop::Timer complain_, save_synced_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -26,14 +26,11 @@ struct KeptKey {
 };
 
 KeptKey ReadKept(const ChunkStore& store) {
-  for (const auto& disk : store.disks()) {
-    if (!disk->healthy()) continue;
-    Result<std::string> text = disk->ReadSmallFile(kKeyFile);
-    if (text.status().err() == ENOENT) continue;
-    Result<Credentials> read = text.ok() ? Credentials::Parse(*text, disk->path() + "/" + kKeyFile)
-                                         : Result<Credentials>(text.status());
+  for (const auto& [disk, text] : store.ReadSmallFiles(kKeyFile)) {
+    Result<Credentials> read =
+        text.ok() ? Credentials::Parse(*text, disk + "/" + kKeyFile) : Result<Credentials>(text.status());
     if (!read.ok() || read->is_root()) {
-      KFS_LOG(warn, "key.unreadable disk={} reason=\"{}\"", disk->path(),
+      KFS_LOG(warn, "key.unreadable disk={} reason=\"{}\"", disk,
               read.ok() ? "it is no key file" : read.status().ToString());
       continue;
     }
@@ -49,16 +46,7 @@ KeptKey ReadKept(const ChunkStore& store) {
 
 // On as many disks as take it: a key that is nowhere would be asked for until the invitation is over.
 Status Keep(const ChunkStore& store, const KeptKey& key) {
-  const std::string text = key.credentials.FileText() + kGivenFor + key.given_for + "\n";
-  size_t taken = 0;
-  Status error(EIO, "no disk is healthy");
-  for (const auto& disk : store.disks()) {
-    if (!disk->healthy()) continue;
-    Status st = disk->WriteSmallFile(kKeyFile, text);
-    taken += st.ok();
-    if (!st.ok()) error = std::move(st);
-  }
-  return taken != 0 ? Status() : error;
+  return store.WriteSmallFiles(kKeyFile, key.credentials.FileText() + kGivenFor + key.given_for + "\n");
 }
 
 struct Given {

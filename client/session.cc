@@ -1,6 +1,7 @@
 #include "client/session.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "common/limits.h"
 #include "common/log.h"
@@ -27,6 +28,7 @@ void Session::Open(const std::shared_ptr<Attaching>& a) {
   request.set_mountpoint(options_.mountpoint);
   request.set_path(options_.path);
   request.set_root(root_);
+  if (synced_.sequence() != 0) *request.mutable_synced() = synced_;
   if (session_ != 0) {
     request.set_session(session_);
     request.set_key(key_);
@@ -56,6 +58,7 @@ void Session::OnOpened(const std::shared_ptr<Attaching>& a, const Answer& answer
   root_ = reply.root() == kRootIno.v ? 0 : reply.root();
   chunk_size_ = reply.chunk_size();
   ttl_ = std::chrono::milliseconds(std::max<uint32_t>(reply.ttl_ms(), 300));
+  TakeSynced(reply.synced());
   a->incarnation = reply.incarnation();
   a->generation = reply.generation();
   if (chunk_size_ == 0 || chunk_size_ % kBlockSize != 0) {
@@ -114,6 +117,11 @@ void Session::FillAccess(const ChunkPlace& place, pb::ChunkAccess* access) const
 
 void Session::TakeTickets(const google::protobuf::RepeatedPtrField<pb::ServerTicket>& tickets) {
   for (const pb::ServerTicket& t : tickets) tickets_[t.server()] = t.ticket();
+}
+
+void Session::TakeSynced(const pb::SyncPoint& told) {
+  if (std::tuple(told.line(), told.sequence()) > std::tuple(synced_.line(), synced_.sequence()))
+    synced_ = told;
 }
 
 void Session::ChangesLost(uint64_t known) {
@@ -205,6 +213,7 @@ void Session::SendKeepAlive() {
                   const Status status = ParseAnswer(answer, &reply);
                   if (status.ok()) {
                     self->TakeTickets(reply.ticket());
+                    self->TakeSynced(reply.synced());
                     return self->NoteGeneration(reply.generation());
                   }
                   const Code code = status.code();

@@ -108,6 +108,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void HeldLost(const std::string& why);
   void Lost(const Status& why);
   void SendKeepAlive();
+  void TakeSynced(const pb::SyncPoint& told);
 
   // Calls that have ended since the last KeepAlive.
   struct Calls {
@@ -138,6 +139,8 @@ class Session : public std::enable_shared_from_this<Session> {
   uint64_t attaches_ = 0;
   uint64_t chunk_size_ = 0;
   uint32_t volume_ = 0;
+  // How far the volume was durable, as told last: whoever serves an older copy of it learns so from us.
+  pb::SyncPoint synced_;
   std::unordered_map<uint64_t, pb::SessionTicket> tickets_;  // the latest, by chunkserver
   Duration ttl_{};
   EventLoop::Timer keep_alive_;

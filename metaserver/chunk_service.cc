@@ -144,6 +144,8 @@ void MetaServer::Register(const IncomingCallPtr& call, const pb::RegisterChunkse
     if (request.uuid() != call->connection()->hello.id())
       return call->Fail(Status(EACCES, "the key is another chunkserver's"));
   }
+  HeardPoints(request.synced());
+  points_told_->Forget(request.uuid());
   twins_->Admit(request, [this, alive = alive_, call, request](const Status& s) {
     if (!*alive || stopped_ || call->connection()->closed()) return;
     if (!s.ok()) return call->Fail(s);
@@ -220,6 +222,7 @@ void MetaServer::RegisterChunkService() {
     reply.set_clock(chunkservers_->clock_id());
     reply.set_clock_ms(chunkservers_->clock_ms());
     FillMembers(chunkservers_->Find(server), request.generation(), &reply);
+    TellChunkserver(server, &reply);
     call->Reply(reply);
   });
   server_->Handle<rpc::ReportChunks>([this](IncomingCallPtr call, const pb::ReportChunksRequest& request) {

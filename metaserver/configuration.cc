@@ -61,9 +61,12 @@ Status MetaServer::BecomeMember(const Credentials& credentials) {
   images_ = std::make_unique<ImageStore>(options_.data_dir(), *jobs_, clock_);
   KFS_RETURN_IF_ERROR(images_->Open());
   image_reader_ = std::make_unique<ImageReader>(options_.data_dir(), *jobs_, clock_);
+  points_ = std::make_unique<SyncPoints>(credentials.Derived("sync-point/1").key());
+  points_told_ = std::make_unique<PointsTold>();
+  vouched_by_ = clock_.MonoNow() + kVouchedWithin;
   volumes_ = std::make_unique<VolumeHost>(
       VolumeHost::Options{options_.data_dir(), static_cast<size_t>(options_.cache_memory())}, *cluster_,
-      *memory_, *executor_, *chunkservers_, clock_, *images_);
+      *memory_, *executor_, *chunkservers_, clock_, *images_, *points_);
   member_ = std::make_unique<Member>(
       loop_, clock_, *member_db_, credentials, TestStop(options_.data_dir()),
       Member::Hooks{.learned = [this](const pb::ClusterConf& before) { Learned(before); },
@@ -85,7 +88,8 @@ Status MetaServer::BecomeMember(const Credentials& credentials) {
                           ChunkserverAddresses out;
                           for (const auto& [id, s] : chunkservers_->all()) out[id.v] = s.address;
                           return out;
-                        }});
+                        },
+                    .heard = [this](const auto& points) { HeardPoints(points); }});
   peers_ = std::make_unique<PeerOps>(
       loop_, clock_, *member_,
       PeerOps::Hooks{

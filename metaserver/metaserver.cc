@@ -198,7 +198,8 @@ Status MetaServer::Start() {
                             loop_.Post([this, alive, id] {
                               if (*alive && !stopped_) volumes_->CloseDamaged(id);
                             });
-                          }});
+                          },
+                      .synced = [this](const Volume& volume) { return PointOf(volume); }});
   chunkservers_->OnUp([this](ServerId server) {
     for (const auto& [id, volume] : executor_->volumes()) {
       volume->fences.Up(server);
@@ -239,6 +240,7 @@ Status MetaServer::Start() {
     moving_timer_ = loop_.RunEvery(std::chrono::seconds(1), [this] {
       reach_->OnTimer();
       EndOfKeys();
+      TellMembers();
       lost_->OnTimer();
       mover_->OnTimer();
       images_->Sweep(member_->conf(), member_->uuid());
@@ -331,6 +333,9 @@ void MetaServer::RegisterHandlers() {
       return executor_->Refuse(call,
                                Status(EINVAL, Code::kMalformed, "the connection has a session already"));
     }
+    if (request.has_synced() && points_->Heard(request.synced()))
+      volumes_->CloseOlder(VolumeId(request.synced().volume()));
+    if (const Status s = Vouched(); !s.ok()) return executor_->Refuse(call, s);
     SessionPtr session = executor_->OpenSession(call, request, connection->hello.host(),
                                                 connection->hello.id(), MountRightsOf(*connection));
     if (session == nullptr) return;

@@ -23,6 +23,7 @@
 #include "metaserver/metrics.h"
 #include "metaserver/options.h"
 #include "metaserver/store/cluster_store.h"
+#include "metaserver/sync_points.h"
 #include "metaserver/volume_host.h"
 #include "rpc/daemon.h"
 #include "rpc/server.h"
@@ -89,6 +90,15 @@ class MetaServer : public Daemon {
   void FillMembers(const Chunkserver* server, uint64_t generation, Reply* reply);
   void Inventory(ServerId server, const pb::ReportChunksRequest& request, pb::ReportChunksReply* reply);
 
+  // sync_points_service.cc
+  pb::SyncPoint PointOf(const Volume& volume) const;
+  // Closes what turns out to be an older copy.
+  void HeardPoints(const google::protobuf::RepeatedPtrField<pb::SyncPoint>& points);
+  void TellChunkserver(ServerId server, pb::HeartbeatReply* reply);
+  void TellMembers();
+  // Not OK: nobody who would know an older copy has been heard yet.
+  Status Vouched() const;
+
   void UpdateMetrics();
   void AddStateMetrics(std::vector<Sample>* out);  // state_metrics.cc
   void CheckDisk();
@@ -111,6 +121,10 @@ class MetaServer : public Daemon {
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<ImageStore> images_;
   std::unique_ptr<ImageReader> image_reader_;
+  std::unique_ptr<SyncPoints> points_;
+  std::unique_ptr<PointsTold> points_told_;
+  static constexpr auto kVouchedWithin = std::chrono::seconds(3);
+  MonoTime vouched_by_{};  // whoever opens a session waits no longer for that
   std::unique_ptr<VolumeHost> volumes_;
   std::unique_ptr<LostChunks> lost_;
   std::unique_ptr<MemberDb> member_db_;

@@ -33,6 +33,13 @@ Status HandedOver(const pb::VolumeConf& v) {
                   v.name()));
 }
 
+// A read error is left in the database.
+uint64_t LineOf(Db& db) {
+  rec::VolumeStamp stamp;
+  const std::optional<std::string> stored = db.Get(StampKey());
+  return stored && stamp.ParseFromString(*stored) ? stamp.line() : 0;
+}
+
 rec::Volume InfoOf(const pb::VolumeConf& v) {
   rec::Volume info;
   info.set_id(v.id());
@@ -62,14 +69,15 @@ void SetOptions(const pb::VolumeConf& v, const ExecutorOptions& standard, Volume
 }  // namespace
 
 VolumeHost::VolumeHost(Options options, ClusterStore& cluster, DbMemory& memory, Executor& executor,
-                       Chunkservers& chunkservers, Clock& clock, ImageStore& images)
+                       Chunkservers& chunkservers, Clock& clock, ImageStore& images, const SyncPoints& points)
     : options_(std::move(options)),
       cluster_(cluster),
       memory_(memory),
       executor_(executor),
       chunkservers_(chunkservers),
       clock_(clock),
-      images_(images) {}
+      images_(images),
+      points_(points) {}
 
 std::string VolumeHost::Path(VolumeId id) const {
   return fmt::format("{}/volumes/{}", options_.data_dir, id.v);
@@ -121,9 +129,11 @@ Status VolumeHost::Apply(const pb::ClusterConf& conf, const std::string& self, u
       if (Status s = Open(conf, *v, incarnation); !s.ok()) {
         // Once, not with each change of the configuration.
         if (auto known = before.find(id); known == before.end() || known->second.message() != s.message())
-          KFS_LOG(error, "volume.open_failed name={} id={} reason=\"{}\"", v->name(), id.v, s.ToString());
+          KFS_LOG(error, "{} name={} id={} reason=\"{}\"",
+                  s.code() == Code::kTryAgain ? "volume.older_copy" : "volume.open_failed", v->name(), id.v,
+                  s.ToString());
         trouble_[id] = s;
-        if (s.code() == Code::kCorrupt) {
+        if (s.code() == Code::kCorrupt || s.code() == Code::kTryAgain) {
           damaged_[id] = s;
         } else if (first.ok()) {
           first = s;
@@ -192,6 +202,7 @@ Result<std::unique_ptr<Db>> VolumeHost::OpenStamped(const pb::ClusterConf& conf,
   stamp.set_cluster_id(conf.cluster_id());
   stamp.set_volume(v.id());
   stamp.set_epoch(v.epoch());
+  stamp.set_line(points_.NextLine(id, 0, v.epoch()));
   (*db)->Put(StampKey(), stamp.SerializeAsString());
   (*db)->Commit();
   KFS_RETURN_IF_ERROR((*db)->Sync());
@@ -211,9 +222,12 @@ Result<std::unique_ptr<Db>> VolumeHost::OpenKnown(const pb::ClusterConf& conf, c
 Status VolumeHost::Open(const pb::ClusterConf& conf, const pb::VolumeConf& v, uint64_t incarnation) {
   Result<std::unique_ptr<Db>> db = OpenKnown(conf, v, incarnation);
   if (!db.ok()) return db.status();
+  const uint64_t line = LineOf(**db);
+  KFS_RETURN_IF_ERROR(points_.Check(VolumeId(v.id()), v.name(), line, (*db)->opened_at(), 0));
   Result<std::unique_ptr<Volume>> volume = Volume::Open(InfoOf(v), std::move(*db), options_.cache_bytes,
                                                         chunkservers_, clock_, executor_.HooksForVolume());
   if (!volume.ok()) return volume.status();
+  (*volume)->line = line;
   if (v.restored()) {
     (*volume)->Restored();
     chunkservers_.WantInventories();
@@ -224,11 +238,12 @@ Status VolumeHost::Open(const pb::ClusterConf& conf, const pb::VolumeConf& v, ui
   return {};
 }
 
-void VolumeHost::RaiseTo(const std::string& database, rec::VolumeCounters* counters) const {
+void VolumeHost::RaiseTo(const std::string& database, rec::VolumeCounters* counters, uint64_t* line) const {
   std::error_code ec;
   if (!std::filesystem::exists(database, ec)) return;
   Result<std::unique_ptr<Db>> db = Db::Open(database, "volume", memory_);
   if (!db.ok()) return;
+  *line = std::max(*line, LineOf(**db));
   rec::VolumeCounters theirs;
   const std::optional<std::string> stored = (*db)->Get(CountersKey());
   if (!stored || !theirs.ParseFromString(*stored)) return;
@@ -250,7 +265,8 @@ Status VolumeHost::PrepareRestored(const std::string& path, const pb::ClusterCon
   // What was made since the backup must not be taken for what is made from now on: files, chunks and
   // sessions.
   const std::string present = Path(VolumeId(v.id()));
-  for (const std::string& database : {present, present + ".replaced"}) RaiseTo(database, &counters);
+  uint64_t line = LineOf(db);
+  for (const std::string& database : {present, present + ".replaced"}) RaiseTo(database, &counters, &line);
   counters.set_next_ino(std::max(counters.next_ino() + kRestoreSkip, v.epoch() << 28));
   counters.set_next_chunk(std::max(counters.next_chunk() + kRestoreSkip, v.epoch() << 32));
   counters.set_next_session(std::max(counters.next_session() + kRestoreSkipSessions, v.epoch() << 20));
@@ -262,6 +278,7 @@ Status VolumeHost::PrepareRestored(const std::string& path, const pb::ClusterCon
   stamp.set_cluster_id(conf.cluster_id());
   stamp.set_volume(v.id());
   stamp.set_epoch(v.epoch());
+  stamp.set_line(points_.NextLine(VolumeId(v.id()), line, v.epoch()));
   db.Put(StampKey(), stamp.SerializeAsString());
   db.Commit();
   KFS_RETURN_IF_ERROR(db.TakeReadError());
@@ -298,6 +315,17 @@ void VolumeHost::CloseDamaged(VolumeId id) {
   const Status why = db->damage();
   KFS_LOG(error, "volume.damaged name={} id={} reason=\"{}\" effect=\"it is not served any more\"",
           executor_.FindVolume(id)->info.name(), id.v, why.message());
+  trouble_[id] = damaged_[id] = why;
+  executor_.CloseVolume(id, why);
+}
+
+void VolumeHost::CloseOlder(VolumeId id) {
+  const Volume* v = executor_.FindVolume(id);
+  if (v == nullptr) return;
+  const Status why = points_.Check(id, v->info.name(), v->line, v->store.db().opened_at(), v->incarnation());
+  if (why.ok()) return;
+  KFS_LOG(error, "volume.older_copy name={} id={} reason=\"{}\" effect=\"it is not served any more\"",
+          v->info.name(), id.v, why.message());
   trouble_[id] = damaged_[id] = why;
   executor_.CloseVolume(id, why);
 }

@@ -14,6 +14,7 @@
 #include "metaserver/executor/executor.h"
 #include "metaserver/images/image_store.h"
 #include "metaserver/store/cluster_store.h"
+#include "metaserver/sync_points.h"
 #include "proto/cluster.pb.h"
 
 namespace kfs::meta {
@@ -25,7 +26,7 @@ class VolumeHost {
     size_t cache_bytes = 0;
   };
   VolumeHost(Options options, ClusterStore& cluster, DbMemory& memory, Executor& executor,
-             Chunkservers& chunkservers, Clock& clock, ImageStore& images);
+             Chunkservers& chunkservers, Clock& clock, ImageStore& images, const SyncPoints& points);
 
   // Makes what is open agree with the configuration. A volume that cannot be opened is named in Trouble();
   // the first such error is given back, but for damage: what is damaged is restored by a metaserver that
@@ -38,6 +39,8 @@ class VolumeHost {
   // Closes it if its database has been found damaged. It stays closed until it is stopped, and may be
   // restored and started then. REQUIRES: not within an executor's call.
   void CloseDamaged(VolumeId id);
+  // The same when somebody has heard of a later state of it than it was opened with.
+  void CloseOlder(VolumeId id);
 
   // ---- handing over (images/mover.h)
   // Null: it is not open.
@@ -68,9 +71,9 @@ class VolumeHost {
   // A backup becomes this volume's database: other numbers, no sessions. Called before it takes the place of
   // the present one, beyond whose numbers it goes on.
   Status PrepareRestored(const std::string& path, const pb::ClusterConf& conf, const pb::VolumeConf& v);
-  // Raises the counters to those of a database that may be there. What cannot be read is passed over: a
-  // volume is restored because it is damaged, perhaps.
-  void RaiseTo(const std::string& database, rec::VolumeCounters* counters) const;
+  // Raises the counters and the line to those of a database that may be there. What cannot be read is passed
+  // over: a volume is restored because it is damaged, perhaps.
+  void RaiseTo(const std::string& database, rec::VolumeCounters* counters, uint64_t* line) const;
   // The copy that the configuration names, if it is here and has not been begun with.
   Status TakeCopy(const pb::ClusterConf& conf, const pb::VolumeConf& v);
   Status Delete(VolumeId id);
@@ -82,8 +85,9 @@ class VolumeHost {
   Chunkservers& chunkservers_;
   Clock& clock_;
   ImageStore& images_;
+  const SyncPoints& points_;
   std::map<VolumeId, Status> trouble_;
-  std::map<VolumeId, Status> damaged_;
+  std::map<VolumeId, Status> damaged_;  // or older copies: not opened before they are stopped
   std::map<VolumeId, Status> held_;
 };
 

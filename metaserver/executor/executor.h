@@ -46,6 +46,8 @@ class Executor {
     std::function<Status(const std::string& name)> where;
     // Its database is damaged: it is to be closed, soon and not from within the call. Maybe told again.
     std::function<void(VolumeId)> damaged;
+    // How far it has been durable, for its mounts. Empty: they are not told.
+    std::function<pb::SyncPoint(const Volume&)> synced;
   };
 
   Executor(Clock& clock, ExecutorOptions options, WalSync* sync, Hooks hooks);

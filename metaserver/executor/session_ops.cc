@@ -80,6 +80,7 @@ SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionReque
   reply.set_expiries(session->expiries);
   reply.set_root(session->root.v);
   reply.set_read_only(session->rights.read_only());
+  if (hooks_.synced) *reply.mutable_synced() = hooks_.synced(*volume);
   Answer(call, reply.SerializeAsString());
   return session;
 }
@@ -173,6 +174,7 @@ void Executor::KeepAlive(const CallPtr& call, const pb::KeepAliveRequest& reques
   }
   pb::KeepAliveReply reply;
   reply.set_generation(generation_);
+  if (hooks_.synced) *reply.mutable_synced() = hooks_.synced(*session.volume);
   if (session.reclaimed) session.volume->tickets.Renew(session, &reply);
   Answer(call, reply.SerializeAsString());
 }

@@ -119,6 +119,7 @@ class Volume {
   Status CheckWritable() const;
 
   rec::Volume info;
+  uint64_t line = 0;  // SyncPoint.line
   VolumeStore store;
   Txn txn;
   LockTable locks;

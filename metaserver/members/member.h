@@ -31,6 +31,8 @@ class Member final : public ClusterEnv {
     std::function<void(std::function<void(pb::MemberReport)>)> report;
     std::function<VolumeDefaults()> defaults;
     std::function<ChunkserverAddresses()> chunkservers;
+    // How far volumes have been durable, as another member knows.
+    std::function<void(const google::protobuf::RepeatedPtrField<pb::SyncPoint>&)> heard;
   };
   // REQUIRES: `db` holds a record (see Founding).
   Member(EventLoop& loop, Clock& clock, MemberDb& db, Credentials credentials, TestStop test_stop,

@@ -169,6 +169,7 @@ Result<std::unique_ptr<Db>> Db::Open(const std::string& path, const std::string&
   }
   impl->mark = std::move(mark);
   std::unique_ptr<Db> db(new Db(std::move(impl), path, kind));
+  db->opened_at_ = raw->GetLatestSequenceNumber();
   if (Status f = db->CheckFormat(); !f.ok()) return f;
   return db;
 }
@@ -331,6 +332,7 @@ Status Db::Sync() {
   if (!s.ok()) return Status(EIO, fmt::format("syncing {} failed: {}", path_, s.ToString()));
   std::lock_guard lock(impl_->mark_mutex);
   impl_->mark->Note(sequence);
+  synced_at_.store(std::max(synced_at(), sequence), std::memory_order_release);
   return {};
 }
 

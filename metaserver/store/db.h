@@ -81,6 +81,10 @@ class Db {
   bool TakeUnsynced();
   // Any thread: what was committed before the call survives loss of power after it.
   Status Sync();
+  // Changes are numbered: the last one when it was opened, and the last one that a Sync has covered since (0:
+  // none has). Any thread.
+  uint64_t opened_at() const { return opened_at_; }
+  uint64_t synced_at() const { return synced_at_.load(std::memory_order_acquire); }
 
   // Any thread: a copy of what was committed before the call, in a directory that is not there yet; tables
   // are links, and take no room while the database still has them.
@@ -110,6 +114,8 @@ class Db {
   bool unsynced_ = false;
   Status damage_;  // set once, before lost_
   std::atomic<bool> lost_{false};
+  uint64_t opened_at_ = 0;
+  std::atomic<uint64_t> synced_at_{0};
 };
 
 }  // namespace kfs::meta

@@ -128,6 +128,9 @@ TEST_F(VolumeCopiesTest, ARestoredVolumeIsAsItWasWithoutTheSessionsOfThatTime) {
   pb::OpenSessionReply reply;
   ASSERT_TRUE(Open(&reply).ok());
   ASSERT_TRUE(Mkdir("later").ok());
+  // Chunkservers know how far it was: the backup is behind that, and no older copy.
+  ASSERT_TRUE(
+      points_.Heard(points_.Signed(VolumeId(3), executor_->FindVolume("data")->line, uint64_t{1} << 40, 1)));
   data().set_started(false);
   ASSERT_TRUE(Apply().ok());
   data().set_transfer("backup");

@@ -53,7 +53,7 @@ class VolumeHostTest : public testing::Test {
     images_ = std::make_unique<ImageStore>(dir_, *jobs_, clock_);
     ASSERT_TRUE(images_->Open().ok());
     host_ = std::make_unique<VolumeHost>(VolumeHost::Options{dir_, 16 << 20}, *cluster_, *memory_, *executor_,
-                                         *servers_, clock_, *images_);
+                                         *servers_, clock_, *images_, points_);
   }
   void End() {
     session_.reset();
@@ -135,6 +135,7 @@ class VolumeHostTest : public testing::Test {
   const TempDir temp_;
   const std::string dir_ = temp_.path();
   TestClock clock_;
+  SyncPoints points_{"key"};
   pb::ClusterConf conf_;
   std::unique_ptr<DbMemory> memory_;
   std::unique_ptr<ClusterStore> cluster_;

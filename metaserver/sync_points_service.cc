@@ -1,0 +1,68 @@
+// The metaserver's part in SyncPoints: whom it tells, whom it believes.
+#include <algorithm>
+
+#include "metaserver/cluster/configuration.h"
+#include "metaserver/metaserver.h"
+
+namespace kfs::meta {
+
+pb::SyncPoint MetaServer::PointOf(const Volume& volume) const {
+  return points_->Signed(volume.id(), volume.line, volume.store.db().synced_at(), volume.incarnation());
+}
+
+void MetaServer::HeardPoints(const google::protobuf::RepeatedPtrField<pb::SyncPoint>& points) {
+  for (const pb::SyncPoint& p : points) {
+    if (points_->Heard(p)) volumes_->CloseOlder(VolumeId(p.volume()));
+  }
+}
+
+void MetaServer::TellChunkserver(ServerId server, pb::HeartbeatReply* reply) {
+  const Chunkserver* s = chunkservers_->Find(server);
+  if (s == nullptr) return;
+  for (const auto& [id, volume] : executor_->volumes()) {
+    if (static_cast<size_t>(reply->synced_size()) >= PointsTold::kAtOnce) return;
+    if (points_told_->IsNews(s->uuid, id, volume->store.db().synced_at()))
+      *reply->add_synced() = PointOf(*volume);
+  }
+}
+
+void MetaServer::TellMembers() {
+  const pb::ClusterConf& conf = member_->conf();
+  for (const pb::MemberConf& m : conf.member()) {
+    const PeerLinks::View view = member_->links().Of(m.uuid());
+    if (m.uuid() == member_->uuid() || !view.connected) continue;
+    points_told_->Since(m.uuid(), view.since);
+    pb::PeerMessage message;
+    const auto tell = [&](VolumeId id, uint64_t sequence, auto&& point) {
+      if (static_cast<size_t>(message.synced_size()) >= PointsTold::kAtOnce) return;
+      if (points_told_->IsNews(m.uuid(), id, sequence)) *message.add_synced() = point();
+    };
+    for (const auto& [id, volume] : executor_->volumes())
+      tell(id, volume->store.db().synced_at(), [&, &v = *volume] { return PointOf(v); });
+    for (const pb::VolumeConf& v : conf.volume()) {
+      const pb::SyncPoint* heard = points_->Latest(VolumeId(v.id()));
+      if (heard != nullptr && v.owner() == m.uuid())
+        tell(VolumeId(v.id()), heard->sequence(), [&] { return *heard; });
+    }
+    if (message.synced_size() == 0) continue;
+    message.set_from(member_->uuid());
+    message.set_incarnation(member_->incarnation());
+    message.set_cluster_id(conf.cluster_id());
+    message.set_generation(conf.generation());
+    member_->Send(m.uuid(), message);
+  }
+}
+
+// What mounts made in an older copy would be gone with it, and they would find their sessions and files gone
+// in it; what they know themselves may be older still.
+Status MetaServer::Vouched() const {
+  const pb::ClusterConf& conf = member_->conf();
+  if (conf.chunkserver().empty() || clock_.MonoNow() >= vouched_by_) return {};
+  const auto has_come = [](const auto& s) { return !s.second.instance.empty(); };
+  if (std::ranges::any_of(chunkservers_->all(), has_come)) return {};
+  return Status(EAGAIN, Code::kTryAgain,
+                "the metaserver has just started, and waits for a chunkserver to say that its data is not an "
+                "older copy");
+}
+
+}  // namespace kfs::meta
