@@ -1,34 +1,38 @@
 # shellcheck shell=bash
 # Waiting, processes and mounts: what deploy's scripts share. To be sourced.
 
-now_ms() { local t=${EPOCHREALTIME/[.,]/}; echo $((t / 1000)); }
+# What is asked for again and again, while waiting, starts no process but sleep: several clusters beside each other wait at a time.
+
+now_ms() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
 
 # wait_for MS COMMAND...: polls until the command succeeds; fails after the time.
 wait_for() {
-  local deadline=$(($(now_ms) + $1)) pause=0.01
+  local deadline=$((${EPOCHREALTIME/[.,]/} + $1 * 1000)) pause=0.01
   shift
   until "$@"; do
-    [ "$(now_ms)" -lt $deadline ] || return 1
+    [ "${EPOCHREALTIME/[.,]/}" -lt $deadline ] || return 1
     sleep $pause
     pause=0.05
   done
 }
 
-# Start time of a process, in clock ticks: with the pid it names one process for ever.
-started_at() {
-  local stat fields
-  stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
+# process_stat PID: sets process_state (a letter) and process_started, in clock ticks: with the pid it names one process for ever.
+# Fails where there is none.
+process_state="" process_started=""
+process_stat() {
+  local stat="" fields
+  { read -rd '' stat <"/proc/$1/stat"; } 2>/dev/null || [ -n "$stat" ] || return 1  # all lines: a name may have several
   read -ra fields <<<"${stat##*) }"
-  echo "${fields[19]}"
+  process_state=${fields[0]} process_started=${fields[19]}
 }
 
-# live_pid_of FILE: the pid in FILE.pid if that process runs and began at the time in FILE.started; else fails.
+# live_pid_of FILE: prints the pid in FILE.pid if that process runs and began at the time in FILE.started; else fails.
 live_pid_of() {
-  local pid at
-  pid=$(cat "$1.pid" 2>/dev/null) && at=$(cat "$1.started" 2>/dev/null) || return 1
-  [ -n "$pid" ] && [ "$(started_at "$pid")" = "$at" ] || return 1
+  local pid="" at=""
+  { read -r pid <"$1.pid" && read -r at <"$1.started"; } 2>/dev/null || return 1
+  process_stat "$pid" && [ "$process_started" = "$at" ] || return 1
   # A zombie has ended; its parent is about to note how.
-  [ "$(awk '/^State:/ {print $2}' "/proc/$pid/status" 2>/dev/null)" != Z ] || return 1
+  [ "$process_state" != Z ] || return 1
   echo "$pid"
 }
 
@@ -69,7 +73,7 @@ mounted_elsewhere() {
 mounted_type() { local found; found=$(mount_of "$1") && echo "${found%% *}"; }
 is_unmounted() { ! mount_of "$1" >/dev/null; }
 
-has_ended_pid() { case $(awk '/^State:/ {print $2}' "/proc/$1/status" 2>/dev/null) in "" | Z) ;; *) return 1 ;; esac; }
+has_ended_pid() { ! process_stat "$1" || [ "$process_state" = Z ]; }
 
 # bounded SECONDS COMMAND...: its exit code, or 124 after the time. Unlike timeout(1) it does not wait for a command that not even
 # SIGKILL ends, as is one that waits for a mount whose process is stopped; nor may that hold the caller's output, so it has none.

@@ -57,6 +57,9 @@ check "from nothing to a mount" "$quickstart" "$mount_point" "${args[@]}"
 check "it is mounted" mounted_type "$mount_point"
 check "three chunkservers" bash -c "'$work/prefix/bin/kfs' status --json --metaserver '${args[-3]}:7400' --secret-file '$work/etc/secret' | jq -e '[.chunkservers[] | select(.up)] | length == 3'"
 check "the secret is its owner's" test "$(stat -c %a "$work/etc/secret")" = 600
+check "which do not have it" bash -c "! grep -l '\"$work/etc/secret\"' '$work'/etc/chunkserver-*.toml && ls '$work'/data/chunkserver-{1,2,3}/kfs-disk.key"
+check "nor does the mount" bash -c "tr '\\0' '\\n' </proc/\$(cat '$work/run/mount.pid')/cmdline | grep -q 'secretfile=$work/etc/mount.key'"
+check "the keys are their owner's" bash -c "[ \"\$(stat -c %a '$work'/etc/*.key | sort -u)\" = 600 ]"
 check "a file" bash -c "echo kept >'$mount_point/file'"
 pids=$(cat "$work"/run/{metaserver,chunkserver-1}.pid)
 refused "a second run finds it running" 0 'KFS is mounted' "$quickstart" "$mount_point" "${args[@]}"

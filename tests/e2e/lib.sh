@@ -67,7 +67,13 @@ wait_until() {  # wait_until SECONDS COMMAND...: polls until the command succeed
     sleep "${pauses[n++]:-0.3}"
   done
 }
-dead() { ! kill -0 "$1" 2>/dev/null || [ "$(awk '{print $3}' "/proc/$1/stat" 2>/dev/null || echo Z)" = Z ]; }
+dead() {
+  local stat=") Z"
+  kill -0 "$1" 2>/dev/null || return 0
+  { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 0
+  stat=${stat##*) }
+  [ "${stat%% *}" = Z ]
+}
 lines_at_least() { [ "$(wc -l <"$1")" -ge "$2" ]; }
 # For commands that must not succeed. (A bare "! command", or a false one before "&&", does not end a test.)
 must_fail() { ! "$@" 2>/dev/null || fail "should have failed: $*"; }
