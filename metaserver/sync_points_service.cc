@@ -16,12 +16,14 @@ void MetaServer::HeardPoints(const google::protobuf::RepeatedPtrField<pb::SyncPo
   }
 }
 
+// What nobody has attached to since it was opened has acknowledged nothing: a copy that was started by
+// mistake and ended again, as its twin runs, must not make that one look old.
 void MetaServer::TellChunkserver(ServerId server, pb::HeartbeatReply* reply) {
   const Chunkserver* s = chunkservers_->Find(server);
   if (s == nullptr) return;
   for (const auto& [id, volume] : executor_->volumes()) {
     if (static_cast<size_t>(reply->synced_size()) >= PointsTold::kAtOnce) return;
-    if (points_told_->IsNews(s->uuid, id, volume->store.db().synced_at()))
+    if (volume->attached && points_told_->IsNews(s->uuid, id, volume->store.db().synced_at()))
       *reply->add_synced() = PointOf(*volume);
   }
 }
@@ -38,7 +40,8 @@ void MetaServer::TellMembers() {
       if (points_told_->IsNews(m.uuid(), id, sequence)) *message.add_synced() = point();
     };
     for (const auto& [id, volume] : executor_->volumes())
-      tell(id, volume->store.db().synced_at(), [&, &v = *volume] { return PointOf(v); });
+      if (volume->attached)
+        tell(id, volume->store.db().synced_at(), [&, &v = *volume] { return PointOf(v); });
     for (const pb::VolumeConf& v : conf.volume()) {
       const pb::SyncPoint* heard = points_->Latest(VolumeId(v.id()));
       if (heard != nullptr && v.owner() == m.uuid())

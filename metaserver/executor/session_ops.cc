@@ -66,6 +66,7 @@ SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionReque
             volume->info.name(), session->id.v, session->host, session->mountpoint, session->path,
             rights.key.empty() ? "-" : rights.key);
   }
+  volume->attached = true;
   ++session->connection_number;
   session->last_heard = clock_.MonoNow();
   pb::OpenSessionReply reply;

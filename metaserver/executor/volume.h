@@ -119,7 +119,8 @@ class Volume {
   Status CheckWritable() const;
 
   rec::Volume info;
-  uint64_t line = 0;  // SyncPoint.line
+  uint64_t line = 0;      // SyncPoint.line
+  bool attached = false;  // a mount has been, since it was opened
   VolumeStore store;
   Txn txn;
   LockTable locks;
