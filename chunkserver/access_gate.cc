@@ -61,9 +61,11 @@ Result<AccessGate::Grant> AccessGate::Verify(const pb::ChunkRef& ref, const pb::
       t.mac(), TicketMac(key_, {ref.volume(), access.session(), t.clock(), t.expires_ms(), t.serial()}));
   if (!token || !ticket) {
     ++counters_.forged;
-    return Status(EACCES, fmt::format("the {} is not one that a metaserver made for this chunkserver, chunk, "
-                                      "version and session",
-                                      token ? "session's ticket" : "chunk's token"));
+    // Or it was made before this chunkserver had the key that it has now: the metaserver gives out others.
+    return Refused(
+        fmt::format("the {} is not one that a metaserver made for this chunkserver, chunk, "
+                    "version and session",
+                    token ? "session's ticket" : "chunk's token"));
   }
   if ((access.rights() & right) != right) {
     ++counters_.forged;

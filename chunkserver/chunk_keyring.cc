@@ -13,15 +13,19 @@ Status RefusedKey(const std::string& words) { return Status(EACCES, Code::kBadPr
 
 ChunkKeyring::ChunkKeyring(const Credentials& credentials, const std::string& uuid, const Clock& clock)
     : secret_(credentials.is_root() ? credentials.key() : ""),
-      key_id_(ChunkserverKeyId(uuid)),
+      root_id_(credentials.is_root() ? credentials.key_id() : ""),
+      key_id_(ChunkserverKeyId(uuid, credentials.generation())),
       key_(credentials.is_root() ? DeriveKey(secret_, key_id_) : credentials.key()),
       clock_(clock) {}
 
 Result<FoundKey> ChunkKeyring::Find(const PeerClaim& claim) const {
-  const std::string& id = claim.key_id;
-  if (id.empty() || id == kRootKeyId) {
+  const std::string id = claim.key_id.empty() ? kRootKeyId : claim.key_id;
+  if (id.starts_with("root/")) {
     if (secret_.empty())
       return RefusedKey("this chunkserver has a key of its own, and does not know the cluster's root secret");
+    if (id != root_id_)
+      return RefusedKey("this chunkserver has the root secret " + root_id_ + ", not " +
+                        Printable(id, kKeyIdSizeMax));
     return FoundKey{.key = secret_, .rights = nullptr};
   }
   if (id == key_id_) {

@@ -15,11 +15,11 @@ class ChunkKeyring : public Keyring {
   // `credentials`: the root secret, or the own key.
   ChunkKeyring(const Credentials& credentials, const std::string& uuid, const Clock& clock);
   Result<FoundKey> Find(const PeerClaim& claim) const override;
-  std::string Sign(std::string_view) const override { return ""; }
+  std::string Sign(std::string_view, std::string_view) const override { return ""; }
 
  private:
-  const std::string secret_;        // empty: not known
-  const std::string key_id_, key_;  // our own
+  const std::string secret_;                  // empty: not known
+  const std::string root_id_, key_id_, key_;  // our own
   const Clock& clock_;
 };
 

@@ -110,7 +110,7 @@ Status ChunkserverDaemon::Start() {
   if (!own.ok()) return own.status();
   d.credentials = std::move(*own);
   // Its own key, which metaservers make from the root secret.
-  const std::string key_id = ChunkserverKeyId(d.store->server_uuid());
+  const std::string key_id = ChunkserverKeyId(d.store->server_uuid(), d.credentials.generation());
   d.gate = std::make_unique<AccessGate>(
       d.credentials.is_root() ? d.credentials.Derived(key_id).key() : d.credentials.key(), d.clock,
       d.credentials.policy().tls == TlsMode::kAccept);
@@ -125,7 +125,8 @@ Status ChunkserverDaemon::Start() {
                   .uuid = d.store->server_uuid(),
                   .instance = d.instance,
                   .newest_connection_only = true,
-                  .policy = d.credentials.policy()});
+                  .policy = d.credentials.policy(),
+                  .seen = std::make_shared<SeenPeers>(o.data_dirs().front() + "/kfs-disk.seen-links")});
   d.service->Register(d.server.get());
   KFS_RETURN_IF_ERROR(d.server->Listen(o.listen()));
   if (!o.metrics_listen().empty()) KFS_RETURN_IF_ERROR(d.metrics.Listen(o.metrics_listen()));
@@ -198,6 +199,14 @@ void ChunkserverDaemon::Impl::StartLinks(Labels labels) {
   o.link.labels = std::move(labels);
   links = std::make_unique<MetaserverLinks>(loop, store.get(), pool.get(), service.get(), std::move(o));
   links->OnCluster([this](const std::string& cluster) { server->SetClusterId(cluster); });
+  links->FillLinks([this](pb::HeartbeatRequest* request) {
+    constexpr int kShown = 16;
+    for (const ConnectionPtr& c : server->connections()) {
+      if (!c->greeted || c->stream().kind() != std::string_view("plain")) continue;
+      request->set_plain_links(request->plain_links() + 1);
+      if (request->plain_from_size() < kShown) request->add_plain_from(c->hello.host());
+    }
+  });
   links->OnRunsTwice([this](const std::string& m, const Status& why) { RunsTwice(m, why); });
   loop.Post([l = links.get()] { l->Start(); });
 }

@@ -131,6 +131,7 @@ void MetaserverLink::SendHeartbeat() {
   FillDiskStatus(*store_, false, request.mutable_disk());
   request.set_rss_bytes(ResidentBytes());
   request.set_generation(service_->terms()->generation());
+  if (hooks_.fill_links) hooks_.fill_links(&request);
   heartbeat_under_way_ = true;
   client_->Enqueue<rpc::Heartbeat>(
       request,

@@ -43,6 +43,8 @@ class MetaserverLink {
     std::function<uint64_t()> newest_generation;
     // Another process has our uuid.
     std::function<void(const Status& why)> on_runs_twice;
+    // Told with each heartbeat: links without TLS.
+    std::function<void(pb::HeartbeatRequest*)> fill_links = {};
   };
   MetaserverLink(EventLoop& loop, ChunkStore* store, IoPool* pool, ChunkService* service,
                  InventoryTurns* turns, Options options, Hooks hooks);

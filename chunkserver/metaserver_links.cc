@@ -89,6 +89,10 @@ void MetaserverLinks::Open(const std::string& address) {
           .on_runs_twice =
               [this, address](const Status& why) {
                 if (on_runs_twice_) on_runs_twice_(address, why);
+              },
+          .fill_links =
+              [this](pb::HeartbeatRequest* request) {
+                if (fill_links_) fill_links_(request);
               }});
   link->Start();
 }

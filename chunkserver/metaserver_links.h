@@ -38,6 +38,8 @@ class MetaserverLinks {
 
   // Runs when the cluster is known, also when it was before.
   void OnCluster(std::function<void(const std::string&)> fn) { on_cluster_ = std::move(fn); }
+  // What heartbeats tell of links that others have to this chunkserver.
+  void FillLinks(std::function<void(pb::HeartbeatRequest*)> fn) { fill_links_ = std::move(fn); }
   // Runs when a metaserver says that another process has our uuid.
   void OnRunsTwice(std::function<void(const std::string& metaserver, const Status& why)> fn) {
     on_runs_twice_ = std::move(fn);
@@ -62,6 +64,7 @@ class MetaserverLinks {
   const Options options_;
   std::function<void(const std::string&)> on_cluster_;
   std::function<void(const std::string&, const Status&)> on_runs_twice_;
+  std::function<void(pb::HeartbeatRequest*)> fill_links_;
   InventoryTurns turns_;                                          // outlives the links
   std::map<std::string, std::unique_ptr<MetaserverLink>> links_;  // by address
   KnownMetaservers known_;

@@ -100,7 +100,7 @@ Result<Credentials> Join(const Credentials& invitation, const std::string& uuid,
     Given given = AskOne(thread.loop(), invitation, uuid, metaserver, request);
     if (given.status.ok()) {
       const pb::KeyExportReply& key = given.reply;
-      if (key.key_id() != ChunkserverKeyId(uuid) || key.key().size() != kKeySize ||
+      if (!IsChunkserverKeyOf(uuid, key.key_id()) || key.key().size() != kKeySize ||
           key.cluster_id() != invitation.cluster_id())
         return Status(EPROTO, Code::kMalformed,
                       "metaserver " + metaserver + " has given the key of somebody else");
@@ -124,8 +124,8 @@ Result<Credentials> OwnCredentials(const Credentials& configured, const ChunkSto
                                    const std::vector<std::string>& metaservers,
                                    const std::vector<std::pair<std::string, std::string>>& labels) {
   if (configured.is_root()) return configured;
-  const std::string uuid = store.server_uuid(), own = ChunkserverKeyId(uuid);
-  if (configured.key_id() == own) return configured;
+  const std::string uuid = store.server_uuid();
+  if (IsChunkserverKeyOf(uuid, configured.key_id())) return configured;
   if (!configured.key_id().starts_with("invitation/"))
     return Status(EINVAL,
                   fmt::format("the key {} is not for chunkservers: 'kfs chunkserver invite' makes one",
@@ -135,7 +135,8 @@ Result<Credentials> OwnCredentials(const Credentials& configured, const ChunkSto
                                       configured.key_id(), configured.cluster_id(), store.cluster_id()));
   const KeptKey kept = ReadKept(store);
   if (!kept.credentials.empty() && kept.given_for == configured.key_id()) {
-    if (kept.credentials.key_id() == own) return kept.credentials.With(configured.policy());
+    if (IsChunkserverKeyOf(uuid, kept.credentials.key_id()))
+      return kept.credentials.With(configured.policy());
     return Status(EINVAL, fmt::format("its disks hold the key of another chunkserver ({}): a new invitation "
                                       "gives it one of its own",
                                       kept.credentials.key_id()));

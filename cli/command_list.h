@@ -31,6 +31,7 @@
         "A key opens what it was made for, and is ended by revoking it. The cluster's secret opens "         \
         "everything: it is for metaservers.")                                                                \
   COMMAND(AddKeyCommands)                                                                                    \
+  COMMAND(AddKeyRootCommand)                                                                                 \
   GROUP("peer", "The metaservers that are the cluster.", "")                                                 \
   COMMAND(AddPeerChangeCommands)                                                                             \
   COMMAND(AddPeerStatusCommand)                                                                              \

@@ -337,6 +337,7 @@ std::vector<Finding> Examine(const std::vector<MemberAnswer>& members, TimeNs no
     e.Volumes();
     e.Chunkservers();
     e.Mounts();
+    for (Finding& f : ExamineLinks(members, *e.best)) e.found.push_back(std::move(f));
   }
   std::stable_sort(e.found.begin(), e.found.end(),
                    [](const Finding& a, const Finding& b) { return a.severity > b.severity; });

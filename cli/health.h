@@ -33,6 +33,10 @@ struct MemberAnswer {
   pb::ClusterStatusReply cluster;
 };
 
+// What of it is about links and secrets (health_links.cc): the steps of a cluster that goes over to TLS, and
+// to a new root secret. `best`: of those that answered, the one with the newest configuration.
+std::vector<Finding> ExamineLinks(const std::vector<MemberAnswer>& members, const MemberAnswer& best);
+
 // The worst first.
 std::vector<Finding> Examine(const std::vector<MemberAnswer>& members, TimeNs now);
 Severity Worst(const std::vector<Finding>& findings);

@@ -33,6 +33,10 @@ json StatusJson(const Reply& r) {
                             {"pending_mutations", c.pending_mutations()},
                             {"pending_deletes", c.pending_deletes()},
                             {"rss_bytes", c.rss_bytes()},
+                            {"link", c.link()},
+                            {"key", c.key()},
+                            {"tls", c.tls()},
+                            {"plain_links", c.plain_links()},
                             {"error", c.error()}});
   }
   for (const auto& s : r.session()) {
@@ -44,6 +48,7 @@ json StatusJson(const Reply& r) {
                         {"mountpoint", s.mountpoint()},
                         {"attached", s.attached()},
                         {"link", s.link()},
+                        {"tls", s.tls()},
                         {"opens", s.opens()},
                         {"locks", s.locks()},
                         {"replies_kept", s.replies_kept()},
@@ -60,6 +65,9 @@ json StatusJson(const Reply& r) {
           {"started_ns", r.started()},
           {"rss_bytes", r.rss_bytes()},
           {"connections", r.connections()},
+          {"tls", r.tls()},
+          {"secret", r.secret()},
+          {"old_secret", r.old_secret()},
           {"chunkservers", chunkservers},
           {"sessions", sessions},
           {"sessions_lost", r.lost_sessions()},

@@ -77,6 +77,7 @@ void FsyncOp::Collect(ProtocolWorker& worker, uint64_t offset) {
         // Directories and special files have no chunks.
         if (status.err() == EISDIR || status.err() == EINVAL) return Sync(worker);
         if (!status.ok()) return Finish(Explain(worker, std::move(status)));
+        worker.net().LearnLinkKeys(layout);
         for (const pb::ChunkLayout& chunk : layout.chunk()) {
           if (chunk.written() && chunk.server_size() > 0)
             chunks_[chunk.server(0).address()].push_back(chunk.chunk());

@@ -227,7 +227,7 @@ void FileWriter::SyncWritten(const OpPtr& op) {
     if (op->finished()) return;
     if (!status.ok()) {
       if (status.code() != Code::kConnectionLost) return op->Finish(std::move(status));
-      return op->Again(op->retry_, [this, op] { SyncWritten(op); });
+      return op->Again(op->retry_, [this, op] { Relink(op); });
     }
     pb::FsyncRequest request;
     request.set_ino(op->ino.v);
@@ -235,6 +235,21 @@ void FileWriter::SyncWritten(const OpPtr& op) {
       op->Finish(op->Durable(worker_, std::move(s)));
     });
   });
+}
+
+// The chunkserver may have another key than when the data was written.
+void FileWriter::Relink(const OpPtr& op) {
+  pb::ReadLayoutRequest request;
+  request.set_ino(op->ino.v);
+  request.set_offset(op->pieces_.front().place.index * worker_.chunk_size());
+  request.set_length(op->pieces_.size() * worker_.chunk_size());
+  RemoteCall::Meta<rpc::ReadLayout>(worker_, op, std::move(request),
+                                    [this, op](Status s, pb::LayoutReply& layout) {
+                                      if (op->finished()) return;
+                                      if (!s.ok()) return op->Finish(std::move(s));
+                                      worker_.net().LearnLinkKeys(layout);
+                                      SyncWritten(op);
+                                    });
 }
 
 void FileWriter::Again(const OpPtr& op) {

@@ -42,6 +42,7 @@ class FileWriter {
   void Commit(const OpPtr& op);
   static bool FindGroups(WriteOp& op);
   void SyncWritten(const OpPtr& op);
+  void Relink(const OpPtr& op);
   void Again(const OpPtr& op);
   void AbortAppend(WriteOp& op);
 

@@ -38,6 +38,8 @@ std::shared_ptr<NetClient> NetManager::Chunkserver(const std::string& address) {
     NetClient::Options o = ClientOptions("chunkserver", {address});
     o.server_role = pb::HelloRequest::CHUNKSERVER;
     o.hard_close = true;
+    // One that does not know the key any more may have got another: the next layout has what fits it.
+    o.may_give_up = false;
     if (auto key = link_keys_.find(address); key != link_keys_.end()) o.credentials = key->second;
     it->second.net = std::make_shared<NetClient>(*loop_, std::move(o));
   }

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include "common/keys.h"
 #include "common/secret.h"
 
 namespace kfs {
@@ -27,7 +28,14 @@ uint32_t RightsOf(uint32_t flags) {
   return uint32_t{kReadChunk} | kWriteChunk;
 }
 
-std::string ChunkserverKeyId(std::string_view uuid) { return "chunkserver/" + std::string(uuid) + "/1"; }
+std::string ChunkserverKeyId(std::string_view uuid, uint32_t generation) {
+  return "chunkserver/" + std::string(uuid) + "/" + std::to_string(generation);
+}
+
+bool IsChunkserverKeyOf(std::string_view uuid, std::string_view key_id) {
+  const uint32_t generation = KeyGeneration(key_id);
+  return generation != 0 && key_id == ChunkserverKeyId(uuid, generation);
+}
 
 std::string TicketMac(std::string_view key, const TicketClaim& claim) {
   std::string text = "kfs session ticket";

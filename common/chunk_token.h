@@ -22,8 +22,9 @@ constexpr size_t kTokenMacSize = 16;  // HMAC-SHA256, cut
 // A layout has tokens for so many chunks at most: each costs the metaserver a microsecond.
 constexpr size_t kTokensMax = 256;
 
-// Of the first generation; both ends derive it from the cluster's secret.
-std::string ChunkserverKeyId(std::string_view uuid);
+// Both ends derive it from the cluster's secret of that generation (common/keys.h).
+std::string ChunkserverKeyId(std::string_view uuid, uint32_t generation = 1);
+bool IsChunkserverKeyOf(std::string_view uuid, std::string_view key_id);
 
 struct TicketClaim {
   uint32_t volume = 0;

@@ -39,10 +39,10 @@ std::string_view TlsModeName(TlsMode mode) {
   return "off";
 }
 
-Credentials Credentials::Root(std::string secret) {
+Credentials Credentials::Root(std::string secret, uint32_t generation) {
   Credentials out;
   out.root_ = true;
-  out.key_id_ = kRootKeyId;
+  out.key_id_ = RootKeyId(generation);
   out.key_ = std::move(secret);
   return out;
 }
@@ -94,10 +94,16 @@ Result<Credentials> Credentials::Parse(const std::string& text, const std::strin
       out.cluster_id_ = value;
     }
   }
+  if (out.key_id_.starts_with("root/")) {
+    if (out.key_.empty() || KeyGeneration(out.key_id_) < 2)
+      return Status(EINVAL, where +
+                                ": a root secret has a key file from the second on, with id and key "
+                                "('kfs key root' makes it)");
+    return Root(std::move(out.key_), KeyGeneration(out.key_id_));
+  }
   if (out.key_id_.empty() || out.key_.empty() || out.cluster_id_.empty() || out.cluster_public_key_.empty())
     return Status(EINVAL,
                   where + " is no whole key file: id, key, cluster and cluster-public-key belong in it");
-  if (out.key_id_.starts_with("root/")) return Status(EINVAL, where + ": a root secret has no key file");
   return out;
 }
 
@@ -108,13 +114,15 @@ Result<Credentials> Credentials::Read(const std::string& path) {
 }
 
 std::string Credentials::FileText() const {
-  assert(!root_);
+  assert(!root_ || generation() > 1);
+  if (root_) return std::string(kMark) + "1\nid = " + key_id_ + "\nkey = " + ToHex(key_) + "\n";
   return std::string(kMark) + "1\nid = " + key_id_ + "\nkey = " + ToHex(key_) + "\ncluster = " + cluster_id_ +
          "\ncluster-public-key = " + ToHex(cluster_public_key_) + "\n";
 }
 
 Credentials Credentials::Derived(const std::string& key_id) const {
   assert(root_);
+  if (older_ != nullptr && KeyGeneration(key_id) == older_->generation()) return older_->Derived(key_id);
   Credentials out = OfKey(key_id, DeriveKey(key_, key_id), cluster_id_, cluster_public_key_);
   out.policy_ = policy_;
   return out;
@@ -122,7 +130,24 @@ Credentials Credentials::Derived(const std::string& key_id) const {
 
 Credentials Credentials::With(LinkPolicy policy) const {
   Credentials out = *this;
+  if (older_ != nullptr) out.older_ = std::make_shared<const Credentials>(older_->With(policy));
   out.policy_ = std::move(policy);
+  return out;
+}
+
+Result<Credentials> Credentials::WithOlder(const Credentials& older) const {
+  assert(root_ && older.root_);
+  if (older.generation() >= generation() || older.key_ == key_)
+    return Status(EINVAL, "the root secret " + older.key_id_ + " is not older than " + key_id_ +
+                              ": 'kfs key root' makes the next one");
+  Credentials out = *this;
+  out.older_ = std::make_shared<const Credentials>(older.With(policy_));
+  return out;
+}
+
+Credentials Credentials::WithoutOlder() const {
+  Credentials out = *this;
+  out.older_ = nullptr;
   return out;
 }
 

@@ -3,6 +3,7 @@
 #include <openssl/evp.h>
 #include <openssl/kdf.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 namespace kfs {
@@ -52,6 +53,53 @@ bool IsKeyId(std::string_view text) {
     before = c;
   }
   return true;
+}
+
+namespace {
+
+// 0: not a generation, or not as it is written.
+uint32_t ParseGeneration(std::string_view text) {
+  if (text.empty() || text.size() > 6 || text.front() == '0') return 0;
+  uint32_t out = 0;
+  for (const char c : text) {
+    if (c < '0' || c > '9') return 0;
+    out = out * 10 + static_cast<uint32_t>(c - '0');
+  }
+  return out;
+}
+
+// Up to the slash before the serial's end: "mount/laptops/3" of "mount/laptops/3/2"; all of it when nothing
+// is behind the serial.
+std::string_view Name(std::string_view key_id) {
+  const size_t first = key_id.find('/'), second = key_id.find('/', first + 1);
+  return key_id.substr(0, key_id.find('/', second + 1));
+}
+
+bool BehindSerial(std::string_view key_id) {
+  return key_id.starts_with("invitation/") || key_id.starts_with("mount/") || key_id.starts_with("admin/");
+}
+
+}  // namespace
+
+uint32_t KeyGeneration(std::string_view key_id) {
+  if (!IsKeyId(key_id)) return 0;
+  const auto slashes = std::count(key_id.begin(), key_id.end(), '/');
+  if ((key_id.starts_with("root/") && slashes == 1) || (key_id.starts_with("chunkserver/") && slashes == 2))
+    return ParseGeneration(key_id.substr(key_id.rfind('/') + 1));
+  if (!BehindSerial(key_id)) return 0;
+  if (slashes == 2) return 1;
+  const uint32_t generation = slashes == 3 ? ParseGeneration(key_id.substr(key_id.rfind('/') + 1)) : 0;
+  return generation >= 2 ? generation : 0;
+}
+
+std::string RootKeyId(uint32_t generation) { return "root/" + std::to_string(generation); }
+
+std::string WithGeneration(const std::string& name, uint32_t generation) {
+  return generation <= 1 ? name : name + "/" + std::to_string(generation);
+}
+
+std::string WithoutGeneration(std::string_view key_id) {
+  return std::string(BehindSerial(key_id) ? Name(key_id) : key_id);
 }
 
 SigningKey SigningKey::FromSecret(std::string_view root_secret) {

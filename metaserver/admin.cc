@@ -88,6 +88,13 @@ void MetaServer::FillStatus(pb::ClusterStatusReply* reply) {
     c->set_chunks(s.chunks());
     c->set_error(s.error().empty() ? s.unreached : s.error());
     c->set_rss_bytes(s.rss_bytes);
+    c->set_plain_links(s.plain_links);
+    for (const std::string& host : s.plain_from) c->add_plain_from(host);
+    c->set_key(s.key_id);
+    if (s.connection != nullptr) {
+      c->set_link(s.connection->stream().kind());
+      c->set_tls(std::string(TlsWord(s.connection->hello)));
+    }
     for (const auto& [vid, v] : executor_->volumes()) {
       c->set_pending_mutations(c->pending_mutations() + v->mutations.CountOf(id));
       c->set_pending_deletes(c->pending_deletes() + v->garbage.CountOf(id));
@@ -109,7 +116,10 @@ void MetaServer::FillStatus(pb::ClusterStatusReply* reply) {
       out->set_attached(s->connection != nullptr);
       out->set_path(s->path.substr(0, 100));
       out->set_key(s->rights.key());
-      if (s->connection != nullptr) out->set_link(s->connection->stream().kind());
+      if (s->connection != nullptr) {
+        out->set_link(s->connection->stream().kind());
+        out->set_tls(std::string(TlsWord(s->connection->hello)));
+      }
       out->set_opens(static_cast<uint32_t>(s->opens.size()));
       out->set_locks(static_cast<uint32_t>(v->locks.CountOf(sid)));
       out->set_replies_kept(static_cast<uint32_t>(s->replies.size()));
@@ -121,6 +131,7 @@ void MetaServer::FillStatus(pb::ClusterStatusReply* reply) {
   }
   for (const pb::VolumeConf& v : member_->conf().volume()) FillVolume(v, reply->add_volume());
   FillLost(*executor_, reply);
+  FillLinks(reply);
   const OpTimes now = OpTimesNow(), then = op_times_.empty() ? OpTimes{} : op_times_.front();
   reply->set_recent_ops(now.count - then.count);
   reply->set_recent_micros(now.micros - then.micros);

@@ -87,21 +87,43 @@ pb::HelloRequest::Role RoleOf(pb::KeyConf::Kind kind) {
 }  // namespace
 
 ClusterKeyring::ClusterKeyring(const Credentials& root, const Clock& clock,
-                               std::function<const pb::ClusterConf*()> conf)
-    : secret_(root.key()),
-      signing_key_(SigningKey::FromSecret(secret_)),
+                               std::function<const pb::ClusterConf*()> conf,
+                               std::shared_ptr<const SeenPeers> seen, std::function<std::string()> self)
+    : root_(root),
+      signing_key_(SigningKey::FromSecret(root.key())),
+      older_signing_key_(root.older() == nullptr
+                             ? std::nullopt
+                             : std::optional(SigningKey::FromSecret(root.older()->key()))),
       clock_(clock),
-      conf_(std::move(conf)) {}
+      conf_(std::move(conf)),
+      seen_(std::move(seen)),
+      self_(std::move(self)) {}
+
+bool ClusterKeyring::IsOlder(std::string_view key_id) const {
+  return root_.older() != nullptr &&
+         KeyGeneration(key_id.empty() ? kRootKeyId : key_id) == root_.older()->generation();
+}
+
+std::string ClusterKeyring::Sign(std::string_view text, std::string_view key_id) const {
+  return IsOlder(key_id) ? older_signing_key_->Sign(text) : signing_key_.Sign(text);
+}
 
 Result<FoundKey> ClusterKeyring::Find(const PeerClaim& claim) const {
-  const std::string& id = claim.key_id;
-  if (id.empty() || id == kRootKeyId) return FoundKey{.key = secret_, .rights = nullptr};
+  const std::string id = claim.key_id.empty() ? kRootKeyId : claim.key_id;
   const std::string shown = Printable(id, kKeyIdSizeMax);
+  if (IsOlder(id)) {
+    if (Status s = MayBeOlder(claim); !s.ok()) return s;
+  } else if (const uint32_t its = KeyGeneration(id); its != 0 && its != root_.generation()) {
+    return Refused(fmt::format(
+        "the key {} comes from the root secret {}, which {}; this metaserver has {}", shown, RootKeyId(its),
+        its < root_.generation() ? "is accepted no more" : "is not known here yet", root_.key_id()));
+  }
+  if (id.starts_with("root/")) return OfRoot(claim);
   const pb::ClusterConf* conf = conf_();
   if (id.starts_with("chunkserver/")) return OfChunkserver(claim);
   if (conf != nullptr && IsInvitation(id) && IsKeyId(id) && claim.role == pb::HelloRequest::CHUNKSERVER &&
       AsksAgain(*conf, claim, clock_))
-    return FoundKey{.key = DeriveKey(secret_, id), .rights = RightsOfServer(id)};
+    return FoundKey{.key = root_.Derived(id).key(), .rights = RightsOfServer(id)};
   const pb::KeyConf* key = conf == nullptr || !IsKeyId(id) ? nullptr : FindKeyById(*conf, id);
   if (key == nullptr)
     return Refused(
@@ -113,13 +135,22 @@ Result<FoundKey> ClusterKeyring::Find(const PeerClaim& claim) const {
   if (Expired(*key, clock_)) return Refused(fmt::format("the key {} has expired", shown));
   if (!MayComeFrom(*key, claim.address))
     return Refused(fmt::format("the key {} may not be used from {}", shown, claim.address));
-  return FoundKey{.key = DeriveKey(secret_, id), .rights = RightsOfKey(*key, id)};
+  return FoundKey{.key = root_.Derived(id).key(), .rights = RightsOfKey(*key, id)};
+}
+
+// The present one has no name in what it has opened: it always counts.
+Result<FoundKey> ClusterKeyring::OfRoot(const PeerClaim& claim) const {
+  if (claim.key_id != root_.key_id() && IsOlder(claim.key_id))
+    return FoundKey{.key = root_.older()->key(), .rights = RightsOfServer(root_.older()->key_id())};
+  if (KeyGeneration(claim.key_id.empty() ? kRootKeyId : claim.key_id) != root_.generation())
+    return Refused(fmt::format("there is no root secret {}", Printable(claim.key_id, kKeyIdSizeMax)));
+  return FoundKey{.key = root_.key(), .rights = nullptr};
 }
 
 Result<FoundKey> ClusterKeyring::OfChunkserver(const PeerClaim& claim) const {
   const std::string& id = claim.key_id;
   const std::string shown = Printable(id, kKeyIdSizeMax);
-  if (!IsKeyId(id) || claim.role != pb::HelloRequest::CHUNKSERVER || id != ChunkserverKeyId(claim.id))
+  if (claim.role != pb::HelloRequest::CHUNKSERVER || !IsChunkserverKeyOf(claim.id, id))
     return Refused(
         fmt::format("the key {} is for the chunkserver that it names, and for nobody else", shown));
   const pb::ClusterConf* conf = conf_();
@@ -128,10 +159,12 @@ Result<FoundKey> ClusterKeyring::OfChunkserver(const PeerClaim& claim) const {
         fmt::format("the chunkserver of the key {} is not of this cluster, or was removed from it: "
                     "'kfs chunkserver invite' lets it in again",
                     shown));
-  return FoundKey{.key = DeriveKey(secret_, id), .rights = RightsOfServer(id)};
+  return FoundKey{.key = root_.Derived(id).key(), .rights = RightsOfServer(id)};
 }
 
 bool ClusterKeyring::Counts(const std::string& id) const {
+  if (KeyGeneration(id) != root_.generation() && !IsOlder(id)) return false;
+  if (id.starts_with("root/")) return true;
   const pb::ClusterConf* conf = conf_();
   if (conf == nullptr) return true;
   // Links of chunkservers that were removed end with their registration; an invitation is used up by who
@@ -141,10 +174,10 @@ bool ClusterKeyring::Counts(const std::string& id) const {
   return key != nullptr && !Expired(*key, clock_);
 }
 
-pb::KeyExportReply ClusterKeyring::Export(const std::string& id) const {
+pb::KeyExportReply ClusterKeyring::Export(const std::string& name) const {
   pb::KeyExportReply reply;
-  reply.set_key_id(id);
-  reply.set_key(DeriveKey(secret_, reply.key_id()));
+  reply.set_key_id(name.starts_with("chunkserver/") ? name : WithGeneration(name, generation()));
+  reply.set_key(root_.Derived(reply.key_id()).key());
   if (const pb::ClusterConf* conf = conf_()) reply.set_cluster_id(conf->cluster_id());
   reply.set_cluster_public_key(signing_key_.public_key());
   return reply;

@@ -89,7 +89,8 @@ Status MetaServer::BecomeMember(const Credentials& credentials) {
                           for (const auto& [id, s] : chunkservers_->all()) out[id.v] = s.address;
                           return out;
                         },
-                    .heard = [this](const auto& points) { HeardPoints(points); }});
+                    .heard = [this](const auto& points) { HeardPoints(points); },
+                    .seen = seen_});
   peers_ = std::make_unique<PeerOps>(
       loop_, clock_, *member_,
       PeerOps::Hooks{

@@ -35,7 +35,7 @@ void MetaServer::Join(const IncomingCallPtr& call, const pb::JoinClusterRequest&
   const auto done = [this, call, uuid, invitation] {
     KFS_LOG(info, "chunkserver.joined uuid={} invitation={} peer={}", uuid, invitation,
             call->connection()->peer_address());
-    call->Reply(keyring_->Export(ChunkserverKeyId(uuid)));
+    call->Reply(keyring_->Export(ChunkserverKeyId(uuid, KeyGeneration(invitation))));
   };
   const pb::ChunkserverConf* there = FindChunkserver(member_->conf(), uuid);
   if (there != nullptr && there->invitation() == invitation) return done();
@@ -61,7 +61,12 @@ void MetaServer::EndOfKeys() {
   const auto all = server_->connections();  // closing changes them
   for (const ConnectionPtr& c : all) {
     const std::string key = MountRightsOf(*c).key;
-    if (key.empty() || keyring_->Counts(key)) continue;
+    if (key.empty()) continue;
+    if (keyring_->Counts(key)) {
+      // Whose link was made by the older secret before they were seen with the new one: it may be another's.
+      const PeerClaim claim{c->hello.role(), c->hello.id(), c->hello.key_id(), c->peer_address()};
+      if (!keyring_->IsOlder(key) || keyring_->MayBeOlder(claim).ok()) continue;
+    }
     KFS_LOG(info, "key.ended key={} host={} peer={}", key, Printable(c->hello.host(), 64), c->peer_address());
     c->CloseAfterFlush(Status(EACCES, "the key " + key + " was revoked, or has expired"));
   }

@@ -79,6 +79,19 @@ Status MetaServer::ReadSecret(Credentials* credentials) {
                               path, read->key_id()));
   }
   *credentials = std::move(*read);
+  if (options_.old_secret_file().empty()) return {};
+  Result<Credentials> old = Credentials::Read(options_.old_secret_file());
+  if (!old.ok()) return Status(old.status().err(), "old-secret-file: " + old.status().message());
+  if (!old->is_root())
+    return Status(EINVAL, fmt::format("old-secret-file {} holds the key {}, not a root secret",
+                                      options_.old_secret_file(), old->key_id()));
+  Result<Credentials> both = credentials->WithOlder(*old);
+  if (!both.ok()) return both.status();
+  *credentials = std::move(*both);
+  KFS_LOG(warn,
+          "secret.old_accepted old={} new={} next=\"give chunkservers invitations and mounts keys, then take "
+          "old-secret-file from the options; 'kfs health' shows who still uses it\"",
+          credentials->older()->key_id(), credentials->key_id());
   return {};
 }
 
@@ -133,8 +146,7 @@ Status MetaServer::Start() {
   if (!cluster.ok()) return cluster.status();
   cluster_ = std::move(*cluster);
   chunkservers_ = std::make_unique<Chunkservers>(cluster_->db(), clock_);
-  chunkservers_->SetTokenKeys(
-      [credentials](const std::string& uuid) { return credentials.Derived(ChunkserverKeyId(uuid)).key(); });
+  chunkservers_->SetKeys(credentials);
   KFS_RETURN_IF_ERROR(chunkservers_->Load());
   bricks_ = std::make_unique<BrickPhase>(loop_, clock_, *chunkservers_);
 
@@ -206,12 +218,20 @@ Status MetaServer::Start() {
       volume->mutations.Kick();
     }
   });
+  chunkservers_->OnKeyChanged([this](ServerId server) {
+    for (const auto& [id, volume] : executor_->volumes()) {
+      for (const auto& [sid, session] : volume->sessions) volume->tickets.KeyChanged(*session, server);
+    }
+  });
+  seen_ = std::make_shared<SeenPeers>(options_.data_dir() + "/seen-links");
   keyring_ = std::make_shared<ClusterKeyring>(
-      credentials, clock_, [this] { return member_ == nullptr ? nullptr : &member_->conf(); });
+      credentials, clock_, [this] { return member_ == nullptr ? nullptr : &member_->conf(); }, seen_,
+      [this] { return member_ == nullptr ? std::string() : member_->uuid(); });
   server_ = std::make_unique<Server>(loop_, ServerIdentity{.role = pb::HelloRequest::METASERVER,
                                                            .cluster_id = cluster_->cluster_id(),
                                                            .keyring = keyring_,
-                                                           .policy = credentials.policy()});
+                                                           .policy = credentials.policy(),
+                                                           .seen = seen_});
   KFS_RETURN_IF_ERROR(server_->Listen(options_.listen()));
   KFS_RETURN_IF_ERROR(BecomeMember(credentials));
   RegisterHandlers();

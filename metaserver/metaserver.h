@@ -66,6 +66,9 @@ class MetaServer : public Daemon {
   void FillVolume(const pb::VolumeConf& conf, pb::VolumeInfo* out);
   void Report(std::function<void(pb::MemberReport)> done);
   void FillStatus(pb::ClusterStatusReply* reply);
+  // link_status.cc
+  void FillLinks(pb::ClusterStatusReply* reply);
+  void AddLinkMetrics(std::vector<Sample>* out);
   // image_service.cc
   void RegisterImages();
   // files_service.cc
@@ -131,6 +134,7 @@ class MetaServer : public Daemon {
   std::unique_ptr<Member> member_;
   std::unique_ptr<PeerOps> peers_;
   std::unique_ptr<Mover> mover_;
+  std::shared_ptr<SeenPeers> seen_;
   std::shared_ptr<ClusterKeyring> keyring_;
   std::unique_ptr<Server> server_;
   std::unique_ptr<Metrics> metrics_;

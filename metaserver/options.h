@@ -15,6 +15,11 @@ struct MetaOptions : DaemonOptions {
       this, "advertise", "",
       "HOST:PORT by which the other metaservers, the chunkservers and the mounts reach this one. Empty: the "
       "address listened on, or this machine's name where that is 0.0.0.0."};
+  Option<std::string> old_secret_file{
+      this, "old-secret-file", "",
+      "File with the root secret before the one of secret-file, while a cluster goes over to a new one "
+      "(kfs key root): it opens mounts, and the links of servers that have not gone over yet; nothing else. "
+      "Taken away, what is mounted with it ends. Empty: none."};
   Option<bool> create_secret{this, "create-secret", false, "Make the secret file when it is missing."};
   Option<std::string> default_volume{
       this, "default-volume", "",

@@ -87,6 +87,7 @@ void MetaServer::AddStateMetrics(std::vector<Sample>* out) {
     gauge("kfs_meta_data_available_bytes", "Of the metadata's file system.", {},
           static_cast<double>(st.f_bavail * st.f_frsize));
   }
+  AddLinkMetrics(out);
   gauge("kfs_meta_disk_full", "1: nothing new is made for want of room (ENOSPC).", {}, disk_full_ ? 1 : 0);
 }
 

@@ -35,7 +35,32 @@ Status CheckServer(const Connection& connection, const GreetOptions& options, co
   return {};
 }
 
+pb::HelloRequest::Tls TlsOf(TlsMode mode) {
+  switch (mode) {
+    case TlsMode::kRequired:
+      return pb::HelloRequest::REQUIRED;
+    case TlsMode::kAccept:
+      return pb::HelloRequest::ACCEPT;
+    case TlsMode::kOff:
+      break;
+  }
+  return pb::HelloRequest::OFF;
+}
+
 }  // namespace
+
+std::string_view TlsWord(const pb::HelloRequest& hello) {
+  switch (hello.tls()) {
+    case pb::HelloRequest::REQUIRED:
+      return TlsModeName(TlsMode::kRequired);
+    case pb::HelloRequest::ACCEPT:
+      return TlsModeName(TlsMode::kAccept);
+    case pb::HelloRequest::OFF:
+      return TlsModeName(TlsMode::kOff);
+    default:
+      return "";
+  }
+}
 
 std::string ServerProof(const std::string& key, const Transcript& t) {
   return HmacSha256(key, "kfs-server" + t.client_nonce + t.server_nonce + t.binding);
@@ -62,6 +87,7 @@ void Greet(const ConnectionPtr& connection, const GreetOptions& options,
   hello.set_nonce(RandomBytes(kNonceSize));
   hello.set_software(kSoftware);
   if (options.credentials.key_id() != kRootKeyId) hello.set_key_id(options.credentials.key_id());
+  hello.set_tls(TlsOf(options.credentials.policy().tls));
   char host[256] = "";
   gethostname(host, sizeof(host) - 1);
   hello.set_host(host);

@@ -26,6 +26,8 @@ struct Transcript {
 };
 std::string ServerProof(const std::string& key, const Transcript& t);
 std::string ClientProof(const std::string& key, const Transcript& t, int role);
+// What the greeting end's option tls says; empty: it has not said it.
+std::string_view TlsWord(const pb::HelloRequest& hello);
 // What the cluster's signing key signs.
 std::string SignedText(const Transcript& t, int server_role);
 

@@ -13,7 +13,7 @@ class OnlyRoot : public Keyring {
       return Status(EACCES, Code::kBadProof, "this server knows no key '" + claim.key_id + "'");
     return FoundKey{.key = secret_, .rights = nullptr};
   }
-  std::string Sign(std::string_view text) const override { return signing_key_.Sign(text); }
+  std::string Sign(std::string_view text, std::string_view) const override { return signing_key_.Sign(text); }
 
  private:
   const std::string secret_;

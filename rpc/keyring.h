@@ -32,8 +32,9 @@ class Keyring {
   // or it has expired, was revoked, or may not be used in that role or from that address. It is asked at each
   // greeting, and by TLS before it: quick, from memory.
   virtual Result<FoundKey> Find(const PeerClaim& claim) const = 0;
-  // Signed by the cluster's signing key; empty: this server does not have it.
-  virtual std::string Sign(std::string_view text) const = 0;
+  // Signed by the cluster's signing key, that of the root secret from which the peer's key comes; empty: this
+  // server does not have it.
+  virtual std::string Sign(std::string_view text, std::string_view key_id) const = 0;
 };
 
 // Of who knows the root secret and no other keys: opens to the same secret in every role.

@@ -47,8 +47,10 @@ struct NetClient::Impl : std::enable_shared_from_this<NetClient::Impl> {
   void Connect();
   void TryAddress(std::vector<SocketAddress> found, size_t index);
   void OnSocket(int fd);
-  void OnGreeted(const pb::HelloReply& reply);
-  std::unique_ptr<ByteStream> Stream(int fd);
+  void OnGreeted(const pb::HelloReply& reply, const std::string& key_id);
+  std::unique_ptr<ByteStream> Stream(int fd, const Credentials& shown);
+  Credentials Shown();
+  bool TryOlder();
   void Refused(const Status& why);
   void OnReady();
   void Trouble(const Status& why, bool fatal);
@@ -83,6 +85,9 @@ struct NetClient::Impl : std::enable_shared_from_this<NetClient::Impl> {
   // With tls = accept: the last attempt ended as if the server had no TLS, and it has never been seen with
   // it.
   bool plain_next = false, seen_tls = false, said_plain = false;
+  // With an older root secret: it is shown next; the server knows the newer one.
+  bool older_next = false, knows_newer = false;
+  std::string shown_key_id;
 
   std::map<uint64_t, Pending> pending;  // in the order of Enqueue
   uint64_t next_id = 1;
@@ -178,6 +183,7 @@ bool NetClient::connected() const { return impl_->state == Impl::kReady; }
 bool NetClient::linked() const { return impl_->connection != nullptr; }
 Status NetClient::last_error() const { return impl_->last_error; }
 const std::string& NetClient::server_cluster_id() const { return impl_->server_cluster_id; }
+const std::string& NetClient::shown_key_id() const { return impl_->shown_key_id; }
 size_t NetClient::pending() const { return impl_->pending.size(); }
 uint64_t NetClient::reconnects() const { return impl_->reconnects; }
 
@@ -255,14 +261,29 @@ void NetClient::Impl::TryAddress(std::vector<SocketAddress> found, size_t index)
       });
 }
 
-std::unique_ptr<ByteStream> NetClient::Impl::Stream(int fd) {
+// What this attempt shows.
+Credentials NetClient::Impl::Shown() {
+  const auto& older = options.credentials.older();
+  const bool older_now = std::exchange(older_next, false) && older != nullptr && !knows_newer &&
+                         options.may_be_older && options.may_be_older();
+  return older_now ? *older : options.credentials;
+}
+
+// It does not know what was shown, and has never been seen to: with the next attempt it is the older one's
+// turn. False: there is none, or it has just been shown.
+bool NetClient::Impl::TryOlder() {
+  const auto& older = options.credentials.older();
+  if (older == nullptr || knows_newer || shown_key_id == older->key_id()) return false;
+  return older_next = options.may_be_older && options.may_be_older();
+}
+
+std::unique_ptr<ByteStream> NetClient::Impl::Stream(int fd, const Credentials& shown) {
   const TlsMode mode = options.credentials.policy().tls;
   const bool plain = mode == TlsMode::kOff || (mode == TlsMode::kAccept && std::exchange(plain_next, false));
   if (plain || PeerAddress(fd).starts_with("unix:")) return SocketStream(loop, fd);
-  const LinkEnds ends{options.role, options.id, options.credentials.key_id(), options.server_role,
-                      options.server_uuid};
+  const LinkEnds ends{options.role, options.id, shown.key_id(), options.server_role, options.server_uuid};
   if (!PskIdentity(ends).ok()) return nullptr;
-  return TlsConnect(loop, fd, ends, options.credentials.key());
+  return TlsConnect(loop, fd, ends, shown.key());
 }
 
 void NetClient::Impl::OnSocket(int fd) {
@@ -271,7 +292,9 @@ void NetClient::Impl::OnSocket(int fd) {
     const linger at_once{.l_onoff = 1, .l_linger = 0};
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
   }
-  std::unique_ptr<ByteStream> stream = Stream(fd);
+  const Credentials shown = Shown();
+  shown_key_id = shown.key_id();
+  std::unique_ptr<ByteStream> stream = Stream(fd, shown);
   if (stream == nullptr) {
     close(fd);
     return Trouble(Status(EINVAL, options.name + ": our id or our key's name cannot be used on a link"),
@@ -299,13 +322,13 @@ void NetClient::Impl::OnSocket(int fd) {
         {.role = options.role,
          .id = options.id,
          .cluster_id = options.cluster_id,
-         .credentials = options.credentials,
+         .credentials = shown,
          .server_role = options.server_role,
          .server_uuid = options.server_uuid},
-        [weak, mine](Result<pb::HelloReply> reply) {
+        [weak, mine, key_id = shown.key_id()](Result<pb::HelloReply> reply) {
           auto self = weak.lock();
           if (self == nullptr || mine != self->attempt) return;
-          if (reply.ok()) return self->OnGreeted(*reply);
+          if (reply.ok()) return self->OnGreeted(*reply, key_id);
           if (reply.status().code() == Code::kConnectionLost) return;  // on_close follows and says more
           self->Refused(reply.status());
         });
@@ -315,14 +338,16 @@ void NetClient::Impl::OnSocket(int fd) {
 void NetClient::Impl::Refused(const Status& why) {
   const Code code = why.code();
   const bool fatal = code == Code::kWrongCluster || code == Code::kBadProof || code == Code::kWrongVersion;
-  const bool give_up = fatal && !ever_ready && options.may_give_up;
+  const bool older = code == Code::kBadProof && TryOlder();
+  const bool give_up = fatal && !ever_ready && options.may_give_up && !older;
   if (fatal && !give_up && last_error.ToString() != why.ToString())
     KFS_LOG(warn, "net.refused server=\"{}\" reason=\"{}\"", options.name, why.ToString());
   Trouble(why, give_up);
 }
 
-void NetClient::Impl::OnGreeted(const pb::HelloReply& reply) {
+void NetClient::Impl::OnGreeted(const pb::HelloReply& reply, const std::string& key_id) {
   state = kAttaching;
+  knows_newer |= key_id == options.credentials.key_id();
   const std::string_view kind = connection->stream().kind();
   seen_tls |= kind == "tls";
   if (kind == "plain" && !std::exchange(said_plain, true)) {

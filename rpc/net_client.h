@@ -40,6 +40,9 @@ class NetClient {
     // Nothing that was sent survives the end of the link, or of our process: what the peer's machine has not
     // taken yet is dropped, instead of arriving whenever the network allows (SO_LINGER).
     bool hard_close = false;
+    // Where the credentials have an older root secret: whether the server may be one that does not know the
+    // newer one yet. Asked at each attempt; null: it may not. Never again once it has known the newer one.
+    std::function<bool()> may_be_older;
   };
 
   struct Call {
@@ -95,6 +98,8 @@ class NetClient {
   bool linked() const;        // somebody has taken the connection, and has perhaps said nothing yet
   Status last_error() const;  // why it is not, for a person
   const std::string& server_cluster_id() const;
+  // The key that the server has proved to know, by its id; empty: not connected yet.
+  const std::string& shown_key_id() const;
   size_t pending() const;
   uint64_t reconnects() const;
   // No further calls; pending ones end with ECANCELED.

@@ -26,11 +26,6 @@ constexpr auto kGreetingTimeout = std::chrono::seconds(10);
 // Connections taken from the queue at once; those that are served have their turn in between.
 constexpr int kAcceptsAtOnce = 32;
 constexpr auto kAcceptPause = std::chrono::milliseconds(1);
-constexpr size_t kCameByTlsMax = 65536;
-
-std::string SeenName(const pb::HelloRequest& hello) {
-  return fmt::format("{}|{}", static_cast<int>(hello.role()), hello.id());
-}
 
 }  // namespace
 
@@ -45,6 +40,7 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   void OnRequest(IncomingCallPtr call);
   void OnHello(IncomingCallPtr call);
   void OnHelloProof(IncomingCallPtr call);
+  void RememberLink(const Connection& c);
   void OnClose(const ConnectionPtr& c, const Status& why);
   void CloseUngreeted();
   void CloseEarlierOf(const Connection& newest);
@@ -56,8 +52,6 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   int listen_fd = -1, local_fd = -1;  // TCP (or a Unix socket by name); the Unix socket beside it
   std::string address, local_path;
   std::unique_ptr<EventLoop::Watch> watch, local_watch;
-  // Who has come by TLS, while plain links are accepted: they have no reason to come without ever again.
-  std::unordered_set<std::string> came_by_tls;
   EventLoop::Timer greeting_timer, accept_pause;
   std::unordered_map<uint16_t, Handler> handlers;
   std::function<void(const ConnectionPtr&)> on_disconnect;
@@ -70,7 +64,8 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
 
 Server::Server(EventLoop& loop, ServerIdentity identity)
     : impl_(std::make_shared<Impl>(loop, std::move(identity))) {
-  const ServerIdentity& i = impl_->identity;
+  ServerIdentity& i = impl_->identity;
+  if (i.seen == nullptr) i.seen = std::make_shared<SeenPeers>();
   if (i.policy.tls != TlsMode::kOff)
     impl_->tls = std::make_unique<TlsAcceptor>(loop, i.role, i.uuid, i.keyring);
   // What peers send must not fill our log through the library's own words; IncomingCall::Parse says what was
@@ -274,8 +269,12 @@ Status Server::Impl::LinkRefusal(const Connection& c, const pb::HelloRequest& he
                     "from its options (or set tls = accept here for the time of the transition)",
                     hello.software()));
   }
-  if (came_by_tls.contains(SeenName(hello)))
-    return Status(EACCES, Code::kBadProof, "it has come by TLS before and is not accepted without");
+  if (identity.seen->Of(hello.role(), hello.id()).tls)
+    return Status(EACCES, Code::kBadProof,
+                  "it has come by TLS before and is not accepted without" +
+                      (identity.seen->path().empty() ? std::string()
+                                                     : " (if it was downgraded: stop this server, remove " +
+                                                           identity.seen->path() + ")"));
   return {};
 }
 
@@ -324,7 +323,7 @@ void Server::Impl::OnHello(IncomingCallPtr call) {
   reply.set_cluster_id(identity.cluster_id);
   reply.set_nonce(greeting->nonce);
   reply.set_proof(ServerProof(greeting->key.key, transcript));
-  reply.set_signature(identity.keyring->Sign(SignedText(transcript, identity.role)));
+  reply.set_signature(identity.keyring->Sign(SignedText(transcript, identity.role), hello.key_id()));
   reply.set_uuid(identity.uuid);
   reply.set_software(kSoftware);
   call->Reply(reply);
@@ -346,14 +345,27 @@ void Server::Impl::OnHelloProof(IncomingCallPtr call) {
     c->CloseAfterFlush(Status(EACCES, "bad proof"));
     return;
   }
-  if (identity.policy.tls == TlsMode::kAccept && c->stream().proven() != nullptr && !c->hello.id().empty() &&
-      came_by_tls.size() < kCameByTlsMax)
-    came_by_tls.insert(SeenName(c->hello));
+  RememberLink(*c);
   c->greeted = true;
   c->rights = std::move(greeting->key.rights);
   unknown.Remove(c.get());
   if (identity.newest_connection_only) CloseEarlierOf(*c);
   call->Reply(pb::HelloProofReply());
+}
+
+// They have no reason to come with less ever again. Mounts are many: of them only what may be asked.
+void Server::Impl::RememberLink(const Connection& c) {
+  const auto role = c.hello.role();
+  if (role == pb::HelloRequest::ADMIN) return;
+  const bool is_server = role != pb::HelloRequest::CLIENT;
+  if (!is_server && identity.policy.tls != TlsMode::kAccept) return;
+  const std::string& key_id = c.hello.key_id();
+  // Whoever is invited may say to be any chunkserver, until the configuration has it.
+  if (key_id.starts_with("invitation/")) return;
+  identity.seen->Remember(
+      role, c.hello.id(),
+      {.tls = c.stream().proven() != nullptr,
+       .generation = is_server ? KeyGeneration(key_id.empty() ? kRootKeyId : key_id) : 0});
 }
 
 void Server::Impl::CloseEarlierOf(const Connection& newest) {

@@ -12,6 +12,7 @@
 #include "common/credentials.h"
 #include "rpc/connection.h"
 #include "rpc/keyring.h"
+#include "rpc/seen_peers.h"
 
 namespace kfs {
 
@@ -25,6 +26,7 @@ struct ServerIdentity {
   // say who is who (the metaserver), attaching does this instead.
   bool newest_connection_only = false;
   LinkPolicy policy = {};
+  std::shared_ptr<SeenPeers> seen = {};  // null: remembered by this server alone
 };
 
 class Server {

@@ -2,12 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <random>
 #include <set>
 #include <utility>
 
 #include "common/chunk_token.h"
+#include "common/keys.h"
 #include "common/log.h"
+#include "common/utf8.h"
 #include "metaserver/store/keys.h"
 #include "metaserver/store/records.pb.h"
 #include "rpc/address.h"
@@ -18,6 +21,8 @@ namespace {
 
 // Set by an administrator (kfs chunkserver cordon), whatever its value: nothing new is placed there.
 constexpr char kCordonedLabel[] = "cordoned";
+constexpr int kPlainShownMax = 16;
+constexpr size_t kPlainHostMax = 100;
 
 }  // namespace
 
@@ -56,6 +61,7 @@ Status Chunkservers::Load() {
       s.id = ServerId(record.id());
       s.uuid = record.uuid();
       s.address = record.address();
+      s.key_id = record.key_id();
     }
     return true;
   });
@@ -70,8 +76,7 @@ void Chunkservers::Configure(const pb::ClusterConf& conf) {
     s.id = ServerId(c.id());
     s.uuid = c.uuid();
     s.label = {c.label().begin(), c.label().end()};
-    s.own_key = !c.invitation().empty();
-    if (key_of_) s.token_key = key_of_(s.uuid);
+    TakeKey(&s, s.key_id, c.invitation());
   }
   for (auto it = servers_.begin(); it != servers_.end();) {
     if (known.contains(it->first)) {
@@ -106,17 +111,17 @@ Result<ServerId> Chunkservers::Register(const pb::RegisterChunkserverRequest& re
   }
   if (server == nullptr) return Status(ENOENT, "the chunkserver does not belong to the cluster (yet)");
   server->instance = request.instance();
-  if (server->address != request.address()) {
+  std::string key_id = connection == nullptr ? "" : connection->hello.key_id();
+  if (key_id.empty()) key_id = kRootKeyId;
+  const bool another_address = server->address != request.address();
+  if (another_address || server->key_id != key_id) {
+    if (another_address) server->unreached.clear();
     server->address = request.address();
-    server->unreached.clear();
-    rec::Chunkserver record;
-    record.set_id(server->id.v);
-    record.set_uuid(server->uuid);
-    record.set_address(server->address);
-    cluster_.Put(ChunkserverKey(server->id), record.SerializeAsString());
-    cluster_.Commit();
+    server->key_id = key_id;
+    Store(*server);
     KFS_RETURN_IF_ERROR(cluster_.Sync());
   }
+  TakeKey(server, key_id, "");
   server->SetDisks(request.disk());
   server->last_heard = clock_.MonoNow();
   server->last_seen_wall = clock_.WallNow();
@@ -133,12 +138,48 @@ Result<ServerId> Chunkservers::Register(const pb::RegisterChunkserverRequest& re
   return id;
 }
 
+void Chunkservers::Store(const Chunkserver& server) {
+  rec::Chunkserver record;
+  record.set_id(server.id.v);
+  record.set_uuid(server.uuid);
+  record.set_address(server.address);
+  record.set_key_id(server.key_id);
+  cluster_.Put(ChunkserverKey(server.id), record.SerializeAsString());
+  cluster_.Commit();
+}
+
+// One that has shown nothing yet, and was not invited, has the root secret: the older one while there are
+// two, since it was told of no other.
+void Chunkservers::TakeKey(Chunkserver* server, const std::string& key_id, std::string_view invitation) {
+  if (root_.empty()) {
+    server->own_key = server->own_key || !invitation.empty() || key_id.starts_with("chunkserver/");
+    return;
+  }
+  const bool older = key_id.empty() && root_.older() != nullptr;
+  uint32_t generation = older ? root_.older()->generation() : root_.generation();
+  if (!key_id.empty()) generation = KeyGeneration(key_id);
+  server->own_key = key_id.starts_with("chunkserver/") || generation != root_.generation();
+  if (const uint32_t its = KeyGeneration(invitation); its != 0 && (key_id.empty() || its >= generation)) {
+    generation = its;
+    server->own_key = true;
+  }
+  server->key_generation = generation;
+  const std::string signed_under = std::move(server->token_key);
+  server->token_key = root_.Derived(ChunkserverKeyId(server->uuid, generation)).key();
+  if (!signed_under.empty() && signed_under != server->token_key && on_key_changed_)
+    on_key_changed_(server->id);
+}
+
 Status Chunkservers::Heartbeat(ServerId id, const pb::HeartbeatRequest& request) {
   auto it = servers_.find(id);
   if (it == servers_.end()) return Status(EINVAL, Code::kMalformed, "register first");
   Chunkserver& s = it->second;
   s.SetDisks(request.disk());
   s.rss_bytes = request.rss_bytes();
+  s.plain_links = request.plain_links();
+  s.plain_from.clear();
+  for (int i = 0; i < std::min(request.plain_from_size(), kPlainShownMax); ++i)
+    s.plain_from.push_back(Printable(request.plain_from(i), kPlainHostMax));
   s.promised /= 2;
   s.last_heard = clock_.MonoNow();
   s.last_seen_wall = clock_.WallNow();
@@ -219,7 +260,8 @@ bool Chunkservers::HasOwnKey(ServerId server) const {
 
 Credentials Chunkservers::ToMeet(const std::string& uuid, const Credentials& root) const {
   const Chunkserver* found = FindUuid(uuid);
-  return found != nullptr && found->own_key ? root.Derived(ChunkserverKeyId(uuid)) : root;
+  if (found == nullptr || !found->own_key) return root.WithoutOlder();
+  return root.Derived(ChunkserverKeyId(uuid, found->key_generation));
 }
 
 const Chunkserver* Chunkservers::FindUuid(const std::string& uuid) const {

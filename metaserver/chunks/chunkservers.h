@@ -29,7 +29,9 @@ struct Chunkserver {
   ServerId id;
   std::string uuid, address;
   std::string token_key;                     // what its chunk tokens are signed under
-  bool own_key = false;                      // it came by an invitation: it does not know the root secret
+  bool own_key = false;                      // it does not know the root secret, as far as we know
+  std::string key_id;                        // that it has shown last; empty: not known
+  uint32_t key_generation = 1;               // of the root secret that token_key comes from
   std::string instance;                      // of its process; empty: it has not registered since we started
   std::map<std::string, std::string> label;  // from the configuration
   std::shared_ptr<Connection> connection;    // null: not connected
@@ -40,6 +42,9 @@ struct Chunkserver {
   bool up = false;
   std::string unreached;  // why clients may not reach it at `address`, in words; empty: no trouble is known
   uint64_t rss_bytes = 0;
+  // Links that others have to it without TLS, as it told last; some of their hosts.
+  uint32_t plain_links = 0;
+  std::vector<std::string> plain_from;
   bool inventory_wanted = false;
   MonoTime not_before{};   // nothing is placed on it until then
   MonoTime last_placed{};  // by this metaserver
@@ -93,12 +98,15 @@ class Chunkservers {
   const Chunkserver* Find(ServerId server) const;
   const Chunkserver* FindUuid(const std::string& uuid) const;
   ServerId OfConnection(const Connection* connection) const;
-  // How a chunkserver's key comes from its uuid. Before the first Configure.
-  void SetTokenKeys(std::function<std::string(const std::string& uuid)> fn) { key_of_ = std::move(fn); }
+  // The root secret, with the older one while there are two, from which chunkservers' keys come. Before the
+  // first Configure.
+  void SetKeys(Credentials root) { root_ = std::move(root); }
+  // Called when a server turns out to have another key than its tokens were signed under.
+  void OnKeyChanged(std::function<void(ServerId)> fn) { on_key_changed_ = std::move(fn); }
   // Of one that is not known (any more): none.
   const std::string& TokenKey(ServerId server) const;
   bool HasOwnKey(ServerId server) const;
-  // What a metaserver shows to a chunkserver of that uuid; `root`: the cluster's secret.
+  // What a metaserver shows to a chunkserver of that uuid; `root`: the cluster's secret, with the older one.
   Credentials ToMeet(const std::string& uuid, const Credentials& root) const;
   // By which tickets of this process run out, with Clock::BootMs.
   uint64_t clock_id() const { return clock_id_; }
@@ -119,7 +127,12 @@ class Chunkservers {
   std::map<ServerId, Chunkserver> servers_;
   std::function<void(ServerId)> on_up_;
   ChunkRequestFn transport_;
-  std::function<std::string(const std::string&)> key_of_;
+  // Sets its token_key and own_key.
+  void TakeKey(Chunkserver* server, const std::string& key_id, std::string_view invitation);
+  void Store(const Chunkserver& server);
+
+  Credentials root_;  // empty: in tests
+  std::function<void(ServerId)> on_key_changed_;
   const uint64_t clock_id_;
 };
 

@@ -85,7 +85,13 @@ void Fences::Send(ServerId id, Server& server) {
         if (it == fenced_.end() || it->second.times_up != times_up) return;
         Server& s = it->second;
         s.under_way = false;
-        if (!status.ok()) {
+        // Of before there were tickets: it has none that could be fenced. Once it is upgraded it is told
+        // (Up).
+        const bool has_none = status.err() == EOPNOTSUPP;
+        if (has_none)
+          KFS_LOG(info, "fence.not_served volume={} server={} next=\"upgrade the chunkserver\"", volume_.v,
+                  id.v);
+        if (!status.ok() && !has_none) {
           KFS_LOG(warn, "fence.failed volume={} server={} sessions={} error=\"{}\" next=retry", volume_.v,
                   id.v, sent.size(), status.ToString());
           return;  // OnTimer tries again

@@ -185,10 +185,12 @@ const pb::KeyConf* FindKey(const pb::ClusterConf& conf, const std::string& name)
 }
 
 const pb::KeyConf* FindKeyById(const pb::ClusterConf& conf, const std::string& id) {
-  const size_t first = id.find('/'), last = id.rfind('/');
+  if (KeyGeneration(id) == 0) return nullptr;
+  const std::string name = WithoutGeneration(id);
+  const size_t first = name.find('/'), last = name.rfind('/');
   if (first == std::string::npos || first >= last) return nullptr;
-  const pb::KeyConf* key = FindKey(conf, id.substr(first + 1, last - first - 1));
-  return key != nullptr && KeyIdOf(*key) == id ? key : nullptr;
+  const pb::KeyConf* key = FindKey(conf, name.substr(first + 1, last - first - 1));
+  return key != nullptr && KeyIdOf(*key) == name ? key : nullptr;
 }
 
 std::string RightsOf(const pb::ClusterConf& conf, const pb::KeyConf& key) {

@@ -19,9 +19,9 @@ void RevokeKeysOf(uint32_t volume, pb::ClusterConf* next);
 Status UseInvitation(const std::string& id, bool member, pb::ChunkserverConf* server, pb::ClusterConf* next);
 bool IsInvitation(const std::string& id);
 
-// "mount/laptops/3": what DeriveKey (common/keys.h) makes the key of.
+// "mount/laptops/3": what DeriveKey (common/keys.h) makes the key of, from the first root secret.
 std::string KeyIdOf(const pb::KeyConf& key);
-// Null: it was never given out, or is revoked.
+// Null: it was never given out, or is revoked. `id`: of any root secret's generation.
 const pb::KeyConf* FindKey(const pb::ClusterConf& conf, const std::string& name);
 const pb::KeyConf* FindKeyById(const pb::ClusterConf& conf, const std::string& id);
 

@@ -151,6 +151,9 @@ class Executor {
   // session_root.cc: the new session's root and rights.
   Status PlaceSession(Volume& volume, const pb::OpenSessionRequest& request, const MountRights& rights,
                       Session* session);
+  // Whether the session goes on for who comes with these rights: the same key's, or the root secret's, whose
+  // name it has with it once there is a newer one.
+  static bool TakesRights(Session* session, const MountRights& rights);
   void ExpireKeys(Volume& volume);
   void ExpireSessions(Volume& volume);
   void ForgetOldestExpired(Volume& volume);

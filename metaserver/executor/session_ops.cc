@@ -31,7 +31,7 @@ SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionReque
     auto it = volume->sessions.find(SessionId(request.session()));
     // With another key it would have other rights.
     if (it == volume->sessions.end() || !EqualConstantTime(it->second->key, request.key()) ||
-        it->second->rights.key() != rights.key) {
+        !TakesRights(it->second.get(), rights)) {
       Refuse(call, Status(EACCES, Code::kUnknownSession, "the session is not known (any more)"));
       return nullptr;
     }

@@ -73,6 +73,15 @@ Status Executor::PlaceSession(Volume& volume, const pb::OpenSessionRequest& requ
   return {};
 }
 
+bool Executor::TakesRights(Session* session, const MountRights& rights) {
+  const auto is_root = [](const std::string& key) { return key.empty() || key.starts_with("root/"); };
+  if (session->rights.key() == rights.key) return true;
+  if (!is_root(session->rights.key()) || !is_root(rights.key)) return false;
+  session->rights.set_key(rights.key);
+  session->volume->PutSession(*session);
+  return true;
+}
+
 void Executor::EndSessionsOfKeys(const std::function<bool(const std::string& key)>& counts) {
   for (const auto& [id, volume] : volumes_) {
     std::vector<SessionPtr> ended;

@@ -28,12 +28,21 @@ const pb::SessionTicket& Tickets::Ticket(Session& session, ServerId server) {
   ticket.set_clock(servers_.clock_id());
   ticket.set_serial(session.ticket_serial);
   ticket.set_expires_ms(expires_ms);
-  ticket.set_mac(TicketMac(servers_.TokenKey(server), {.volume = volume_.v,
-                                                       .session = session.id.v,
-                                                       .clock = ticket.clock(),
-                                                       .expires_ms = expires_ms,
-                                                       .serial = session.ticket_serial}));
+  Sign(session, server, &ticket);
   return ticket;
+}
+
+void Tickets::Sign(const Session& session, ServerId server, pb::SessionTicket* ticket) const {
+  ticket->set_mac(TicketMac(servers_.TokenKey(server), {.volume = volume_.v,
+                                                        .session = session.id.v,
+                                                        .clock = ticket->clock(),
+                                                        .expires_ms = ticket->expires_ms(),
+                                                        .serial = ticket->serial()}));
+}
+
+void Tickets::KeyChanged(Session& session, ServerId server) {
+  session.link_keys.erase(server);
+  if (auto it = session.tickets.find(server); it != session.tickets.end()) Sign(session, server, &it->second);
 }
 
 void Tickets::Grant(Session& session, uint32_t rights, pb::ChunkLayout* chunk, pb::LayoutReply* reply) {
@@ -51,6 +60,13 @@ void Tickets::Grant(Session& session, uint32_t rights, pb::ChunkLayout* chunk, p
     pb::ServerTicket* given = reply->add_ticket();
     given->set_server(s.id());
     *given->mutable_ticket() = Ticket(session, server);
+  }
+  Link(session, chunk);
+}
+
+void Tickets::Link(Session& session, pb::ChunkLayout* chunk) {
+  for (pb::Server& s : *chunk->mutable_server()) {
+    const ServerId server(s.id());
     // A root secret opens the link by itself, but not to who has no root secret.
     if (session.rights.key().empty() && !servers_.HasOwnKey(server)) continue;
     auto& [id, key] = session.link_keys[server];

@@ -19,16 +19,21 @@ class Tickets {
   // Adds the tokens for what `chunk` says (its servers, its version), and tickets where they are not in
   // `reply` yet.
   void Grant(Session& session, uint32_t rights, pb::ChunkLayout* chunk, pb::LayoutReply* reply);
+  // Adds what opens the links to the chunkservers of `chunk`, and no tokens: to sync what was written, say.
+  void Link(Session& session, pb::ChunkLayout* chunk);
   // A ticket for each chunkserver that the session has one for.
   void Renew(Session& session, pb::KeepAliveReply* reply);
   // What was given to the session counts no more; it may be given new ones.
   void End(Session& session);
   // So do those that an earlier owner of the volume gave to it.
   void EndEarlier(SessionId session);
+  // The chunkserver has another key now: what the session is given from now on is signed under that.
+  void KeyChanged(Session& session, ServerId server);
 
  private:
   const pb::SessionTicket& Ticket(Session& session, ServerId server);
   uint64_t ExpiresMs(const Session& session) const;
+  void Sign(const Session& session, ServerId server, pb::SessionTicket* ticket) const;
 
   const VolumeId volume_;
   Chunkservers& servers_;

@@ -44,6 +44,8 @@ class Volume {
   // ---- sessions
   // Numbers it, notes it durably, takes it in.
   void AddSession(const SessionPtr& session);
+  // Notes durably what has changed of it.
+  void PutSession(const Session& session);
   // Drops locks, open files and tokens, durably noted; waiting calls go unanswered (they come again). What it
   // may have to answer a second time stays.
   void Expire(const SessionPtr& session);
@@ -144,7 +146,6 @@ class Volume {
          Clock& clock, VolumeHooks hooks);
   Status Load();
   void QueueAllOrphans();
-  void PutSession(const Session& session);
   static void Confine(Session& session);
   void DropHeld(Session& session);
 

@@ -71,7 +71,7 @@ Member::Member(EventLoop& loop, Clock& clock, MemberDb& db, Credentials credenti
 Member::~Member() { Stop(); }
 
 void Member::Begin() {
-  links_ = std::make_unique<PeerLinks>(loop_, clock_, credentials_,
+  links_ = std::make_unique<PeerLinks>(loop_, clock_, credentials_, hooks_.seen,
                                        [this](const pb::PeerMessage& message) { OnMessage(message); });
   node_ = std::make_unique<ClusterNode>(*this, db_);
   node_->acceptor().OnLearned([this](const pb::ClusterConf& before) { OnLearned(before); });

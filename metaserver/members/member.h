@@ -33,6 +33,8 @@ class Member final : public ClusterEnv {
     std::function<ChunkserverAddresses()> chunkservers;
     // How far volumes have been durable, as another member knows.
     std::function<void(const google::protobuf::RepeatedPtrField<pb::SyncPoint>&)> heard;
+    // Who has gone over to a newer root secret; null: not remembered.
+    std::shared_ptr<SeenPeers> seen = {};
   };
   // REQUIRES: `db` holds a record (see Founding).
   Member(EventLoop& loop, Clock& clock, MemberDb& db, Credentials credentials, TestStop test_stop,

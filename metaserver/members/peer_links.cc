@@ -13,8 +13,13 @@ constexpr auto kInboundSilence = std::chrono::seconds(3);
 
 }  // namespace
 
-PeerLinks::PeerLinks(EventLoop& loop, Clock& clock, Credentials credentials, MessageFn on_message)
-    : loop_(loop), clock_(clock), credentials_(std::move(credentials)), on_message_(std::move(on_message)) {}
+PeerLinks::PeerLinks(EventLoop& loop, Clock& clock, Credentials credentials, std::shared_ptr<SeenPeers> seen,
+                     MessageFn on_message)
+    : loop_(loop),
+      clock_(clock),
+      credentials_(std::move(credentials)),
+      seen_(std::move(seen)),
+      on_message_(std::move(on_message)) {}
 
 PeerLinks::~PeerLinks() { *alive_ = false; }
 
@@ -31,6 +36,19 @@ void PeerLinks::Configure(const std::string& cluster_id, const std::string& self
     if (!links_.contains(uuid))
       links_[uuid] = {address, Dial(uuid, address, self, cluster_id), clock_.WallNow(), {}};
   }
+  if (credentials_.older() == nullptr) return;
+  // Made before the peer went over: whoever is at its other end has shown the older secret only.
+  for (const auto& [uuid, link] : links_) {
+    if (link.client->connected() && link.client->shown_key_id() == credentials_.older()->key_id() &&
+        !MayBeOlder(uuid))
+      link.client->Reconnect(
+          Status(EACCES, Code::kConnectionLost, "it has gone over to the new root secret"));
+  }
+}
+
+bool PeerLinks::MayBeOlder(const std::string& uuid) const {
+  return seen_ != nullptr &&
+         seen_->Of(pb::HelloRequest::METASERVER, uuid).generation < credentials_.generation();
 }
 
 std::unique_ptr<NetClient> PeerLinks::Dial(const std::string& uuid, const std::string& address,
@@ -47,13 +65,18 @@ std::unique_ptr<NetClient> PeerLinks::Dial(const std::string& uuid, const std::s
   net.silence = std::chrono::seconds(2);
   net.pending_max = kPendingMax;
   net.may_give_up = false;  // one that is being taken in, mended or upgraded is refused until then
+  net.may_be_older = [this, alive = alive_, uuid] { return *alive && MayBeOlder(uuid); };
   auto client = std::make_unique<NetClient>(loop_, std::move(net));
   auto changed = [this, alive = alive_, uuid] {
     if (!*alive) return;
     if (auto it = links_.find(uuid); it != links_.end()) it->second.since = clock_.WallNow();
   };
-  client->OnConnected([changed, address](const ConnectionPtr&, NetClient::ReadyFn ready) {
+  client->OnConnected([this, alive = alive_, changed, uuid, address, link = client.get()](
+                          const ConnectionPtr&, NetClient::ReadyFn ready) {
     KFS_LOG(info, "peer.connected address={}", address);
+    if (*alive && seen_ != nullptr && link->shown_key_id() == credentials_.key_id())
+      seen_->Remember(pb::HelloRequest::METASERVER, uuid,
+                      {.tls = false, .generation = credentials_.generation()});
     changed();
     ready({}, false);
   });

@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "proto/cluster.pb.h"
 #include "rpc/net_client.h"
+#include "rpc/seen_peers.h"
 
 namespace kfs::meta {
 
@@ -20,7 +21,10 @@ class PeerLinks {
   // What comes by the connections that we have made.
   using MessageFn = std::function<void(const pb::PeerMessage& message)>;
 
-  PeerLinks(EventLoop& loop, Clock& clock, Credentials credentials, MessageFn on_message);
+  // `seen`: who has gone over to the newer root secret, where `credentials` have two: only to the others is
+  // the older one shown. Null: to nobody.
+  PeerLinks(EventLoop& loop, Clock& clock, Credentials credentials, std::shared_ptr<SeenPeers> seen,
+            MessageFn on_message);
   ~PeerLinks();
 
   // One link to each of them; nothing changes for those that are there already. `peers`: addresses by uuid,
@@ -53,6 +57,7 @@ class PeerLinks {
   };
   // Null: there is none that has been heard of lately.
   ConnectionPtr Alive(const Inbound& inbound) const;
+  bool MayBeOlder(const std::string& uuid) const;
   void OnRequest(const IncomingCallPtr& call);
   std::unique_ptr<NetClient> Dial(const std::string& uuid, const std::string& address,
                                   const std::string& self, const std::string& cluster_id);
@@ -60,6 +65,7 @@ class PeerLinks {
   EventLoop& loop_;
   Clock& clock_;
   const Credentials credentials_;
+  const std::shared_ptr<SeenPeers> seen_;
   const MessageFn on_message_;
   std::string cluster_id_, self_;
   std::map<std::string, Link> links_;  // by uuid

@@ -51,7 +51,11 @@ void FillLayout(OpEnv& env, const ChunkRow& row, uint32_t rights, pb::LayoutRepl
     s->set_id(id);
     if (const Chunkserver* server = env.volume.servers.Find(ServerId(id))) s->set_address(server->address);
   }
-  if (rights != 0) env.volume.tickets.Grant(env.session, rights, c, reply);
+  if (rights != 0) {
+    env.volume.tickets.Grant(env.session, rights, c, reply);
+  } else {
+    env.volume.tickets.Link(env.session, c);
+  }
 }
 
 // A chunkserver holds a later version than we know of (ours was lost with the power): ours goes beyond it.

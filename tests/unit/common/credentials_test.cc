@@ -101,6 +101,46 @@ TEST(Credentials, ABrokenKeyFileIsNotTakenForASecret) {
   EXPECT_TRUE(Credentials::Parse(good + "# a remark\nlater-word = 1\n", "a.key").ok());
 }
 
+TEST(Keys, TheGenerationIsInTheName) {
+  EXPECT_EQ(KeyGeneration("root/1"), 1u);
+  EXPECT_EQ(KeyGeneration("root/12"), 12u);
+  EXPECT_EQ(KeyGeneration("chunkserver/x/2"), 2u);
+  EXPECT_EQ(KeyGeneration("mount/a/7"), 1u);
+  EXPECT_EQ(KeyGeneration("mount/a/7/2"), 2u);
+  for (const char* id : {"", "root", "root/", "root/0", "root/01", "root/x", "root/1/2", "chunkserver/x",
+                         "mount/a", "mount/a/7/1", "mount/a/7/02", "link/5/6", "root/1000000"})
+    EXPECT_EQ(KeyGeneration(id), 0u) << id;
+  for (const char* name : {"mount/a/7", "admin/b/8", "invitation/c/9"}) {
+    EXPECT_EQ(WithGeneration(name, 1), name);
+    EXPECT_EQ(KeyGeneration(WithGeneration(name, 3)), 3u);
+    EXPECT_EQ(WithoutGeneration(WithGeneration(name, 3)), name);
+    EXPECT_EQ(WithoutGeneration(name), name);
+  }
+}
+
+TEST(Credentials, ALaterRootSecretHasAFileThatNamesItsGeneration) {
+  const Credentials second = Credentials::Root(std::string(32, 'n'), 2);
+  Result<Credentials> read = Credentials::Parse(second.FileText(), "secret");
+  ASSERT_TRUE(read.ok()) << read.status().ToString();
+  EXPECT_TRUE(read->is_root());
+  EXPECT_EQ(read->key_id(), "root/2");
+  EXPECT_EQ(read->key(), second.key());
+  EXPECT_FALSE(Credentials::Parse("kfs-key 1\nid = root/2\n", "secret").ok());
+}
+
+TEST(Credentials, WithTheOlderSecretEachKeyComesFromItsOwn) {
+  const Credentials first = Credentials::Root(kSecret), second = Credentials::Root(std::string(32, 'n'), 2);
+  EXPECT_FALSE(first.WithOlder(second).ok());
+  EXPECT_FALSE(second.WithOlder(second).ok());
+  EXPECT_FALSE(Credentials::Root(kSecret, 2).WithOlder(first).ok()) << "the same one under another name";
+  Result<Credentials> both = second.WithOlder(first);
+  ASSERT_TRUE(both.ok());
+  EXPECT_EQ(both->Derived("mount/a/1").key(), first.Derived("mount/a/1").key());
+  EXPECT_EQ(both->Derived("mount/a/1/2").key(), second.Derived("mount/a/1/2").key());
+  EXPECT_EQ(both->With({.tls = TlsMode::kOff, .socket_dir = {}}).older()->policy().tls, TlsMode::kOff);
+  EXPECT_EQ(both->WithoutOlder().older(), nullptr);
+}
+
 TEST(Credentials, WhatOthersMayReadIsRefused) {
   TempDir dir;
   const std::string path = dir.File("a.key");

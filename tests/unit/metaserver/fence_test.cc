@@ -203,6 +203,25 @@ TEST_F(FenceTest, AFenceThatNobodyAnswersIsWaitedForUntilTheTicketsHaveRunOut) {
   EXPECT_TRUE(read->answered && read->status.ok());
 }
 
+// While a cluster is upgraded: it knows no tickets, so that there is nothing to be waited for.
+TEST_F(FenceTest, AChunkserverOfBeforeTicketsIsNotWaitedForAndToldOnceItIsUpgraded) {
+  const uint64_t f = Create(1, "f").attr().ino();
+  ASSERT_EQ(Write(f, 0, 10), 0);
+  SessionPtr other = OpenSession();
+  ASSERT_EQ(OpenBy(other, f, O_RDWR), 0);
+  auto_ack_fences_ = false;
+  Disconnect(s_);
+  TestCallPtr read = Begin<rpc::ReadLayout>(ReadOf(f), other);
+  EXPECT_FALSE(read->answered);
+  AckFences(Status(EOPNOTSUPP, "this server does not serve FenceSessions"));
+  executor_->EndTick();
+  EXPECT_TRUE(read->answered && read->status.ok());
+  executor_->OnTimer();
+  EXPECT_TRUE(fenced_.empty()) << "it is asked again";
+  volume().fences.Up(ServerId(1));
+  EXPECT_EQ(fenced_.size(), 1u);
+}
+
 TEST_F(FenceTest, AChunkserverThatComesBackIsToldAllFencesAgain) {
   const uint64_t f = Create(1, "f").attr().ino();
   ASSERT_EQ(Write(f, 0, 10), 0);

@@ -19,7 +19,7 @@ class MountKeyring : public Keyring {
       return FoundKey{.key = kTestSecret, .rights = nullptr};
     return Status(EACCES, Code::kBadProof, "the key was revoked");
   }
-  std::string Sign(std::string_view text) const override {
+  std::string Sign(std::string_view text, std::string_view) const override {
     return signs_ ? SigningKey::FromSecret(kTestSecret).Sign(text) : std::string();
   }
   std::shared_ptr<const void> rights = std::make_shared<int>(7);

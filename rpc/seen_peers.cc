@@ -1,0 +1,99 @@
+#include "rpc/seen_peers.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+
+#include "common/log.h"
+#include "common/status.h"
+
+namespace kfs {
+namespace {
+
+std::string NameOfPeer(pb::HelloRequest::Role role, const std::string& id) {
+  return fmt::format("{}|{}", static_cast<int>(role), id);
+}
+
+bool StaysInFile(pb::HelloRequest::Role role) {
+  return role == pb::HelloRequest::METASERVER || role == pb::HelloRequest::CHUNKSERVER;
+}
+
+// An id is the peer's own word: one that could be taken for something else in the file is kept in memory
+// only.
+bool IsPlain(const std::string& id) {
+  return !id.empty() && id.size() <= 64 &&
+         std::all_of(id.begin(), id.end(), [](char c) { return c > 0x20 && c < 0x7f && c != '|'; });
+}
+
+Status ReplaceFile(const std::string& path, const std::string& text) {
+  const std::string next = path + ".new";
+  const int fd = open(next.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (fd < 0) return ErrnoStatus(errno, next);
+  const bool written =
+      write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && fsync(fd) == 0;
+  const int err = errno;
+  close(fd);
+  if (!written) return ErrnoStatus(err, next);
+  if (rename(next.c_str(), path.c_str()) != 0) return ErrnoStatus(errno, path);
+  return {};
+}
+
+}  // namespace
+
+SeenPeers::SeenPeers(std::string path) : path_(std::move(path)) {
+  if (!path_.empty()) Load();
+}
+
+void SeenPeers::Load() {
+  std::ifstream file(path_);
+  if (!file) {
+    if (access(path_.c_str(), F_OK) == 0)
+      KFS_LOG(warn, "link.seen_unreadable path={} reason=\"{}\"", path_, ErrnoText(errno));
+    return;
+  }
+  std::string line;
+  while (std::getline(file, line) && seen_.size() < kKeptMax) {
+    const size_t last = line.rfind('|');
+    const size_t before = last == std::string::npos || last == 0 ? last : line.rfind('|', last - 1);
+    if (before == std::string::npos || before == 0) continue;
+    Seen seen{.tls = line[before + 1] == '1', .generation = 0};
+    for (const char c : line.substr(last + 1, 6)) {
+      if (c >= '0' && c <= '9') seen.generation = seen.generation * 10 + static_cast<uint32_t>(c - '0');
+    }
+    seen_[line.substr(0, before)] = seen;
+  }
+}
+
+void SeenPeers::Save() const {
+  std::string text;
+  size_t lines = 0;
+  for (const auto& [name, seen] : seen_) {
+    const auto role = static_cast<pb::HelloRequest::Role>(name.front() - '0');
+    if (!StaysInFile(role) || !IsPlain(name.substr(2)) || ++lines > kKeptMax) continue;
+    text += fmt::format("{}|{}|{}\n", name, seen.tls ? 1 : 0, seen.generation);
+  }
+  if (const Status s = ReplaceFile(path_, text); !s.ok())
+    KFS_LOG(warn, "link.seen_not_kept path={} reason=\"{}\"", path_, s.ToString());
+}
+
+SeenPeers::Seen SeenPeers::Of(pb::HelloRequest::Role role, const std::string& id) const {
+  const auto it = seen_.find(NameOfPeer(role, id));
+  return it == seen_.end() ? Seen{} : it->second;
+}
+
+void SeenPeers::Remember(pb::HelloRequest::Role role, const std::string& id, const Seen& seen) {
+  if (id.empty()) return;
+  const std::string name = NameOfPeer(role, id);
+  const auto it = seen_.find(name);
+  if (it == seen_.end() && seen_.size() >= kMax) return;
+  const Seen before = it == seen_.end() ? Seen{} : it->second;
+  const Seen now{.tls = before.tls || seen.tls, .generation = std::max(before.generation, seen.generation)};
+  if (now == before) return;
+  seen_[name] = now;
+  if (!path_.empty() && StaysInFile(role) && IsPlain(id)) Save();
+}
+
+}  // namespace kfs
