@@ -68,7 +68,7 @@ void Sort(Links* all, std::vector<std::string> Group::*kind, const std::string& 
   const uint32_t generation = KeyGeneration(key.empty() ? all->newest : key);
   if (generation != 0 && generation < KeyGeneration(all->newest)) {
     AddTo(&(all->by_old.*kind), name);
-  } else if (key.empty() || key.starts_with("root/")) {
+  } else if (!link.empty() && (key.empty() || key.starts_with("root/"))) {
     AddTo(&(all->by_root.*kind), name);
   }
 }

@@ -44,10 +44,10 @@ open_goes_on() { [ "$(cat "$WORK/open.rounds" 2>/dev/null || echo 0)" -gt "$1" ]
 start_writer old "$MNT/w1"
 at_work() {  # at_work WHO WHERE: both go on
   await_progress "$1" 60
-  [ -z "$OPEN" ] || { dead "$OPEN" && { cat "$WORK/open.err"; fail "$2: the program with the open file has ended"; }; wait_until 60 open_goes_on $(($(cat "$WORK/open.rounds") + 2)) || fail "$2: the open file is not written any more"; }
+  [ -z "$OPEN" ] || { dead "$OPEN" && { cat "$WORK/open.err"; fail "$2: the program with the open file has ended"; }; wait_until 60 open_goes_on $(($(cat "$WORK/open.rounds" 2>/dev/null || echo 0) + 2)) || fail "$2: the open file is not written any more"; }
   say "$2: at work"
 }
-end_open_file() { kill "$OPEN"; wait "$OPEN" || { cat "$WORK/open.err"; fail "the program with the open file failed"; }; OPEN=; }
+end_open_file() { kill "$OPEN"; wait "$OPEN" || { cat "$WORK/open.err"; fail "the program with the open file failed"; }; rm "$WORK/open.rounds"; OPEN=; }
 at_work old "the first version"
 
 # ---- each daemon is upgraded, with tls = accept
@@ -73,7 +73,7 @@ say "health: $(health links.plain)"
 # ---- the mount is made anew
 
 NEW=$WORK/new
-mount_through 1 dev "$NEW" socketdir=
+mount_through 1 dev "$NEW" socketdir=,tls=required
 at_work old "a mount of the new version is there"
 cmp "$NEW/tree/link7" "$WORK/tree/link7" || fail "the new mount reads something else"
 start_writer new "$NEW/w2"

@@ -169,7 +169,7 @@ TEST_F(ClusterKeyringTest, AnExportedKeyIsTheOneThatIsFound) {
   ASSERT_TRUE(read.ok()) << read.status().ToString();
   EXPECT_FALSE(read->is_root());
   EXPECT_EQ(read->key(), reply.key());
-  EXPECT_TRUE(VerifySignature(read->cluster_public_key(), "text", keyring_.Sign("text")));
+  EXPECT_TRUE(VerifySignature(read->cluster_public_key(), "text", keyring_.Sign("text", "")));
 }
 
 }  // namespace

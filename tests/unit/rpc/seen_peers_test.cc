@@ -131,10 +131,10 @@ class GoingOverTest : public RpcFixture {
 TEST_F(GoingOverTest, AServerSeenWithTlsIsNotAcceptedWithoutAfterARestart) {
   TempDir dir;
   for (const auto role : {kMeta, kChunk}) {
+    Serve({old_}, TlsMode::kAccept, dir.File("seen"));
     NetClient::Options by_tls = Member(old_, TlsMode::kRequired), plain = Member(old_, TlsMode::kOff);
     by_tls.role = plain.role = role;
     by_tls.may_give_up = plain.may_give_up = true;
-    Serve({old_}, TlsMode::kAccept, dir.File("seen"));
     EXPECT_TRUE(AskBy(plain).ok()) << "it may be of before TLS";
     EXPECT_TRUE(AskBy(by_tls).ok());
     EXPECT_EQ(AskBy(plain).code(), Code::kBadProof);
