@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "common/secret.h"
 #include "rpc/address.h"
+#include "rpc/call_turns.h"
 #include "rpc/hello.h"
 #include "rpc/local_socket.h"
 #include "rpc/stall.h"
@@ -45,6 +46,7 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   void CloseUngreeted();
   void CloseEarlierOf(const Connection& newest);
   void Dispatch(IncomingCallPtr call);
+  void Run(const OpInfo& info, IncomingCallPtr call);
 
   EventLoop& loop;
   ServerIdentity identity;
@@ -54,6 +56,8 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   std::unique_ptr<EventLoop::Watch> watch, local_watch;
   EventLoop::Timer greeting_timer, accept_pause;
   std::unordered_map<uint16_t, Handler> handlers;
+  CallTurns turns{loop};
+  std::function<bool(Op)> in_turns;
   std::function<void(const ConnectionPtr&)> on_disconnect;
   std::unordered_set<ConnectionPtr> connections;
   UnknownPeers unknown;  // those of `connections` that have not greeted
@@ -109,6 +113,7 @@ void Server::SetClusterId(std::string cluster_id) { impl_->identity.cluster_id =
 void Server::Handle(Op op, Handler handler) {
   impl_->handlers[static_cast<uint16_t>(op)] = std::move(handler);
 }
+void Server::InTurns(std::function<bool(Op)> which) { impl_->in_turns = std::move(which); }
 void Server::OnDisconnect(std::function<void(const ConnectionPtr&)> fn) {
   impl_->on_disconnect = std::move(fn);
 }
@@ -392,20 +397,28 @@ void Server::Impl::Dispatch(IncomingCallPtr call) {
         Status(EPERM, fmt::format("{} may not be sent by a {}", info->name,
                                   pb::HelloRequest::Role_Name(call->connection()->hello.role()))));
   }
-  if (info->op == Op::kPing) {
+  if (info->op != Op::kPing && (!in_turns || !in_turns(info->op))) return Run(*info, std::move(call));
+  const Connection* who = call->connection().get();
+  turns.Run(who, [this, info, call = std::move(call)] {
+    if (!call->connection()->closed()) Run(*info, call);  // else nobody listens, and nobody is there for it
+  });
+}
+
+void Server::Impl::Run(const OpInfo& info, IncomingCallPtr call) {
+  if (info.op == Op::kPing) {
     pb::PingReply reply;
     reply.set_uuid(identity.uuid);
     reply.set_instance(identity.instance);
     return call->Reply(reply);
   }
-  auto handler = handlers.find(static_cast<uint16_t>(info->op));
+  auto handler = handlers.find(static_cast<uint16_t>(info.op));
   if (handler == handlers.end()) {
-    return call->Fail(Status(EOPNOTSUPP, fmt::format("this server does not serve {}", info->name)));
+    return call->Fail(Status(EOPNOTSUPP, fmt::format("this server does not serve {}", info.name)));
   }
-  auto& counted = stats[static_cast<uint16_t>(info->op)];
+  auto& counted = stats[static_cast<uint16_t>(info.op)];
   if (counted == nullptr) counted = std::make_shared<OpStats>();
   call->CountIn(counted);
-  const RanPart part(info->name);
+  const RanPart part(info.name);
   handler->second(std::move(call));
 }
 

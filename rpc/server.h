@@ -54,6 +54,9 @@ class Server {
       if (call->Parse(&request)) fn(std::move(call), request);
     });
   }
+  // Ops whose handlers do their work at once: connections take turns at them (rpc/call_turns.h). Without, Ping
+  // alone.
+  void InTurns(std::function<bool(Op)> which);
   // Called after a connection ended.
   void OnDisconnect(std::function<void(const ConnectionPtr&)> fn);
   // The same greeting and dispatch for a connection that we opened ourselves (chunkserver -> metaserver): see
