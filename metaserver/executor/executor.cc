@@ -17,8 +17,6 @@ namespace {
 
 // A tick's batch beyond this is committed between two ops: memory stays bounded.
 constexpr size_t kBatchBytesMax = 4u << 20;
-// An op whose records are dropped from memory as often as they are read reads the disk itself in the end.
-constexpr int kColdRunsMax = 4;
 
 // Each inode that a request names. An op on one that is not reached answers as if it did not exist.
 template <typename Request>
@@ -40,7 +38,13 @@ ParkedPtr OpEnv::Park(const char* waits_for) {
 }
 
 Executor::Executor(Clock& clock, ExecutorOptions options, WalSync* sync, Hooks hooks)
-    : clock_(clock), options_(options), sync_(sync), hooks_(std::move(hooks)) {}
+    : clock_(clock),
+      options_(options),
+      sync_(sync),
+      hooks_(std::move(hooks)),
+      endings_({.find = [this](VolumeId id) { return FindVolume(id); },
+                .refuse = [this](const CallPtr& call, const Status& why) { Refuse(call, why); },
+                .changed = [this] { Schedule(); }}) {}
 
 Executor::~Executor() {
   *alive_ = false;
@@ -49,6 +53,7 @@ Executor::~Executor() {
     for (const auto& [sid, session] : volume->sessions) {
       session->waiting.clear();
       session->parked.clear();
+      session->reclaims.clear();
     }
   }
 }
@@ -94,19 +99,14 @@ void Executor::CloseVolume(VolumeId id, const Status& why) {
   EndTick();
   Volume& volume = *it->second;
   for (const auto& [sid, s] : volume.sessions) {
-    for (const ParkedPtr& parked : s->parked) {
-      if (parked->call != nullptr) Refuse(parked->call, why);
-      parked->call = nullptr;
-    }
-    s->parked.clear();
-    s->waiting.clear();
     s->elsewhere = why;
     s->volume = nullptr;
+    Ending ending(s, nullptr);
+    ending.why = why;
+    ending.done = [this, session = s, why] { closing_.emplace_back(session, why); };
+    endings_.Add(std::move(ending));
   }
   EndTick();  // the refusals leave before the connections are closed
-  for (const auto& [sid, s] : volume.sessions) {
-    if (hooks_.close_connection) hooks_.close_connection(*s, why);
-  }
   volume.store.MarkClean();
   ForgetDb(volume.store.db());
   volumes_.erase(it);

@@ -16,6 +16,8 @@
 #include <vector>
 
 #include "metaserver/executor/call.h"
+#include "metaserver/executor/ending.h"
+#include "metaserver/executor/reclaim.h"
 #include "metaserver/executor/session.h"
 #include "metaserver/executor/turns.h"
 #include "metaserver/executor/volume.h"
@@ -75,6 +77,7 @@ class Executor {
                          const std::string& client_id, const MountRights& rights = {});
   // Those opened with a key that counts no more, for good; `counts` is asked with the id of each.
   void EndSessionsOfKeys(const std::function<bool(const std::string& key)>& counts);
+  // In pieces, which leave the loop where records are on disk. Dropped, unanswered, when the connection ends.
   void Reclaim(const CallPtr& call, const pb::ReclaimRequest& request);
   void KeepAlive(const CallPtr& call, const pb::KeepAliveRequest& request);
   void CloseSession(const CallPtr& call);
@@ -115,6 +118,9 @@ class Executor {
   uint64_t parked_now() const;
 
  private:
+  // An op whose records are dropped from memory as often as they are read reads the disk itself in the end.
+  static constexpr int kColdRunsMax = 4;
+
   struct Outgoing {
     CallPtr call;
     Status status;
@@ -140,6 +146,11 @@ class Executor {
   bool Admit(const CallPtr& call, Run run, const pb::Context& ctx);
   // False: the stored answer no longer holds, the op is to be executed.
   bool Replay(const CallPtr& call);
+  void ContinueReclaim(const SessionPtr& session);
+  // False: they are being read.
+  bool ReclaimOpens(const SessionPtr& session, Reclaiming& r);
+  void ReclaimLocks(Session& session, Reclaiming& r);
+  void ReclaimLater(const SessionPtr& session);
   void TrimReplies(Session& session, uint64_t acked);
   void StoreReply(Volume& volume, Session& session, uint64_t op_id, Op op, const std::string& body,
                   Ino opened, uint32_t opened_for, const pb::LockRange* lock);
@@ -157,7 +168,9 @@ class Executor {
   void ExpireKeys(Volume& volume);
   void ExpireSessions(Volume& volume);
   void ForgetOldestExpired(Volume& volume);
-  void EndSession(const SessionPtr& session, const std::string& why);
+  // `done` once all that it held is let go.
+  void EndSession(const SessionPtr& session, const std::string& why, std::function<void()> done = {});
+  bool HasBackgroundWork() const;
   void FinishDrain(const std::shared_ptr<Drain>& drain);
   void CommitVolume(Volume& volume);
   // What is to be answered instead, when what the answer tells of could not be stored.
@@ -169,6 +182,8 @@ class Executor {
   WalSync* const sync_;  // null: sync in line (tests)
   const Hooks hooks_;
   std::map<VolumeId, std::unique_ptr<Volume>> volumes_;
+  Endings endings_;
+  std::vector<std::pair<SessionPtr, Status>> closing_;  // connections to be closed after the tick's answers
   Turns turns_{clock_};
   const std::shared_ptr<size_t> parked_bytes_ = std::make_shared<size_t>(0);  // of all sessions
   std::vector<Outgoing> outgoing_;

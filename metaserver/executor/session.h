@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <set>
@@ -26,6 +27,7 @@ class Connection;
 namespace kfs::meta {
 
 class Volume;
+struct Reclaiming;
 
 // An inode that a session has open.
 struct Opens {
@@ -44,6 +46,7 @@ struct Session {
   rec::Rights rights;
   std::unique_ptr<Reach> reach;  // null: it is not confined
   Volume* volume = nullptr;      // null once the session has ended
+  size_t endings = 0;            // of it that are under way (executor/ending.h)
   Status elsewhere;              // not ok: it lives on, but the volume is no longer served here
 
   std::shared_ptr<Connection> connection;  // null: not attached
@@ -55,10 +58,11 @@ struct Session {
   MonoTime unreclaimed_since{};
   // An expired session has lost its locks and open files. Its stored replies stay for a while: a client that
   // comes back sends again what it had under way, and that happens once.
-  int64_t expired = 0;              // wall time; 0: it has not, or has attached again
-  uint32_t expiries = 0;            // so far
-  uint64_t reclaim_connection = 0;  // on which the reclaiming under way began
-  uint64_t reclaimed_up_to = 0;     // op ids handed out by the client when it reclaimed
+  int64_t expired = 0;                               // wall time; 0: it has not, or has attached again
+  uint32_t expiries = 0;                             // so far
+  uint64_t reclaim_connection = 0;                   // on which the reclaiming under way began
+  std::deque<std::shared_ptr<Reclaiming>> reclaims;  // the first is under way (executor/reclaim.h)
+  uint64_t reclaimed_up_to = 0;                      // op ids handed out by the client when it reclaimed
 
   std::unordered_map<Ino, Opens> opens;
   // What it may touch chunks with (Tickets): under the present serial, by chunkserver.

@@ -13,7 +13,6 @@ namespace {
 
 constexpr size_t kSessionsMax = 65536;  // of one volume
 constexpr size_t kTextMax = 1024;
-constexpr uint32_t kOpensMax = 1u << 20;  // handles of one mount on one inode
 
 }  // namespace
 
@@ -36,6 +35,11 @@ SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionReque
       return nullptr;
     }
     session = it->second;
+    if (session->endings != 0) {
+      Refuse(call,
+             Status(EAGAIN, Code::kTryAgain, "the session has expired, and what it held is being let go"));
+      return nullptr;
+    }
     session->closing = false;
     // What is still on the way over the old connection must not be executed after what comes over this one.
     Disconnected(*session, session->connection_number);
@@ -100,56 +104,6 @@ bool Executor::Alive(const CallPtr& call) {
   return true;
 }
 
-void Executor::Reclaim(const CallPtr& call, const pb::ReclaimRequest& request) {
-  Session& session = *call->session;
-  if (!Alive(call)) return;
-  session.last_heard = clock_.MonoNow();
-  Volume& volume = *session.volume;
-  if (static_cast<size_t>(request.open_size() + request.lock_size()) > kInventoryBatch) {
-    return Refuse(call, Status(EINVAL, Code::kMalformed, "too many opens and locks in one message"));
-  }
-  // A client whose connection broke in the middle begins again.
-  if (session.reclaim_connection != session.connection_number || session.reclaimed) {
-    session.reclaim_connection = session.connection_number;
-    volume.BeginReclaim(session);
-  }
-  session.reclaimed_up_to = std::max(session.reclaimed_up_to, request.op_ids());
-  pb::ReclaimReply reply;
-  reply.set_known(session.replies.empty() ? 0 : *session.replies.rbegin());
-  for (const pb::ReclaimRequest::Open& open : request.open()) {
-    const Ino ino = FromSession(session, open.ino());
-    if (volume.store.GetInode(ino) == nullptr || !InReach(volume, session, ino)) {
-      reply.add_lost(open.ino());
-    } else if (open.count() > 0) {
-      volume.AddOpen(session, ino, open.rights() != 0 ? open.rights() : kReadChunk | kWriteChunk,
-                     std::min(open.count(), kOpensMax));
-    }
-  }
-  for (const pb::LockRange& lock : request.lock()) {
-    if (lock.type() != pb::LockRange::READ && lock.type() != pb::LockRange::WRITE) continue;
-    if (!lock.flock() && lock.start() > lock.end()) continue;
-    LockRequest r{.type = static_cast<LockType>(lock.type()),
-                  .flock = lock.flock(),
-                  .start = lock.start(),
-                  .end = lock.end(),
-                  .pid = lock.pid()};
-    const Ino ino = FromSession(session, lock.ino());
-    if (!InReach(volume, session, ino) ||
-        volume.locks.Set(ino, {session.id, lock.owner()}, r) != LockTable::Outcome::kGranted) {
-      KFS_LOG(error, "session.lock_lost session={} ino={} start={} end={}", session.id.v, lock.ino(),
-              lock.start(), lock.end());
-      reply.add_lost(lock.ino());
-    }
-  }
-  if (request.last()) {
-    volume.Reclaimed(session);
-    KFS_LOG(info, "session.reclaimed volume={} session={} opens={} locks={} waiting_for={}",
-            volume.info.name(), session.id.v, session.opens.size(), volume.locks.CountOf(session.id),
-            volume.unreclaimed());
-  }
-  Answer(call, reply.SerializeAsString());
-}
-
 void Executor::KeepAlive(const CallPtr& call, const pb::KeepAliveRequest& request) {
   Session& session = *call->session;
   if (!Alive(call)) return;
@@ -184,8 +138,10 @@ void Executor::CloseSession(const CallPtr& call) {
   // The connection stays: the answer leaves on it, and the client closes it.
   std::shared_ptr<Connection> connection = std::move(call->session->connection);
   call->session->connection.reset();
-  if (call->session->volume != nullptr) EndSession(call->session, "closed by the client");
-  Answer(call, "");
+  // Whoever hears of the end may ask for what the session held.
+  const auto ended = [this, call] { Answer(call, ""); };
+  if (call->session->volume == nullptr) return ended();
+  EndSession(call->session, "closed by the client", ended);
 }
 
 void Executor::CancelOp(const CallPtr& call, const pb::CancelOpRequest& request) {
@@ -202,6 +158,7 @@ void Executor::CancelOp(const CallPtr& call, const pb::CancelOpRequest& request)
 void Executor::Disconnected(Session& session, uint64_t connection_number) {
   if (session.connection_number != connection_number || session.volume == nullptr) return;
   session.left_connection = connection_number;
+  session.reclaims.clear();
   if (session.closing) {
     const auto held = session.volume->sessions.find(session.id);
     if (held != session.volume->sessions.end())
@@ -241,6 +198,7 @@ void Executor::ExpireSessions(Volume& volume) {
   }
   for (const SessionPtr& s : expired) {
     volume.Expire(s);
+    endings_.Add(Ending(s, &volume));
     if (hooks_.close_connection)
       hooks_.close_connection(*s, Status(EPIPE, Code::kConnectionLost, "the session has expired"));
   }
@@ -255,16 +213,18 @@ void Executor::ForgetOldestExpired(Volume& volume) {
   if (oldest != nullptr) EndSession(oldest, "room for another");
 }
 
-void Executor::EndSession(const SessionPtr& session, const std::string& why) {
-  if (session->volume == nullptr) return;
-  session->volume->EndSession(session, why, [this](const ParkedPtr& parked, const Status& status) {
-    if (parked->call == nullptr) return;
-    CallPtr call = parked->call;
-    parked->call = nullptr;
-    Refuse(call, status);
-  });
-  if (hooks_.close_connection)
-    hooks_.close_connection(*session, Status(EPIPE, "the session has ended: " + why));
+void Executor::EndSession(const SessionPtr& session, const std::string& why, std::function<void()> done) {
+  Volume* volume = session->volume;
+  if (volume == nullptr) return;
+  volume->EndSession(session, why);
+  Ending ending(session, volume);
+  ending.why = Status(EACCES, Code::kUnknownSession, "the session has ended: " + why);
+  ending.replies.swap(session->replies);
+  ending.done = [this, session, why, done = std::move(done)] {
+    if (done) done();
+    closing_.emplace_back(session, Status(EPIPE, "the session has ended: " + why));
+  };
+  endings_.Add(std::move(ending));
 }
 
 }  // namespace kfs::meta

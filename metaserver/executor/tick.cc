@@ -1,5 +1,8 @@
 // The end of a tick: what became ready runs, everything is committed once, the answers leave; background work
 // gets its share.
+#include <algorithm>
+#include <utility>
+
 #include "common/log.h"
 #include "metaserver/executor/executor.h"
 #include "rpc/stall.h"
@@ -7,9 +10,9 @@
 namespace kfs::meta {
 namespace {
 
-// Background work of one tick, so that clients are not kept waiting: steps, and their time.
-constexpr int kReapStepsPerTick = 32;
-constexpr auto kReapTimePerTick = std::chrono::milliseconds(1);
+// Work of one tick that is nobody's request, so that clients are not kept waiting: steps, and their time.
+constexpr int kStepsPerTick = 256;
+constexpr auto kStepsTimePerTick = std::chrono::milliseconds(1);
 
 }  // namespace
 
@@ -63,22 +66,28 @@ void Executor::SyncFor(VolumeId id, std::vector<ParkedPtr> parked) {
   });
 }
 
+bool Executor::HasBackgroundWork() const {
+  if (!endings_.empty()) return true;
+  return std::ranges::any_of(volumes_, [](const auto& entry) { return entry.second->HasStep(); });
+}
+
 void Executor::EndTick() {
   scheduled_ = true;  // what happens below needs no other tick
   size_t rounds = 0;
-  const MonoTime reap_until = clock_.MonoNow() + kReapTimePerTick;
-  int reap_steps = 0;
+  int steps = 0;
+  MonoTime steps_until{};
+  const auto may_step = [&] {
+    if (steps == 0) steps_until = clock_.MonoNow() + kStepsTimePerTick;
+    return steps++ < kStepsPerTick && clock_.MonoNow() <= steps_until;
+  };
   do {
     // Calls that become ready while these run are taken in the next round, if there is time.
     turns_.Run();
-    for (auto& [id, volume] : volumes_) {
-      while (reap_steps < kReapStepsPerTick && clock_.MonoNow() <= reap_until &&
-             volume->orphans_queued() > 0) {
-        volume->ReapStep();
-        ++reap_steps;
-      }
-      CommitVolume(*volume);
+    for (bool more = HasBackgroundWork(); more && may_step();) {
+      more = endings_.Step();
+      for (auto& [id, volume] : volumes_) more = (volume->HasStep() && volume->Step()) || more;
     }
+    for (auto& [id, volume] : volumes_) CommitVolume(*volume);
   } while (turns_.waiting() != 0 && !turns_.Spent() && ++rounds < 64);
   turns_.TickEnded();
   std::vector<Outgoing> outgoing;
@@ -104,12 +113,14 @@ void Executor::EndTick() {
       o.call->Fail(kept, o.detail);
     }
   }
+  for (const auto& [session, why] : std::exchange(closing_, {})) {
+    if (hooks_.close_connection) hooks_.close_connection(*session, why);
+  }
   auto waits = std::move(sync_waits_);
   sync_waits_.clear();
   scheduled_ = false;
   for (auto& [id, parked] : waits) SyncFor(id, std::move(parked));
-  bool more = turns_.waiting() != 0;
-  for (auto& [id, volume] : volumes_) more = more || volume->orphans_queued() > 0;
+  const bool more = turns_.waiting() != 0 || HasBackgroundWork();
   // Not in this tick: its end would not come before the last of them.
   if (!more || next_asked_ || !hooks_.next_tick) return;
   next_asked_ = true;

@@ -89,9 +89,14 @@ void Tickets::Renew(Session& session, pb::KeepAliveReply* reply) {
 
 void Tickets::End(Session& session) {
   if (session.tickets.empty()) return;
-  auto files = std::make_shared<std::unordered_set<Ino>>();
-  for (const auto& [ino, open] : session.opens) {
-    if ((open.rights & kWriteChunk) != 0) files->insert(ino);
+  // Of one with very many files open nobody makes a list: any may have been written.
+  constexpr size_t kListed = 4096;
+  std::shared_ptr<std::unordered_set<Ino>> files;
+  if (session.opens.size() <= kListed) {
+    files = std::make_shared<std::unordered_set<Ino>>();
+    for (const auto& [ino, open] : session.opens) {
+      if ((open.rights & kWriteChunk) != 0) files->insert(ino);
+    }
   }
   ++session.ticket_serial;
   for (const auto& [server, ticket] : session.tickets) {

@@ -26,6 +26,11 @@ Volume::Volume(const rec::Volume& i, std::unique_ptr<Db> db, size_t cache_bytes,
   // Tokens of an earlier incarnation must not look like ours.
   next_token_ = (random() >> 1) | 1;
   incarnation_ = (random() >> 1) | 1;
+  locks.InSteps(hooks_.changed, [this](Ino ino) {
+    auto waiting = unsettled_.extract(ino);
+    if (waiting.empty()) return;
+    for (ParkedPtr& p : waiting.mapped()) hooks_.rerun(std::move(p));
+  });
 }
 
 Result<std::unique_ptr<Volume>> Volume::Open(const rec::Volume& info, std::unique_ptr<Db> db,
@@ -81,7 +86,7 @@ Status Volume::Load() {
     return true;
   });
   KFS_RETURN_IF_ERROR(store.db().TakeReadError());
-  if (!in_grace()) QueueAllOrphans();
+  orphans_to_queue_ = !in_grace();
   return {};
 }
 
@@ -131,13 +136,12 @@ void Volume::PutSession(const Session& session) {
   hooks_.changed();
 }
 
-void Volume::DropHeld(Session& session) {
+// Of what it has nothing comes to anybody else at once, however much it is: locks, append tokens and waiting
+// calls are let go of by the caller.
+void Volume::Leave(Session& session) {
   tickets.End(session);  // an expired one's have run out, and one that is closed has settled its writes
-  locks.ReleaseSession(session.id);
-  const std::set<Ino> tokens = session.append_tokens;
-  for (Ino ino : tokens) EndAppend(ino, &session, false);
-  const auto opens = session.opens;
-  for (const auto& [ino, open] : opens) DropOpen(session, ino, open.count);
+  locks.EndSession(session.id);
+  DropOpens(session);
   if (!session.reclaimed) Reclaimed(session);
 }
 
@@ -146,10 +150,7 @@ void Volume::Expire(const SessionPtr& session) {
           "session.expired volume={} session={} host={} mountpoint={} effect=\"its locks and open files are "
           "released\"",
           info.name(), session->id.v, session->host, session->mountpoint);
-  for (const ParkedPtr& p : session->parked) p->call = nullptr;
-  session->parked.clear();
-  session->waiting.clear();
-  DropHeld(*session);
+  Leave(*session);
   // What a replayed reply had opened or locked is gone with the rest, and taken anew when it is replayed.
   session->old_replies.insert(session->replies.begin(), session->replies.end());
   session->expired = Now();
@@ -164,17 +165,10 @@ void Volume::Revive(Session& session) {
   PutSession(session);
 }
 
-void Volume::EndSession(const SessionPtr& session, const std::string& why,
-                        const std::function<void(const ParkedPtr&, Status)>& fail) {
+void Volume::EndSession(const SessionPtr& session, const std::string& why) {
   KFS_LOG(info, "session.ended volume={} session={} host={} mountpoint={} reason=\"{}\"", info.name(),
           session->id.v, session->host, session->mountpoint, why);
-  Status gone(EACCES, Code::kUnknownSession, "the session has ended: " + why);
-  std::set<ParkedPtr> parked;
-  parked.swap(session->parked);
-  session->waiting.clear();
-  for (const ParkedPtr& p : parked) fail(p, gone);
-  DropHeld(*session);
-  for (uint64_t op_id : session->replies) store.db().DeleteBlind(ReplyKey(session->id, op_id));
+  Leave(*session);
   store.db().Delete(SessionKey(session->id));
   if (session->expired != 0) --expired_;
   sessions.erase(session->id);
@@ -188,9 +182,7 @@ void Volume::BeginReclaim(Session& session) {
     session.unreclaimed_since = clock_.MonoNow();
     ++unreclaimed_;
   }
-  // Nothing is collected meanwhile: this is grace.
-  auto opens = session.opens;
-  for (const auto& [ino, open] : opens) DropOpen(session, ino, open.count);
+  DropOpens(session);
 }
 
 void Volume::Reclaimed(Session& session) {
@@ -215,12 +207,45 @@ bool Volume::DropOpen(Session& session, Ino ino, uint32_t count) {
   if (it == session.opens.end()) return false;
   count = std::min(count, it->second.count);
   if ((it->second.count -= count) == 0) session.opens.erase(it);
-  auto total = open_counts_.find(ino);
-  if ((total->second -= count) == 0) {
-    open_counts_.erase(total);
-    MaybeReap(ino);
-  }
+  DropOpen(ino, count);
   return true;
+}
+
+void Volume::DropOpen(Ino ino, uint64_t count) {
+  auto total = open_counts_.find(ino);
+  if ((total->second -= count) != 0) return;
+  open_counts_.erase(total);
+  MaybeReap(ino);
+}
+
+void Volume::DropOpens(Session& session) {
+  if (session.opens.empty()) return;
+  dropped_.emplace_back().swap(session.opens);
+  hooks_.changed();
+}
+
+void Volume::DropStep() {
+  for (size_t n = 0; n < kStep && !dropped_.empty(); ++n) {
+    std::unordered_map<Ino, Opens>& opens = dropped_.front();
+    const auto [ino, open] = *opens.begin();
+    opens.erase(opens.begin());
+    if (opens.empty()) dropped_.pop_front();
+    DropOpen(ino, open.count);
+  }
+}
+
+bool Volume::HasStep() const {
+  return locks.HasStep() || !dropped_.empty() || orphans_to_queue_ || !reap_.empty() ||
+         (!linger_.empty() && linger_.front().first <= linger_end_);
+}
+
+bool Volume::Step() {
+  if (locks.HasStep()) locks.Step();
+  if (!dropped_.empty()) DropStep();
+  if (orphans_to_queue_) QueueStep();
+  LingerStep();
+  if (!reap_.empty()) ReapStep();
+  return HasStep();
 }
 
 void Volume::MaybeReap(Ino ino) {
@@ -235,44 +260,62 @@ void Volume::MaybeReap(Ino ino) {
 void Volume::Linger(Ino ino) {
   if (!lingering_.insert(ino).second) return;
   linger_.emplace_back(clock_.MonoNow() + kLinger, ino);
-  if (linger_.size() > kLingerMax) EndLinger();
+  if (linger_.size() > kLingerMax) LingersNoMore();
 }
 
 void Volume::EndLinger() {
-  const MonoTime now = clock_.MonoNow();
-  while (!linger_.empty() && (linger_.front().first <= now || linger_.size() > kLingerMax)) {
-    Ino ino = linger_.front().second;
-    linger_.pop_front();
-    lingering_.erase(ino);
-    MaybeReap(ino);
-  }
+  linger_end_ = clock_.MonoNow();
+  if (HasStep()) hooks_.changed();
+}
+
+void Volume::LingersNoMore() {
+  const Ino ino = linger_.front().second;
+  linger_.pop_front();
+  lingering_.erase(ino);
+  MaybeReap(ino);
+}
+
+void Volume::LingerStep() {
+  for (size_t n = 0; n < kStep && !linger_.empty() && linger_.front().first <= linger_end_; ++n)
+    LingersNoMore();
 }
 
 void Volume::QueueAllOrphans() {
+  orphans_to_queue_ = true;
+  orphans_from_.clear();
+  hooks_.changed();
+}
+
+void Volume::QueueStep() {
   std::vector<Ino> orphans;
-  store.Scan("O", "", [&](std::string_view key, std::string_view) {
+  orphans_to_queue_ = false;
+  store.Scan("O", orphans_from_, [&](std::string_view key, std::string_view) {
+    if (orphans.size() == kStep) {
+      orphans_to_queue_ = true;
+      orphans_from_ = key;
+      return false;
+    }
     orphans.push_back(Ino(KeyU64(key, 1)));
     return true;
   });
   for (Ino ino : orphans) MaybeReap(ino);
 }
 
-bool Volume::ReapStep() {
-  if (reap_.empty()) return false;
+void Volume::ReapStep() {
   Ino ino = reap_.front();
   txn.Clear();
   const rec::Inode* inode = txn.Find(ino);
   if (inode == nullptr || inode->nlink() > 0 || IsOpen(ino)) {  // linked or opened again meanwhile
     reap_.pop_front();
     reap_queued_.erase(ino);
-    return !reap_.empty();
+    return;
   }
   bool done = FreeStep(*this, txn, ino, kReapStep);
   if (Status s = store.db().TakeReadError(); !s.ok()) {
     txn.Clear();
     reap_.pop_front();  // stays an orphan: tried again after the next start
     reap_queued_.erase(ino);
-    return !reap_.empty();
+    return;
   }
   txn.Apply();
   if (done) {
@@ -280,7 +323,6 @@ bool Volume::ReapStep() {
     reap_queued_.erase(ino);
     append_safe_.erase(ino);
   }
-  return !reap_.empty();
 }
 
 Volume::Appender* Volume::FindAppender(Ino ino) {

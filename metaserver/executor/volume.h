@@ -10,6 +10,7 @@
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <vector>
 
 #include "metaserver/chunks/chunkservers.h"
 #include "metaserver/chunks/fences.h"
@@ -33,7 +34,8 @@ struct VolumeHooks {
 
 class Volume {
  public:
-  // Sessions known from before wait for their clients until `ttl` has passed from `now`.
+  // Any thread: it is the caller's until an executor has it, and asks nothing of `hooks` before. Sessions
+  // known from before wait for their clients until `ttl` has passed from `now`.
   static Result<std::unique_ptr<Volume>> Open(const rec::Volume& info, std::unique_ptr<Db> db,
                                               size_t cache_bytes, Chunkservers& servers, Clock& clock,
                                               VolumeHooks hooks);
@@ -46,15 +48,14 @@ class Volume {
   void AddSession(const SessionPtr& session);
   // Notes durably what has changed of it.
   void PutSession(const Session& session);
-  // Drops locks, open files and tokens, durably noted; waiting calls go unanswered (they come again). What it
-  // may have to answer a second time stays.
+  // Durably; from here on it has no open files, is granted no locks, and others wait for no call of its. The
+  // caller lets go of the rest (executor/ending.h). What it may have to answer a second time stays.
   void Expire(const SessionPtr& session);
   // The client of an expired session is there again, and will be told.
   void Revive(Session& session);
   size_t mounts() const { return sessions.size() - expired_; }
-  // Drops everything, for good. Its waiting calls end with EIO/kUnknownSession.
-  void EndSession(const SessionPtr& session, const std::string& why,
-                  const std::function<void(const ParkedPtr&, Status)>& fail);
+  // The same for good: it is not known any more.
+  void EndSession(const SessionPtr& session, const std::string& why);
   // Sessions that were known at start and have neither reclaimed nor ended.
   size_t unreclaimed() const { return unreclaimed_; }
   bool in_grace() const { return unreclaimed_ > 0; }
@@ -65,6 +66,8 @@ class Volume {
   void AddOpen(Session& session, Ino ino, uint32_t rights, uint32_t count = 1);
   // False when the session does not have it open.
   bool DropOpen(Session& session, Ino ino, uint32_t count = 1);
+  // The session has nothing open any more; the inodes are let go of in steps.
+  void DropOpens(Session& session);
   bool IsOpen(Ino ino) const { return open_counts_.contains(ino); }
 
   // ---- orphans: inodes without a name, kept while open. Collected in bounded steps.
@@ -75,11 +78,16 @@ class Volume {
   // ESTALE.
   void Linger(Ino ino);
   bool Lingers(Ino ino) const { return lingering_.contains(ino); }
-  // Sends those whose time is over on their way.
+  // Those whose time is over may go on their way.
   void EndLinger();
-  // One step; true when there is more to do.
-  bool ReapStep();
+  // Work that is nobody's request, one step of each kind: what lingered, orphans found and freed, opens
+  // dropped, locks given on. True when there is more to do.
+  bool Step();
+  bool HasStep() const;
   size_t orphans_queued() const { return reap_.size(); }
+
+  // ---- locks: while those that waited have their turn (LockTable::Settling), who comes waits
+  void WaitUntilSettled(Ino ino, ParkedPtr parked) { unsettled_[ino].push_back(std::move(parked)); }
 
   // ---- appenders
   struct Appender {
@@ -135,6 +143,7 @@ class Volume {
   std::mt19937_64 random;
 
   static constexpr auto kSettle = std::chrono::seconds(60);
+  static constexpr size_t kStep = 32;         // inodes looked at in one step
   static constexpr uint64_t kReapStep = 128;  // chunks freed in one step
   static constexpr auto kLinger = std::chrono::seconds(1);
   static constexpr size_t kLingerMax = 100000;       // inodes; beyond it the oldest go early
@@ -146,8 +155,14 @@ class Volume {
          Clock& clock, VolumeHooks hooks);
   Status Load();
   void QueueAllOrphans();
+  void QueueStep();
+  void LingerStep();
+  void LingersNoMore();  // the first
+  void DropStep();
+  void ReapStep();
   static void Confine(Session& session);
-  void DropHeld(Session& session);
+  void Leave(Session& session);
+  void DropOpen(Ino ino, uint64_t count);
 
   Clock& clock_;
   VolumeHooks hooks_;
@@ -157,9 +172,14 @@ class Volume {
   size_t unreclaimed_ = 0;
   size_t expired_ = 0;
   std::unordered_map<Ino, uint64_t> open_counts_;
+  std::deque<std::unordered_map<Ino, Opens>> dropped_;  // of sessions that have none of them any more
+  std::unordered_map<Ino, std::vector<ParkedPtr>> unsettled_;
   std::deque<Ino> reap_;
   std::unordered_set<Ino> reap_queued_;
+  bool orphans_to_queue_ = false;  // from this key on
+  std::string orphans_from_;
   std::deque<std::pair<MonoTime, Ino>> linger_;  // in order of their end
+  MonoTime linger_end_{};                        // until which they have gone, or go in the next steps
   std::unordered_set<Ino> lingering_;
   std::unordered_map<Ino, Appender> appenders_;
   // Inodes whose last chunk cannot be reached by late writes of a former appender.

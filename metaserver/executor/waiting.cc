@@ -52,7 +52,9 @@ void Executor::Unpark(const ParkedPtr& parked) {
   Session& session = *parked->call->session;
   parked->Weigh(0);
   session.parked.erase(parked);
-  if (parked->call->op_id != 0) session.waiting.erase(parked->call->op_id);
+  // Of a session that has expired meanwhile another call may stand there.
+  const auto waiting = session.waiting.find(parked->call->op_id);
+  if (waiting != session.waiting.end() && waiting->second == parked) session.waiting.erase(waiting);
 }
 
 void Executor::Rerun(ParkedPtr parked) {
@@ -89,8 +91,13 @@ void Executor::FinishLock(const ParkedPtr& parked, const Status& status, const p
     if (parked->call == nullptr) return;
     const CallPtr call = parked->call;
     Session& session = *call->session;
-    if (status.ok() && session.volume != nullptr)
-      StoreReply(*session.volume, session, call->op_id, call->op(), "", {}, 0, &lock);
+    // Granted before the session ended: it has it no more.
+    if (session.volume == nullptr || session.expired != 0) {
+      Unpark(parked);
+      parked->call = nullptr;
+      return (void)Alive(call);
+    }
+    if (status.ok()) StoreReply(*session.volume, session, call->op_id, call->op(), "", {}, 0, &lock);
     Finish(parked, status);
   });
   Schedule();
@@ -136,7 +143,7 @@ void Executor::FinishDrain(const std::shared_ptr<Drain>& drain) {
 }
 
 uint64_t Executor::parked_now() const {
-  uint64_t n = 0;
+  uint64_t n = endings_.parked();
   for (const auto& [id, volume] : volumes_) {
     for (const auto& [sid, s] : volume->sessions) n += s->parked.size();
   }

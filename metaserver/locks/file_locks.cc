@@ -118,7 +118,7 @@ ptrdiff_t FileLocks::Apply(LockOwner owner, const LockRequest& request) {
   }
   const ptrdiff_t change = static_cast<ptrdiff_t>(ranges.size()) - before;
   if (ranges.empty()) holders_.erase(found);
-  MarkStale(owner, request);
+  NoteGivenUp(owner, request);
   return change;
 }
 
@@ -131,13 +131,15 @@ std::vector<HeldLock> FileLocks::Held() const {
   return held;
 }
 
-std::vector<LockOwner> FileLocks::HoldersOf(SessionId session) const {
-  std::vector<LockOwner> owners;
-  for (auto it = holders_.lower_bound({session, 0}); it != holders_.end() && it->first.session == session;
-       ++it) {
-    owners.push_back(it->first);
+std::optional<FileLocks::Part> FileLocks::PartOf(SessionId session, size_t ranges) const {
+  auto holder = holders_.lower_bound({session, 0});
+  if (holder == holders_.end() || holder->first.session != session) return std::nullopt;
+  Part part{holder->first, 0};
+  for (const auto& [start, range] : holder->second.ranges) {
+    part.end = range.end;
+    if (ranges-- <= 1) break;
   }
-  return owners;
+  return part;
 }
 
 std::vector<SessionId> FileLocks::Sessions() const {
@@ -185,7 +187,6 @@ void FileLocks::RemoveWaiter(LockTicket ticket, LockOwner owner, const LockReque
   if (of_owner->second.empty()) group.by_owner.erase(of_owner);
   if (!group.tickets.empty()) return;
   for (size_t slot : {1, 0}) ForgetBlocker(found->first, group, slot);
-  stale_.erase(found->first);
   groups_.erase(found);
 }
 
@@ -199,23 +200,38 @@ std::vector<LockTicket> FileLocks::WaitersOf(LockOwner owner) const {
   return tickets;
 }
 
+std::set<FileLocks::Note>::iterator FileLocks::FirstNote(const GivenUp& what) {
+  const auto it = what.after ? notes_.upper_bound(*what.after)
+                             : notes_.lower_bound(Note{what.owner, what.type, what.start, GroupKey{}});
+  const bool there = it != notes_.end() && std::get<0>(*it) == what.owner && std::get<1>(*it) == what.type &&
+                     std::get<2>(*it) <= what.end;
+  return there ? it : notes_.end();
+}
+
 // What the owner no longer holds, or no longer holds so, frees those who have noted it.
-void FileLocks::MarkStale(LockOwner owner, const LockRequest& request) {
+void FileLocks::NoteGivenUp(LockOwner owner, const LockRequest& request) {
   const GroupKey key = KeyOf(request);
   for (LockType type : {LockType::kRead, LockType::kWrite}) {
     const bool still =
         request.type == LockType::kWrite || (request.type == LockType::kRead && type == LockType::kWrite);
     if (still) continue;
-    auto it = notes_.lower_bound(Note{owner, type, key.start, GroupKey{}});
-    while (it != notes_.end() && std::get<0>(*it) == owner && std::get<1>(*it) == type &&
-           std::get<2>(*it) <= key.end) {
-      const GroupKey noted = std::get<3>(*it);
-      ++it;  // it goes with the blocker
-      Group& group = groups_.at(noted);
-      ForgetBlocker(noted, group, group.blockers[0]->owner == owner ? 0 : 1);
-      stale_.insert(noted);
-    }
+    const GivenUp what{owner, type, key.start, key.end, {}};
+    if (FirstNote(what) != notes_.end()) given_up_.push_back(what);
   }
+}
+
+std::optional<FileLocks::GroupKey> FileLocks::TakeStale() {
+  for (; !given_up_.empty(); given_up_.pop_front()) {
+    GivenUp& what = given_up_.front();
+    const auto it = FirstNote(what);
+    if (it == notes_.end()) continue;
+    what.after = *it;
+    const GroupKey noted = std::get<3>(*it);
+    Group& group = groups_.at(noted);
+    ForgetBlocker(noted, group, group.blockers[0]->owner == what.owner ? 0 : 1);  // the note goes with it
+    return noted;
+  }
+  return std::nullopt;
 }
 
 std::optional<RangeIndex::Entry> FileLocks::AnyBlocker(const GroupKey& key, std::optional<LockOwner> except) {
@@ -263,12 +279,6 @@ FileLocks::Free FileLocks::FreeWaiters(const GroupKey& key, LockTicket cursor) {
   if (auto it = free->upper_bound(cursor); it != free->end()) out.after = *it;
   if (*free->begin() <= cursor) out.before = *free->begin();
   return out;
-}
-
-std::set<FileLocks::GroupKey> FileLocks::TakeStale() {
-  std::set<GroupKey> stale;
-  stale.swap(stale_);
-  return stale;
 }
 
 }  // namespace kfs::meta

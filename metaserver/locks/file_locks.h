@@ -5,12 +5,14 @@
 // requests for the same range and type are one *group*: a held range stands in the way of all its members but
 // those of its own owner, so that two ranges of different owners tell of every member that it must wait. A
 // group is noted at a byte of each of the two, chosen by chance; while an owner keeps that byte, nobody need
-// look at the group. What is given up marks the groups noted there, and only those, as stale.
+// look at the group. What is given up makes the groups noted there, and only those, stale; how many they are
+// the one who gives it up does not feel: they are looked up one by one (TakeStale).
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <optional>
@@ -67,7 +69,12 @@ class FileLocks {
   // ranges.
   ptrdiff_t Apply(LockOwner owner, const LockRequest& request);
   std::vector<HeldLock> Held() const;
-  std::vector<LockOwner> HoldersOf(SessionId session) const;
+  // The first owner of the session that holds something, and where the last of its first `ranges` ends.
+  struct Part {
+    LockOwner owner;
+    uint64_t end = 0;
+  };
+  std::optional<Part> PartOf(SessionId session, size_t ranges) const;
   std::vector<SessionId> Sessions() const;                // that hold something, each once
   std::optional<LockType> TypeOf(LockOwner owner) const;  // of its first range
   std::optional<uint32_t> UidOf(LockOwner owner) const;   // whom what it holds counts against
@@ -84,8 +91,8 @@ class FileLocks {
     LockTicket after = 0, before = 0;  // 0: none
   };
   Free FreeWaiters(const GroupKey& key, LockTicket cursor);
-  // Groups that may have become free since this was asked last.
-  std::set<GroupKey> TakeStale();
+  // A group that may have become free and was not told of since; none: FreeWaiters tells the truth.
+  std::optional<GroupKey> TakeStale();
 
   bool empty() const { return holders_.empty() && groups_.empty(); }
 
@@ -111,11 +118,19 @@ class FileLocks {
   };
   using Groups = std::map<GroupKey, Group>;
   using Note = std::tuple<LockOwner, LockType, uint64_t, GroupKey>;  // type: the group's; the point
+  // An owner may no longer be in the way, between these, of groups of the type.
+  struct GivenUp {
+    LockOwner owner;
+    LockType type = LockType::kRead;
+    uint64_t start = 0, end = 0;
+    std::optional<Note> after;  // up to which the notes have been looked up; a group may stand there anew
+  };
+  std::set<Note>::iterator FirstNote(const GivenUp& what);
 
   RangeIndex& IndexOf(LockType type) { return type == LockType::kWrite ? writes_ : reads_; }
   void Put(LockOwner owner, Ranges& ranges, uint64_t start, const Range& range);
   Ranges::iterator Drop(LockOwner owner, Ranges& ranges, Ranges::iterator it);
-  void MarkStale(LockOwner owner, const LockRequest& request);
+  void NoteGivenUp(LockOwner owner, const LockRequest& request);
   std::optional<RangeIndex::Entry> AnyBlocker(const GroupKey& key, std::optional<LockOwner> except);
   void FindBlocker(const GroupKey& key, Group& group, size_t slot);
   void ForgetBlocker(const GroupKey& key, Group& group, size_t slot);
@@ -125,8 +140,8 @@ class FileLocks {
   std::map<LockOwner, Holder> holders_;
   RangeIndex reads_, writes_;  // what holders_ has
   Groups groups_;
-  std::set<Note> notes_;  // what the groups' blockers say, to be found by what an owner gives up
-  std::set<GroupKey> stale_;
+  std::set<Note> notes_;          // what the groups' blockers say, to be found by what an owner gives up
+  std::deque<GivenUp> given_up_;  // of which the notes have not been looked up
 };
 
 }  // namespace kfs::meta

@@ -45,7 +45,7 @@ bool LockTable::WouldDeadlock(const InodeLocks& locks, LockOwner owner, const Lo
     todo.pop_back();
     if (holder == owner) return true;
     auto waits = record_waits_.find(holder);
-    if (waits == record_waits_.end()) continue;
+    if (waits == record_waits_.end() || IsOver(holder.session)) continue;
     for (const auto& [what, count] : waits->second) {
       if (looks == 0) break;
       const GroupKey& key = what.second;
@@ -102,12 +102,14 @@ bool LockTable::Apply(Ino ino, LockOwner owner, const LockRequest& request) {
 
 void LockTable::DropIfEmpty(Ino ino) {
   auto it = inodes_.find(ino);
-  if (it != inodes_.end() && it->second.records.empty() && it->second.flocks.empty()) inodes_.erase(it);
+  if (it == inodes_.end() || settling_.contains(ino)) return;
+  if (it->second.records.empty() && it->second.flocks.empty()) inodes_.erase(it);
 }
 
 void LockTable::DropIfEmpty(SessionId session) {
   auto it = sessions_.find(session);
-  if (it != sessions_.end() && it->second.held == 0 && it->second.tickets.empty()) sessions_.erase(it);
+  if (it == sessions_.end() || it->second.releasing) return;
+  if (it->second.held == 0 && it->second.tickets.empty()) sessions_.erase(it);
 }
 
 // ---- waiting ----
@@ -146,43 +148,71 @@ LockTable::Waiter LockTable::TakeWaiter(Ticket ticket) {
 // lock turned into a read lock): what came earlier than the granted one has its turn in another round.
 void LockTable::GrantWaiters(Ino ino, Calls* calls) {
   auto found = inodes_.find(ino);
-  if (found == inodes_.end()) return;
-  InodeLocks& locks = found->second;
-  std::set<Ticket> round, next_round;
-  Ticket cursor = 0;
-  auto schedule = [&](FileLocks& side, const GroupKey& key) {
-    const FileLocks::Free free = side.FreeWaiters(key, cursor);
-    if (free.after != 0) round.insert(free.after);
-    if (free.before != 0) next_round.insert(free.before);
-  };
-  auto schedule_stale = [&] {
-    for (FileLocks* side : {&locks.records, &locks.flocks}) {
-      for (const GroupKey& key : side->TakeStale()) schedule(*side, key);
-    }
-  };
-  schedule_stale();
-  while (!round.empty() || !next_round.empty()) {
-    if (round.empty()) {
-      round.swap(next_round);
-      cursor = 0;
-    }
-    const Ticket ticket = *round.begin();
-    round.erase(round.begin());
-    auto waiting = waiters_.find(ticket);
-    if (waiting == waiters_.end()) continue;  // scheduled twice
-    const LockRequest request = waiting->second.request;
-    FileLocks& side = locks.Of(request);
-    if (!side.FirstBlocker(waiting->second.owner, request).has_value()) {
-      cursor = ticket;
-      Waiter waiter = TakeWaiter(ticket);
-      const bool applied = Apply(ino, waiter.owner, waiter.request);
-      calls->emplace_back(std::move(waiter.granted), applied ? Status() : Status(ENOLCK, "too many locks"));
-      DropIfEmpty(waiter.owner.session);
-    }
-    schedule_stale();
-    schedule(side, FileLocks::KeyOf(request));
+  if (found == inodes_.end() || found->second.held_up != 0) return;
+  for (size_t n = 0; !more_ || n < step_; ++n) {
+    if (GrantNext(ino, found->second, calls)) continue;
+    ready_.erase(ino);
+    if (settling_.erase(ino) > 0 && settled_) settled_(ino);
+    return DropIfEmpty(ino);
   }
-  DropIfEmpty(ino);
+  settling_.insert(ino);
+  if (ready_.insert(ino).second) more_();
+}
+
+// False: there is nothing to be looked at.
+bool LockTable::GrantNext(Ino ino, InodeLocks& locks, Calls* calls) {
+  auto schedule = [&](FileLocks& side, const GroupKey& key) {
+    const FileLocks::Free free = side.FreeWaiters(key, locks.cursor);
+    if (free.after != 0) locks.round.insert(free.after);
+    if (free.before != 0) locks.next_round.insert(free.before);
+  };
+  // Who came first is known when all are.
+  for (FileLocks* side : {&locks.records, &locks.flocks}) {
+    if (const std::optional<GroupKey> key = side->TakeStale()) {
+      schedule(*side, *key);
+      return true;
+    }
+  }
+  if (locks.round.empty()) {
+    locks.round.swap(locks.next_round);
+    locks.cursor = 0;
+  }
+  if (locks.round.empty()) return false;
+  const Ticket ticket = *locks.round.begin();
+  locks.round.erase(locks.round.begin());
+  auto waiting = waiters_.find(ticket);
+  if (waiting == waiters_.end()) return true;  // scheduled twice, or cancelled
+  const LockOwner owner = waiting->second.owner;
+  const LockRequest request = waiting->second.request;
+  FileLocks& side = locks.Of(request);
+  if (!side.FirstBlocker(owner, request).has_value()) {
+    locks.cursor = ticket;
+    Waiter waiter = TakeWaiter(ticket);
+    Status granted;
+    if (IsOver(owner.session)) {
+      granted = Status(EIO, "the session has ended");
+    } else if (!Apply(ino, owner, request)) {
+      granted = Status(ENOLCK, "too many locks");
+    }
+    calls->emplace_back(std::move(waiter.granted), std::move(granted));
+    DropIfEmpty(owner.session);
+  }
+  schedule(side, FileLocks::KeyOf(request));
+  return true;
+}
+
+void LockTable::InSteps(std::function<void()> more, std::function<void(Ino)> settled, size_t step) {
+  step_ = step;
+  more_ = std::move(more);
+  settled_ = std::move(settled);
+}
+
+bool LockTable::Step() {
+  if (ready_.empty()) return false;
+  Calls calls;
+  GrantWaiters(*ready_.begin(), &calls);
+  Run(std::move(calls));
+  return !ready_.empty();
 }
 
 void LockTable::Run(Calls calls) {
@@ -257,31 +287,63 @@ void LockTable::ReleaseOwner(Ino ino, LockOwner owner, bool flock) {
   Run(std::move(calls));
 }
 
-void LockTable::ReleaseSession(SessionId session) {
+bool LockTable::IsOver(SessionId session) const {
   auto it = sessions_.find(session);
-  if (it == sessions_.end()) return;
+  return it != sessions_.end() && it->second.over;
+}
+
+void LockTable::EndSession(SessionId session) {
+  auto it = sessions_.find(session);
+  if (it != sessions_.end()) it->second.over = true;
+}
+
+// Those who wait have their turn once the inode has been left altogether: who came first may want all of it.
+void LockTable::ReleaseRange(Session& session, SessionId id, Calls* calls) {
+  const Ino ino = session.releasing ? *session.releasing : session.inodes.begin()->first;
+  InodeLocks& locks = inodes_.at(ino);
+  if (!session.releasing) {
+    session.releasing = ino;
+    ++locks.held_up;
+    settling_.insert(ino);
+  }
+  for (bool flock : {false, true}) {
+    LockRequest part{.type = LockType::kUnlock, .flock = flock};
+    const auto held = locks.Of(part).PartOf(id, 1);
+    if (!held) continue;
+    part.end = held->end;
+    Apply(ino, held->owner, part);
+    break;
+  }
+  if (session.inodes.contains(ino)) return;
+  session.releasing.reset();
+  --locks.held_up;
+  GrantWaiters(ino, calls);
+}
+
+bool LockTable::ReleaseSome(SessionId session) {
+  auto it = sessions_.find(session);
+  if (it == sessions_.end()) return false;
+  it->second.over = true;
   Calls calls;
-  std::set<Ino> touched;
-  const std::set<Ticket> tickets = it->second.tickets;
-  for (Ticket ticket : tickets) {
-    Waiter waiter = TakeWaiter(ticket);
-    touched.insert(waiter.ino);
-    calls.emplace_back(std::move(waiter.granted), Status(EIO, "the session has ended"));
-  }
-  for (const auto& [ino, count] : std::map<Ino, size_t>(it->second.inodes)) {
-    touched.insert(ino);
-    InodeLocks& locks = inodes_.at(ino);
-    for (bool flock : {false, true}) {
-      const LockRequest all{.type = LockType::kUnlock, .flock = flock};
-      for (LockOwner owner : locks.Of(all).HoldersOf(session)) Apply(ino, owner, all);
+  for (size_t n = 0; n < step_ && it != sessions_.end(); ++n, it = sessions_.find(session)) {
+    const Session& s = it->second;
+    if (!s.tickets.empty()) {
+      Waiter waiter = TakeWaiter(*s.tickets.begin());
+      calls.emplace_back(std::move(waiter.granted), Status(EIO, "the session has ended"));
+      DropIfEmpty(waiter.ino);
+    } else if (s.releasing || !s.inodes.empty()) {
+      ReleaseRange(it->second, session, &calls);
     }
-  }
-  sessions_.erase(session);
-  for (Ino ino : touched) {
-    GrantWaiters(ino, &calls);
-    DropIfEmpty(ino);
+    DropIfEmpty(session);
   }
   Run(std::move(calls));
+  return sessions_.contains(session);
+}
+
+void LockTable::ReleaseSession(SessionId session) {
+  EndSession(session);
+  while (ReleaseSome(session)) {
+  }
 }
 
 bool LockTable::CancelWaiter(SessionId session, uint64_t waiter_id) {

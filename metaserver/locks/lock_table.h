@@ -9,8 +9,13 @@
 // order in which they came whenever something was released. (A request never waits behind a mere waiter: that
 // would make circles that POSIX does not know.)
 //
-// The cost of a call rises with the logarithm of what is held and with the number of requests that it grants,
-// whatever else is held or waits (file_locks.h): anyone who may lock at all shares this thread with everyone.
+// The cost of a call rises with the logarithm of what is held, whatever else is held or waits (file_locks.h):
+// anyone who may lock at all shares this thread with everyone. What would grow with a number that somebody
+// chooses is cut into steps: the requests that one unlock lets go, and the locks of a session that ends.
+// Meanwhile an inode is *settling*: who comes anew waits, so that nobody gets before those who came earlier.
+//
+//   unlock -> some are granted, in order -> settling: more_() -> Step -> ... -> all are: settled_(ino)
+//   EndSession: its requests are granted nothing more -> ReleaseSome -> ... -> all it had is gone
 //
 // Lives on the volume's loop thread. `granted` functions run at the end of the call that caused them, when
 // the table is consistent: they may call the table again, but not destroy it.
@@ -50,6 +55,7 @@ class LockTable {
   // the others; what was reclaimed counts against the session alone.
   static constexpr size_t kLocksPerSessionMax = 65536;
   static constexpr size_t kLocksPerUserMax = kLocksPerSessionMax / 2;
+  static constexpr size_t kStep = 32;  // requests, ranges or groups looked at: some 100 us
 
   explicit LockTable(size_t locks_per_session_max = kLocksPerSessionMax,
                      size_t locks_per_user_max = kLocksPerUserMax);
@@ -70,7 +76,21 @@ class LockTable {
   // with EINTR (its file description is gone); those of record locks go on, as another thread may be waiting.
   void ReleaseOwner(Ino ino, LockOwner owner, bool flock);
 
-  // Drops everything of the session; its waiting requests end with EIO.
+  // Once set, a call looks at no more than `step` things, and Step is to be called after `more` until it says
+  // false. `settled` is told when an inode's requests have all had their turn. Without, all is done at once.
+  void InSteps(std::function<void()> more, std::function<void(Ino)> settled, size_t step = kStep);
+  bool Settling(Ino ino) const { return settling_.contains(ino); }
+  // Some more of what settles; false: that was all for now.
+  bool Step();
+  bool HasStep() const { return !ready_.empty(); }
+
+  // The session is over: its waiting requests get nothing more, and wait for nobody (EDEADLK). What it holds
+  // it holds until it is released.
+  void EndSession(SessionId session);
+  // Releases some of what a session that is over has; its waiting requests end with EIO first. False: nothing
+  // is left, and the session is forgotten.
+  bool ReleaseSome(SessionId session);
+  // All of it.
   void ReleaseSession(SessionId session);
 
   // False when no such request waits (any more).
@@ -95,6 +115,10 @@ class LockTable {
     FileLocks& Of(const LockRequest& request) { return request.flock ? flocks : records; }
     const FileLocks& Of(const LockRequest& request) const { return request.flock ? flocks : records; }
     FileLocks records, flocks;
+    // Requests that may be granted, in this round and the next; this one has come to the cursor.
+    std::set<Ticket> round, next_round;
+    Ticket cursor = 0;
+    size_t held_up = 0;  // sessions that are over and have released a part of what they held
   };
   struct Waiter {
     Ino ino;
@@ -109,6 +133,8 @@ class LockTable {
     std::map<uint64_t, Ticket> waiting;  // by waiter id
     std::set<Ticket> tickets;
     std::map<uint32_t, size_t> of_user;  // held and waiting
+    bool over = false;
+    std::optional<Ino> releasing;  // where it has released a part
   };
   using Calls = std::vector<std::pair<GrantedFn, Status>>;
 
@@ -123,6 +149,9 @@ class LockTable {
   void AddWaiter(Ino ino, LockOwner owner, const LockRequest& request, GrantedFn granted, uint64_t id);
   Waiter TakeWaiter(Ticket ticket);
   void GrantWaiters(Ino ino, Calls* calls);
+  bool GrantNext(Ino ino, InodeLocks& locks, Calls* calls);
+  bool IsOver(SessionId session) const;
+  void ReleaseRange(Session& session, SessionId id, Calls* calls);
   void DropIfEmpty(Ino ino);
   void DropIfEmpty(SessionId session);
   static void Run(Calls calls);
@@ -136,6 +165,10 @@ class LockTable {
   // Of record locks: what an owner waits for (and how many of its requests do), and how many ranges it holds.
   std::map<LockOwner, std::map<std::pair<Ino, GroupKey>, size_t>> record_waits_;
   std::map<LockOwner, size_t> record_ranges_;
+  std::set<Ino> settling_, ready_;  // where somebody comes first; those of them that nothing holds up
+  size_t step_ = kStep;
+  std::function<void()> more_;
+  std::function<void(Ino)> settled_;
 };
 
 }  // namespace kfs::meta

@@ -19,6 +19,14 @@ Result<LockRequest> ToRequest(const pb::LockRange& lock, uint32_t uid) {
                      .uid = uid};
 }
 
+// Whether the call waits until those that came before have had their turn.
+Result<bool> WaitsForOthers(OpEnv& env, Ino ino) {
+  if (!env.volume.locks.Settling(ino)) return false;
+  if (Status may = env.executor.MayPark(*env.call); !may.ok()) return may;
+  env.volume.WaitUntilSettled(ino, env.Park("lock"));
+  return true;
+}
+
 }  // namespace
 
 Status Handle(OpEnv& env, const pb::GetLockRequest& request, pb::GetLockReply* reply) {
@@ -26,6 +34,9 @@ Status Handle(OpEnv& env, const pb::GetLockRequest& request, pb::GetLockReply* r
   if (!lock.ok()) return lock.status();
   if (env.volume.in_grace())
     return Status(EAGAIN, Code::kTryAgain, "other clients are still reclaiming their locks");
+  const Result<bool> waits = WaitsForOthers(env, Ino(request.lock().ino()));
+  if (!waits.ok()) return waits.status();
+  if (*waits) return {};
   LockOwner owner{env.session.id, request.lock().owner()};
   *reply->mutable_lock() = request.lock();
   std::optional<HeldLock> held = env.volume.locks.Test(Ino(request.lock().ino()), owner, *lock);
@@ -51,6 +62,11 @@ Status Handle(OpEnv& env, const pb::SetLockRequest& request, pb::Empty*) {
   }
   env.lock = &request.lock();
   Ino ino(request.lock().ino());
+  if (lock->type != LockType::kUnlock) {
+    const Result<bool> waits = WaitsForOthers(env, ino);
+    if (!waits.ok()) return waits.status();
+    if (*waits) return {};
+  }
   LockOwner owner{env.session.id, request.lock().owner()};
   LockTable& locks = env.volume.locks;
   switch (locks.Set(ino, owner, *lock)) {

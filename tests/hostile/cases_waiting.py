@@ -1,4 +1,7 @@
 """Requests that wait in a metaserver: for locks that others hold, for their turn."""
+import time
+
+from cases_flood import WORST_MAX_S
 from cases_meta import make_file
 from target import ROOT, ctx
 from wire import OPS, PAYLOAD_MAX, TRY_AGAIN, U64, crc32c, frame, header, msg
@@ -68,6 +71,18 @@ def waiting_locks(target):
         holder.conn.send(lock(holder, 1, 0, 0, which=other_ino))
         assert not holder.conn.receive().error
         assert not other.conn.receive().error, "another session's lock was refused"
+        # A session ends with all that: others are served in between.
+        seq = U64 >> 2
+        greedy.conn.send(frame("CloseSession", b"", seq=seq))
+        worst = 0
+        until = time.monotonic() + 2
+        while time.monotonic() < until:
+            began = time.monotonic()
+            live(other)
+            worst = max(worst, time.monotonic() - began)
+        assert worst < WORST_MAX_S, f"another's call took {worst:.3f} s while a session with 65,000 waiting requests ended"
+        while greedy.conn.receive().seq != seq:
+            pass
 
 
 CASES = [waiting_locks]

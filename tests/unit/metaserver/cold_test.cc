@@ -126,5 +126,106 @@ TEST_F(ColdTest, ReadsTheDiskItselfInTheEnd) {
   EXPECT_TRUE(cold->status.ok());
 }
 
+// ---- what a session says it holds after a restart
+
+class ColdReclaimTest : public ColdTest {
+ protected:
+  static constexpr int kFiles = 300;
+  // Makes kFiles files and restarts; the session has attached, and only the root is in memory.
+  void MakeFiles() {
+    for (int i = 0; i < kFiles; ++i) files_.push_back(Mknod(1, std::to_string(i) + std::string(200, 'n')));
+    const SessionPtr old = s_;
+    Restart();
+    s_ = Attach(old);
+    other_ = OpenSession();
+  }
+  TestCallPtr Tell(const pb::ReclaimRequest& request) {
+    auto call = std::make_shared<TestCall>(Op::kReclaim, "");
+    call->session = s_;
+    executor_->Reclaim(call, request);
+    executor_->EndTick();
+    return call;
+  }
+  pb::ReclaimRequest OpensOf(int begin, int end) const {
+    pb::ReclaimRequest r;
+    for (int i = begin; i < end; ++i) {
+      auto* open = r.add_open();
+      open->set_ino(files_[static_cast<size_t>(i)]);
+      open->set_count(1);
+    }
+    return r;
+  }
+  pb::ReclaimRequest AllOpens() const {
+    pb::ReclaimRequest r = OpensOf(0, kFiles);
+    r.add_open()->set_ino(999999);  // not there
+    r.mutable_open(kFiles)->set_count(1);
+    r.set_last(true);
+    return r;
+  }
+  std::vector<uint64_t> files_;
+  SessionPtr other_;
+};
+
+TEST_F(ColdReclaimTest, ThousandsOfInodesAreReadOffTheLoop) {
+  MakeFiles();
+  const TestCallPtr call = Tell(AllOpens());
+  EXPECT_FALSE(call->answered);
+  ASSERT_EQ(fetches_.size(), 1u);
+  EXPECT_LT(fetches_.front().keys.size(), static_cast<size_t>(kFiles)) << "all at once";
+  pb::GetattrRequest root;
+  root.set_ino(1);
+  const TestCallPtr others = Begin<rpc::Getattr>(root, other_);
+  ASSERT_TRUE(others->answered);
+  Serve();
+  ASSERT_TRUE(call->answered && call->status.ok()) << call->status.ToString();
+  pb::ReclaimReply reply;
+  ASSERT_TRUE(reply.ParseFromString(call->reply));
+  ASSERT_EQ(reply.lost_size(), 1);
+  EXPECT_EQ(reply.lost(0), 999999u);
+  EXPECT_EQ(s_->opens.size(), static_cast<size_t>(kFiles));
+  EXPECT_TRUE(s_->reclaimed);
+}
+
+TEST_F(ColdReclaimTest, SeveralMessagesKeepTheirOrder) {
+  MakeFiles();
+  const TestCallPtr first = Tell(OpensOf(0, 100));
+  pb::ReclaimRequest nothing;
+  nothing.set_last(true);
+  const TestCallPtr last = Tell(nothing);
+  EXPECT_FALSE(first->answered || last->answered);
+  Serve();
+  EXPECT_TRUE(first->answered && last->answered);
+  EXPECT_EQ(s_->opens.size(), 100u);
+  EXPECT_TRUE(s_->reclaimed);
+}
+
+TEST_F(ColdReclaimTest, OneWhoseConnectionEndsMeanwhileBeginsAgain) {
+  MakeFiles();
+  const TestCallPtr call = Tell(AllOpens());
+  ASSERT_FALSE(call->answered);
+  ServeOne();
+  executor_->Disconnected(*s_, s_->connection_number);
+  ASSERT_EQ(Attach(s_), s_);
+  Serve();
+  EXPECT_FALSE(call->answered);
+  const TestCallPtr again = Tell(AllOpens());
+  Serve();
+  ASSERT_TRUE(again->answered && again->status.ok());
+  EXPECT_EQ(s_->opens.size(), static_cast<size_t>(kFiles));
+  for (const auto& [ino, open] : s_->opens) EXPECT_EQ(open.count, 1u);
+}
+
+TEST_F(ColdReclaimTest, AVolumeThatIsClosedMeanwhile) {
+  MakeFiles();
+  const TestCallPtr call = Tell(AllOpens());
+  ASSERT_FALSE(call->answered);
+  executor_->CloseVolume(VolumeId(1), Status(ESHUTDOWN, Code::kStopped, "stopped"));
+  for (Fetch& fetch : fetches_) fetch.done();
+  fetches_.clear();
+  executor_->EndTick();
+  EXPECT_TRUE(call->answered);
+  EXPECT_EQ(call->status.code(), Code::kStopped);
+}
+
 }  // namespace
 }  // namespace kfs::meta

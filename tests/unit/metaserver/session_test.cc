@@ -229,6 +229,7 @@ TEST_F(SessionTest, ExpiryDropsWhatIsHeldAndKeepsTheAnswers) {
   EXPECT_NE(old->volume, nullptr);
   clock_.Advance(std::chrono::seconds(2));
   executor_->OnTimer();
+  executor_->EndTick();
   EXPECT_EQ(volume().mounts(), 0u);
   EXPECT_TRUE(old->opens.empty());
   EXPECT_EQ(volume().locks.CountOf(old->id), 0u);
@@ -267,6 +268,7 @@ TEST_F(SessionTest, AnExpiredSessionThatCameBackMayExpireAgain) {
   for (uint32_t n = 1; n <= 2; ++n) {
     clock_.Advance(std::chrono::seconds(31));
     executor_->OnTimer();
+    executor_->EndTick();
     EXPECT_EQ(volume().mounts(), 0u);
     s_ = Attach(s_);
     ASSERT_NE(s_, nullptr);

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <time.h>
 
+#include <algorithm>
+#include <functional>
 #include <string>
 
 #include "metaserver/locks/lock_table.h"
@@ -120,6 +122,76 @@ TEST_F(LockTableCostTest, ManyShareAFlock) {
     table_.ReleaseOwner(kCostFile, {SessionId(1), 10 + i}, /*flock=*/true);
   });
   EXPECT_EQ(granted_, 1u);
+}
+
+// What one call may do grows with no number that somebody chooses: requests let go, ranges, groups.
+class LockTableStepsTest : public LockTableCostTest {
+ protected:
+  LockTableStepsTest() {
+    table_.InSteps([this] { ++asked_; }, [this](Ino) { ++settled_; });
+  }
+  void Timed(const std::function<void()>& call) {
+    const double begin = Micros();
+    call();
+    longest_ = std::max(longest_, Micros() - begin);
+  }
+  void Settle() {
+    for (bool more = true; more;) Timed([&] { more = table_.Step(); });
+    std::printf("%-60s %8.1f us\n", "the longest step", longest_);
+    EXPECT_LT(longest_, 10 * kMicrosPerCallMax);
+    EXPECT_FALSE(table_.Settling(kCostFile));
+  }
+  void End() {
+    table_.EndSession(SessionId(1));
+    for (bool more = true; more;) Timed([&] { more = table_.ReleaseSome(SessionId(1)); });
+    Settle();
+    EXPECT_EQ(table_.CountOf(SessionId(1)), 0u);
+  }
+  double longest_ = 0;
+  bool other_ = false;
+  int asked_ = 0, settled_ = 0;
+};
+
+TEST_F(LockTableStepsTest, OneUnlockLetsAllReadersGo) {
+  Lock(1, Request(LockType::kWrite, 0, UINT64_MAX));
+  for (uint64_t i = 0; i < kHeld; ++i) Wait(10 + i, Request(LockType::kRead, 0, UINT64_MAX));
+  Timed([&] { Lock(1, Request(LockType::kUnlock, 0, UINT64_MAX)); });
+  EXPECT_TRUE(table_.Settling(kCostFile));
+  EXPECT_GT(granted_, 0u);
+  EXPECT_LE(granted_, LockTable::kStep);
+  EXPECT_EQ(asked_, 1);
+  Settle();
+  EXPECT_EQ(granted_, kHeld);
+  EXPECT_EQ(settled_, 1);
+  End();
+}
+
+TEST_F(LockTableStepsTest, OneUnlockLetsRangesOfTheirOwnGo) {
+  Lock(1, Request(LockType::kWrite, 0, UINT64_MAX));
+  for (uint64_t i = 0; i < kHeld; ++i) Wait(10 + i, Request(LockType::kWrite, i, i));
+  Timed([&] { Lock(1, Request(LockType::kUnlock, 0, UINT64_MAX)); });
+  EXPECT_EQ(granted_, 0u) << "who came first is not known before all have been looked at";
+  Settle();
+  EXPECT_EQ(granted_, kHeld);
+  End();
+}
+
+TEST_F(LockTableStepsTest, ASessionWithThousandsOfRangesAndRequestsEnds) {
+  const auto of_other = [this](const LockRequest& request) {
+    EXPECT_EQ(table_.Set(kCostFile, {SessionId(2), 1}, request, true, [this](Status s) { other_ = s.ok(); }),
+              LockTable::Outcome::kWaiting);
+  };
+  for (uint64_t i = 0; i < kHeld; ++i) Lock(1 + i % 2, Request(LockType::kWrite, 2 * i, 2 * i));
+  for (uint64_t i = 0; i < kWaiting; ++i) Wait(10 + i, Request(LockType::kWrite, i, i + kHeld));
+  of_other(Request(LockType::kWrite, 0, UINT64_MAX));
+  table_.EndSession(SessionId(1));
+  do {
+    EXPECT_FALSE(other_) << "something of it is still held";
+  } while (table_.ReleaseSome(SessionId(1)));
+  Settle();
+  EXPECT_TRUE(other_);
+  EXPECT_EQ(granted_, 0u);
+  EXPECT_EQ(table_.waiters(), 0u);
 }
 
 }  // namespace

@@ -210,6 +210,26 @@ TEST_F(LockTableTest, TheEndOfASessionFreesEverythingOfIt) {
   table_.ReleaseSession(SessionId(99));
 }
 
+TEST_F(LockTableTest, ASessionThatIsOverGetsNothingMoreAndNobodyWaitsForIt) {
+  const LockOwner other{SessionId(3), 1};
+  const std::string ended = "!" + std::to_string(EIO) + " ";
+  (void)table_.Set(kFile, kA, Write(0, 9));
+  (void)table_.Set(kOther, kC, Write(0, 9));
+  (void)table_.Set(kOther, other, Write(20, 29));
+  EXPECT_EQ(Wait(kOther, kA, Write(0, 9), 1), Outcome::kWaiting);
+  EXPECT_EQ(Wait(kOther, kA, Write(20, 29), 2), Outcome::kWaiting);
+  EXPECT_EQ(Wait(kFile, kC, Write(0, 9), 3), Outcome::kDeadlock);
+  table_.EndSession(SessionId(1));
+  EXPECT_EQ(Wait(kFile, kC, Write(0, 9), 3), Outcome::kWaiting) << "A does not wait any more";
+  (void)table_.Set(kOther, other, {.type = LockType::kUnlock, .start = 0, .end = UINT64_MAX});
+  EXPECT_EQ(Calls(), "#2" + ended) << "what is free is not for a session that is over";
+  EXPECT_EQ(Show(table_), "A:w0-9") << "C waits until A has left";
+  while (table_.ReleaseSome(SessionId(1))) {
+  }
+  EXPECT_EQ(Calls(), "#1" + ended + "#3 ");
+  EXPECT_EQ(Show(table_), "C:w0-9");
+}
+
 TEST_F(LockTableTest, FlockAndRecordLocksDoNotSeeEachOther) {
   EXPECT_EQ(table_.Set(kFile, kA, kExclusive), Outcome::kGranted);
   EXPECT_EQ(table_.Set(kFile, kB, Write(0, UINT64_MAX)), Outcome::kGranted);

@@ -1,0 +1,21 @@
+// What a session says it holds, after a restart of the metaserver: one message under way. Thousands of
+// inodes, none of which need be in memory.
+#pragma once
+
+#include <cstdint>
+
+#include "metaserver/executor/call.h"
+#include "proto/meta.pb.h"
+
+namespace kfs::meta {
+
+struct Reclaiming {
+  CallPtr call;
+  pb::ReclaimRequest request;
+  pb::ReclaimReply reply;
+  bool begun = false;
+  int open = 0, lock = 0;  // the first of which nothing is known yet
+  int cold_runs = 0;       // of this piece
+};
+
+}  // namespace kfs::meta
