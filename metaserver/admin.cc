@@ -50,22 +50,23 @@ namespace {
 
 void FillLost(const Executor& executor, pb::ClusterStatusReply* reply) {
   constexpr size_t kShown = 256;
-  std::vector<pb::ClusterStatusReply::LostSession> lost;
+  std::vector<const Session*> lost;
   for (const auto& [vid, v] : executor.volumes()) {
     for (const auto& [sid, s] : v->sessions) {
-      if (s->expired == 0) continue;
-      auto& out = lost.emplace_back();
-      out.set_volume(v->info.name());
-      out.set_host(s->host);
-      out.set_mountpoint(s->mountpoint.substr(0, 100));
-      out.set_lost(s->expired);
+      if (s->expired != 0) lost.push_back(s.get());
     }
   }
   reply->set_lost_sessions(lost.size());
   const size_t shown = std::min(lost.size(), kShown);
   std::partial_sort(lost.begin(), lost.begin() + static_cast<ptrdiff_t>(shown), lost.end(),
-                    [](const auto& a, const auto& b) { return a.lost() > b.lost(); });
-  for (size_t i = 0; i < shown; ++i) *reply->add_lost_session() = std::move(lost[i]);
+                    [](const Session* a, const Session* b) { return a->expired > b->expired; });
+  for (size_t i = 0; i < shown; ++i) {
+    auto* out = reply->add_lost_session();
+    out->set_volume(lost[i]->volume->info.name());
+    out->set_host(lost[i]->host);
+    out->set_mountpoint(lost[i]->mountpoint.substr(0, 100));
+    out->set_lost(lost[i]->expired);
+  }
 }
 
 }  // namespace

@@ -54,6 +54,22 @@ CallPtr SessionCall(IncomingCallPtr incoming) {
   return call;
 }
 
+// Of a session, as the executor gives them; the others take their connection's.
+bool TakesTurns(Op op) {
+  switch (op) {
+#define KFS_CASE(name) case Op::k##name:
+    KFS_META_OPS(KFS_CASE)
+#undef KFS_CASE
+    case Op::kReclaim:
+    case Op::kKeepAlive:
+    case Op::kCloseSession:
+    case Op::kCancelOp:
+      return true;
+    default:
+      return false;
+  }
+}
+
 }  // namespace
 
 uint64_t ResidentBytes() {
@@ -340,6 +356,7 @@ void MetaServer::Stop() {
 }
 
 void MetaServer::RegisterHandlers() {
+  server_->InTurns([](Op op) { return !TakesTurns(op); });
   auto run = [this](IncomingCallPtr incoming) {
     if (CallPtr call = SessionCall(std::move(incoming))) executor_->Execute(call);
   };

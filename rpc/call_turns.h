@@ -1,6 +1,6 @@
-// Requests that a server answers itself, on its loop, without a queue of their own: a ping, a session's opening,
-// an administrator's question. One connection may send thousands at once, or few that take long; so each has
-// a little of a tick at once, and what goes beyond waits for its turn, connection after connection.
+// Requests that a server answers itself, on its loop, without a queue of their own: a ping, a session's
+// opening, an administrator's question. One connection may send thousands at once, or few that take long; so
+// each has a little of a tick at once, and what goes beyond waits for its turn, connection after connection.
 //
 //   arrival -> Run: its connection has used little in this tick -> now
 //                   `-> waits -> the next tick, after a look at the sockets: one each, while there is time

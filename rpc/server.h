@@ -54,8 +54,8 @@ class Server {
       if (call->Parse(&request)) fn(std::move(call), request);
     });
   }
-  // Ops whose handlers do their work at once: connections take turns at them (rpc/call_turns.h). Without, Ping
-  // alone.
+  // Ops whose handlers do their work at once: connections take turns at them (rpc/call_turns.h). Without,
+  // Ping alone.
   void InTurns(std::function<bool(Op)> which);
   // Called after a connection ended.
   void OnDisconnect(std::function<void(const ConnectionPtr&)> fn);
