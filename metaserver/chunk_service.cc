@@ -10,12 +10,33 @@
 #include "metaserver/cluster/configuration.h"
 #include "metaserver/cluster/key_changes.h"
 #include "metaserver/metaserver.h"
+#include "metaserver/store/db_view.h"
 #include "metaserver/store/keys.h"
 #include "metaserver/store/skipped_numbers.h"
 
 namespace kfs::meta {
 
 // What of this may go? Only what certainly nothing references: when in doubt, a chunk stays.
+namespace {
+
+// Any thread: brings into memory what Inventory looks at, thousands of records that nothing else has read.
+void WarmInventory(Db& db, const pb::ReportChunksRequest& request) {
+  std::vector<std::string> keys;
+  for (const auto& held : request.held()) keys.emplace_back(OwnerKey(ChunkId(held.chunk())));
+  db.Warm(keys);
+  DbView view(db);
+  std::vector<std::string> chunks;
+  for (const std::string& key : keys) {
+    const std::optional<std::string> value = view.Get(key);
+    rec::ChunkOwner owner;
+    if (value && owner.ParseFromString(*value))
+      chunks.emplace_back(ChunkKey(Ino(owner.ino()), owner.index()));
+  }
+  db.Warm(chunks);
+}
+
+}  // namespace
+
 void MetaServer::Inventory(ServerId server, const pb::ReportChunksRequest& request,
                            pb::ReportChunksReply* reply) {
   VolumeId id(request.volume());
@@ -231,9 +252,25 @@ void MetaServer::RegisterChunkService() {
     if (static_cast<size_t>(request.held_size()) > kInventoryBatch) {
       return call->Fail(Status(EINVAL, Code::kMalformed, "inventory message too long"));
     }
-    pb::ReportChunksReply reply;
-    Inventory(server, request, &reply);
-    call->Reply(reply);
+    Volume* volume = executor_->FindVolume(VolumeId(request.volume()));
+    const auto told = std::make_shared<const pb::ReportChunksRequest>(request);
+    const auto answer = [this, alive = alive_, call, told](const Status&) {
+      if (!*alive || stopped_) return;
+      const ServerId still = chunkservers_->OfConnection(call->connection().get());
+      if (!still) return;  // it tells again where it registers
+      pb::ReportChunksReply reply;
+      Inventory(still, *told, &reply);
+      call->Reply(reply);
+    };
+    if (volume == nullptr) return answer({});
+    Db* db = &volume->store.db();
+    scans_->Do(
+        db,
+        [db, told] {
+          WarmInventory(*db, *told);
+          return Status();
+        },
+        answer);
   });
 }
 

@@ -255,7 +255,9 @@ Status MetaServer::Start() {
   RegisterKeys();
   RegisterImages();
   RegisterFiles();
-  RegisterMemberOps(*server_, *member_, *peers_, *chunkservers_);
+  volumes_->OpenOnThread(post);
+  RegisterMemberOps(*server_, *member_, *peers_, *chunkservers_,
+                    [this](std::function<void()> answer) { AnswerWhenOpened(std::move(answer)); });
   RegisterChunkService();
   server_->OnDisconnect([this](const ConnectionPtr& c) { OnDisconnect(c); });
   if (!options_.metrics_listen().empty()) {
@@ -347,6 +349,7 @@ void MetaServer::Stop() {
   }
   reach_.reset();
   mover_.reset();
+  if (volumes_ != nullptr) volumes_->StopThread();
   executor_->Stop();
   lost_.reset();
   scans_.reset();
@@ -399,6 +402,21 @@ void MetaServer::RegisterHandlers() {
     if (CallPtr call = SessionCall(std::move(incoming))) {
       executor_->InTurn(call, [this, call, request] { executor_->CancelOp(call, request); });
     }
+  });
+}
+
+// Whoever has been told that a volume was made or started finds it open, unless its log is long.
+void MetaServer::AnswerWhenOpened(std::function<void()> answer) {
+  constexpr auto kPatience = std::chrono::seconds(2);
+  auto once = std::make_shared<std::function<void()>>(std::move(answer));
+  auto timer = std::make_shared<EventLoop::Timer>();
+  const auto tell = [once, timer] {
+    if (auto fn = std::exchange(*once, nullptr)) fn();
+  };
+  *timer = loop_.RunAfter(kPatience, tell);
+  volumes_->WhenOpened([tell, timer] {
+    timer->Cancel();
+    tell();
   });
 }
 

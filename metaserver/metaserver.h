@@ -1,6 +1,6 @@
 // The metaserver: opens the stores, listens, and ties connections to the executor. Everything on one
-// EventLoop but the WAL sync thread and the metrics page. Start, Stop and the destructor are for the thread
-// that runs the loop (or before it runs).
+// EventLoop but the WAL sync thread, the job threads (cold reads, copies, scans, volumes being opened) and
+// the metrics page. Start, Stop and the destructor are for the thread that runs the loop (or before it runs).
 #pragma once
 
 #include <deque>
@@ -58,6 +58,7 @@ class MetaServer : public Daemon {
   Status MayRemove(const pb::Change::RemoveChunkserver& change) const;
 
   void RegisterHandlers();
+  void AnswerWhenOpened(std::function<void()> answer);
   void OnDisconnect(const ConnectionPtr& connection);
   void DrainReleases(Session& session, Ino ino, std::function<void()> done);
 

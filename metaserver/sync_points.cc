@@ -45,11 +45,6 @@ const pb::SyncPoint* SyncPoints::Latest(VolumeId volume) const {
   return it == latest_.end() ? nullptr : &it->second;
 }
 
-uint64_t SyncPoints::NextLine(VolumeId volume, uint64_t known, uint64_t epoch) const {
-  if (const pb::SyncPoint* p = Latest(volume)) known = std::max(known, p->line());
-  return std::max(known + 1, epoch);
-}
-
 Status SyncPoints::Check(VolumeId volume, const std::string& name, uint64_t line, uint64_t sequence,
                          uint64_t opening) const {
   const pb::SyncPoint* p = Latest(volume);

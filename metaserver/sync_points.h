@@ -35,8 +35,8 @@ class SyncPoints {
   // Null: nothing has been heard of.
   const pb::SyncPoint* Latest(VolumeId volume) const;
   // The line of a volume that begins anew, and whose earlier ones had at most `known`; `epoch` as in its
-  // configuration.
-  uint64_t NextLine(VolumeId volume, uint64_t known, uint64_t epoch) const;
+  // configuration. Any thread.
+  static uint64_t NextLine(uint64_t known, uint64_t epoch) { return std::max(known + 1, epoch); }
 
   // EAGAIN/kTryAgain, in words, when a database that ended at `sequence` as it was opened is an older copy.
   // `opening`: of that database, which has gone on since; 0: it is just being opened.

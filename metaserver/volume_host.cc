@@ -13,17 +13,7 @@
 namespace kfs::meta {
 namespace {
 
-// A restored volume goes on beyond all numbers that it has given out before. Its present database may be
-// damaged or gone, and the same backup may have been restored before: so the numbers rise with the
-// generation, too, which is another one for each restore. (A session's number has 40 bits, the others 64.)
-constexpr uint64_t kRestoreSkip = uint64_t{1} << 28;
-constexpr uint64_t kRestoreSkipSessions = uint64_t{1} << 20;
-
-std::string ToRestore(const pb::VolumeConf& v) {
-  return fmt::format(
-      "restore a backup of it (kfs volume stop {0}; kfs volume restore {0} FILE; kfs volume start {0})",
-      v.name());
-}
+constexpr int kOpenedAtOnce = 2;
 
 Status HandedOver(const pb::VolumeConf& v) {
   return Status(
@@ -31,23 +21,6 @@ Status HandedOver(const pb::VolumeConf& v) {
       fmt::format("volume \"{}\" was being handed to another metaserver: whether it was is not known "
                   "until a majority of the metaservers is there",
                   v.name()));
-}
-
-// A read error is left in the database.
-uint64_t LineOf(Db& db) {
-  rec::VolumeStamp stamp;
-  const std::optional<std::string> stored = db.Get(StampKey());
-  return stored && stamp.ParseFromString(*stored) ? stamp.line() : 0;
-}
-
-rec::Volume InfoOf(const pb::VolumeConf& v) {
-  rec::Volume info;
-  info.set_id(v.id());
-  info.set_name(v.name());
-  info.set_chunk_size(v.chunk_size());
-  info.set_replicas(v.replicas());
-  info.set_created(v.created());
-  return info;
 }
 
 // The value in force; none when it is not set.
@@ -79,11 +52,17 @@ VolumeHost::VolumeHost(Options options, ClusterStore& cluster, DbMemory& memory,
       images_(images),
       points_(points) {}
 
+VolumeHost::~VolumeHost() {
+  *alive_ = false;
+  StopThread();
+}
+
 std::string VolumeHost::Path(VolumeId id) const {
   return fmt::format("{}/volumes/{}", options_.data_dir, id.v);
 }
 
 Status VolumeHost::Apply(const pb::ClusterConf& conf, const std::string& self, uint64_t incarnation) {
+  if (thread_ != nullptr) applied_ = {conf, self, incarnation};
   std::map<VolumeId, const pb::VolumeConf*> there;
   for (const pb::VolumeConf& v : conf.volume()) there[VolumeId(v.id())] = &v;
   std::vector<VolumeId> open;
@@ -100,6 +79,7 @@ Status VolumeHost::Apply(const pb::ClusterConf& conf, const std::string& self, u
   }
   Status first;
   for (const auto& [id, info] : std::map<VolumeId, rec::Volume>(cluster_.volumes())) {
+    if (opening_.contains(id)) continue;  // when it is open
     if (auto it = there.find(id); it != there.end()) {
       // What was handed over has its owner elsewhere now: decided, so that the copy there is the volume.
       const bool gone = it->second->owner() != self && !info.handed().empty() &&
@@ -126,18 +106,14 @@ Status VolumeHost::Apply(const pb::ClusterConf& conf, const std::string& self, u
       continue;
     }
     if (executor_.FindVolume(id) == nullptr) {
+      if (thread_ != nullptr) {
+        if (auto known = before.find(id); known != before.end()) trouble_.insert(*known);  // until it is open
+        if (!opening_.contains(id)) Begin(conf, *v, incarnation);
+        continue;
+      }
       if (Status s = Open(conf, *v, incarnation); !s.ok()) {
-        // Once, not with each change of the configuration.
-        if (auto known = before.find(id); known == before.end() || known->second.message() != s.message())
-          KFS_LOG(error, "{} name={} id={} reason=\"{}\"",
-                  s.code() == Code::kTryAgain ? "volume.older_copy" : "volume.open_failed", v->name(), id.v,
-                  s.ToString());
-        trouble_[id] = s;
-        if (s.code() == Code::kCorrupt || s.code() == Code::kTryAgain) {
-          damaged_[id] = s;
-        } else if (first.ok()) {
-          first = s;
-        }
+        Failed(*v, s, before);
+        if (!damaged_.contains(id) && first.ok()) first = s;
         continue;
       }
     }
@@ -147,166 +123,136 @@ Status VolumeHost::Apply(const pb::ClusterConf& conf, const std::string& self, u
   return first;
 }
 
-Result<std::unique_ptr<Db>> VolumeHost::OpenStamped(const pb::ClusterConf& conf, const pb::VolumeConf& v,
-                                                    uint64_t incarnation) {
+VolumeOpening VolumeHost::OpeningOf(const pb::ClusterConf& conf, const pb::VolumeConf& v,
+                                    uint64_t incarnation) const {
   const VolumeId id(v.id());
-  const std::string path = Path(id);
-  std::error_code ec;
-  KFS_RETURN_IF_ERROR(TakeCopy(conf, v));
-  const bool known = cluster_.volumes().contains(id);  // it was whole once
-  const bool present = std::filesystem::exists(path, ec);
-  rec::VolumeStamp stamp;
-  if (known || present) {
-    if (!present) {
-      return Status(
-          EIO,
-          fmt::format(
-              "the data of volume \"{}\" is not in {}: put it back there, stop and start the volume; or {}",
-              v.name(), path, ToRestore(v)));
-    }
-    Result<std::unique_ptr<Db>> db = Db::Open(path, "volume", memory_);
-    if (!db.ok()) return db;
-    const std::optional<std::string> stored = (*db)->Get(StampKey());
-    KFS_RETURN_IF_ERROR((*db)->TakeReadError());
-    if (stored && stamp.ParseFromString(*stored) && stamp.cluster_id() == conf.cluster_id() &&
-        stamp.volume() == v.id()) {
-      if (stamp.epoch() == v.epoch()) return db;
-      // A copy that was sent here, or what was kept when a move was called off: no other metaserver can have
-      // changed the volume since.
-      if (stamp.epoch() == v.from_epoch()) {
-        stamp.set_epoch(v.epoch());
-        (*db)->Put(StampKey(), stamp.SerializeAsString());
-        (*db)->Commit();
-        KFS_RETURN_IF_ERROR((*db)->Sync());
-        return db;
-      }
-    }
-    // A start that was interrupted in the middle of making it.
-    const bool half_made = !stored && !known && v.owner_incarnation() == incarnation;
-    if (!half_made) {
-      return Status(
-          EIO,
-          fmt::format("{} holds another volume, or volume \"{}\" of another time: put the right data there, "
-                      "stop and start the volume; or {}",
-                      path, v.name(), ToRestore(v)));
-    }
-    db->reset();
-    KFS_RETURN_IF_ERROR(Db::Destroy(path));
-  }
-  if (v.owner_incarnation() != incarnation) {
-    return Status(EIO, fmt::format("volume \"{}\" was lost with its metaserver's disk: {}, or delete it",
-                                   v.name(), ToRestore(v)));
-  }
-  Result<std::unique_ptr<Db>> db = Db::Open(path, "volume", memory_);
-  if (!db.ok()) return db;
-  stamp.set_cluster_id(conf.cluster_id());
-  stamp.set_volume(v.id());
-  stamp.set_epoch(v.epoch());
-  stamp.set_line(points_.NextLine(id, 0, v.epoch()));
-  (*db)->Put(StampKey(), stamp.SerializeAsString());
-  (*db)->Commit();
-  KFS_RETURN_IF_ERROR((*db)->Sync());
-  return db;
+  VolumeOpening o{.path = Path(id),
+                  .cluster_id = conf.cluster_id(),
+                  .conf = v,
+                  .incarnation = incarnation,
+                  .known = cluster_.volumes().contains(id)};
+  if (const pb::SyncPoint* heard = points_.Latest(id)) o.heard_line = heard->line();
+  if (v.transfer().empty()) return o;
+  if (const pb::ImageManifest* copy = images_.Find(v.transfer())) o.copy = *copy;
+  return o;
 }
 
-Result<std::unique_ptr<Db>> VolumeHost::OpenKnown(const pb::ClusterConf& conf, const pb::VolumeConf& v,
-                                                  uint64_t incarnation) {
-  Result<std::unique_ptr<Db>> db = OpenStamped(conf, v, incarnation);
-  if (!db.ok()) return db;
-  auto known = cluster_.volumes().find(VolumeId(v.id()));
-  if (known == cluster_.volumes().end() || !known->second.handed().empty())
-    KFS_RETURN_IF_ERROR(cluster_.PutVolume(InfoOf(v)));
-  return db;
+Status VolumeHost::Known(const VolumeOpening& o) {
+  if (o.copy_taken) images_.Taken(o.conf.transfer());
+  auto known = cluster_.volumes().find(VolumeId(o.conf.id()));
+  if (known != cluster_.volumes().end() && known->second.handed().empty()) return {};
+  return cluster_.PutVolume(InfoOf(o.conf));
 }
 
-Status VolumeHost::Open(const pb::ClusterConf& conf, const pb::VolumeConf& v, uint64_t incarnation) {
-  Result<std::unique_ptr<Db>> db = OpenKnown(conf, v, incarnation);
+Result<std::unique_ptr<Volume>> VolumeHost::OpenVolume(VolumeOpening* o, const VolumeHooks& hooks) const {
+  Result<std::unique_ptr<Db>> db = OpenDatabase(o, images_, memory_);
   if (!db.ok()) return db.status();
   const uint64_t line = LineOf(**db);
-  KFS_RETURN_IF_ERROR(points_.Check(VolumeId(v.id()), v.name(), line, (*db)->opened_at(), 0));
-  Result<std::unique_ptr<Volume>> volume = Volume::Open(InfoOf(v), std::move(*db), options_.cache_bytes,
-                                                        chunkservers_, clock_, executor_.HooksForVolume());
-  if (!volume.ok()) return volume.status();
-  (*volume)->line = line;
-  if (v.restored()) {
+  auto volume =
+      Volume::Open(InfoOf(o->conf), std::move(*db), options_.cache_bytes, chunkservers_, clock_, hooks);
+  if (volume.ok()) (*volume)->line = line;
+  return volume;
+}
+
+Status VolumeHost::Serve(const VolumeOpening& o, Result<std::unique_ptr<Volume>> volume) {
+  if (!volume.ok()) {
+    if (o.copy_taken) images_.Taken(o.conf.transfer());
+    return volume.status();
+  }
+  KFS_RETURN_IF_ERROR(Known(o));
+  KFS_RETURN_IF_ERROR(points_.Check((*volume)->id(), o.conf.name(), (*volume)->line,
+                                    (*volume)->store.db().opened_at(), (*volume)->incarnation()));
+  if (o.conf.restored()) {
     (*volume)->Restored();
     chunkservers_.WantInventories();
   }
-  KFS_LOG(info, "volume.opened name={} id={} inodes={} sessions={}", v.name(), v.id(),
+  KFS_LOG(info, "volume.opened name={} id={} inodes={} sessions={}", o.conf.name(), o.conf.id(),
           (*volume)->store.counters().inodes(), (*volume)->sessions.size());
   executor_.AddVolume(std::move(*volume));
   return {};
 }
 
-void VolumeHost::RaiseTo(const std::string& database, rec::VolumeCounters* counters, uint64_t* line) const {
-  std::error_code ec;
-  if (!std::filesystem::exists(database, ec)) return;
-  Result<std::unique_ptr<Db>> db = Db::Open(database, "volume", memory_);
-  if (!db.ok()) return;
-  *line = std::max(*line, LineOf(**db));
-  rec::VolumeCounters theirs;
-  const std::optional<std::string> stored = (*db)->Get(CountersKey());
-  if (!stored || !theirs.ParseFromString(*stored)) return;
-  counters->set_next_ino(std::max(counters->next_ino(), theirs.next_ino()));
-  counters->set_next_chunk(std::max(counters->next_chunk(), theirs.next_chunk()));
-  counters->set_next_session(std::max(counters->next_session(), theirs.next_session()));
+Status VolumeHost::Open(const pb::ClusterConf& conf, const pb::VolumeConf& v, uint64_t incarnation) {
+  VolumeOpening o = OpeningOf(conf, v, incarnation);
+  Result<std::unique_ptr<Volume>> volume = OpenVolume(&o, executor_.HooksForVolume());
+  return Serve(o, std::move(volume));
 }
 
-Status VolumeHost::PrepareRestored(const std::string& path, const pb::ClusterConf& conf,
-                                   const pb::VolumeConf& v) {
-  Result<std::unique_ptr<Db>> opened = Db::Open(path, "volume", memory_);
-  if (!opened.ok()) return opened.status();
-  Db& db = **opened;
-  rec::VolumeCounters counters;
-  const std::optional<std::string> stored = db.Get(CountersKey());
-  KFS_RETURN_IF_ERROR(db.TakeReadError());
-  if (!stored || !counters.ParseFromString(*stored))
-    return Status(EIO, Code::kCorrupt, "the backup is not one of a volume");
-  // What was made since the backup must not be taken for what is made from now on: files, chunks and
-  // sessions.
-  const std::string present = Path(VolumeId(v.id()));
-  uint64_t line = LineOf(db);
-  for (const std::string& database : {present, present + ".replaced"}) RaiseTo(database, &counters, &line);
-  counters.set_next_ino(std::max(counters.next_ino() + kRestoreSkip, v.epoch() << 28));
-  counters.set_next_chunk(std::max(counters.next_chunk() + kRestoreSkip, v.epoch() << 32));
-  counters.set_next_session(std::max(counters.next_session() + kRestoreSkipSessions, v.epoch() << 20));
-  db.Put(CountersKey(), counters.SerializeAsString());
-  // Mounts have gone on since: sessions, their answers, and what was on its way to chunkservers then. However
-  // many there are: deleted one by one, 100 000 sessions with an answer each took the loop a second.
-  for (const char* prefix : {"S", "A", "M", "G"}) db.DeleteAll(prefix);
-  rec::VolumeStamp stamp;
-  stamp.set_cluster_id(conf.cluster_id());
-  stamp.set_volume(v.id());
-  stamp.set_epoch(v.epoch());
-  stamp.set_line(points_.NextLine(VolumeId(v.id()), line, v.epoch()));
-  db.Put(StampKey(), stamp.SerializeAsString());
-  db.Commit();
-  KFS_RETURN_IF_ERROR(db.TakeReadError());
-  return db.Sync();
+// ---- on the thread ----
+
+void VolumeHost::OpenOnThread(std::function<void(std::function<void()>)> post) {
+  thread_ = std::make_unique<JobThread>(std::move(post), kOpenedAtOnce);
 }
 
-Status VolumeHost::TakeCopy(const pb::ClusterConf& conf, const pb::VolumeConf& v) {
-  if (v.transfer().empty()) return {};
-  const pb::ImageManifest* copy = images_.Find(v.transfer());
-  if (copy == nullptr) return {};
-  if (copy->cluster_id() != conf.cluster_id() || copy->volume() != v.id() ||
-      (!v.restored() && copy->epoch() != v.from_epoch()))
-    return Status(EIO, fmt::format("the copy {} is not of volume \"{}\"", v.transfer(), v.name()));
-  const std::string path = Path(VolumeId(v.id()));
-  if (v.restored()) KFS_RETURN_IF_ERROR(PrepareRestored(images_.Path(v.transfer()), conf, v));
-  // What was there before: kept beside it after a restore, until the next; else left from an earlier time.
-  std::error_code ec;
-  const std::string before = path + ".replaced";
-  if (std::filesystem::exists(path, ec)) {
-    std::filesystem::remove_all(before, ec);
-    if (v.restored()) {
-      std::filesystem::rename(path, before, ec);
-    } else {
-      KFS_RETURN_IF_ERROR(Db::Destroy(path));
-      std::filesystem::remove_all(path, ec);
-    }
+void VolumeHost::StopThread() {
+  thread_.reset();
+  opening_.clear();
+}
+
+void VolumeHost::Begin(const pb::ClusterConf& conf, const pb::VolumeConf& v, uint64_t incarnation) {
+  auto u = std::make_shared<UnderWay>();
+  u->opening = OpeningOf(conf, v, incarnation);
+  u->generation = conf.generation();
+  u->began = clock_.MonoNow();
+  opening_[VolumeId(v.id())] = u;
+  // Whoever stops meanwhile lets go of the volume after the thread has ended, and before what it rests on.
+  thread_->Do(
+      nullptr,
+      [this, weak = std::weak_ptr<UnderWay>(u), hooks = executor_.HooksForVolume()] {
+        const std::shared_ptr<UnderWay> opens = weak.lock();
+        opens->volume = OpenVolume(&opens->opening, hooks);
+        return Status();
+      },
+      [this, alive = alive_, weak = std::weak_ptr<UnderWay>(u)](const Status&) {
+        const std::shared_ptr<UnderWay> opened = weak.lock();
+        if (*alive && opened != nullptr) Opened(opened);
+      });
+}
+
+void VolumeHost::Opened(const std::shared_ptr<UnderWay>& u) {
+  const VolumeId id(u->opening.conf.id());
+  opening_.erase(id);
+  const pb::VolumeConf* v = nullptr;
+  for (const pb::VolumeConf& now : applied_.conf.volume()) {
+    if (VolumeId(now.id()) == id) v = &now;
   }
-  return images_.Take(v.transfer(), path);
+  const bool wanted = v != nullptr && v->owner() == applied_.self && v->started() && !held_.contains(id) &&
+                      v->epoch() == u->opening.conf.epoch() && !IsSealed(*v);
+  if (!wanted) {
+    if (u->volume.ok()) {
+      (void)Known(u->opening);
+      u->volume = Status(ECANCELED, "it is not to be served any more");  // closed
+    }
+  } else if (Status s = Serve(u->opening, std::move(u->volume)); !s.ok()) {
+    Failed(*v, s, trouble_);
+  } else {
+    trouble_.erase(id);
+    SetOptions(*v, executor_.options(), executor_.FindVolume(id));
+    chunkservers_.WantInventories();  // what was told meanwhile was not looked at
+  }
+  // What had to wait until it was open, or has changed since.
+  if (!wanted || applied_.conf.generation() != u->generation) {
+    const Applied now = applied_;
+    (void)Apply(now.conf, now.self, now.incarnation);  // told by Trouble
+  }
+  if (!opening_.empty()) return;
+  for (auto& told : std::exchange(when_opened_, {})) told();
+}
+
+void VolumeHost::WhenOpened(std::function<void()> done) {
+  if (opening_.empty()) return done();
+  when_opened_.push_back(std::move(done));
+}
+
+// Logged once, not with each change of the configuration.
+void VolumeHost::Failed(const pb::VolumeConf& v, const Status& s, const std::map<VolumeId, Status>& before) {
+  const VolumeId id(v.id());
+  if (auto known = before.find(id); known == before.end() || known->second.message() != s.message())
+    KFS_LOG(error, "{} name={} id={} reason=\"{}\"",
+            s.code() == Code::kTryAgain ? "volume.older_copy" : "volume.open_failed", v.name(), id.v,
+            s.ToString());
+  trouble_[id] = s;
+  if (s.code() == Code::kCorrupt || s.code() == Code::kTryAgain) damaged_[id] = s;
 }
 
 void VolumeHost::CloseDamaged(VolumeId id) {
@@ -322,7 +268,8 @@ void VolumeHost::CloseDamaged(VolumeId id) {
 void VolumeHost::CloseOlder(VolumeId id) {
   const Volume* v = executor_.FindVolume(id);
   if (v == nullptr) return;
-  const Status why = points_.Check(id, v->info.name(), v->line, v->store.db().opened_at(), v->incarnation());
+  const Status why =
+      points_.Check(id, v->info.name(), v->line, v->store.db().opened_at(), v->incarnation());
   if (why.ok()) return;
   KFS_LOG(error, "volume.older_copy name={} id={} reason=\"{}\" effect=\"it is not served any more\"",
           v->info.name(), id.v, why.message());
@@ -345,9 +292,14 @@ Result<std::unique_ptr<Db>> VolumeHost::HoldStopped(const pb::ClusterConf& conf,
   const VolumeId id(v.id());
   if (held_.contains(id))
     return Status(EBUSY, fmt::format("volume \"{}\" is being copied already: try again later", v.name()));
+  if (opening_.contains(id))
+    return Status(EBUSY, fmt::format("volume \"{}\" is being opened: try again later", v.name()));
   if (IsSealed(v)) return HandedOver(v);
-  Result<std::unique_ptr<Db>> db = OpenKnown(conf, v, incarnation);
-  if (db.ok()) held_[id] = why;
+  VolumeOpening o = OpeningOf(conf, v, incarnation);
+  Result<std::unique_ptr<Db>> db = OpenDatabase(&o, images_, memory_);
+  if (!db.ok()) return db;
+  KFS_RETURN_IF_ERROR(Known(o));
+  held_[id] = why;
   return db;
 }
 
@@ -386,8 +338,16 @@ Status VolumeHost::Delete(VolumeId id) {
 }
 
 Status VolumeHost::Trouble(VolumeId id) const {
-  auto it = trouble_.find(id);
-  return it == trouble_.end() ? Status() : it->second;
+  if (auto it = trouble_.find(id); it != trouble_.end()) return it->second;
+  auto opening = opening_.find(id);
+  if (opening == opening_.end()) return {};
+  // Most take milliseconds.
+  constexpr int kUsual = 5;
+  const auto s = std::chrono::duration_cast<std::chrono::seconds>(clock_.MonoNow() - opening->second->began);
+  if (s.count() < kUsual) return {};
+  return Status(
+      EAGAIN, Code::kTryAgain,
+      fmt::format("it has been being opened for {} s: its log is long, or the disk slow", s.count()));
 }
 
 Status VolumeHost::Where(const pb::ClusterConf& conf, const std::string& self,

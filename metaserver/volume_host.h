@@ -6,15 +6,19 @@
 // chunks would all be garbage.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "metaserver/chunks/chunkservers.h"
 #include "metaserver/executor/executor.h"
 #include "metaserver/images/image_store.h"
+#include "metaserver/job_thread.h"
 #include "metaserver/store/cluster_store.h"
 #include "metaserver/sync_points.h"
+#include "metaserver/volume_opening.h"
 #include "proto/cluster.pb.h"
 
 namespace kfs::meta {
@@ -27,10 +31,19 @@ class VolumeHost {
   };
   VolumeHost(Options options, ClusterStore& cluster, DbMemory& memory, Executor& executor,
              Chunkservers& chunkservers, Clock& clock, ImageStore& images, const SyncPoints& points);
+  ~VolumeHost();
+
+  // From now on Apply returns before volumes that are to be served are open: a thread opens them, which may
+  // take as long as their logs are to be replayed, and the others are served meanwhile. `post`: to the loop.
+  void OpenOnThread(std::function<void(std::function<void()>)> post);
+  // Once none is being opened (any more); whether it could be is for Trouble to say.
+  void WhenOpened(std::function<void()> done);
+  // Ends the thread; what it has opened is closed.
+  void StopThread();
 
   // Makes what is open agree with the configuration. A volume that cannot be opened is named in Trouble();
   // the first such error is given back, but for damage: what is damaged is restored by a metaserver that
-  // runs. `self` and `incarnation`: this member.
+  // runs; with a thread, Trouble alone tells. `self` and `incarnation`: this member.
   Status Apply(const pb::ClusterConf& conf, const std::string& self, uint64_t incarnation);
   // Why a volume is not served here, for a client that asks for it.
   Status Where(const pb::ClusterConf& conf, const std::string& self, const std::string& name) const;
@@ -62,20 +75,23 @@ class VolumeHost {
   std::string Path(VolumeId id) const;
 
  private:
+  // A volume that is being opened on the thread, which alone touches it until it posts Opened.
+  struct UnderWay {
+    VolumeOpening opening;
+    Result<std::unique_ptr<Volume>> volume = Status(EAGAIN, "it is being opened");
+    uint64_t generation = 0;  // of the configuration that asked for it
+    MonoTime began{};
+  };
   Status Open(const pb::ClusterConf& conf, const pb::VolumeConf& v, uint64_t incarnation);
-  // Known to the cluster's store afterwards.
-  Result<std::unique_ptr<Db>> OpenKnown(const pb::ClusterConf& conf, const pb::VolumeConf& v,
-                                        uint64_t incarnation);
-  Result<std::unique_ptr<Db>> OpenStamped(const pb::ClusterConf& conf, const pb::VolumeConf& v,
-                                          uint64_t incarnation);
-  // A backup becomes this volume's database: other numbers, no sessions. Called before it takes the place of
-  // the present one, beyond whose numbers it goes on.
-  Status PrepareRestored(const std::string& path, const pb::ClusterConf& conf, const pb::VolumeConf& v);
-  // Raises the counters and the line to those of a database that may be there. What cannot be read is passed
-  // over: a volume is restored because it is damaged, perhaps.
-  void RaiseTo(const std::string& database, rec::VolumeCounters* counters, uint64_t* line) const;
-  // The copy that the configuration names, if it is here and has not been begun with.
-  Status TakeCopy(const pb::ClusterConf& conf, const pb::VolumeConf& v);
+  VolumeOpening OpeningOf(const pb::ClusterConf& conf, const pb::VolumeConf& v, uint64_t incarnation) const;
+  // Any thread.
+  Result<std::unique_ptr<Volume>> OpenVolume(VolumeOpening* opening, const VolumeHooks& hooks) const;
+  Status Serve(const VolumeOpening& opening, Result<std::unique_ptr<Volume>> volume);
+  // To the cluster's store, and to that of copies.
+  Status Known(const VolumeOpening& opening);
+  void Begin(const pb::ClusterConf& conf, const pb::VolumeConf& v, uint64_t incarnation);
+  void Opened(const std::shared_ptr<UnderWay>& opened);
+  void Failed(const pb::VolumeConf& v, const Status& s, const std::map<VolumeId, Status>& before);
   Status Delete(VolumeId id);
 
   const Options options_;
@@ -89,6 +105,16 @@ class VolumeHost {
   std::map<VolumeId, Status> trouble_;
   std::map<VolumeId, Status> damaged_;  // or older copies: not opened before they are stopped
   std::map<VolumeId, Status> held_;
+  struct Applied {
+    pb::ClusterConf conf;
+    std::string self;
+    uint64_t incarnation = 0;
+  };
+  Applied applied_;  // last; while there is a thread
+  std::unique_ptr<JobThread> thread_;
+  std::map<VolumeId, std::shared_ptr<UnderWay>> opening_;
+  std::vector<std::function<void()>> when_opened_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 }  // namespace kfs::meta

@@ -187,15 +187,17 @@ const pb::ImageManifest* ImageStore::Find(const std::string& transfer) const {
   return it == whole_.end() ? nullptr : &it->second;
 }
 
-Status ImageStore::Take(const std::string& transfer, const std::string& path) {
+Status ImageStore::Place(const std::string& transfer, const std::string& path) const {
   const std::string from = Path(transfer);
   if (rename(from.c_str(), path.c_str()) != 0)
     return ErrnoStatus(errno, fmt::format("cannot move {} to {}", from, path));
   KFS_RETURN_IF_ERROR(SyncPath(fs::path(path).parent_path()));
-  KFS_RETURN_IF_ERROR(SyncPath(Dir(transfer)));
+  return SyncPath(Dir(transfer));
+}
+
+void ImageStore::Taken(const std::string& transfer) {
   whole_.erase(transfer);
   Remove(transfer);
-  return {};
 }
 
 void ImageStore::Sweep(const pb::ClusterConf& conf, const std::string& self) {

@@ -30,8 +30,9 @@ class ImageStore {
   // A whole copy; null: there is none of this name.
   const pb::ImageManifest* Find(const std::string& transfer) const;
   std::string Path(const std::string& transfer) const { return Dir(transfer) + "/db"; }
-  // Makes its files the directory `path`, durably.
-  Status Take(const std::string& transfer, const std::string& path);
+  // Any thread: makes its files the directory `path`, durably. Taken is to be called then.
+  Status Place(const std::string& transfer, const std::string& path) const;
+  void Taken(const std::string& transfer);
   // Removes what the configuration has gone past, and transfers that nobody goes on with.
   void Sweep(const pb::ClusterConf& conf, const std::string& self);
   void SetDiskFull(bool full) { full_ = full; }

@@ -13,11 +13,14 @@ namespace {
 
 constexpr size_t kRequestIdMax = 64;
 
+using Settled = std::function<void(std::function<void()>)>;
+
 // Answers a change when it is over.
-Member::ChangeDone Answering(const IncomingCallPtr& call) {
-  return [call](const Status& s, const pb::ConfChangeReply& reply) {
+Member::ChangeDone Answering(const IncomingCallPtr& call, const Settled& settled = {}) {
+  return [call, settled](const Status& s, const pb::ConfChangeReply& reply) {
     if (!s.ok()) return call->Fail(s);
-    call->Reply(reply);
+    if (!settled) return call->Reply(reply);
+    settled([call, reply] { call->Reply(reply); });
   };
 }
 
@@ -51,7 +54,8 @@ Status Locate(const Member& member, const std::string& name, pb::LocateVolumeRep
 
 }  // namespace
 
-void RegisterMemberOps(Server& server, Member& member, PeerOps& peers, const Chunkservers& chunkservers) {
+void RegisterMemberOps(Server& server, Member& member, PeerOps& peers, const Chunkservers& chunkservers,
+                       std::function<void(std::function<void()>)> settled) {
   server.Handle<rpc::PeerSend>([&member](IncomingCallPtr call, const pb::PeerSendRequest& request) {
     member.OnMessage(request.message(), call->connection());
     call->Reply(pb::Empty());
@@ -70,32 +74,32 @@ void RegisterMemberOps(Server& server, Member& member, PeerOps& peers, const Chu
     call->Reply(reply);
   });
 
-  HandleCommand<rpc::ConfChange>(
-      server, [&member, &peers](IncomingCallPtr call, const pb::ConfChangeRequest& request) {
-        if (!GoodContext(call, request.ctx())) return;
-        switch (request.change().what_case()) {
-          case pb::Change::kAddMember:
-          case pb::Change::kReadmit:
-            return call->Fail(Status(EINVAL, "peers come in by 'kfs peer probe' and 'kfs peer repair'"));
-          case pb::Change::kMoveVolume:
-            return call->Fail(Status(
-                EINVAL, "a volume is moved by 'kfs volume move' and restored by 'kfs volume restore'"));
-          case pb::Change::kSetAddress:
-            return peers.SetAddress(request, Answering(call));
-          case pb::Change::kAddChunkserver:
-            if (!IsUuid(request.change().add_chunkserver().uuid())) {
-              return call->Fail(Status(EINVAL,
-                                       "a chunkserver is added by its uuid, which its own log tells "
-                                       "('kfs chunkserver add ...')"));
-            }
-            return member.Change(request.ctx(), request.change(), Answering(call));
-          case pb::Change::WHAT_NOT_SET:
-            return call->Fail(
-                Status(EINVAL, Code::kMalformed, "this version does not know the change asked for"));
-          default:
-            member.Change(request.ctx(), request.change(), Answering(call));
+  HandleCommand<rpc::ConfChange>(server, [&member, &peers, settled = std::move(settled)](
+                                             IncomingCallPtr call, const pb::ConfChangeRequest& request) {
+    if (!GoodContext(call, request.ctx())) return;
+    switch (request.change().what_case()) {
+      case pb::Change::kAddMember:
+      case pb::Change::kReadmit:
+        return call->Fail(Status(EINVAL, "peers come in by 'kfs peer probe' and 'kfs peer repair'"));
+      case pb::Change::kMoveVolume:
+        return call->Fail(
+            Status(EINVAL, "a volume is moved by 'kfs volume move' and restored by 'kfs volume restore'"));
+      case pb::Change::kSetAddress:
+        return peers.SetAddress(request, Answering(call));
+      case pb::Change::kAddChunkserver:
+        if (!IsUuid(request.change().add_chunkserver().uuid())) {
+          return call->Fail(Status(EINVAL,
+                                   "a chunkserver is added by its uuid, which its own log tells "
+                                   "('kfs chunkserver add ...')"));
         }
-      });
+        return member.Change(request.ctx(), request.change(), Answering(call));
+      case pb::Change::WHAT_NOT_SET:
+        return call->Fail(
+            Status(EINVAL, Code::kMalformed, "this version does not know the change asked for"));
+      default:
+        member.Change(request.ctx(), request.change(), Answering(call, settled));
+    }
+  });
   server.Handle<rpc::ConfShow>([&](IncomingCallPtr call, const pb::ConfShowRequest&) {
     pb::ConfShowReply reply;
     FillConf(member, chunkservers, &reply);
