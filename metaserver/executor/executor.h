@@ -75,7 +75,8 @@ class Executor {
   // `rights`: of the key that the connection came with.
   SessionPtr OpenSession(const CallPtr& call, const pb::OpenSessionRequest& request, const std::string& host,
                          const std::string& client_id, const MountRights& rights = {});
-  // Those opened with a key that counts no more, for good; `counts` is asked with the id of each.
+  // Those opened with a key that counts no more, for good; `counts` is asked with the id of each. So many of
+  // one key that it would take long go with the next call.
   void EndSessionsOfKeys(const std::function<bool(const std::string& key)>& counts);
   // In pieces, which leave the loop where records are on disk. Dropped, unanswered, when the connection ends.
   void Reclaim(const CallPtr& call, const pb::ReclaimRequest& request);

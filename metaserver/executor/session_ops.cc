@@ -13,6 +13,8 @@ namespace {
 
 constexpr size_t kSessionsMax = 65536;  // of one volume
 constexpr size_t kTextMax = 1024;
+// In one call of the timer: of each a line is logged and a record written. The others come with the next.
+constexpr size_t kExpiredAtOnce = 256;
 
 }  // namespace
 
@@ -187,6 +189,7 @@ void Executor::ExpireSessions(Volume& volume) {
       std::chrono::duration_cast<std::chrono::nanoseconds>(volume.settings.session_keep).count();
   std::vector<SessionPtr> expired, forgotten;
   for (auto& [sid, s] : volume.sessions) {
+    if (expired.size() + forgotten.size() >= kExpiredAtOnce) break;
     if (s->expired != 0) {
       if (s->expired <= forget) forgotten.push_back(s);
       continue;

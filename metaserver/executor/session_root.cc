@@ -82,10 +82,14 @@ bool Executor::TakesRights(Session* session, const MountRights& rights) {
   return true;
 }
 
+// Of one volume, at once: it is asked for again within a second.
+constexpr size_t kEndedAtOnce = 2048;
+
 void Executor::EndSessionsOfKeys(const std::function<bool(const std::string& key)>& counts) {
   for (const auto& [id, volume] : volumes_) {
     std::vector<SessionPtr> ended;
     for (const auto& [sid, s] : volume->sessions) {
+      if (ended.size() >= kEndedAtOnce) break;
       if (!s->rights.key().empty() && !counts(s->rights.key())) ended.push_back(s);
     }
     for (const SessionPtr& s : ended) EndSession(s, "its key " + s->rights.key() + " was revoked");
@@ -96,6 +100,7 @@ void Executor::ExpireKeys(Volume& volume) {
   const int64_t now = clock_.WallNow();
   std::vector<SessionPtr> ended;
   for (const auto& [sid, s] : volume.sessions) {
+    if (ended.size() >= kEndedAtOnce) break;
     if (s->rights.expires() != 0 && s->rights.expires() <= now) ended.push_back(s);
   }
   for (const SessionPtr& s : ended) EndSession(s, "its key " + s->rights.key() + " has expired");

@@ -234,5 +234,17 @@ TEST_F(EndingTest, FilesThatItHadOpenAreLetGoOf) {
   }
 }
 
+TEST_F(EndingTest, ThousandsOfSessionsExpireInTurn) {
+  std::vector<SessionPtr> many;
+  for (int i = 0; i < 1000; ++i) many.push_back(OpenSession());
+  clock_.Advance(executor_->options().session_ttl + std::chrono::seconds(1));
+  s_->last_heard = gone_->last_heard = other_->last_heard = clock_.MonoNow();
+  executor_->OnTimer();
+  EXPECT_LT(volume().mounts(), 1003u);
+  EXPECT_GT(volume().mounts(), 500u);
+  for (int i = 0; i < 10; ++i) executor_->OnTimer();
+  EXPECT_EQ(volume().mounts(), 3u);
+}
+
 }  // namespace
 }  // namespace kfs::meta
