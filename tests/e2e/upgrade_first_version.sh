@@ -124,10 +124,11 @@ stop_writer new "$NEW/w2"
 end_open_file
 unmount "$NEW"
 await_found secret.old 'nobody uses it'
-start_writer keyed "$KEYED"
+mkdir "$KEYED/w3"
+start_writer keyed "$KEYED/w3"
 for n in 1 2 3; do forget_old_secret $n; await_catching_up 60 1 2 3; await_progress keyed 60; done
 await_not_found secret.old
-stop_writer keyed "$KEYED"
+stop_writer keyed "$KEYED/w3"
 
 # ---- all that the first version was given is there
 
