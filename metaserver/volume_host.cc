@@ -268,8 +268,7 @@ void VolumeHost::CloseDamaged(VolumeId id) {
 void VolumeHost::CloseOlder(VolumeId id) {
   const Volume* v = executor_.FindVolume(id);
   if (v == nullptr) return;
-  const Status why =
-      points_.Check(id, v->info.name(), v->line, v->store.db().opened_at(), v->incarnation());
+  const Status why = points_.Check(id, v->info.name(), v->line, v->store.db().opened_at(), v->incarnation());
   if (why.ok()) return;
   KFS_LOG(error, "volume.older_copy name={} id={} reason=\"{}\" effect=\"it is not served any more\"",
           v->info.name(), id.v, why.message());
