@@ -27,6 +27,10 @@ std::string Advertised(const std::string& configured, const std::string& listeni
   return fmt::format("{}:{}", name, port);
 }
 
+std::string PointKey(const Credentials& root, const std::string& cluster) {
+  return Hkdf(root.key(), "kfs sync point " + cluster);
+}
+
 }  // namespace
 
 Status MetaServer::Found() {
@@ -61,7 +65,7 @@ Status MetaServer::BecomeMember(const Credentials& credentials) {
   images_ = std::make_unique<ImageStore>(options_.data_dir(), *jobs_, clock_);
   KFS_RETURN_IF_ERROR(images_->Open());
   image_reader_ = std::make_unique<ImageReader>(options_.data_dir(), *jobs_, clock_);
-  points_ = std::make_unique<SyncPoints>(credentials.Derived("sync-point/1").key());
+  points_ = std::make_unique<SyncPoints>(PointKey(credentials, cluster_id()));
   points_told_ = std::make_unique<PointsTold>();
   vouched_by_ = clock_.MonoNow() + kVouchedWithin;
   volumes_ = std::make_unique<VolumeHost>(
@@ -259,6 +263,8 @@ Status MetaServer::MayRemove(const pb::Change::RemoveChunkserver& change) const 
 Status MetaServer::Joined(const std::string& cluster_id) {
   KFS_RETURN_IF_ERROR(cluster_->SetClusterId(cluster_id));
   if (server_ != nullptr) server_->SetClusterId(cluster_id);
+  points_->BeginAnew(PointKey(member_->credentials(), cluster_id));
+  *points_told_ = PointsTold();
   return {};
 }
 

@@ -373,8 +373,12 @@ void MetaServer::RegisterHandlers() {
       return executor_->Refuse(call,
                                Status(EINVAL, Code::kMalformed, "the connection has a session already"));
     }
-    if (request.has_synced() && points_->Heard(request.synced()))
-      volumes_->CloseOlder(VolumeId(request.synced().volume()));
+    // Of the volume that it is about, and whose key it has.
+    const Volume* asked = executor_->FindVolume(request.volume());
+    const uint32_t only = MountRightsOf(*connection).volume;
+    const bool may = asked != nullptr && (only == 0 || only == asked->id().v);
+    if (may && request.synced().volume() == asked->id().v && points_->Heard(request.synced()))
+      volumes_->CloseOlder(asked->id());
     if (const Status s = Vouched(); !s.ok()) return executor_->Refuse(call, s);
     SessionPtr session = executor_->OpenSession(call, request, connection->hello.host(),
                                                 connection->hello.id(), MountRightsOf(*connection));

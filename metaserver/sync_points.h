@@ -24,8 +24,13 @@ namespace kfs::meta {
 
 class SyncPoints {
  public:
-  // All metaservers have the same key.
+  // All metaservers of a cluster have the same key, and no others: several clusters may have one secret.
   explicit SyncPoints(std::string key) : key_(std::move(key)) {}
+  // In another cluster from here on: what was heard is about other volumes.
+  void BeginAnew(std::string key) {
+    key_ = std::move(key);
+    latest_.clear();
+  }
 
   // What is announced of a volume.
   pb::SyncPoint Signed(VolumeId volume, uint64_t line, uint64_t sequence, uint64_t opening) const;
@@ -46,7 +51,7 @@ class SyncPoints {
  private:
   std::string Mac(const pb::SyncPoint& point) const;
 
-  const std::string key_;
+  std::string key_;
   std::map<VolumeId, pb::SyncPoint> latest_;
 };
 

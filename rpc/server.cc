@@ -23,6 +23,8 @@ namespace kfs {
 namespace {
 
 constexpr size_t kConnectionsMax = 16384;
+// Of one key and one machine, once they have greeted: the others' share stays.
+constexpr size_t kClientsOfOneMax = 4096;
 constexpr auto kGreetingTimeout = std::chrono::seconds(10);
 // Connections taken from the queue at once; those that are served have their turn in between.
 constexpr int kAcceptsAtOnce = 32;
@@ -60,6 +62,9 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   std::function<bool(Op)> in_turns;
   std::function<void(const ConnectionPtr&)> on_disconnect;
   std::unordered_set<ConnectionPtr> connections;
+  std::unordered_map<std::string, size_t> clients;  // greeted, by key and machine
+  static std::string ClientOf(const Connection& c);
+  bool TakeClient(const Connection& c);
   UnknownPeers unknown;  // those of `connections` that have not greeted
   std::unordered_map<uint16_t, std::shared_ptr<OpStats>> stats;
   uint64_t bad_frames = 0;
@@ -241,7 +246,30 @@ void Server::Impl::OnClose(const ConnectionPtr& c, const Status& why) {
   }
   connections.erase(c);
   unknown.Remove(c.get());
+  if (c->greeted && c->hello.role() == pb::HelloRequest::CLIENT) {
+    auto it = clients.find(ClientOf(*c));
+    if (it != clients.end() && --it->second == 0) clients.erase(it);
+  }
   if (c->greeted && on_disconnect) on_disconnect(c);
+}
+
+// Mounts of one machine and key count together, whoever they say they are.
+std::string Server::Impl::ClientOf(const Connection& c) {
+  const std::string& peer = c.peer_address();
+  return c.hello.key_id() + "|" + peer.substr(0, peer.rfind(':'));
+}
+
+// False: it has its share of the connections.
+bool Server::Impl::TakeClient(const Connection& c) {
+  if (c.hello.role() != pb::HelloRequest::CLIENT) return true;
+  size_t& count = clients[ClientOf(c)];
+  if (count >= kClientsOfOneMax) {
+    KFS_LOG(warn, "server.too_many_of_one peer={} host={} max={}", c.peer_address(), c.hello.host(),
+            kClientsOfOneMax);
+    return false;
+  }
+  ++count;
+  return true;
 }
 
 void Server::Impl::OnRequest(IncomingCallPtr call) {
@@ -349,6 +377,13 @@ void Server::Impl::OnHelloProof(IncomingCallPtr call) {
                       "wrong cluster secret: copy the secret file from a machine of the cluster"));
     c->CloseAfterFlush(Status(EACCES, "bad proof"));
     return;
+  }
+  if (!TakeClient(*c)) {
+    const Status many(
+        EAGAIN, Code::kTryAgain,
+        fmt::format("there are {} connections with this key from this address already", kClientsOfOneMax));
+    call->Fail(many);
+    return c->CloseAfterFlush(many);
   }
   RememberLink(*c);
   c->greeted = true;

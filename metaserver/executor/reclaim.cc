@@ -1,9 +1,13 @@
 #include "metaserver/executor/reclaim.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 
+#include "common/chunk_token.h"
 #include "common/limits.h"
 #include "common/log.h"
+#include "metaserver/acl/permission.h"
 #include "metaserver/executor/executor.h"
 #include "rpc/stall.h"
 
@@ -12,6 +16,28 @@ namespace {
 
 constexpr uint32_t kOpensMax = 1u << 20;  // handles of one mount on one inode
 constexpr int kReclaimStep = 64;          // opens or locks in one turn
+
+// What a session may have had the inode open for, whatever it says: the caller of that time is not known any
+// more. Who is squashed cannot have opened what is closed to whom all (or root) become.
+uint32_t CredibleRights(const rec::Rights& rights, const rec::Inode& inode, uint32_t said) {
+  if (said == 0) said = kReadChunk | kWriteChunk;
+  if (rights.read_only()) said &= ~uint32_t{kWriteChunk};
+  const bool all = rights.squash() == pb::KeyConf::ALL;
+  // Behind a key that squashes root alone all others keep their files, whoever they are.
+  if (!all && (rights.squash() != pb::KeyConf::ROOT || inode.uid() != 0)) return said;
+  Acl acl;
+  if (!inode.acl_access().empty()) {
+    Result<Acl> parsed = ParseAclXattr(inode.acl_access());
+    if (!parsed.ok()) return 0;
+    acl = std::move(*parsed);
+  }
+  const Object object{inode.mode(), inode.uid(), inode.gid(), acl.empty() ? nullptr : &acl};
+  const Subject who{.uid = rights.squash_uid(), .gid = rights.squash_gid(), .groups_known = all};
+  // kNeedGroups: somebody else of the mount may be in the file's group.
+  if (CheckAccess(who, object, kRead) == Access::kNo) said &= ~uint32_t{kReadChunk};
+  if (CheckAccess(who, object, kWrite) == Access::kNo) said &= ~uint32_t{kWriteChunk};
+  return said;
+}
 
 }  // namespace
 
@@ -50,8 +76,10 @@ void Executor::ContinueReclaim(const SessionPtr& s) {
   Volume& volume = *session.volume;
   if (!r->begun) {
     r->begun = true;
-    // A client whose connection broke in the middle begins again.
-    if (session.reclaim_connection != session.connection_number || session.reclaimed) {
+    // A client whose connection broke in the middle begins again. Who has said all has nothing to add: it may
+    // not have got the answer, and is told what it has.
+    r->settled = session.reclaimed;
+    if (!r->settled && session.reclaim_connection != session.connection_number) {
       session.reclaim_connection = session.connection_number;
       volume.BeginReclaim(session);
     }
@@ -64,7 +92,7 @@ void Executor::ContinueReclaim(const SessionPtr& s) {
     ReclaimLocks(session, *r);
   }
   if (r->open < r->request.open_size() || r->lock < r->request.lock_size()) return ReclaimLater(s);
-  if (r->request.last()) {
+  if (r->request.last() && !r->settled) {
     volume.Reclaimed(session);
     KFS_LOG(info, "session.reclaimed volume={} session={} opens={} locks={} waiting_for={}",
             volume.info.name(), session.id.v, session.opens.size(), volume.locks.CountOf(session.id),
@@ -80,11 +108,18 @@ bool Executor::ReclaimOpens(const SessionPtr& s, Reclaiming& r) {
   Volume& volume = *session.volume;
   Db& db = volume.store.db();
   const int end = std::min(r.open + kReclaimStep, r.request.open_size());
-  std::vector<bool> there;
+  std::vector<uint32_t> rights;  // 0: it is lost
   db.FromMemoryOnly(hooks_.fetch && r.cold_runs < kColdRunsMax);
   for (int i = r.open; i < end; ++i) {
     const Ino ino = FromSession(session, r.request.open(i).ino());
-    there.push_back(volume.store.GetInode(ino) != nullptr && InReach(volume, session, ino));
+    const InodePtr inode = volume.store.GetInode(ino);
+    if (inode == nullptr || !InReach(volume, session, ino)) {
+      rights.push_back(0);
+    } else if (r.settled) {
+      rights.push_back(session.opens.contains(ino) ? kReadChunk : 0);
+    } else {
+      rights.push_back(CredibleRights(session.rights, *inode, r.request.open(i).rights()));
+    }
   }
   db.FromMemoryOnly(false);
   if (std::vector<std::string> cold = db.TakeCold(); !cold.empty()) {
@@ -102,14 +137,12 @@ bool Executor::ReclaimOpens(const SessionPtr& s, Reclaiming& r) {
     session.reclaims.clear();
     return false;
   }
-  for (size_t i = 0; i < there.size(); ++i) {
+  for (size_t i = 0; i < rights.size(); ++i) {
     const pb::ReclaimRequest::Open& open = r.request.open(r.open + static_cast<int>(i));
-    if (!there[i]) {
+    if (rights[i] == 0) {
       r.reply.add_lost(open.ino());
-    } else if (open.count() > 0) {
-      volume.AddOpen(session, FromSession(session, open.ino()),
-                     open.rights() != 0 ? open.rights() : kReadChunk | kWriteChunk,
-                     std::min(open.count(), kOpensMax));
+    } else if (open.count() > 0 && !r.settled) {
+      volume.AddOpen(session, FromSession(session, open.ino()), rights[i], std::min(open.count(), kOpensMax));
     }
   }
   r.open = end;
@@ -119,6 +152,10 @@ bool Executor::ReclaimOpens(const SessionPtr& s, Reclaiming& r) {
 
 void Executor::ReclaimLocks(Session& session, Reclaiming& r) {
   Volume& volume = *session.volume;
+  if (r.settled) {
+    r.lock = r.request.lock_size();
+    return;
+  }
   const int end = std::min(r.lock + kReclaimStep, r.request.lock_size());
   for (; r.lock < end; ++r.lock) {
     const pb::LockRange& lock = r.request.lock(r.lock);
@@ -130,7 +167,9 @@ void Executor::ReclaimLocks(Session& session, Reclaiming& r) {
                               .end = lock.end(),
                               .pid = lock.pid()};
     const Ino ino = FromSession(session, lock.ino());
-    if (!InReach(volume, session, ino) ||
+    const InodePtr inode = volume.store.GetInode(ino);
+    const bool held = session.opens.contains(ino) || (inode != nullptr && S_ISDIR(inode->mode()));
+    if (!held || !InReach(volume, session, ino) ||
         volume.locks.Set(ino, {session.id, lock.owner()}, request) != LockTable::Outcome::kGranted) {
       KFS_LOG(error, "session.lock_lost session={} ino={} start={} end={}", session.id.v, lock.ino(),
               lock.start(), lock.end());

@@ -14,6 +14,7 @@ struct Reclaiming {
   pb::ReclaimRequest request;
   pb::ReclaimReply reply;
   bool begun = false;
+  bool settled = false;    // the session had said all before: nothing is added
   int open = 0, lock = 0;  // the first of which nothing is known yet
   int cold_runs = 0;       // of this piece
 };

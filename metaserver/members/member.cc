@@ -116,7 +116,9 @@ void Member::OnLearned(const pb::ClusterConf& before) { hooks_.learned(before); 
 void Member::OnMessage(const pb::PeerMessage& message, const ConnectionPtr& connection) {
   if (links_ != nullptr && connection != nullptr && connection->hello.id() == message.from())
     links_->CameBy(message.from(), connection);
-  if (hooks_.heard) hooks_.heard(message.synced());
+  if (hooks_.heard && message.cluster_id() == conf().cluster_id() &&
+      FindMember(conf(), message.from()) != nullptr)
+    hooks_.heard(message.synced());
   if (message.body_case() == pb::PeerMessage::BODY_NOT_SET) return;
   test_stop_.At("receive", message);
   node_->OnMessage(message);

@@ -27,6 +27,13 @@ Result<bool> WaitsForOthers(OpEnv& env, Ino ino) {
   return true;
 }
 
+// Who has it open, or could open it.
+Status MayLock(const OpEnv& env, const rec::Inode& inode) {
+  if (env.session.opens.contains(Ino(inode.ino()))) return {};
+  const Status reads = Permit(env, inode, kRead);
+  return reads.ok() ? reads : Permit(env, inode, kWrite);
+}
+
 }  // namespace
 
 Status Handle(OpEnv& env, const pb::GetLockRequest& request, pb::GetLockReply* reply) {
@@ -60,6 +67,7 @@ Status Handle(OpEnv& env, const pb::SetLockRequest& request, pb::Empty*) {
   if (env.volume.in_grace() && lock->type != LockType::kUnlock) {
     return Status(EAGAIN, Code::kTryAgain, "other clients are still reclaiming their locks");
   }
+  if (lock->type != LockType::kUnlock) KFS_RETURN_IF_ERROR(MayLock(env, **inode));
   env.lock = &request.lock();
   Ino ino(request.lock().ino());
   if (lock->type != LockType::kUnlock) {

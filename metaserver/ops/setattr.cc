@@ -56,7 +56,10 @@ Status CheckSize(OpEnv& env, const rec::Inode& inode, const pb::SetattrRequest& 
   if (r.size() > kFileSizeMax) return Status(EFBIG, "file too large");
   if (r.size() > env.volume.chunk_size() * UINT32_MAX)
     return Status(EFBIG, "file too large for the volume's chunk size");
-  if ((r.valid() & V::OPEN_FILE) != 0) return {};
+  if ((r.valid() & V::OPEN_FILE) != 0) {
+    const auto open = env.session.opens.find(Ino(inode.ino()));
+    if (open != env.session.opens.end() && (open->second.rights & kWriteChunk) != 0) return {};
+  }
   return Permit(env, inode, kWrite);
 }
 

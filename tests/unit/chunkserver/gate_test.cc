@@ -75,7 +75,7 @@ TEST_F(GateTest, EveryPartOfATokenIsSigned) {
   auto refused = [&](pb::ChunkRef ref, pb::ChunkAccess access, const char* what) {
     const auto grant = gate_.Verify(ref, access, 0);
     EXPECT_EQ(grant.status().err(), EACCES) << what;
-    EXPECT_EQ(grant.status().code(), Code::kNone) << what;
+    EXPECT_EQ(grant.status().code(), Code::kTokenRefused) << what;
   };
   pb::ChunkRef ref = good.ref;
   ref.set_volume(2);

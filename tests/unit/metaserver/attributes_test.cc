@@ -136,6 +136,11 @@ TEST_F(SetattrTest, SizeErrors) {
   V through_fd = SetattrOf(f, V::SIZE | V::OPEN_FILE);
   through_fd.set_size(4);
   Run<rpc::Setattr>(through_fd);
+  EXPECT_EQ(err(), EACCES);  // it is not open
+  As(0, 0);
+  EXPECT_EQ(Open(f, O_RDWR), 0);
+  As(1000, 1000);
+  Run<rpc::Setattr>(through_fd);
   EXPECT_EQ(err(), 0);
 }
 

@@ -119,6 +119,15 @@ TEST_F(OlderCopyTest, NobodyElseCanMakeAPoint) {
   EXPECT_EQ(points_.Latest(VolumeId(3)), nullptr);
 }
 
+TEST_F(OlderCopyTest, InAnotherClusterNothingIsKnown) {
+  SyncPoints points("one cluster");
+  const pb::SyncPoint point = points.Signed(VolumeId(3), 1, 100, 7);
+  ASSERT_TRUE(points.Heard(point));
+  points.BeginAnew("another");
+  EXPECT_EQ(points.Latest(VolumeId(3)), nullptr);
+  EXPECT_FALSE(points.Heard(point));
+}
+
 TEST_F(OlderCopyTest, OnlyWhatWasSyncedIsAnnounced) {
   Used();
   Db& db = executor_->FindVolume("data")->store.db();

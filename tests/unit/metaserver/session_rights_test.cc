@@ -106,6 +106,92 @@ TEST_F(SessionRootTest, SquashedAllAreOne) {
   });
 }
 
+// What a session says that it has open, with all rights.
+pb::ReclaimRequest Claim(uint64_t ino, bool last = true) {
+  pb::ReclaimRequest r;
+  r.add_open()->set_ino(ino);
+  r.mutable_open(0)->set_count(1);
+  r.mutable_open(0)->set_rights(kReadChunk | kWriteChunk);
+  r.set_last(last);
+  return r;
+}
+
+TEST_F(SessionRootTest, WhatIsSaidToBeOpenIsNotTakenFromWhoHasReclaimed) {
+  Chmod(secret_, 0600);
+  const SessionPtr s = Open("");
+  pb::ReclaimReply reply;
+  for (bool last : {true, false}) {
+    EXPECT_TRUE(Reclaim(s, Claim(secret_, last), &reply).ok());
+    EXPECT_EQ(reply.lost_size(), 1);
+    EXPECT_FALSE(s->opens.contains(Ino(secret_)));
+    EXPECT_FALSE(volume().in_grace());  // nobody's locks wait for it again
+  }
+  // Whoever has lost the answer is told the same again.
+  As(0, 0);
+  EXPECT_EQ(In(s, [&] { return MetaTest::Open(secret_, O_RDONLY); }), 0);
+  reply.Clear();
+  EXPECT_TRUE(Reclaim(s, Claim(secret_), &reply).ok());
+  EXPECT_EQ(reply.lost_size(), 0);
+  EXPECT_EQ(s->opens.at(Ino(secret_)).rights, uint32_t{kReadChunk});
+}
+
+TEST_F(SessionRootTest, AfterARestartNobodyHasOpenWhatItsKeyCannotOpen) {
+  MountRights reads, all, root;
+  reads.key = "mount/readers/1";
+  reads.read_only = true;
+  all.key = "mount/guests/2";
+  all.squash = pb::KeyConf::ALL;
+  root.key = "mount/guests/3";
+  root.squash = pb::KeyConf::ROOT;
+  for (MountRights* r : {&all, &root}) r->squash_uid = r->squash_gid = 65534;
+  As(0, 0);
+  Chmod(secret_, 0600);
+  Chmod(f_, 0644);
+  std::vector<std::pair<SessionPtr, MountRights>> sessions;
+  for (const MountRights& r : {reads, all, root}) sessions.emplace_back(Open("", r), r);
+  Restart();
+  for (auto& [s, rights] : sessions) {
+    s = AttachWith(s, rights);
+    ASSERT_NE(s, nullptr);
+    pb::ReclaimReply reply;
+    EXPECT_TRUE(Reclaim(s, Claim(f_, false), &reply).ok());
+    EXPECT_EQ(reply.lost_size(), 0);
+    EXPECT_EQ(s->opens.at(Ino(f_)).rights, uint32_t{kReadChunk}) << rights.key;
+    reply.Clear();
+    EXPECT_TRUE(Reclaim(s, Claim(secret_), &reply).ok());
+    EXPECT_EQ(reply.lost_size(), rights.read_only ? 0 : 1) << rights.key;
+    EXPECT_EQ(s->opens.contains(Ino(secret_)), rights.read_only) << rights.key;
+  }
+}
+
+TEST_F(SessionRootTest, SquashedCallersNeitherTruncateNorLockWhatTheyCannotOpen) {
+  MountRights rights;
+  rights.key = "mount/guests/1";
+  rights.squash = pb::KeyConf::ALL;
+  rights.squash_uid = rights.squash_gid = 65534;
+  As(0, 0);
+  Chmod(secret_, 0600);
+  Chmod(f_, 0644);
+  const SessionPtr s = Open("", rights);
+  In(s, [&] {
+    pb::SetattrRequest cut;
+    cut.set_ino(secret_);
+    cut.set_valid(pb::SetattrRequest::SIZE | pb::SetattrRequest::OPEN_FILE);
+    Run<rpc::Setattr>(cut);
+    EXPECT_EQ(err(), EACCES);
+    pb::SetLockRequest lock;
+    for (const auto& [ino, wanted] : {std::pair(secret_, EACCES), std::pair(f_, 0)}) {
+      lock.mutable_lock()->set_ino(ino);
+      lock.mutable_lock()->set_type(pb::LockRange::WRITE);
+      lock.mutable_lock()->set_end(UINT64_MAX);
+      lock.mutable_ctx()->set_op_id(0);
+      Run<rpc::SetLock>(lock);
+      EXPECT_EQ(err(), wanted) << ino;
+    }
+    return 0;
+  });
+}
+
 TEST_F(SessionRootTest, RightsLiveThroughARestart) {
   MountRights rights = Bound("in");
   rights.read_only = true;

@@ -156,7 +156,7 @@ TEST_F(SessionRootTest, ReclaimingOpensNothingOutside) {
   ASSERT_NE(s, nullptr);
   EXPECT_EQ(s->root, Ino(in_));
   pb::ReclaimRequest r;
-  for (uint64_t ino : {secret_, f_}) {
+  for (uint64_t ino : {secret_, f_, g_}) {
     r.add_open()->set_ino(ino);
     r.mutable_open(r.open_size() - 1)->set_count(1);
   }

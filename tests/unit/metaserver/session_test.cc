@@ -368,6 +368,8 @@ TEST_F(LockTest, GraceKeepsNewLocksAway) {
   EXPECT_EQ(last_.code(), Code::kTryAgain);
   s_ = Attach(old);
   pb::ReclaimRequest r;
+  r.add_open()->set_ino(f);
+  r.mutable_open(0)->set_count(1);
   *r.add_lock() = LockOf(f, 1, pb::LockRange::WRITE).lock();
   r.set_last(true);
   EXPECT_TRUE(Reclaim(s_, r).ok());
