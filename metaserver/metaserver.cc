@@ -124,7 +124,9 @@ Status MetaServer::CheckDataDir() {
   if (!fs::exists(dir / "cluster", ec)) {
     for (const auto& entry : fs::directory_iterator(dir, ec)) {
       const std::string name = entry.path().filename();
-      if (name == "lost+found" || name == "volumes" || name == "incoming" || name == "moving") continue;
+      if (name == "lost+found" || name == "volumes" || name == "incoming" || name == "moving" ||
+          name == "seen-links")
+        continue;
       return Status(ENOTEMPTY,
                     fmt::format("data-dir {} holds no metadata of KFS, but it is not empty (\"{}\"): use an "
                                 "empty directory, or the right one",

@@ -72,10 +72,12 @@ TEST_F(GateTest, EveryPartOfATokenIsSigned) {
   Heard(1000);
   const TestAccess good = Access();
   const pb::ChunkAccess made = good.Signed();
-  auto refused = [&](pb::ChunkRef ref, pb::ChunkAccess access, const char* what) {
+  // Who shows something may have it from before the key changed, and asks for a new layout.
+  auto refused = [&](pb::ChunkRef ref, pb::ChunkAccess access, const char* what,
+                     Code code = Code::kTokenRefused) {
     const auto grant = gate_.Verify(ref, access, 0);
     EXPECT_EQ(grant.status().err(), EACCES) << what;
-    EXPECT_EQ(grant.status().code(), Code::kTokenRefused) << what;
+    EXPECT_EQ(grant.status().code(), code) << what;
   };
   pb::ChunkRef ref = good.ref;
   ref.set_volume(2);
@@ -106,8 +108,8 @@ TEST_F(GateTest, EveryPartOfATokenIsSigned) {
   refused(good.ref, a, "half a signature");
   a = made;
   a.mutable_ticket()->clear_mac();
-  refused(good.ref, a, "no ticket");
-  refused(good.ref, pb::ChunkAccess(), "nothing");
+  refused(good.ref, a, "no ticket", Code::kNone);
+  refused(good.ref, pb::ChunkAccess(), "nothing", Code::kNone);
   TestAccess foreign = Access();
   foreign.key = "the key of another chunkserver..";
   refused(good.ref, foreign.Signed(), "another chunkserver's");
