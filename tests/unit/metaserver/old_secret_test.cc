@@ -41,7 +41,8 @@ class OldSecretTest : public testing::Test {
                    const std::string& id = "anybody") {
     const auto found = keyring_->Find({.role = role, .id = id, .key_id = key_id, .address = "10.0.0.1:1"});
     why_ = found.ok() ? "" : found.status().message();
-    rights_ = found.ok() ? static_cast<const MountRights*>(found->rights.get()) : nullptr;
+    held_ = found.ok() ? found->rights : nullptr;
+    rights_ = static_cast<const MountRights*>(held_.get());
     if (!found.ok()) EXPECT_EQ(found.status().code(), Code::kBadProof);
     return found.ok() ? found->key : "";
   }
@@ -53,7 +54,8 @@ class OldSecretTest : public testing::Test {
   std::shared_ptr<SeenPeers> seen_ = std::make_shared<SeenPeers>();
   std::shared_ptr<ClusterKeyring> keyring_ = Keyring(*new_.WithOlder(old_));
   std::string why_;
-  const MountRights* rights_ = nullptr;
+  std::shared_ptr<const void> held_;
+  const MountRights* rights_ = nullptr;  // what is held
 };
 
 TEST_F(OldSecretTest, ItOpensMountsUnderItsName) {
