@@ -5,6 +5,11 @@
 namespace kfs::meta {
 namespace {
 
+// They are let go in no order.
+bool SomeWait(const std::vector<TestCallPtr>& calls) {
+  return std::any_of(calls.begin(), calls.end(), [](const TestCallPtr& c) { return !c->answered; });
+}
+
 class EndingTest : public MetaTest {
  protected:
   static constexpr uint64_t kMany = 3000;
@@ -104,7 +109,7 @@ TEST_F(EndingTest, WhatIsFreeMeanwhileIsNotForTheOneThatEnds) {
   Close(gone_);
   Lock(s_, 1, pb::LockRange::UNLOCK, false);
   executor_->EndTick();
-  ASSERT_FALSE(waiting.back()->answered);
+  ASSERT_TRUE(SomeWait(waiting));
   TicksUntil([&] { return wants->answered; });
   EXPECT_TRUE(wants->status.ok()) << wants->status.ToString();
   TicksUntil([&] { return executor_->parked_now() == 0; });
@@ -150,13 +155,13 @@ TEST_F(EndingTest, AnUnlockThatLetsThousandsGoGivesNothingToWhoComesMeanwhile) {
   const TestCallPtr unlock = Lock(s_, 1, pb::LockRange::UNLOCK, false);
   executor_->EndTick();
   EXPECT_TRUE(unlock->answered);
-  ASSERT_FALSE(waiting.back()->answered);
+  ASSERT_TRUE(SomeWait(waiting));
   const TestCallPtr tries = Lock(late, 1, pb::LockRange::WRITE, false, kMany - 1, kMany - 1);
   pb::GetLockRequest get;
   *get.mutable_lock() = LockOf(file_, 7, pb::LockRange::WRITE).lock();
   get.mutable_lock()->set_start(kMany - 1);
   const TestCallPtr asks = Send(late, get, Op::kGetLock);
-  TicksUntil([&] { return waiting.back()->answered && tries->answered && asks->answered; });
+  TicksUntil([&] { return !SomeWait(waiting) && tries->answered && asks->answered; });
   for (const TestCallPtr& w : waiting) ASSERT_TRUE(w->answered && w->status.ok());
   EXPECT_EQ(tries->status.err(), EAGAIN) << "one that came before had not got it yet";
   pb::GetLockReply holder;
@@ -207,7 +212,7 @@ TEST_F(EndingTest, AVolumeIsClosedAtOnceAndThoseWhoWaitedAreToldInSteps) {
   const Status why(ESHUTDOWN, Code::kStopped, "stopped");
   executor_->CloseVolume(VolumeId(1), why);
   EXPECT_EQ(executor_->FindVolume("vol"), nullptr);
-  EXPECT_FALSE(waiting.back()->answered);
+  EXPECT_TRUE(SomeWait(waiting));
   int ticks = 0;
   for (; executor_->parked_now() > 0 && ticks < 10000; ++ticks) executor_->EndTick();
   EXPECT_GT(ticks, 2);

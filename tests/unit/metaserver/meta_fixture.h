@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <deque>
 #include <filesystem>
 #include <memory>
@@ -18,16 +19,21 @@
 
 namespace kfs::meta {
 
+// Threads that open volumes look at it, too.
 class TestClock : public Clock {
  public:
   TimeNs WallNow() const override { return wall; }
-  MonoTime MonoNow() const override { return mono += per_look; }
+  MonoTime MonoNow() const override {
+    if (per_look == Duration::zero()) return mono;
+    mono = mono.load() + per_look;
+    return mono;
+  }
   void Advance(Duration d) {
     wall += d.count();
-    mono += d;
+    mono = mono.load() + d;
   }
-  TimeNs wall = 1700000000ll * 1000000000;
-  mutable MonoTime mono{std::chrono::hours(1)};
+  std::atomic<TimeNs> wall = 1700000000ll * 1000000000;
+  mutable std::atomic<MonoTime> mono{MonoTime(std::chrono::hours(1))};
   Duration per_look{};  // it goes on by itself, when asked
 };
 
