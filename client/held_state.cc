@@ -27,6 +27,7 @@ bool HeldState::Released(Ino ino) {
     if (--it->second == 0) {
       opens_.erase(it);
       opened_for_.erase(ino);
+      proofs_.erase(ino);
     }
     return true;
   }
@@ -122,6 +123,7 @@ void HeldState::SessionLost() {
   for (const auto& [ino, count] : opens_) lost_[ino] += count;
   opens_.clear();
   opened_for_.clear();
+  proofs_.clear();
   locks_.clear();
 }
 
@@ -168,6 +170,7 @@ void HeldState::Vanished(Ino ino) {
     vanished_in_[ino] = ++epoch_;
     opens_.erase(it);
     opened_for_.erase(ino);
+    proofs_.erase(ino);
   }
   locks_.erase(ino);
 }
@@ -187,6 +190,7 @@ std::vector<pb::ReclaimRequest> HeldState::Reclaims(size_t batch) const {
     open->set_ino(ino.v);
     open->set_count(count);
     open->set_rights(opened_for_.at(ino));
+    if (auto proof = proofs_.find(ino); proof != proofs_.end()) *open->mutable_proof() = proof->second;
   }
   for (const auto& [ino, locks] : locks_) {
     for (const FileLock& lock : locks) LockToPb(ino, lock, room().add_lock());

@@ -27,6 +27,11 @@ class HeldState {
     ++opens_[ino];
     opened_for_[ino] |= rights;
   }
+  // What came with an open; of several answers the one that proves most is kept.
+  void Proven(Ino ino, const pb::OpenProof& proof) {
+    pb::OpenProof& kept = proofs_[ino];
+    if (kept.mac().empty() || (proof.rights() & kept.rights()) == kept.rights()) kept = proof;
+  }
   // False when the handle was lost: the metaserver knows nothing of it. (Who does not say which of an inode's
   // handles it releases releases those that are not lost first: a lost one must never come to life again.)
   bool Released(Ino ino);
@@ -66,8 +71,9 @@ class HeldState {
 
  private:
   std::unordered_map<Ino, uint32_t> opens_;
-  std::unordered_map<Ino, uint32_t> opened_for_;  // of the inodes in opens_
-  std::unordered_map<Ino, uint32_t> lost_;        // handles not yet released
+  std::unordered_map<Ino, uint32_t> opened_for_;   // of the inodes in opens_
+  std::unordered_map<Ino, pb::OpenProof> proofs_;  // of the same; none: none was given
+  std::unordered_map<Ino, uint32_t> lost_;         // handles not yet released
   uint64_t epoch_ = 0, all_lost_in_ = 0;
   struct Loss {
     uint64_t in = 0;  // epoch

@@ -127,7 +127,9 @@ class OpeningOp final : public MetaOp<Rpc> {
 
  protected:
   void Succeeded(ProtocolWorker& worker) override {
-    worker.session().held().Opened(Ino(this->reply.attr().ino()), RightsOf(this->request.flags()));
+    const Ino ino(this->reply.attr().ino());
+    worker.session().held().Opened(ino, RightsOf(this->request.flags()));
+    if (this->reply.has_open()) worker.session().held().Proven(ino, this->reply.open());
     if constexpr (requires { this->reply.created(); }) {
       if (this->reply.created())
         worker.session().held().Created(Ino(this->reply.attr().ino()), std::chrono::steady_clock::now());

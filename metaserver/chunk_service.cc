@@ -53,6 +53,8 @@ void MetaServer::Inventory(ServerId server, const pb::ReportChunksRequest& reque
     return;
   }
   volume->store.Commit();  // nothing is garbage that might not be after a crash
+  const Chunkserver* reporter = chunkservers_->Find(server);
+  const std::string uuid = reporter == nullptr ? "" : reporter->uuid;
   const uint64_t next = volume->store.counters().next_chunk();
   size_t found_again = 0, unknown = 0;
   uint64_t first_unknown = 0;
@@ -83,9 +85,10 @@ void MetaServer::Inventory(ServerId server, const pb::ReportChunksRequest& reque
     std::optional<std::string> value = volume->store.db().Get(ChunkKey(Ino(owner.ino()), owner.index()));
     if (!volume->store.db().TakeReadError().ok()) return;
     if (!value || !chunk.ParseFromString(*value) || chunk.chunk() != held.chunk()) continue;
-    bool listed = false, elsewhere = false;
+    bool listed = false, elsewhere = false, its = false;
     for (uint64_t s : chunk.server()) {
       listed = listed || s == server.v;
+      its = its || MayHaveBeen(member_->conf(), s, uuid);
       elsewhere = elsewhere || chunkservers_->Find(ServerId(s)) != nullptr;
     }
     if (listed) continue;
@@ -93,6 +96,8 @@ void MetaServer::Inventory(ServerId server, const pb::ReportChunksRequest& reque
       reply->add_garbage(held.chunk());  // a replica given up
       continue;
     }
+    // Somebody else says so, who never had it: neither believed nor told to delete anything.
+    if (!its) continue;
     // Whoever had it has been removed from the cluster, perhaps to come back under another number: this is
     // the only copy.
     const ChunkId id_of(held.chunk());

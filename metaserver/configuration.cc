@@ -167,6 +167,8 @@ void MetaServer::Learned(const pb::ClusterConf& before) {
   }
   (void)volumes_->Apply(member_->conf(), member_->uuid(),
                         member_->incarnation());  // logged, and told by Trouble
+  // At once: whoever has revoked a key is answered when nothing is opened by it here any more.
+  executor_->EndSessionsOfKeys([this](const std::string& key) { return keyring_->Counts(key); });
 }
 
 std::string MetaServer::Holds() const {

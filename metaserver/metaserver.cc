@@ -78,6 +78,17 @@ uint64_t ResidentBytes() {
   return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
+namespace {
+
+OpenProofs ProofKeys(const Credentials& root) {
+  constexpr char kFor[] = "kfs open proof";
+  std::vector<std::string> keys{Hkdf(root.key(), kFor)};
+  if (root.older() != nullptr) keys.push_back(Hkdf(root.older()->key(), kFor));
+  return OpenProofs(std::move(keys));
+}
+
+}  // namespace
+
 MetaServer::MetaServer(EventLoop& loop, const MetaOptions& options) : loop_(loop), options_(options) {}
 
 MetaServer::~MetaServer() { Stop(); }
@@ -229,6 +240,7 @@ Status MetaServer::Start() {
                               if (*alive && !stopped_) volumes_->CloseDamaged(id);
                             });
                           },
+                      .proofs = ProofKeys(credentials),
                       .synced = [this](const Volume& volume) { return PointOf(volume); }});
   chunkservers_->OnUp([this](ServerId server) {
     for (const auto& [id, volume] : executor_->volumes()) {

@@ -28,6 +28,12 @@ constexpr size_t kPlainHostMax = 100;
 
 void Chunkserver::SetDisks(const google::protobuf::RepeatedPtrField<pb::DiskStatus>& now) {
   disks.assign(now.begin(), now.end());
+  // What it says of itself is added up, and chunks are placed by it.
+  constexpr uint64_t kDiskMax = uint64_t{1} << 56;
+  for (pb::DiskStatus& d : disks) {
+    if (d.capacity() > kDiskMax) d.set_capacity(0);
+    d.set_available(std::min<uint64_t>(d.available(), d.capacity()));
+  }
   space = {};
   for (const auto& d : disks) space.Add(d);
 }

@@ -222,6 +222,11 @@ Status Do(const pb::Change::RemoveChunkserver& c, pb::ClusterConf* next) {
   auto it = std::find_if(servers->begin(), servers->end(),
                          [&](const pb::ChunkserverConf& s) { return s.uuid() == c.uuid(); });
   if (it == servers->end()) return NoChunkserver(c.uuid());
+  auto* removed = next->mutable_removed_chunkserver();
+  if (removed->size() >= kChunkserversMax) removed->erase(removed->begin());
+  pb::ClusterConf::RemovedChunkserver* was = removed->Add();
+  was->set_id(it->id());
+  was->set_uuid(it->uuid());
   servers->erase(it);
   return {};
 }

@@ -78,6 +78,13 @@ size_t Needed(const pb::ClusterConf& conf, const pb::Change& change) {
   return std::min(Majority(conf), std::max<size_t>(static_cast<size_t>(left), 1));
 }
 
+bool MayHaveBeen(const pb::ClusterConf& conf, uint64_t id, const std::string& uuid) {
+  for (const auto& removed : conf.removed_chunkserver()) {
+    if (removed.id() == id) return removed.uuid() == uuid;
+  }
+  return true;
+}
+
 bool MayBeLost(const pb::ClusterConf& conf, uint32_t volume) {
   return std::any_of(
       conf.lost_volume().begin(), conf.lost_volume().end(),

@@ -23,6 +23,10 @@ std::string Checksum(const pb::ClusterConf& conf);
 // The same change of the same configuration, whoever worked it out.
 bool Same(const pb::ClusterConf& a, const pb::ClusterConf& b);
 
+// Whether a chunk of the removed chunkserver `id` may come back with the one that has this uuid. It may with
+// any of a removed one that an earlier version has not noted.
+bool MayHaveBeen(const pb::ClusterConf& conf, uint64_t id, const std::string& uuid);
+
 const pb::MemberConf* FindMember(const pb::ClusterConf& conf, const std::string& uuid);
 const pb::VolumeConf* FindVolume(const pb::ClusterConf& conf, const std::string& name);
 const pb::ChunkserverConf* FindChunkserver(const pb::ClusterConf& conf, const std::string& uuid);

@@ -120,7 +120,9 @@ Status Do(const pb::Change::AddKey& c, pb::ClusterConf* next) {
     return Status(EINVAL, "the key would have expired already");
   key.set_expires(c.key().expires());
   key.set_created(next->time());
-  next->set_next_key(next->next_key() + 1);
+  // Of the time, too: a key of another cluster that was founded with the same secret is another one.
+  const int64_t now_s = std::max<int64_t>(next->time() / 1000000000, 0);
+  next->set_next_key(std::max(next->next_key() + 1, static_cast<uint64_t>(now_s)));
   key.set_serial(next->next_key());
   *next->add_key() = key;
   return {};

@@ -31,6 +31,7 @@ class Call {
     drained = earlier.drained;
     reserving = earlier.reserving;
     size_before = earlier.size_before;
+    done_to = earlier.done_to;
     fence_waited = earlier.fence_waited;
   }
 
@@ -42,6 +43,7 @@ class Call {
   int cold_runs = 0;       // that ended for want of records in memory
   bool reserving = false;  // Fallocate: space has been asked for; the answers of the chunkservers count now
   uint64_t size_before = 0;
+  uint64_t done_to = 0;       // of an op on many chunks, which is run in steps: where the next one begins
   bool drained = false;       // flock holders have been asked to send their releases
   bool fence_waited = false;  // CommitWrite: its data may have been written over by one who is fenced now
 };

@@ -17,6 +17,7 @@
 
 #include "metaserver/executor/call.h"
 #include "metaserver/executor/ending.h"
+#include "metaserver/executor/open_proof.h"
 #include "metaserver/executor/reclaim.h"
 #include "metaserver/executor/session.h"
 #include "metaserver/executor/turns.h"
@@ -48,6 +49,7 @@ class Executor {
     std::function<Status(const std::string& name)> where;
     // Its database is damaged: it is to be closed, soon and not from within the call. Maybe told again.
     std::function<void(VolumeId)> damaged;
+    OpenProofs proofs = {};
     // How far it has been durable, for its mounts. Empty: they are not told.
     std::function<pb::SyncPoint(const Volume&)> synced;
   };
@@ -80,6 +82,8 @@ class Executor {
   void EndSessionsOfKeys(const std::function<bool(const std::string& key)>& counts);
   // In pieces, which leave the loop where records are on disk. Dropped, unanswered, when the connection ends.
   void Reclaim(const CallPtr& call, const pb::ReclaimRequest& request);
+  // What the session gets with an open that adds `rights`; none when it needs no proof.
+  std::optional<pb::OpenProof> ProofOf(const Session& session, Ino ino, uint32_t rights) const;
   void KeepAlive(const CallPtr& call, const pb::KeepAliveRequest& request);
   void CloseSession(const CallPtr& call);
   void CancelOp(const CallPtr& call, const pb::CancelOpRequest& request);

@@ -7,7 +7,6 @@
 #include "common/chunk_token.h"
 #include "common/limits.h"
 #include "common/log.h"
-#include "metaserver/acl/permission.h"
 #include "metaserver/executor/executor.h"
 #include "rpc/stall.h"
 
@@ -17,29 +16,20 @@ namespace {
 constexpr uint32_t kOpensMax = 1u << 20;  // handles of one mount on one inode
 constexpr int kReclaimStep = 64;          // opens or locks in one turn
 
-// What a session may have had the inode open for, whatever it says: the caller of that time is not known any
-// more. Who is squashed cannot have opened what is closed to whom all (or root) become.
-uint32_t CredibleRights(const rec::Rights& rights, const rec::Inode& inode, uint32_t said) {
-  if (said == 0) said = kReadChunk | kWriteChunk;
-  if (rights.read_only()) said &= ~uint32_t{kWriteChunk};
-  const bool all = rights.squash() == pb::KeyConf::ALL;
-  // Behind a key that squashes root alone all others keep their files, whoever they are.
-  if (!all && (rights.squash() != pb::KeyConf::ROOT || inode.uid() != 0)) return said;
-  Acl acl;
-  if (!inode.acl_access().empty()) {
-    Result<Acl> parsed = ParseAclXattr(inode.acl_access());
-    if (!parsed.ok()) return 0;
-    acl = std::move(*parsed);
-  }
-  const Object object{inode.mode(), inode.uid(), inode.gid(), acl.empty() ? nullptr : &acl};
-  const Subject who{.uid = rights.squash_uid(), .gid = rights.squash_gid(), .groups_known = all};
-  // kNeedGroups: somebody else of the mount may be in the file's group.
-  if (CheckAccess(who, object, kRead) == Access::kNo) said &= ~uint32_t{kReadChunk};
-  if (CheckAccess(who, object, kWrite) == Access::kNo) said &= ~uint32_t{kWriteChunk};
-  return said;
+// Whether what its callers could open is more than what the session may have open, whoever they are.
+bool NeedsProof(const Session& session) {
+  const rec::Rights& r = session.rights;
+  return r.read_only() || r.squash() != pb::KeyConf::NONE || session.reach != nullptr;
 }
 
 }  // namespace
+
+std::optional<pb::OpenProof> Executor::ProofOf(const Session& session, Ino ino, uint32_t rights) const {
+  if (!NeedsProof(session)) return {};
+  const auto open = session.opens.find(ino);
+  if (open != session.opens.end()) rights |= open->second.rights;
+  return hooks_.proofs.Sign(session.volume->id(), session.id, ino, rights);
+}
 
 void Executor::Reclaim(const CallPtr& call, const pb::ReclaimRequest& request) {
   if (!Alive(call)) return;
@@ -112,13 +102,16 @@ bool Executor::ReclaimOpens(const SessionPtr& s, Reclaiming& r) {
   db.FromMemoryOnly(hooks_.fetch && r.cold_runs < kColdRunsMax);
   for (int i = r.open; i < end; ++i) {
     const Ino ino = FromSession(session, r.request.open(i).ino());
-    const InodePtr inode = volume.store.GetInode(ino);
-    if (inode == nullptr || !InReach(volume, session, ino)) {
+    const pb::ReclaimRequest::Open& open = r.request.open(i);
+    if (volume.store.GetInode(ino) == nullptr) {
       rights.push_back(0);
     } else if (r.settled) {
       rights.push_back(session.opens.contains(ino) ? kReadChunk : 0);
+    } else if (NeedsProof(session)) {
+      // Also of what has lost the name by which the session reached it.
+      rights.push_back(hooks_.proofs.Check(volume.id(), session.id, ino, open.proof()).value_or(0));
     } else {
-      rights.push_back(CredibleRights(session.rights, *inode, r.request.open(i).rights()));
+      rights.push_back(open.rights() != 0 ? open.rights() : kReadChunk | kWriteChunk);
     }
   }
   db.FromMemoryOnly(false);

@@ -140,6 +140,7 @@ void Executor::OnTimer() {
     ExpireSessions(*volume);
     volume->fences.OnTimer();
     volume->EndLinger();
+    volume->EndLongAppends();
     volume->mutations.Kick();
     volume->garbage.Run();
   }

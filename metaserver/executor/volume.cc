@@ -334,6 +334,7 @@ uint64_t Volume::GrantAppend(Ino ino, Session& session) {
   Appender& a = appenders_[ino];
   a.token = next_token_++;
   a.session = session.id;
+  a.granted = clock_.MonoNow();
   session.append_tokens.insert(ino);
   return a.token;
 }
@@ -347,6 +348,23 @@ void Volume::EndAppend(Ino ino, Session* session, bool clean) {
   appenders_.erase(it);
   // All run again, in order: the first takes the token, the others queue behind it as they stood.
   for (ParkedPtr& p : waiters) hooks_.rerun(std::move(p));
+}
+
+void Volume::EndLongAppends() {
+  const MonoTime since = clock_.MonoNow() - kAppendTurn;
+  std::vector<std::pair<Ino, SessionId>> over;
+  for (const auto& [ino, a] : appenders_) {
+    const bool awaited = std::any_of(a.waiters.begin(), a.waiters.end(),
+                                     [](const ParkedPtr& p) { return p->call != nullptr; });
+    if (awaited && a.granted < since) over.emplace_back(ino, a.session);
+  }
+  for (const auto& [ino, holder] : over) {
+    KFS_LOG(warn,
+            "append.turn_over volume={} ino={} session={} reason=\"others have waited for it for {} s\"",
+            info.name(), ino.v, holder.v, kAppendTurn / std::chrono::seconds(1));
+    auto it = sessions.find(holder);
+    EndAppend(ino, it == sessions.end() ? nullptr : it->second.get(), /*clean=*/false);
+  }
 }
 
 void Volume::SetAppendSafe(Ino ino) {

@@ -93,12 +93,16 @@ class Volume {
   struct Appender {
     uint64_t token = 0;
     SessionId session;
+    MonoTime granted{};
     std::deque<ParkedPtr> waiters;
   };
   Appender* FindAppender(Ino ino);
   uint64_t GrantAppend(Ino ino, Session& session);
   // Gives the token back and lets the next one run. `clean`: the holder has no writes under way.
   void EndAppend(Ino ino, Session* session, bool clean);
+  // Who has kept others waiting for too long has its turn no more: its write, which may be on its way, is
+  // fenced off by the chunks' versions, and it appends again.
+  void EndLongAppends();
   bool AppendSafe(Ino ino) const { return append_safe_.contains(ino); }
   void SetAppendSafe(Ino ino);
 
@@ -149,6 +153,7 @@ class Volume {
   static constexpr size_t kLingerMax = 100000;       // inodes; beyond it the oldest go early
   static constexpr size_t kAppendWaitersMax = 4096;  // of one inode
   static constexpr size_t kAppendSafeMax = 100000;
+  static constexpr auto kAppendTurn = std::chrono::seconds(10);  // while others wait
 
  private:
   Volume(const rec::Volume& info, std::unique_ptr<Db> db, size_t cache_bytes, Chunkservers& servers,

@@ -5,6 +5,7 @@
 #include "common/limits.h"
 #include "common/uuid.h"
 #include "metaserver/cluster/configuration.h"
+#include "metaserver/cluster_keyring.h"
 #include "metaserver/members/answers.h"
 #include "metaserver/members/asking.h"
 
@@ -30,9 +31,11 @@ bool GoodContext(const IncomingCallPtr& call, const pb::CommandContext& ctx) {
   return false;
 }
 
-Status Locate(const Member& member, const std::string& name, pb::LocateVolumeReply* reply) {
+// `only`: the volume that the asker's key is for; 0: any.
+Status Locate(const Member& member, const std::string& name, uint32_t only, pb::LocateVolumeReply* reply) {
   const pb::ClusterConf& conf = member.conf();
   const pb::VolumeConf* v = FindVolume(conf, name);
+  if (v != nullptr && only != 0 && v->id() != only) v = nullptr;
   if (v == nullptr) {
     if (!member.InTouch())
       return Status(
@@ -70,7 +73,8 @@ void RegisterMemberOps(Server& server, Member& member, PeerOps& peers, const Chu
   });
   server.Handle<rpc::LocateVolume>([&member](IncomingCallPtr call, const pb::LocateVolumeRequest& request) {
     pb::LocateVolumeReply reply;
-    if (Status s = Locate(member, request.name(), &reply); !s.ok()) return call->Fail(s);
+    const uint32_t only = MountRightsOf(*call->connection()).volume;
+    if (Status s = Locate(member, request.name(), only, &reply); !s.ok()) return call->Fail(s);
     call->Reply(reply);
   });
 

@@ -177,6 +177,26 @@ void SetSize(Volume& volume, Txn& txn, rec::Inode* inode, uint64_t size) {
   inode->set_size(size);
 }
 
+bool ShrinkStep(Volume& volume, Txn& txn, Ino ino, uint64_t size) {
+  const rec::Inode* found = txn.Find(ino);
+  if (size >= found->size() || found->chunk_count() <= kChunksOfStep) return true;
+  const uint64_t cs = volume.chunk_size();
+  std::vector<ChunkRow> rows;
+  volume.store.ScanBack(ChunkPrefix(ino), [&](std::string_view key, std::string_view value) {
+    ChunkRow row;
+    row.index = KeyU32(key, 9);
+    if (row.index * cs < size || rows.size() > kChunksOfStep) return false;
+    if (row.chunk.ParseFromArray(value.data(), static_cast<int>(value.size())))
+      rows.push_back(std::move(row));
+    return true;
+  });
+  if (rows.size() <= kChunksOfStep) return true;
+  rec::Inode* inode = txn.Edit(ino);
+  for (const ChunkRow& row : rows) FreeChunk(volume, txn, inode, row);
+  inode->set_size(std::min(inode->size(), rows.back().index * cs));
+  return false;
+}
+
 bool FreeStep(Volume& volume, Txn& txn, Ino ino, uint64_t max) {
   rec::Inode* inode = txn.Edit(ino);
   if (inode->chunk_count() > 0) {

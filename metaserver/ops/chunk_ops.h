@@ -44,12 +44,18 @@ Result<bool> WaitForMutations(OpEnv& env, const std::vector<ChunkRow>& rows, boo
 // Mutations of this txn count only once it is applied, so an op that makes some is run again at once.
 void RunAgain(OpEnv& env);
 
+// Chunks that an op changes in one step, some milliseconds of the loop; then others have their turn.
+constexpr size_t kChunksOfStep = 256;
+
 // Makes [start, end) of existing chunks read as zeros: holes where whole blocks are.
 void ZeroRange(Volume& volume, Txn& txn, const rec::Inode& inode, uint64_t start, uint64_t end);
 
 // Sets the size: drops what lies behind it, or zeroes whatever lies in the gap that it opens. Times are the
 // caller's.
 void SetSize(Volume& volume, Txn& txn, rec::Inode* inode, uint64_t size);
+// A file of many chunks is not cut at once: each step frees those at its end, and leaves a size between the
+// old and the new one. True: what is left is for SetSize. REQUIRES: the txn has changed no chunks yet.
+bool ShrinkStep(Volume& volume, Txn& txn, Ino ino, uint64_t size);
 
 // Frees at most `max` chunks of a nameless inode; with the last ones the inode itself, its xattrs and its
 // orphan record. True when it is gone.

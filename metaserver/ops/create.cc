@@ -2,6 +2,7 @@
 #include <fcntl.h>
 
 #include "common/limits.h"
+#include "metaserver/executor/executor.h"
 #include "metaserver/ops/common.h"
 #include "metaserver/ops/handlers.h"
 #include "metaserver/ops/open_check.h"
@@ -30,13 +31,15 @@ Result<rec::Inode*> MakeNamed(OpEnv& env, uint64_t parent, std::string_view name
   return inode;
 }
 
-void HoldOpen(OpEnv& env, Ino ino, uint32_t flags) {
+void HoldOpen(OpEnv& env, Ino ino, uint32_t flags, pb::CreateReply* reply) {
   env.opened = ino;
   env.opened_for = RightsOf(flags);
   Volume* volume = &env.volume;
   Session* session = &env.session;
   env.txn.OnApply(
       [volume, session, ino, rights = env.opened_for] { volume->AddOpen(*session, ino, rights); });
+  if (auto proof = env.executor.ProofOf(*session, ino, env.opened_for))
+    *reply->mutable_open() = std::move(*proof);
 }
 
 }  // namespace
@@ -100,8 +103,10 @@ Status Handle(OpEnv& env, const pb::CreateRequest& request, pb::CreateReply* rep
     if (!inode.ok()) return inode.status();
     if (S_ISDIR((*inode)->mode())) return Status(EISDIR, "is a directory");
     KFS_RETURN_IF_ERROR(CheckOpen(env, **inode, request.flags()));
-    KFS_RETURN_IF_ERROR(ApplyOpen(env, dentry.ino, request.flags(), request.kill_priv()));
-    HoldOpen(env, dentry.ino, request.flags());
+    const Result<bool> applied = ApplyOpen(env, dentry.ino, request.flags(), request.kill_priv());
+    if (!applied.ok()) return applied.status();
+    if (!*applied) return {};
+    HoldOpen(env, dentry.ino, request.flags(), reply);
     FillAttr(*env.txn.Find(dentry.ino), reply->mutable_attr());
     return {};
   }
@@ -110,7 +115,7 @@ Status Handle(OpEnv& env, const pb::CreateRequest& request, pb::CreateReply* rep
   Result<rec::Inode*> inode = NewInode(env, **dir, S_IFREG | (request.mode() & 07777));
   if (!inode.ok()) return inode.status();
   AddEntry(env, parent, request.name(), **inode);
-  HoldOpen(env, Ino((*inode)->ino()), request.flags());
+  HoldOpen(env, Ino((*inode)->ino()), request.flags(), reply);
   reply->set_created(true);
   FillAttr(**inode, reply->mutable_attr());
   return {};
@@ -127,7 +132,7 @@ Status Handle(OpEnv& env, const pb::TmpfileRequest& request, pb::CreateReply* re
   (*inode)->set_nlink(0);
   (*inode)->set_linkable((request.flags() & O_EXCL) == 0);
   env.txn.Put(OrphanKey(ino), "");
-  HoldOpen(env, ino, request.flags());
+  HoldOpen(env, ino, request.flags(), reply);
   reply->set_created(true);
   FillAttr(**inode, reply->mutable_attr());
   return {};

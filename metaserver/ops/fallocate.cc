@@ -17,7 +17,8 @@ namespace {
 // pieces.
 constexpr uint64_t kChunksMax = 65536;
 
-Status Allocate(OpEnv& env, rec::Inode* inode, uint64_t offset, uint64_t end) {
+// [offset, end) of what goes on to `all`.
+Status Allocate(OpEnv& env, rec::Inode* inode, uint64_t offset, uint64_t end, uint64_t all) {
   Volume& volume = env.volume;
   const uint64_t cs = volume.chunk_size();
   const uint64_t first = offset / cs, last = (end - 1) / cs;
@@ -25,10 +26,10 @@ Status Allocate(OpEnv& env, rec::Inode* inode, uint64_t offset, uint64_t end) {
   const uint64_t available = volume.servers.Space().available();
   bool all_up = true;
   for (const Candidate& c : volume.servers.Candidates()) all_up = all_up && c.up;
-  if (all_up && (end - offset) > available / volume.info.replicas() && end > inode->allocated() + available) {
+  if (all_up && (all - offset) > available / volume.info.replicas() && all > inode->allocated() + available) {
     return Status(ENOSPC, "more than the chunkservers have left");
   }
-  if (last - first >= kChunksMax) return Status(EFBIG, "too much to reserve in one call");
+  if ((all - 1) / cs - first >= kChunksMax) return Status(EFBIG, "too much to reserve in one call");
   std::vector<ChunkRow> rows = ListChunks(volume, env.txn, *inode, first, last);
   size_t next = 0;
   for (uint64_t i = first; i <= last; ++i) {
@@ -50,6 +51,25 @@ Status Allocate(OpEnv& env, rec::Inode* inode, uint64_t offset, uint64_t end) {
   return {};
 }
 
+// The file is as long as it was, unless another has written there meanwhile.
+void TakeBackSize(OpEnv& env, Ino ino, uint64_t end) {
+  if (env.txn.Find(ino)->size() != end || end <= env.call->size_before) return;
+  rec::Inode* inode = env.txn.Edit(ino);
+  SetSize(env.volume, env.txn, inode, env.call->size_before);
+  TouchContent(env, inode);
+  env.txn.Apply();
+}
+
+// Where a step that begins at `from` ends. `dense`: every chunk there is made or changed, not only those that
+// exist.
+uint64_t EndOfStep(OpEnv& env, const rec::Inode& inode, uint64_t from, uint64_t end, bool dense) {
+  const uint64_t cs = env.volume.chunk_size();
+  if (dense) return std::min(end, (from / cs + kChunksOfStep) * cs);
+  const std::vector<ChunkRow> rows =
+      ListChunks(env.volume, env.txn, inode, from / cs, (end - 1) / cs, kChunksOfStep + 1);
+  return rows.size() <= kChunksOfStep ? end : std::min(end, rows.back().index * cs);
+}
+
 // The second run, when the chunkservers have answered: space that is promised must be there.
 Status Reserved(OpEnv& env, const rec::Inode& inode, uint64_t offset, uint64_t end) {
   Volume& volume = env.volume;
@@ -64,13 +84,7 @@ Status Reserved(OpEnv& env, const rec::Inode& inode, uint64_t offset, uint64_t e
     return volume.mutations.Short(ChunkId(row.chunk.chunk()));
   });
   if (enough) return {};
-  // The file is as long as it was, unless another has written there meanwhile.
-  if (inode.size() == end && end > env.call->size_before) {
-    rec::Inode* edited = env.txn.Edit(Ino(inode.ino()));
-    SetSize(volume, env.txn, edited, env.call->size_before);
-    TouchContent(env, edited);
-    env.txn.Apply();
-  }
+  TakeBackSize(env, Ino(inode.ino()), end);
   return Status(ENOSPC, "the chunkservers have not enough space left");
 }
 
@@ -103,13 +117,24 @@ Status Handle(OpEnv& env, const pb::FallocateRequest& request, pb::AttrReply* re
   if (IsImmutable(**found)) return Status(EPERM, "it is immutable (chattr +i)");
   if (IsAppendOnly(**found) && (punch || zero)) return Status(EPERM, "it is append-only (chattr +a)");
   KFS_RETURN_IF_ERROR(DropPrivilegesUnlessKept(env, Ino(request.ino()), /*kill=*/false));
+  const bool begins = env.call->done_to == 0;
+  const uint64_t from = begins ? request.offset() : env.call->done_to;
+  const uint64_t to = EndOfStep(env, **found, from, end, /*dense=*/!punch && !zero);
   rec::Inode* inode = env.txn.Edit(Ino(request.ino()));
-  env.call->size_before = inode->size();
-  if (!punch && !keep && end > inode->size()) SetSize(env.volume, env.txn, inode, end);
+  if (begins) env.call->size_before = inode->size();
+  if (begins && !punch && !keep && end > inode->size()) SetSize(env.volume, env.txn, inode, end);
   if (punch || zero) {
-    ZeroRange(env.volume, env.txn, *inode, request.offset(), std::max(end, request.offset()));
-  } else {
-    KFS_RETURN_IF_ERROR(Allocate(env, inode, request.offset(), end));
+    ZeroRange(env.volume, env.txn, *inode, from, to);
+  } else if (Status s = Allocate(env, inode, from, to, end); !s.ok()) {
+    if (begins) return s;
+    env.txn.Clear();
+    TakeBackSize(env, Ino(request.ino()), end);
+    return s;
+  }
+  if (to < end) {
+    env.call->done_to = to;
+    RunAgain(env);
+    return {};
   }
   TouchContent(env, inode);
   if (!punch && !zero) {

@@ -1,6 +1,7 @@
 // Open, Release.
 #include <fcntl.h>
 
+#include "metaserver/executor/executor.h"
 #include "metaserver/ops/chunk_ops.h"
 #include "metaserver/ops/handlers.h"
 #include "metaserver/ops/open_check.h"
@@ -34,13 +35,17 @@ Status CheckOpen(OpEnv& env, const rec::Inode& inode, uint32_t flags) {
   return {};
 }
 
-Status ApplyOpen(OpEnv& env, Ino ino, uint32_t flags, bool kill) {
-  if ((flags & O_TRUNC) == 0 || !S_ISREG(env.txn.Find(ino)->mode())) return {};
+Result<bool> ApplyOpen(OpEnv& env, Ino ino, uint32_t flags, bool kill) {
+  if ((flags & O_TRUNC) == 0 || !S_ISREG(env.txn.Find(ino)->mode())) return true;
   KFS_RETURN_IF_ERROR(DropPrivilegesUnlessKept(env, ino, kill));
+  if (!ShrinkStep(env.volume, env.txn, ino, 0)) {
+    RunAgain(env);
+    return false;
+  }
   rec::Inode* inode = env.txn.Edit(ino);
   SetSize(env.volume, env.txn, inode, 0);
   TouchContent(env, inode);
-  return {};
+  return true;
 }
 
 Status Handle(OpEnv& env, const pb::OpenRequest& request, pb::AttrReply* reply) {
@@ -54,7 +59,9 @@ Status Handle(OpEnv& env, const pb::OpenRequest& request, pb::AttrReply* reply) 
       !env.volume.in_grace()) {
     return Status(ESTALE, "the inode has been removed");
   }
-  KFS_RETURN_IF_ERROR(ApplyOpen(env, ino, request.flags(), request.kill_priv()));
+  const Result<bool> applied = ApplyOpen(env, ino, request.flags(), request.kill_priv());
+  if (!applied.ok()) return applied.status();
+  if (!*applied) return {};
   env.opened = ino;
   env.opened_for = RightsOf(request.flags());
   Volume* volume = &env.volume;
@@ -62,6 +69,8 @@ Status Handle(OpEnv& env, const pb::OpenRequest& request, pb::AttrReply* reply) 
   env.txn.OnApply(
       [volume, session, ino, rights = env.opened_for] { volume->AddOpen(*session, ino, rights); });
   FillAttr(*env.txn.Find(ino), reply->mutable_attr());
+  if (auto proof = env.executor.ProofOf(env.session, ino, env.opened_for))
+    *reply->mutable_open() = std::move(*proof);
   return {};
 }
 

@@ -84,14 +84,21 @@ Status CheckInodeFlags(const OpEnv& env, const rec::Inode& inode, const pb::Seta
   return {};
 }
 
-void ChangeFlags(OpEnv& env, rec::Inode* inode, uint32_t flags) {
+// False: there is more to do, in the next step.
+bool ChangeFlags(OpEnv& env, rec::Inode* inode, uint32_t flags) {
   const uint32_t added = flags & ~inode->flags() & kFlagsOfRoot;
   inode->set_flags(flags);
   if (added != 0) RequireRoCompat(env.txn, kRoCompatInodeFlags);
-  if (added == 0 || !S_ISREG(inode->mode())) return;
+  const bool goes_on = env.call->done_to != 0;
+  if (!goes_on && (added == 0 || !S_ISREG(inode->mode()))) return true;
   // Who writes goes by a layout fetched before: it must not reach the data any more.
-  for (ChunkRow& row : ListChunks(env.volume, env.txn, *inode, 0, UINT32_MAX))
-    Mutate(env.volume, env.txn, Ino(inode->ino()), &row, {});
+  std::vector<ChunkRow> rows =
+      ListChunks(env.volume, env.txn, *inode, env.call->done_to, UINT32_MAX, kChunksOfStep + 1);
+  const bool more = rows.size() > kChunksOfStep;
+  if (more) env.call->done_to = rows.back().index;
+  if (more) rows.pop_back();
+  for (ChunkRow& row : rows) Mutate(env.volume, env.txn, Ino(inode->ino()), &row, {});
+  return !more;
 }
 
 Status ChangeMode(OpEnv& env, rec::Inode* inode, uint32_t mode) {
@@ -140,6 +147,10 @@ Status Handle(OpEnv& env, const pb::SetattrRequest& r, pb::AttrReply* reply) {
     KFS_RETURN_IF_ERROR(DropPrivileges(env, ino, /*keep_ids=*/false));
   }
 
+  if ((valid & V::SIZE) != 0 && !ShrinkStep(env.volume, env.txn, ino, r.size())) {
+    RunAgain(env);
+    return {};
+  }
   rec::Inode* inode = env.txn.Edit(ino);
   if ((valid & V::UID) != 0) inode->set_uid(r.uid());
   if ((valid & V::GID) != 0) inode->set_gid(r.gid());
@@ -158,7 +169,10 @@ Status Handle(OpEnv& env, const pb::SetattrRequest& r, pb::AttrReply* reply) {
   } else if ((valid & V::MTIME) != 0) {
     SetMtime(inode, r.mtime(), r.mtime_beyond());
   }
-  if ((valid & V::FLAGS) != 0) ChangeFlags(env, inode, r.flags());
+  if ((valid & V::FLAGS) != 0 && !ChangeFlags(env, inode, r.flags())) {
+    RunAgain(env);
+    return {};
+  }
   Touch(env, inode);
   FillAttr(*inode, reply->mutable_attr());
   return {};

@@ -65,6 +65,18 @@ TEST_F(KeyChanges, AKeyHasWhatItWasGiven) {
   EXPECT_EQ(Try(Add("laptops")).err(), EEXIST);
 }
 
+TEST_F(KeyChanges, AKeyOfAClusterFoundedAnewIsAnother) {
+  const pb::ClusterConf founded = conf_;
+  pb::Change add = Add("laptops");
+  add.set_time(int64_t{1700000000} * 1000000000);
+  Must(add);
+  const std::string first = KeyIdOf(*FindKey(conf_, "laptops"));
+  conf_ = founded;
+  add.set_time(int64_t{1700000100} * 1000000000);
+  Must(add);
+  EXPECT_NE(KeyIdOf(*FindKey(conf_, "laptops")), first);
+}
+
 TEST_F(KeyChanges, NoneComesBack) {
   Must(Add("laptops"));
   Must(Revoke("laptops"));

@@ -268,6 +268,64 @@ TEST_F(DataTest, AllocatedGrowsWithinAVersionAndFollowsMutations) {
   EXPECT_EQ(Stat(f).allocated(), 4096u);
 }
 
+TEST_F(DataTest, AFileOfManyChunksIsCutInSteps) {
+  uint64_t f = Mknod(1, "f");
+  constexpr uint64_t kMany = 1000;
+  for (uint64_t i = 0; i < kMany; i += 10) Write(f, i * kChunk, 10 * kChunk);
+  ASSERT_EQ(volume().store.GetInode(Ino(f))->chunk_count(), kMany);
+  pb::SetattrRequest cut = SetattrOf(f, pb::SetattrRequest::SIZE);
+  cut.set_size(5 * kChunk / 2);
+  Run<rpc::Setattr>(cut);
+  EXPECT_EQ(err(), 0);
+  EXPECT_EQ(Stat(f).size(), 5 * kChunk / 2);
+  EXPECT_EQ(volume().store.GetInode(Ino(f))->chunk_count(), 3u);
+  // One with a hole, and chunks far out.
+  Write(f, 3000000 * kChunk, 10);
+  for (uint64_t i = 1000; i < 1600; i += 10) Write(f, i * kChunk, 10 * kChunk);
+  EXPECT_EQ(Truncate(f, 1200 * kChunk), 0);
+  EXPECT_EQ(volume().store.GetInode(Ino(f))->chunk_count(), 203u);
+  EXPECT_EQ(Stat(f).size(), 1200 * kChunk);
+  for (uint64_t i = 1200; i < 1800; i += 10) Write(f, i * kChunk, 10 * kChunk);
+  EXPECT_EQ(Open(f, O_RDWR | O_TRUNC), 0);
+  EXPECT_EQ(volume().store.GetInode(Ino(f))->chunk_count(), 0u);
+  EXPECT_EQ(Stat(f).size(), 0u);
+}
+
+TEST_F(DataTest, AFileOfManyChunksIsReservedPunchedAndFlaggedInSteps) {
+  uint64_t f = Mknod(1, "f");
+  constexpr uint64_t kMany = 1000;
+  pb::FallocateRequest allocate;
+  allocate.set_ino(f);
+  allocate.set_offset(kChunk / 2);
+  allocate.set_length(kMany * kChunk - kChunk / 2);
+  Run<rpc::Fallocate>(allocate);
+  EXPECT_EQ(err(), 0);
+  EXPECT_EQ(Stat(f).size(), kMany * kChunk);
+  EXPECT_EQ(volume().store.GetInode(Ino(f))->chunk_count(), kMany);
+  const auto all_raised = [&](const pb::LayoutReply& before) {
+    const pb::LayoutReply after = Layout(f, 0, kMany * kChunk);
+    EXPECT_EQ(after.chunk_size(), static_cast<int>(kMany));
+    for (int i = 0; i < after.chunk_size(); ++i)
+      if (after.chunk(i).version() != before.chunk(i).version() + 1) return false;
+    return true;
+  };
+  pb::LayoutReply before = Layout(f, 0, kMany * kChunk);
+  pb::FallocateRequest punch = allocate;
+  punch.mutable_ctx()->set_op_id(0);
+  punch.set_offset(0);
+  punch.set_length(kMany * kChunk);
+  punch.set_mode(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE);
+  Run<rpc::Fallocate>(punch);
+  EXPECT_EQ(err(), 0);
+  EXPECT_TRUE(all_raised(before));
+  before = Layout(f, 0, kMany * kChunk);
+  pb::SetattrRequest flags = SetattrOf(f, pb::SetattrRequest::FLAGS);
+  flags.set_flags(kFlagImmutable);
+  Run<rpc::Setattr>(flags);
+  EXPECT_EQ(err(), 0);
+  EXPECT_TRUE(all_raised(before));
+}
+
 TEST_F(DataTest, BadWritesAreRefused) {
   uint64_t f = Mknod(1, "f"), d = Mkdir(1, "d");
   Run<rpc::PrepareWrite>(PrepareOf(f, 0, 0));
@@ -339,6 +397,36 @@ TEST_F(AppendTest, ALostConnectionEndsTheTurn) {
   Attach(s_);
   Run<rpc::CommitWrite>(CommitOf(f, 0, 10, l));
   EXPECT_EQ(last_.code(), Code::kStaleChunk);
+}
+
+TEST_F(AppendTest, WhoKeepsOthersWaitingHasNoTurnAnyMore) {
+  uint64_t f = Mknod(1, "f");
+  Write(f, 0, 100);
+  SessionPtr other = OpenSession();
+  const auto later = [&](Duration d) {
+    clock_.Advance(d);
+    for (const SessionPtr& s : {s_, other}) s->last_heard = clock_.MonoNow();
+    executor_->OnTimer();
+    executor_->EndTick();
+  };
+  pb::LayoutReply l = Run<rpc::PrepareWrite>(PrepareOf(f, 0, 10, true));
+  later(2 * Volume::kAppendTurn);  // alone it may take its time
+  EXPECT_NE(volume().FindAppender(Ino(f)), nullptr);
+  pb::OpenRequest open;
+  open.set_ino(f);
+  open.set_flags(O_RDWR);
+  Run<rpc::Open>(open, other);
+  TestCallPtr b = Begin<rpc::PrepareWrite>(PrepareOf(f, 0, 20, true), other);
+  EXPECT_FALSE(b->answered);
+  later(std::chrono::milliseconds(1));
+  ASSERT_TRUE(b->answered);
+  pb::LayoutReply lb;
+  lb.ParseFromString(b->reply);
+  EXPECT_GT(lb.chunk(0).version(), l.chunk(0).version());  // what is still on its way does not land
+  Run<rpc::CommitWrite>(CommitOf(f, l.offset(), 10, l));
+  EXPECT_EQ(last_.code(), Code::kStaleChunk);
+  Run<rpc::CommitWrite>(CommitOf(f, lb.offset(), 20, lb), other);
+  EXPECT_EQ(err(), 0);
 }
 
 TEST_F(AppendTest, TokensOfAnEarlierIncarnationAreRefused) {

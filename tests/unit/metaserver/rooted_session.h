@@ -19,6 +19,7 @@ inline MountRights Bound(const std::string& path) {
 class SessionRootTest : public MetaTest {
  protected:
   void SetUp() override {
+    hooks_.proofs = OpenProofs({"key"});
     MetaTest::SetUp();
     in_ = Mkdir(1, "in");
     deep_ = Mkdir(in_, "deep");
@@ -58,6 +59,14 @@ class SessionRootTest : public MetaTest {
     auto result = fn();
     s_ = mine;
     return result;
+  }
+  // Opened for reading by a session: what proves it.
+  pb::OpenProof Proof(const SessionPtr& s, uint64_t ino) {
+    return In(s, [&] {
+      pb::OpenRequest open;
+      open.set_ino(ino);
+      return Run<rpc::Open>(open).open();
+    });
   }
   int StatIn(const SessionPtr& s, uint64_t ino) {
     return In(s, [&] { return Stat(ino), err(); });

@@ -135,8 +135,8 @@ TEST_F(SessionRootTest, WhatIsSaidToBeOpenIsNotTakenFromWhoHasReclaimed) {
   EXPECT_EQ(s->opens.at(Ino(secret_)).rights, uint32_t{kReadChunk});
 }
 
-TEST_F(SessionRootTest, AfterARestartNobodyHasOpenWhatItsKeyCannotOpen) {
-  MountRights reads, all, root;
+TEST_F(SessionRootTest, AfterARestartASessionHasOpenWhatWasProvenToIt) {
+  MountRights reads, all, root, in = Bound("in");
   reads.key = "mount/readers/1";
   reads.read_only = true;
   all.key = "mount/guests/2";
@@ -147,20 +147,43 @@ TEST_F(SessionRootTest, AfterARestartNobodyHasOpenWhatItsKeyCannotOpen) {
   As(0, 0);
   Chmod(secret_, 0600);
   Chmod(f_, 0644);
-  std::vector<std::pair<SessionPtr, MountRights>> sessions;
-  for (const MountRights& r : {reads, all, root}) sessions.emplace_back(Open("", r), r);
+  struct One {
+    SessionPtr session;
+    MountRights rights;
+    pb::OpenProof proof;
+  };
+  std::vector<One> all_of_them;
+  for (const MountRights& r : {reads, all, root, in}) {
+    One one{Open("", r), r, {}};
+    one.proof = Proof(one.session, f_);
+    EXPECT_EQ(err(), 0);
+    EXPECT_EQ(one.proof.rights(), uint32_t{kReadChunk}) << r.key;
+    all_of_them.push_back(one);
+  }
+  // Its last name below what one of them may see is another than that it came by.
+  EXPECT_EQ(Link(f_, in_, "second"), 0);
+  EXPECT_EQ(Unlink(deep_, "f"), 0);
   Restart();
-  for (auto& [s, rights] : sessions) {
-    s = AttachWith(s, rights);
-    ASSERT_NE(s, nullptr);
-    pb::ReclaimReply reply;
-    EXPECT_TRUE(Reclaim(s, Claim(f_, false), &reply).ok());
-    EXPECT_EQ(reply.lost_size(), 0);
-    EXPECT_EQ(s->opens.at(Ino(f_)).rights, uint32_t{kReadChunk}) << rights.key;
-    reply.Clear();
-    EXPECT_TRUE(Reclaim(s, Claim(secret_), &reply).ok());
-    EXPECT_EQ(reply.lost_size(), rights.read_only ? 0 : 1) << rights.key;
-    EXPECT_EQ(s->opens.contains(Ino(secret_)), rights.read_only) << rights.key;
+  for (size_t i = 0; i < all_of_them.size(); ++i) {
+    One& one = all_of_them[i];
+    one.session = AttachWith(one.session, one.rights);
+    ASSERT_NE(one.session, nullptr);
+    const auto claimed = [&](uint64_t ino, const pb::OpenProof& proof) {
+      pb::ReclaimRequest r = Claim(ino, false);
+      *r.mutable_open(0)->mutable_proof() = proof;
+      pb::ReclaimReply reply;
+      EXPECT_TRUE(Reclaim(one.session, r, &reply).ok());
+      return reply.lost_size() == 0;
+    };
+    EXPECT_FALSE(claimed(f_, {})) << one.rights.key;
+    EXPECT_FALSE(claimed(secret_, one.proof)) << one.rights.key;
+    EXPECT_FALSE(claimed(f_, all_of_them[(i + 1) % all_of_them.size()].proof)) << one.rights.key;
+    pb::OpenProof more = one.proof;
+    more.set_rights(kReadChunk | kWriteChunk);
+    EXPECT_FALSE(claimed(f_, more)) << one.rights.key;
+    EXPECT_TRUE(claimed(f_, one.proof)) << one.rights.key;
+    EXPECT_EQ(one.session->opens.at(Ino(f_)).rights, uint32_t{kReadChunk}) << one.rights.key;
+    EXPECT_TRUE(ReclaimNothing(one.session).ok());
   }
 }
 

@@ -149,6 +149,13 @@ TEST_F(SessionRootTest, NoWayUpFromADirectoryThatWasMovedOut) {
 
 TEST_F(SessionRootTest, ReclaimingOpensNothingOutside) {
   SessionPtr s = Open("", Bound("in"));
+  std::vector<pb::ReclaimRequest::Open> opens;
+  for (uint64_t ino : {secret_, f_, g_}) {
+    pb::ReclaimRequest::Open& open = opens.emplace_back();
+    open.set_ino(ino);
+    open.set_count(1);
+    *open.mutable_proof() = Proof(s, ino);
+  }
   Restart();
   s_ = Attach(s_);
   EXPECT_TRUE(ReclaimNothing(s_).ok());
@@ -156,10 +163,7 @@ TEST_F(SessionRootTest, ReclaimingOpensNothingOutside) {
   ASSERT_NE(s, nullptr);
   EXPECT_EQ(s->root, Ino(in_));
   pb::ReclaimRequest r;
-  for (uint64_t ino : {secret_, f_, g_}) {
-    r.add_open()->set_ino(ino);
-    r.mutable_open(r.open_size() - 1)->set_count(1);
-  }
+  for (const auto& open : opens) *r.add_open() = open;
   for (uint64_t ino : {secret_, g_}) {
     auto* lock = r.add_lock();
     lock->set_ino(ino);
