@@ -17,6 +17,7 @@ void FillDiskStatus(const ChunkStore& store, bool fresh,
     status->set_chunks(static_cast<uint64_t>(std::max<int64_t>(disk->chunks, 0)));
     status->set_error(disk->error());
     status->set_file_system(disk->file_system());
+    status->set_set_aside(disk->bin().set_aside());
   }
 }
 

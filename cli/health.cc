@@ -74,6 +74,7 @@ struct Examination {
   void Chunkservers();
   void Room(const std::string& name, uint64_t capacity, uint64_t available, bool some_full);
   void Mounts();
+  void Told();
   void SlowMount(const pb::ClusterStatusReply::Session& s);
   void LostSessions(const MemberAnswer& of);
 };
@@ -261,6 +262,11 @@ void Examination::Chunkservers() {
       Add(Severity::kCritical, "disk.sick", subject, best_view->error(),
           "replace the disk, or mend what is said, and start it again");
     }
+    if (const uint64_t aside = best_view->set_aside(); aside != 0)
+      Add(Severity::kCritical, "chunk.header_lost", subject,
+          fmt::format("has {} data file{} without {}, set aside: their files read as EIO", aside,
+                      aside == 1 ? "" : "s", aside == 1 ? "its header" : "their headers"),
+          "look at its disk; restore the files from a backup, then remove what is in aside/ there");
     Room(subject, best_view->capacity(), best_view->available(), false);
     capacity += best_view->capacity(), available += best_view->available();
   }
@@ -281,6 +287,20 @@ void Examination::Mounts() {
           "look at that machine and its network");
     }
     LostSessions(a);
+  }
+}
+
+// In each metaserver's own words.
+void Examination::Told() {
+  for (const MemberAnswer& a : answers) {
+    if (!a.status.ok()) continue;
+    for (const auto& t : a.cluster.alarm()) {
+      const auto same = [&](const Finding& f) { return f.alarm == t.name() && f.subject == t.subject(); };
+      if (std::any_of(found.begin(), found.end(), same)) continue;
+      const auto severity = std::clamp(static_cast<int>(t.severity()), static_cast<int>(Severity::kNote),
+                                       static_cast<int>(Severity::kCritical));
+      Add(static_cast<Severity>(severity), t.name(), t.subject(), t.words(), t.next());
+    }
   }
 }
 
@@ -337,6 +357,7 @@ std::vector<Finding> Examine(const std::vector<MemberAnswer>& members, TimeNs no
     e.Volumes();
     e.Chunkservers();
     e.Mounts();
+    e.Told();
     for (Finding& f : ExamineLinks(members, *e.best)) e.found.push_back(std::move(f));
   }
   std::stable_sort(e.found.begin(), e.found.end(),

@@ -91,6 +91,7 @@ void MetaServer::FillStatus(pb::ClusterStatusReply* reply) {
     c->set_rss_bytes(s.rss_bytes);
     c->set_plain_links(s.plain_links);
     for (const std::string& host : s.plain_from) c->add_plain_from(host);
+    for (const auto& disk : s.disks) c->set_set_aside(c->set_aside() + disk.set_aside());
     c->set_key(s.key_id);
     if (s.connection != nullptr) {
       c->set_link(s.connection->stream().kind());
@@ -100,6 +101,15 @@ void MetaServer::FillStatus(pb::ClusterStatusReply* reply) {
       c->set_pending_mutations(c->pending_mutations() + v->mutations.CountOf(id));
       c->set_pending_deletes(c->pending_deletes() + v->garbage.CountOf(id));
     }
+  }
+  alarms_.Fill(clock_.MonoNow(), reply);
+  for (const auto& [id, why] : volumes_->undeleted()) {
+    pb::ClusterStatusReply::Alarm* alarm = reply->add_alarm();
+    alarm->set_name("volume.delete_failed");
+    alarm->set_subject(fmt::format("volume {} (deleted)", id.v));
+    alarm->set_severity(pb::ClusterStatusReply::Alarm::WARNING);
+    alarm->set_words("its files are still on the disk of " + member_->address() + ": " + why.message());
+    alarm->set_next("it is tried again at the next change or start");
   }
   const SpaceSum space = chunkservers_->Space();
   reply->set_capacity(space.capacity());

@@ -6,6 +6,7 @@
 
 #include "common/limits.h"
 #include "common/log.h"
+#include "common/utf8.h"
 #include "common/uuid.h"
 #include "metaserver/cluster/configuration.h"
 #include "metaserver/cluster/key_changes.h"
@@ -15,6 +16,13 @@
 #include "metaserver/store/skipped_numbers.h"
 
 namespace kfs::meta {
+namespace {
+
+// What an inventory has found is told of until it should have been found again.
+constexpr auto kUnknownLasts = std::chrono::hours(24);
+constexpr auto kAsksAgain = std::chrono::seconds(30);
+
+}  // namespace
 
 // What of this may go? Only what certainly nothing references: when in doubt, a chunk stays.
 namespace {
@@ -112,6 +120,15 @@ void MetaServer::Inventory(ServerId server, const pb::ReportChunksRequest& reque
     ++found_again;
   }
   if (unknown != 0) {
+    alarms_.Raise("inventory.unknown_chunk", fmt::format("volume {}", volume->info.name()),
+                  {.severity = pb::ClusterStatusReply::Alarm::CRITICAL,
+                   .what = fmt::format("does not know chunks that chunkserver {} holds for it (number {} and "
+                                       "others): its database is an older copy, or has lost its last second "
+                                       "with the power. They stay",
+                                       server.v, first_unknown),
+                   .next = "if it is an older copy: stop that metaserver, put the right data directory back, "
+                           "start it"},
+                  clock_.MonoNow() + kUnknownLasts);
     KFS_LOG(
         error,
         "inventory.unknown_chunk volume={} server={} chunks={} first={} next={} reason=\"this metaserver has "
@@ -193,6 +210,11 @@ void MetaServer::Admitted(const IncomingCallPtr& call, const pb::RegisterChunkse
   if (id.status().err() != ENOENT) return call->Fail(id.status());
   const auto& options = member_->conf().option();
   if (auto it = options.find("chunkserver-admission"); it != options.end() && it->second == "command") {
+    // It asks again every second or two.
+    alarms_.Raise("chunkserver.not_accepted",
+                  fmt::format("chunkserver {} ({})", request.uuid(), Printable(request.address(), 300)),
+                  {.what = "waits to be accepted", .next = "kfs chunkserver add " + request.uuid()},
+                  clock_.MonoNow() + kAsksAgain);
     return call->Fail(Status(
         EACCES,
         fmt::format("not accepted yet: an administrator must run 'kfs chunkserver add {}'", request.uuid())));

@@ -327,6 +327,12 @@ void MetaServer::CheckDisk() {
   const bool full = available < reserve, has_room = available >= kRecordReserve;
   if (has_room != member_db_->HasRoom()) {
     member_db_->SetHasRoom(has_room);
+    alarms_.Clear("cluster.no_room", MySubject());
+    if (!has_room)
+      alarms_.Raise("cluster.no_room", MySubject(),
+                    {.severity = pb::ClusterStatusReply::Alarm::CRITICAL,
+                     .what = "has no room on its disk for votes and later configurations",
+                     .next = "make room on the disk of its data-dir"});
     if (!has_room)
       KFS_LOG(error, "cluster.no_room path={} available={} effect=\"no vote, and no later configuration\"",
               options_.data_dir(), available);
@@ -335,7 +341,12 @@ void MetaServer::CheckDisk() {
   disk_full_ = full;
   executor_->SetDiskFull(full);
   images_->SetDiskFull(full);
+  alarms_.Clear("metadata.disk_full", MySubject());
   if (full) {
+    alarms_.Raise("metadata.disk_full", MySubject(),
+                  {.severity = pb::ClusterStatusReply::Alarm::CRITICAL,
+                   .what = "has a disk that is nearly full: nothing new is made in its volumes (ENOSPC)",
+                   .next = "make room on the disk of its data-dir"});
     KFS_LOG(error, "disk.full path={} available={} reserve={} effect=\"nothing new is made (ENOSPC)\"",
             options_.data_dir(), available, reserve);
   } else {

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "common/clock.h"
+#include "metaserver/alarms.h"
 #include "metaserver/chunks/brick_phase.h"
 #include "metaserver/chunks/chunkservers.h"
 #include "metaserver/chunks/lost_chunks.h"
@@ -106,6 +107,7 @@ class MetaServer : public Daemon {
   void UpdateMetrics();
   void AddStateMetrics(std::vector<Sample>* out);  // state_metrics.cc
   void CheckDisk();
+  std::string MySubject() const { return "metaserver " + address(); }
   Status CheckDataDir();
 
   EventLoop& loop_;
@@ -157,6 +159,7 @@ class MetaServer : public Daemon {
   int pages_listed_ = 0;
   bool stopped_ = false;
   bool disk_full_ = false;
+  Alarms alarms_;
 };
 
 // Resident memory of this process, in bytes.

@@ -78,6 +78,7 @@ Status VolumeHost::Apply(const pb::ClusterConf& conf, const std::string& self, u
     }
   }
   Status first;
+  undeleted_.clear();
   for (const auto& [id, info] : std::map<VolumeId, rec::Volume>(cluster_.volumes())) {
     if (opening_.contains(id)) continue;  // when it is open
     if (auto it = there.find(id); it != there.end()) {
@@ -90,6 +91,7 @@ Status VolumeHost::Apply(const pb::ClusterConf& conf, const std::string& self, u
     if (FindMember(conf, self) == nullptr) continue;
     if (Status s = Delete(id); !s.ok()) {
       KFS_LOG(error, "volume.delete_failed id={} reason=\"{}\"", id.v, s.ToString());
+      undeleted_[id] = s;
       if (first.ok()) first = s;
     }
   }

@@ -49,6 +49,8 @@ class VolumeHost {
   Status Where(const pb::ClusterConf& conf, const std::string& self, const std::string& name) const;
   // OK: none.
   Status Trouble(VolumeId id) const;
+  // Deleted ones whose files could not be removed yet.
+  const std::map<VolumeId, Status>& undeleted() const { return undeleted_; }
   // Closes it if its database has been found damaged. It stays closed until it is stopped, and may be
   // restored and started then. REQUIRES: not within an executor's call.
   void CloseDamaged(VolumeId id);
@@ -105,6 +107,7 @@ class VolumeHost {
   std::map<VolumeId, Status> trouble_;
   std::map<VolumeId, Status> damaged_;  // or older copies: not opened before they are stopped
   std::map<VolumeId, Status> held_;
+  std::map<VolumeId, Status> undeleted_;
   struct Applied {
     pb::ClusterConf conf;
     std::string self;

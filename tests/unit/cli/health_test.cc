@@ -169,6 +169,22 @@ TEST_F(HealthTest, AMetaserverWhoseOperationsTakeLongIsFound) {
   EXPECT_TRUE(Found().empty());
 }
 
+TEST_F(HealthTest, WhatMetaserversSayOfThemselvesIsToldOnce) {
+  for (MemberAnswer& a : all_) {
+    auto* alarm = a.cluster.add_alarm();
+    alarm->set_name("inventory.unknown_chunk");
+    alarm->set_subject("volume data");
+    alarm->set_severity(static_cast<pb::ClusterStatusReply::Alarm::Severity>(99));  // of a later version
+    alarm->set_words("does not know chunks");
+    alarm->set_next("look");
+  }
+  const std::vector<Finding> found = Examine(all_, kNow);
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].alarm, "inventory.unknown_chunk");
+  EXPECT_EQ(found[0].severity, Severity::kCritical);
+  EXPECT_EQ(found[0].next, "look");
+}
+
 TEST_F(HealthTest, NobodyAnswers) {
   for (int i = 1; i <= 3; ++i) Down(i);
   EXPECT_EQ(Found().size(), 3u);
