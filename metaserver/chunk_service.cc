@@ -54,9 +54,9 @@ void MetaServer::Inventory(ServerId server, const pb::ReportChunksRequest& reque
     // this member has never heard of may be of another time, or newer than what it knows, or have been known
     // only to members that were given up.)
     const pb::ClusterConf& conf = member_->conf();
-    const bool there = std::any_of(conf.volume().begin(), conf.volume().end(),
-                                   [&](const pb::VolumeConf& v) { return v.id() == id.v; });
-    if (id.v == 0 || id.v > conf.next_volume() || there || MayBeLost(conf, id.v)) return;
+    if (id.v == 0 || id.v > conf.next_volume() || FindVolumeById(conf, id.v) != nullptr ||
+        MayBeLost(conf, id.v))
+      return;
     for (const auto& held : request.held()) reply->add_garbage(held.chunk());
     return;
   }

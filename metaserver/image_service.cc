@@ -25,38 +25,39 @@ void MetaServer::Backup(const IncomingCallPtr& call, const pb::ImageGetRequest::
   Result<const pb::VolumeConf*> v = OwnVolume(request.volume());
   if (!v.ok()) return call->Fail(v.status());
   const VolumeId id((*v)->id());
-  auto stopped = std::make_shared<std::unique_ptr<Db>>();  // open for the copy only
-  Db* db = volumes_->OpenDb(id);
-  if (db != nullptr) {
-    executor_->FindVolume(id)->store.Commit();  // all that was acknowledged
-  } else if ((*v)->started()) {
-    const Status why = volumes_->Where(member_->conf(), member_->uuid(), request.volume());
-    return call->Fail(why.ok() ? Status(EAGAIN, Code::kTryAgain, "the volume is being opened") : why);
-  } else {
-    Result<std::unique_ptr<Db>> held = volumes_->HoldStopped(
-        member_->conf(), **v, member_->incarnation(),
-        Status(EAGAIN, Code::kTryAgain, fmt::format("volume \"{}\" is being copied", request.volume())));
-    if (!held.ok()) return call->Fail(held.status());
-    *stopped = std::move(*held);
-    db = stopped->get();
-  }
   pb::ImageManifest about;
   about.set_cluster_id(cluster_id());
   about.set_volume(id.v);
   about.set_volume_name(request.volume());
   about.set_epoch((*v)->epoch());
-  const auto done = [this, call, id, stopped](const Status& s, const pb::ImageManifest& manifest) {
-    if (*stopped != nullptr) {
-      stopped->reset();
-      volumes_->Unhold(id);
-      (void)volumes_->Apply(member_->conf(), member_->uuid(), member_->incarnation());  // told by Trouble
-    }
+  const auto answer = [call](const Status& s, const pb::ImageManifest& manifest) {
     if (!s.ok()) return call->Fail(s);
     pb::ImageGetReply reply;
     *reply.mutable_manifest() = manifest;
     call->Reply(reply);
   };
-  image_reader_->Open(db, std::move(about), done);
+  if (Db* db = volumes_->OpenDb(id); db != nullptr) {
+    executor_->FindVolume(id)->store.Commit();  // all that was acknowledged
+    return image_reader_->Open(db, std::move(about), answer);
+  }
+  if ((*v)->started()) {
+    const Status why = volumes_->Where(member_->conf(), member_->uuid(), request.volume());
+    return call->Fail(why.ok() ? Status(EAGAIN, Code::kTryAgain, "the volume is being opened") : why);
+  }
+  // A stopped one is open for the copy only.
+  volumes_->HoldStopped(
+      member_->conf(), **v, member_->incarnation(),
+      Status(EAGAIN, Code::kTryAgain, fmt::format("volume \"{}\" is being copied", request.volume())),
+      [this, alive = alive_, call, answer, id, about](Result<std::unique_ptr<Db>> held) {
+        if (!*alive || stopped_) return;
+        if (!held.ok()) return call->Fail(held.status());
+        auto db = std::make_shared<std::unique_ptr<Db>>(std::move(*held));
+        image_reader_->Open(db->get(), about, [this, answer, id, db](const Status& s, const auto& manifest) {
+          volumes_->Unhold(id, std::move(*db));
+          (void)volumes_->Apply(member_->conf(), member_->uuid(), member_->incarnation());  // told by Trouble
+          answer(s, manifest);
+        });
+      });
 }
 
 void MetaServer::Restore(const IncomingCallPtr& call, const pb::VolumeRestoreRequest& request) {

@@ -269,9 +269,9 @@ Status MetaServer::Start() {
   RegisterKeys();
   RegisterImages();
   RegisterFiles();
-  volumes_->OpenOnThread(post);
+  volumes_->UseThreads(post);
   RegisterMemberOps(*server_, *member_, *peers_, *chunkservers_,
-                    [this](std::function<void()> answer) { AnswerWhenOpened(std::move(answer)); });
+                    [this](std::function<void()> answer) { AnswerWhenSettled(std::move(answer)); });
   RegisterChunkService();
   server_->OnDisconnect([this](const ConnectionPtr& c) { OnDisconnect(c); });
   if (!options_.metrics_listen().empty()) {
@@ -374,7 +374,7 @@ void MetaServer::Stop() {
   }
   reach_.reset();
   mover_.reset();
-  if (volumes_ != nullptr) volumes_->StopThread();
+  if (volumes_ != nullptr) volumes_->StopThreads();
   executor_->Stop();
   lost_.reset();
   scans_.reset();
@@ -434,8 +434,9 @@ void MetaServer::RegisterHandlers() {
   });
 }
 
-// Whoever has been told that a volume was made or started finds it open, unless its log is long.
-void MetaServer::AnswerWhenOpened(std::function<void()> answer) {
+// Whoever has been told that a volume was made or started finds it open, unless its log is long; and its files
+// at rest when it was stopped.
+void MetaServer::AnswerWhenSettled(std::function<void()> answer) {
   constexpr auto kPatience = std::chrono::seconds(2);
   auto once = std::make_shared<std::function<void()>>(std::move(answer));
   auto timer = std::make_shared<EventLoop::Timer>();
@@ -443,7 +444,7 @@ void MetaServer::AnswerWhenOpened(std::function<void()> answer) {
     if (auto fn = std::exchange(*once, nullptr)) fn();
   };
   *timer = loop_.RunAfter(kPatience, tell);
-  volumes_->WhenOpened([tell, timer] {
+  volumes_->WhenSettled([tell, timer] {
     timer->Cancel();
     tell();
   });

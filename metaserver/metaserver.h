@@ -59,7 +59,7 @@ class MetaServer : public Daemon {
   Status MayRemove(const pb::Change::RemoveChunkserver& change) const;
 
   void RegisterHandlers();
-  void AnswerWhenOpened(std::function<void()> answer);
+  void AnswerWhenSettled(std::function<void()> answer);
   void OnDisconnect(const ConnectionPtr& connection);
   void DrainReleases(Session& session, Ino ino, std::function<void()> done);
 

@@ -13,15 +13,7 @@
 namespace kfs::meta {
 namespace {
 
-constexpr int kOpenedAtOnce = 2;
-
-Status HandedOver(const pb::VolumeConf& v) {
-  return Status(
-      EAGAIN, Code::kTryAgain,
-      fmt::format("volume \"{}\" was being handed to another metaserver: whether it was is not known "
-                  "until a majority of the metaservers is there",
-                  v.name()));
-}
+constexpr int kAtOnce = 2;
 
 // The value in force; none when it is not set.
 std::optional<int64_t> Get(const pb::VolumeConf& v, std::string_view name) {
@@ -52,17 +44,14 @@ VolumeHost::VolumeHost(Options options, ClusterStore& cluster, DbMemory& memory,
       images_(images),
       points_(points) {}
 
-VolumeHost::~VolumeHost() {
-  *alive_ = false;
-  StopThread();
-}
+VolumeHost::~VolumeHost() { StopThreads(); }
 
 std::string VolumeHost::Path(VolumeId id) const {
   return fmt::format("{}/volumes/{}", options_.data_dir, id.v);
 }
 
 Status VolumeHost::Apply(const pb::ClusterConf& conf, const std::string& self, uint64_t incarnation) {
-  if (thread_ != nullptr) applied_ = {conf, self, incarnation};
+  if (jobs_ != nullptr) applied_ = {conf, self, incarnation};
   std::map<VolumeId, const pb::VolumeConf*> there;
   for (const pb::VolumeConf& v : conf.volume()) there[VolumeId(v.id())] = &v;
   std::vector<VolumeId> open;
@@ -70,9 +59,9 @@ Status VolumeHost::Apply(const pb::ClusterConf& conf, const std::string& self, u
   for (VolumeId id : open) {
     auto it = there.find(id);
     if (it == there.end()) {
-      executor_.RemoveVolume(id);
+      Close(id, executor_.RemoveVolume(id));
     } else if (it->second->owner() != self || !it->second->started()) {
-      executor_.CloseVolume(id, Where(conf, self, it->second->name()));
+      Close(id, executor_.CloseVolume(id, Where(conf, self, it->second->name())));
       KFS_LOG(info, "volume.closed name={} id={} started={} owner={}", it->second->name(), id.v,
               it->second->started(), NameOf(conf, it->second->owner()));
     }
@@ -80,7 +69,7 @@ Status VolumeHost::Apply(const pb::ClusterConf& conf, const std::string& self, u
   Status first;
   undeleted_.clear();
   for (const auto& [id, info] : std::map<VolumeId, rec::Volume>(cluster_.volumes())) {
-    if (opening_.contains(id)) continue;  // when it is open
+    if (opening_.contains(id) || deleting_.contains(id)) continue;  // when that has ended
     if (auto it = there.find(id); it != there.end()) {
       // What was handed over has its owner elsewhere now: decided, so that the copy there is the volume.
       const bool gone = it->second->owner() != self && !info.handed().empty() &&
@@ -89,11 +78,8 @@ Status VolumeHost::Apply(const pb::ClusterConf& conf, const std::string& self, u
     }
     // Who was given up keeps what perhaps nobody else has heard of.
     if (FindMember(conf, self) == nullptr) continue;
-    if (Status s = Delete(id); !s.ok()) {
-      KFS_LOG(error, "volume.delete_failed id={} reason=\"{}\"", id.v, s.ToString());
-      undeleted_[id] = s;
-      if (first.ok()) first = s;
-    }
+    Delete(id);
+    if (first.ok() && undeleted_.contains(id)) first = undeleted_.at(id);
   }
   const std::map<VolumeId, Status> before = std::exchange(trouble_, {});
   for (const auto& [id, v] : there) {
@@ -108,9 +94,9 @@ Status VolumeHost::Apply(const pb::ClusterConf& conf, const std::string& self, u
       continue;
     }
     if (executor_.FindVolume(id) == nullptr) {
-      if (thread_ != nullptr) {
+      if (jobs_ != nullptr) {
         if (auto known = before.find(id); known != before.end()) trouble_.insert(*known);  // until it is open
-        if (!opening_.contains(id)) Begin(conf, *v, incarnation);
+        if (!opening_.contains(id) && !deleting_.contains(id)) Begin(conf, *v, incarnation);
         continue;
       }
       if (Status s = Open(conf, *v, incarnation); !s.ok()) {
@@ -180,15 +166,38 @@ Status VolumeHost::Open(const pb::ClusterConf& conf, const pb::VolumeConf& v, ui
   return Serve(o, std::move(volume));
 }
 
-// ---- on the thread ----
+// ---- on threads ----
 
-void VolumeHost::OpenOnThread(std::function<void(std::function<void()>)> post) {
-  thread_ = std::make_unique<JobThread>(std::move(post), kOpenedAtOnce);
+void VolumeHost::UseThreads(std::function<void(std::function<void()>)> post) {
+  jobs_ = std::make_unique<VolumeJobs>(std::move(post), kAtOnce);
 }
 
-void VolumeHost::StopThread() {
-  thread_.reset();
+void VolumeHost::StopThreads() {
+  jobs_.reset();
   opening_.clear();
+  deleting_.clear();
+  closing_ = 0;
+}
+
+void VolumeHost::Do(VolumeId id, std::function<Status()> work, std::function<void(const Status&)> done) {
+  if (jobs_ == nullptr) return done(work());
+  jobs_->Do(id, std::move(work), std::move(done));
+}
+
+// Its caches are freed, its last records written: a second, for a volume that has just been busy.
+void VolumeHost::Close(VolumeId id, std::shared_ptr<void> open) {
+  if (open == nullptr) return;
+  ++closing_;
+  Do(
+      id,
+      [open = std::move(open)]() mutable {
+        open.reset();
+        return Status();
+      },
+      [this](const Status&) {
+        --closing_;
+        TellIfSettled();
+      });
 }
 
 void VolumeHost::Begin(const pb::ClusterConf& conf, const pb::VolumeConf& v, uint64_t incarnation) {
@@ -197,33 +206,26 @@ void VolumeHost::Begin(const pb::ClusterConf& conf, const pb::VolumeConf& v, uin
   u->generation = conf.generation();
   u->began = clock_.MonoNow();
   opening_[VolumeId(v.id())] = u;
-  // Whoever stops meanwhile lets go of the volume after the thread has ended, and before what it rests on.
-  thread_->Do(
-      nullptr,
-      [this, weak = std::weak_ptr<UnderWay>(u), hooks = executor_.HooksForVolume()] {
-        const std::shared_ptr<UnderWay> opens = weak.lock();
-        opens->volume = OpenVolume(&opens->opening, hooks);
+  Do(
+      VolumeId(v.id()),
+      [this, u, hooks = executor_.HooksForVolume()] {
+        u->volume = OpenVolume(&u->opening, hooks);
         return Status();
       },
-      [this, alive = alive_, weak = std::weak_ptr<UnderWay>(u)](const Status&) {
-        const std::shared_ptr<UnderWay> opened = weak.lock();
-        if (*alive && opened != nullptr) Opened(opened);
-      });
+      [this, u](const Status&) { Opened(u); });
 }
 
 void VolumeHost::Opened(const std::shared_ptr<UnderWay>& u) {
   const VolumeId id(u->opening.conf.id());
   opening_.erase(id);
-  const pb::VolumeConf* v = nullptr;
-  for (const pb::VolumeConf& now : applied_.conf.volume()) {
-    if (VolumeId(now.id()) == id) v = &now;
-  }
+  const pb::VolumeConf* v = FindVolumeById(applied_.conf, id.v);
   const bool wanted = v != nullptr && v->owner() == applied_.self && v->started() && !held_.contains(id) &&
                       v->epoch() == u->opening.conf.epoch() && !IsSealed(*v);
   if (!wanted) {
     if (u->volume.ok()) {
       (void)Known(u->opening);
-      u->volume = Status(ECANCELED, "it is not to be served any more");  // closed
+      Close(id, (*u->volume)->TakeStore());
+      u->volume = Status(ECANCELED, "it is not to be served any more");
     }
   } else if (Status s = Serve(u->opening, std::move(u->volume)); !s.ok()) {
     Failed(*v, s, trouble_);
@@ -233,17 +235,18 @@ void VolumeHost::Opened(const std::shared_ptr<UnderWay>& u) {
     chunkservers_.WantInventories();  // what was told meanwhile was not looked at
   }
   // What had to wait until it was open, or has changed since.
-  if (!wanted || applied_.conf.generation() != u->generation) {
-    const Applied now = applied_;
-    (void)Apply(now.conf, now.self, now.incarnation);  // told by Trouble
-  }
-  if (!opening_.empty()) return;
-  for (auto& told : std::exchange(when_opened_, {})) told();
+  if (!wanted || applied_.conf.generation() != u->generation) ApplyAgain();
+  TellIfSettled();
 }
 
-void VolumeHost::WhenOpened(std::function<void()> done) {
-  if (opening_.empty()) return done();
-  when_opened_.push_back(std::move(done));
+void VolumeHost::TellIfSettled() {
+  if (!opening_.empty() || closing_ != 0) return;
+  for (auto& told : std::exchange(when_settled_, {})) told();
+}
+
+void VolumeHost::WhenSettled(std::function<void()> done) {
+  when_settled_.push_back(std::move(done));
+  TellIfSettled();
 }
 
 // Logged once, not with each change of the configuration.
@@ -264,7 +267,7 @@ void VolumeHost::CloseDamaged(VolumeId id) {
   KFS_LOG(error, "volume.damaged name={} id={} reason=\"{}\" effect=\"it is not served any more\"",
           executor_.FindVolume(id)->info.name(), id.v, why.message());
   trouble_[id] = damaged_[id] = why;
-  executor_.CloseVolume(id, why);
+  Close(id, executor_.CloseVolume(id, why));
 }
 
 void VolumeHost::CloseOlder(VolumeId id) {
@@ -275,7 +278,7 @@ void VolumeHost::CloseOlder(VolumeId id) {
   KFS_LOG(error, "volume.older_copy name={} id={} reason=\"{}\" effect=\"it is not served any more\"",
           v->info.name(), id.v, why.message());
   trouble_[id] = damaged_[id] = why;
-  executor_.CloseVolume(id, why);
+  Close(id, executor_.CloseVolume(id, why));
 }
 
 Db* VolumeHost::OpenDb(VolumeId id) const {
@@ -283,59 +286,38 @@ Db* VolumeHost::OpenDb(VolumeId id) const {
   return v == nullptr ? nullptr : &v->store.db();
 }
 
-void VolumeHost::Hold(VolumeId id, const Status& why) {
-  held_[id] = why;
-  executor_.CloseVolume(id, why);
+void VolumeHost::Delete(VolumeId id) {
+  deleting_.insert(id);
+  Do(
+      id,
+      [path = Path(id)] {
+        KFS_RETURN_IF_ERROR(Db::Destroy(path));
+        std::error_code ec;
+        std::filesystem::remove_all(path, ec);
+        std::filesystem::remove_all(path + ".replaced", ec);
+        return Status();
+      },
+      [this, id](const Status& s) {
+        deleting_.erase(id);
+        if (Status deleted = Deleted(id, s); !deleted.ok()) {
+          KFS_LOG(error, "volume.delete_failed id={} reason=\"{}\"", id.v, deleted.ToString());
+          undeleted_[id] = deleted;
+        } else if (FindVolumeById(applied_.conf, id.v) != nullptr) {
+          ApplyAgain();  // one that was made under its number meanwhile
+        }
+      });
 }
 
-Result<std::unique_ptr<Db>> VolumeHost::HoldStopped(const pb::ClusterConf& conf, const pb::VolumeConf& v,
-                                                    uint64_t incarnation, const Status& why) {
-  const VolumeId id(v.id());
-  if (held_.contains(id))
-    return Status(EBUSY, fmt::format("volume \"{}\" is being copied already: try again later", v.name()));
-  if (opening_.contains(id))
-    return Status(EBUSY, fmt::format("volume \"{}\" is being opened: try again later", v.name()));
-  if (IsSealed(v)) return HandedOver(v);
-  VolumeOpening o = OpeningOf(conf, v, incarnation);
-  Result<std::unique_ptr<Db>> db = OpenDatabase(&o, images_, memory_);
-  if (!db.ok()) return db;
-  KFS_RETURN_IF_ERROR(Known(o));
-  held_[id] = why;
-  return db;
-}
-
-Status VolumeHost::Seal(VolumeId id, const std::string& transfer, uint64_t epoch) {
-  auto it = cluster_.volumes().find(id);
-  if (it == cluster_.volumes().end()) return Status(EIO, "the volume is not here");
-  rec::Volume info = it->second;
-  info.set_handed(transfer);
-  info.set_handed_epoch(epoch);
-  return cluster_.PutVolume(info);
-}
-
-Status VolumeHost::Unseal(VolumeId id) {
-  auto it = cluster_.volumes().find(id);
-  if (it == cluster_.volumes().end()) return {};
-  rec::Volume info = it->second;
-  info.clear_handed();
-  info.clear_handed_epoch();
-  return cluster_.PutVolume(info);
-}
-
-bool VolumeHost::IsSealed(const pb::VolumeConf& v) const {
-  auto it = cluster_.volumes().find(VolumeId(v.id()));
-  return it != cluster_.volumes().end() && !it->second.handed().empty() &&
-         it->second.handed_epoch() == v.epoch();
-}
-
-Status VolumeHost::Delete(VolumeId id) {
-  KFS_RETURN_IF_ERROR(Db::Destroy(Path(id)));
-  std::error_code ec;
-  std::filesystem::remove_all(Path(id), ec);
-  std::filesystem::remove_all(Path(id) + ".replaced", ec);
+Status VolumeHost::Deleted(VolumeId id, Status s) {
+  if (!s.ok()) return s;
   damaged_.erase(id);
   KFS_LOG(info, "volume.deleted id={}", id.v);
   return cluster_.RemoveVolume(id);  // its chunks are garbage at the next inventory
+}
+
+void VolumeHost::ApplyAgain() {
+  const Applied now = applied_;
+  (void)Apply(now.conf, now.self, now.incarnation);  // told by Trouble
 }
 
 Status VolumeHost::Trouble(VolumeId id) const {

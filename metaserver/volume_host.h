@@ -4,20 +4,26 @@
 // A volume that is in the configuration with this member as its owner is opened. Its database is made only
 // when it certainly has never been there: a member that lost its disk must not serve an empty volume, whose
 // chunks would all be garbage.
+//
+//   volume_host.cc     what the configuration says is done
+//   volume_handing.cc  those that are kept closed, to be copied
+//   volume_opening.h   what opening is
+//   volume_jobs.h      where it is done: opening, closing and removing take as long as a disk takes
 #pragma once
 
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "metaserver/chunks/chunkservers.h"
 #include "metaserver/executor/executor.h"
 #include "metaserver/images/image_store.h"
-#include "metaserver/job_thread.h"
 #include "metaserver/store/cluster_store.h"
 #include "metaserver/sync_points.h"
+#include "metaserver/volume_jobs.h"
 #include "metaserver/volume_opening.h"
 #include "proto/cluster.pb.h"
 
@@ -33,13 +39,14 @@ class VolumeHost {
              Chunkservers& chunkservers, Clock& clock, ImageStore& images, const SyncPoints& points);
   ~VolumeHost();
 
-  // From now on Apply returns before volumes that are to be served are open: a thread opens them, which may
-  // take as long as their logs are to be replayed, and the others are served meanwhile. `post`: to the loop.
-  void OpenOnThread(std::function<void(std::function<void()>)> post);
-  // Once none is being opened (any more); whether it could be is for Trouble to say.
-  void WhenOpened(std::function<void()> done);
-  // Ends the thread; what it has opened is closed.
-  void StopThread();
+  // From now on Apply returns before volumes that are to be served are open, and others closed: threads do
+  // it, which may take as long as their logs are to be replayed, and the others are served meanwhile. `post`:
+  // to the loop.
+  void UseThreads(std::function<void(std::function<void()>)> post);
+  // Once none is being opened or closed (any more); whether it could be is for Trouble to say.
+  void WhenSettled(std::function<void()> done);
+  // Ends the threads; what they have opened is closed.
+  void StopThreads();
 
   // Makes what is open agree with the configuration. A volume that cannot be opened is named in Trouble();
   // the first such error is given back, but for damage: what is damaged is restored by a metaserver that
@@ -60,13 +67,15 @@ class VolumeHost {
   // ---- handing over (images/mover.h)
   // Null: it is not open.
   Db* OpenDb(VolumeId id) const;
-  // Closes it, and keeps it closed; `why` is what callers are told. Unhold lets the next Apply open it.
-  void Hold(VolumeId id, const Status& why);
-  // The same of a volume that is stopped, with its database, to be copied. Closed by the caller, before
-  // Unhold. EBUSY: it is held already.
-  Result<std::unique_ptr<Db>> HoldStopped(const pb::ClusterConf& conf, const pb::VolumeConf& v,
-                                          uint64_t incarnation, const Status& why);
-  void Unhold(VolumeId id) { held_.erase(id); }
+  // Closes it, and keeps it closed; `why` is what callers are told. `closed`: its files do not change any
+  // more. Unhold lets the next Apply open it.
+  void Hold(VolumeId id, const Status& why, std::function<void()> closed);
+  // The same of a volume that is stopped, with its database, to be copied; `held` gets it, and after an error
+  // nothing is held. EBUSY: it is held already.
+  void HoldStopped(const pb::ClusterConf& conf, const pb::VolumeConf& v, uint64_t incarnation,
+                   const Status& why, std::function<void(Result<std::unique_ptr<Db>>)> held);
+  // `db`: what HoldStopped gave, if it is still open.
+  void Unhold(VolumeId id, std::unique_ptr<Db> db = nullptr);
   // Durably: its database does not change until the configuration has decided on the transfer. REQUIRES: it
   // is closed.
   Status Seal(VolumeId id, const std::string& transfer, uint64_t epoch);
@@ -77,7 +86,7 @@ class VolumeHost {
   std::string Path(VolumeId id) const;
 
  private:
-  // A volume that is being opened on the thread, which alone touches it until it posts Opened.
+  // A volume that is being opened on a thread, which alone touches it until Opened.
   struct UnderWay {
     VolumeOpening opening;
     Result<std::unique_ptr<Volume>> volume = Status(EAGAIN, "it is being opened");
@@ -88,13 +97,22 @@ class VolumeHost {
   VolumeOpening OpeningOf(const pb::ClusterConf& conf, const pb::VolumeConf& v, uint64_t incarnation) const;
   // Any thread.
   Result<std::unique_ptr<Volume>> OpenVolume(VolumeOpening* opening, const VolumeHooks& hooks) const;
+  static Status HandedOver(const pb::VolumeConf& v);
   Status Serve(const VolumeOpening& opening, Result<std::unique_ptr<Volume>> volume);
   // To the cluster's store, and to that of copies.
   Status Known(const VolumeOpening& opening);
   void Begin(const pb::ClusterConf& conf, const pb::VolumeConf& v, uint64_t incarnation);
   void Opened(const std::shared_ptr<UnderWay>& opened);
   void Failed(const pb::VolumeConf& v, const Status& s, const std::map<VolumeId, Status>& before);
-  Status Delete(VolumeId id);
+  // On a thread, if there are any; else at once.
+  void Do(VolumeId id, std::function<Status()> work, std::function<void(const Status&)> done);
+  // Closes what is open of it, a store or a database; maybe null.
+  void Close(VolumeId id, std::shared_ptr<void> open);
+  void Delete(VolumeId id);
+  Status Deleted(VolumeId id, Status s);
+  // What the configuration said last, when something that was in its way has ended.
+  void ApplyAgain();
+  void TellIfSettled();
 
   const Options options_;
   ClusterStore& cluster_;
@@ -113,11 +131,12 @@ class VolumeHost {
     std::string self;
     uint64_t incarnation = 0;
   };
-  Applied applied_;  // last; while there is a thread
-  std::unique_ptr<JobThread> thread_;
+  Applied applied_;                   // last; while there are threads
+  std::unique_ptr<VolumeJobs> jobs_;  // null: everything is done at once
   std::map<VolumeId, std::shared_ptr<UnderWay>> opening_;
-  std::vector<std::function<void()>> when_opened_;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  std::set<VolumeId> deleting_;
+  size_t closing_ = 0;
+  std::vector<std::function<void()>> when_settled_;
 };
 
 }  // namespace kfs::meta

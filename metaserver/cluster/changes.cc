@@ -65,10 +65,8 @@ Result<std::string> OwnerOf(const pb::Change::CreateVolume& c, const pb::Cluster
 }
 
 Status CheckLostNumber(uint32_t number, const pb::ClusterConf& conf) {
-  for (const pb::VolumeConf& v : conf.volume()) {
-    if (v.id() == number)
-      return Status(EEXIST, fmt::format("number {} is that of volume \"{}\"", number, v.name()));
-  }
+  if (const pb::VolumeConf* v = FindVolumeById(conf, number))
+    return Status(EEXIST, fmt::format("number {} is that of volume \"{}\"", number, v->name()));
   if (MayBeLost(conf, number)) return {};
   return Status(
       EINVAL,

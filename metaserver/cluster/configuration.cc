@@ -47,6 +47,13 @@ const pb::VolumeConf* FindVolume(const pb::ClusterConf& conf, const std::string&
   return nullptr;
 }
 
+const pb::VolumeConf* FindVolumeById(const pb::ClusterConf& conf, uint32_t id) {
+  for (const pb::VolumeConf& v : conf.volume()) {
+    if (v.id() == id) return &v;
+  }
+  return nullptr;
+}
+
 const pb::ChunkserverConf* FindChunkserver(const pb::ClusterConf& conf, const std::string& uuid) {
   for (const pb::ChunkserverConf& c : conf.chunkserver()) {
     if (c.uuid() == uuid) return &c;

@@ -29,6 +29,7 @@ bool MayHaveBeen(const pb::ClusterConf& conf, uint64_t id, const std::string& uu
 
 const pb::MemberConf* FindMember(const pb::ClusterConf& conf, const std::string& uuid);
 const pb::VolumeConf* FindVolume(const pb::ClusterConf& conf, const std::string& name);
+const pb::VolumeConf* FindVolumeById(const pb::ClusterConf& conf, uint32_t id);
 const pb::ChunkserverConf* FindChunkserver(const pb::ClusterConf& conf, const std::string& uuid);
 // Which of the members owns the fewest volumes; the first of several. REQUIRES: there is one.
 std::string FewestVolumes(const pb::ClusterConf& conf, const std::vector<std::string>& uuids);

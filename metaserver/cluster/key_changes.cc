@@ -203,9 +203,7 @@ std::string RightsOf(const pb::ClusterConf& conf, const pb::KeyConf& key) {
     words.push_back(key.uuid().empty() ? "invites one chunkserver" : "invites chunkserver " + key.uuid());
   } else {
     std::string volume = fmt::format("number {}", key.volume());
-    for (const pb::VolumeConf& v : conf.volume()) {
-      if (v.id() == key.volume()) volume = v.name();
-    }
+    if (const pb::VolumeConf* v = FindVolumeById(conf, key.volume())) volume = v->name();
     words.push_back("volume " + volume);
     if (!key.path().empty()) words.push_back("/" + Printable(key.path(), kPathMax));
     if (key.read_only()) words.emplace_back("read-only");

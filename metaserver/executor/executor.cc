@@ -82,20 +82,14 @@ void Executor::AddVolume(std::unique_ptr<Volume> volume) {
   Schedule();
 }
 
-void Executor::RemoveVolume(VolumeId id) {
-  auto it = volumes_.find(id);
-  if (it == volumes_.end()) return;
-  std::vector<SessionPtr> sessions;
-  for (const auto& [sid, s] : it->second->sessions) sessions.push_back(s);
-  for (const SessionPtr& s : sessions) EndSession(s, "the volume has been deleted");
-  EndTick();
-  ForgetDb(it->second->store.db());
-  volumes_.erase(it);
+std::unique_ptr<VolumeStore> Executor::RemoveVolume(VolumeId id) {
+  return CloseVolume(
+      id, Status(EACCES, Code::kUnknownSession, "the session has ended: the volume has been deleted"));
 }
 
-void Executor::CloseVolume(VolumeId id, const Status& why) {
+std::unique_ptr<VolumeStore> Executor::CloseVolume(VolumeId id, const Status& why) {
   auto it = volumes_.find(id);
-  if (it == volumes_.end()) return;
+  if (it == volumes_.end()) return nullptr;
   EndTick();
   Volume& volume = *it->second;
   for (const auto& [sid, s] : volume.sessions) {
@@ -109,7 +103,9 @@ void Executor::CloseVolume(VolumeId id, const Status& why) {
   EndTick();  // the refusals leave before the connections are closed
   volume.store.MarkClean();
   ForgetDb(volume.store.db());
+  std::unique_ptr<VolumeStore> store = volume.TakeStore();
   volumes_.erase(it);
+  return store;
 }
 
 void Executor::SetDiskFull(bool full) {

@@ -59,10 +59,11 @@ class Executor {
 
   VolumeHooks HooksForVolume();
   void AddVolume(std::unique_ptr<Volume> volume);
-  // Ends its sessions and closes it.
-  void RemoveVolume(VolumeId id);
+  // What both give back is the volume's store, still open: closing it may take long. Null: it was not open.
+  // Closes it and ends its sessions.
+  std::unique_ptr<VolumeStore> RemoveVolume(VolumeId id);
   // Closes it; its sessions live on, here or elsewhere. What they have under way is answered with `why`.
-  void CloseVolume(VolumeId id, const Status& why);
+  std::unique_ptr<VolumeStore> CloseVolume(VolumeId id, const Status& why);
   Volume* FindVolume(VolumeId id);
   Volume* FindVolume(const std::string& name);
   const std::map<VolumeId, std::unique_ptr<Volume>>& volumes() const { return volumes_; }

@@ -12,8 +12,9 @@ namespace kfs::meta {
 
 Volume::Volume(const rec::Volume& i, std::unique_ptr<Db> db, size_t cache_bytes, Chunkservers& chunkservers,
                Clock& clock, VolumeHooks hooks)
-    : info(i),
-      store(std::move(db), cache_bytes),
+    : store_(std::make_unique<VolumeStore>(std::move(db), cache_bytes)),
+      info(i),
+      store(*store_),
       txn(store),
       servers(chunkservers),
       mutations(VolumeId(i.id()), store, chunkservers, {hooks.rerun, hooks.changed}),

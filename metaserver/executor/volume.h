@@ -132,10 +132,17 @@ class Volume {
   // EROFS when nothing may be changed.
   Status CheckWritable() const;
 
+  // To be closed elsewhere. Nothing else is done with the volume afterwards.
+  std::unique_ptr<VolumeStore> TakeStore() { return std::move(store_); }
+
+ private:
+  std::unique_ptr<VolumeStore> store_;
+
+ public:
   rec::Volume info;
   uint64_t line = 0;      // SyncPoint.line
   bool attached = false;  // a mount has been, since it was opened
-  VolumeStore store;
+  VolumeStore& store;
   Txn txn;
   LockTable locks;
   std::unordered_map<SessionId, SessionPtr> sessions;

@@ -93,15 +93,20 @@ void Mover::Move(const pb::VolumeConf& volume, const pb::VolumeMoveRequest& requ
     return Decide(m);
   }
   m->transfer = NewUuid();
-  if (!volume.started()) {
-    // Closed again at once: what there is was looked at, and does not change any more.
-    if (Status s = volumes_.HoldStopped(member_.conf(), volume, member_.incarnation(), Handing(m)).status();
-        !s.ok())
-      return m->done(s, {});
-    m->held = true;
+  if (volume.started()) {
+    moving_[m->id] = m;
+    return Ask(m);
   }
-  moving_[m->id] = m;
-  Ask(m);
+  volumes_.HoldStopped(member_.conf(), volume, member_.incarnation(), Handing(m),
+                       [this, alive = alive_, m](Result<std::unique_ptr<Db>> db) {
+                         if (!*alive) return;
+                         if (!db.ok()) return m->done(db.status(), {});
+                         // Closed again at once: what there is was looked at, and does not change any more.
+                         db->reset();
+                         m->held = true;
+                         moving_[m->id] = m;
+                         Ask(m);
+                       });
 }
 
 void Mover::Ask(const MovingPtr& m) {
@@ -136,7 +141,10 @@ void Mover::BeginSending(const MovingPtr& m) {
     if (!s.ok())
       return Fail(m,
                   Status(s.err(), fmt::format("{} does not take the volume: {}", m->address, s.message())));
-    if (m->held) return SendLast(m);
+    if (m->held) {
+      m->held_at = clock_.MonoNow();
+      return SendLast(m);
+    }
     SendTables(m);
   });
 }
@@ -171,8 +179,10 @@ void Mover::HandOver(const MovingPtr& m) {
       volumes_.OpenDb(m->id) == nullptr)
     return Fail(m, Status(ECANCELED, "the volume was stopped, deleted or moved meanwhile"));
   m->held = true;
-  volumes_.Hold(m->id, Handing(m));
-  SendLast(m);
+  m->held_at = clock_.MonoNow();
+  volumes_.Hold(m->id, Handing(m), [this, alive = alive_, m] {
+    if (*alive) SendLast(m);
+  });
 }
 
 Status Mover::Handing(const MovingPtr& m) {
@@ -181,7 +191,6 @@ Status Mover::Handing(const MovingPtr& m) {
 }
 
 void Mover::SendLast(const MovingPtr& m) {
-  m->held_at = clock_.MonoNow();
   m->sender->SendAll(volumes_.Path(m->id), [this, m](const Status& s) {
     if (!s.ok()) return Fail(m, s);
     Finish(m);

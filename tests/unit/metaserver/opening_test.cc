@@ -1,4 +1,4 @@
-// Volumes that a thread opens, and what the configuration may say meanwhile.
+// Volumes that threads open, close and remove, and what the configuration may say meanwhile.
 #include "tests/unit/metaserver/volume_host_fixture.h"
 
 namespace kfs::meta {
@@ -13,7 +13,7 @@ class OpeningTest : public VolumeHostTest {
     OnThread();
   }
   void OnThread() {
-    host_->OpenOnThread([this](std::function<void()> fn) {
+    host_->UseThreads([this](std::function<void()> fn) {
       std::lock_guard lock(mutex_);
       posted_.push_back(std::move(fn));
       came_.notify_all();
@@ -46,11 +46,11 @@ class OpeningTest : public VolumeHostTest {
 TEST_F(OpeningTest, ApplyDoesNotWaitForIt) {
   MakeVolume();
   bool opened = false;
-  host_->WhenOpened([&opened] { opened = true; });
+  host_->WhenSettled([&opened] { opened = true; });
   EXPECT_TRUE(opened) << "nothing is being opened";
   opened = false;
   EXPECT_TRUE(Apply().ok());
-  host_->WhenOpened([&opened] { opened = true; });
+  host_->WhenSettled([&opened] { opened = true; });
   EXPECT_FALSE(Serves() || opened);
   EXPECT_TRUE(host_->Trouble(VolumeId(3)).ok());
   EXPECT_EQ(Where().code(), Code::kTryAgain);
@@ -73,12 +73,11 @@ TEST_F(OpeningTest, OneThatIsStoppedMeanwhileIsClosedAndCanBeStarted) {
   data().set_started(false);
   Change();
   EXPECT_TRUE(Apply().ok());
-  EXPECT_EQ(host_->HoldStopped(conf_, data(), 1, {}).status().err(), EBUSY);
+  EXPECT_EQ(HoldStopped().status().err(), EBUSY);
   Hear();
   EXPECT_FALSE(Serves());
   EXPECT_EQ(Where().code(), Code::kStopped);
-  EXPECT_TRUE(host_->HoldStopped(conf_, data(), 1, {}).ok());
-  host_->Unhold(VolumeId(3));
+  Hear();  // closed
   data().set_started(true);
   Change();
   EXPECT_TRUE(Apply().ok());
@@ -107,6 +106,8 @@ TEST_F(OpeningTest, OneThatIsDeletedMeanwhileIsRemoved) {
   EXPECT_TRUE(std::filesystem::exists(host_->Path(VolumeId(3))));
   Hear();
   EXPECT_FALSE(Serves());
+  Hear();  // closed
+  Hear();  // deleted
   EXPECT_FALSE(std::filesystem::exists(host_->Path(VolumeId(3))));
   EXPECT_TRUE(cluster_->volumes().empty());
 }
@@ -116,9 +117,61 @@ TEST_F(OpeningTest, OneThatIsMadeAndDeletedMeanwhileLeavesNothing) {
   conf_.clear_volume();
   Change();
   EXPECT_TRUE(Apply().ok());
-  Hear();
+  for (int i = 0; i < 3; ++i) Hear();  // opened, closed, deleted
   EXPECT_FALSE(std::filesystem::exists(host_->Path(VolumeId(3))));
   EXPECT_TRUE(cluster_->volumes().empty());
+}
+
+TEST_F(OpeningTest, OneThatIsStoppedIsClosedBesideTheOthersAndThenCopied) {
+  MakeVolume();
+  EXPECT_TRUE(Apply().ok());
+  Hear();
+  ASSERT_TRUE(Serves());
+  data().set_started(false);
+  Change();
+  EXPECT_TRUE(Apply().ok());
+  EXPECT_FALSE(Serves());
+  bool settled = false;
+  host_->WhenSettled([&settled] { settled = true; });
+  EXPECT_FALSE(settled);
+  const Status why(EAGAIN, Code::kTryAgain, "it is being copied");
+  Result<std::unique_ptr<Db>> held = Status(EAGAIN, "not yet");
+  host_->HoldStopped(conf_, data(), 1, why,
+                     [&held](Result<std::unique_ptr<Db>> db) { held = std::move(db); });
+  EXPECT_EQ(held.status().message(), "not yet");
+  Hear();
+  EXPECT_TRUE(settled);
+  Hear();
+  ASSERT_TRUE(held.ok()) << held.status().ToString();
+  EXPECT_TRUE((*held)->Get(DentryKey(Ino(1), "kept")).has_value());
+  // Started while it is held, and let go of with its database still open.
+  data().set_started(true);
+  Change();
+  EXPECT_TRUE(Apply().ok());
+  EXPECT_EQ(Where().message(), why.message());
+  host_->Unhold(VolumeId(3), std::move(*held));
+  EXPECT_TRUE(Apply().ok());
+  Hear();  // closed
+  Hear();  // opened
+  ExpectKept();
+}
+
+TEST_F(OpeningTest, OneThatIsMadeUnderTheNumberOfADeletedOneWaitsForItsEnd) {
+  MakeVolume();
+  EXPECT_TRUE(Apply().ok());
+  Hear();
+  const pb::VolumeConf was = data();
+  conf_.clear_volume();
+  Change();
+  EXPECT_TRUE(Apply().ok());
+  EXPECT_FALSE(Serves());
+  *conf_.add_volume() = was;
+  data().set_epoch(9);
+  Change();
+  EXPECT_TRUE(Apply().ok());
+  for (int i = 0; i < 3; ++i) Hear();  // closed, deleted, made
+  ASSERT_TRUE(Serves()) << Where().ToString();
+  EXPECT_FALSE(executor_->FindVolume("data")->store.db().Get(DentryKey(Ino(1), "kept")).has_value());
 }
 
 TEST_F(OpeningTest, WhatIsWrongIsToldUntilItIsMended) {

@@ -56,7 +56,7 @@ class VolumeCopiesTest : public VolumeHostTest {
 
 TEST_F(VolumeCopiesTest, WhatIsSealedIsNotOpenedUntilItIsDecided) {
   ASSERT_TRUE(Apply().ok());
-  host_->Hold(VolumeId(3), Status(EAGAIN, Code::kTryAgain, "held"));
+  host_->Hold(VolumeId(3), Status(EAGAIN, Code::kTryAgain, "held"), [] {});
   EXPECT_EQ(Where().message(), "held");
   ASSERT_TRUE(Apply().ok());
   EXPECT_FALSE(Serves());
@@ -79,7 +79,7 @@ TEST_F(VolumeCopiesTest, WhatIsSealedIsNotOpenedUntilItIsDecided) {
 
 TEST_F(VolumeCopiesTest, WhatWasHandedOverIsRemovedOnceItIsDecided) {
   ASSERT_TRUE(Apply().ok());
-  host_->Hold(VolumeId(3), Status(EAGAIN, Code::kTryAgain, "held"));
+  host_->Hold(VolumeId(3), Status(EAGAIN, Code::kTryAgain, "held"), [] {});
   ASSERT_TRUE(host_->Seal(VolumeId(3), "copy", 5).ok());
   Restart();
   data().set_owner("m2");

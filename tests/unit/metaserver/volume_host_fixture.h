@@ -71,6 +71,13 @@ class VolumeHostTest : public testing::Test {
     Begin();
   }
   Status Apply(uint64_t incarnation = 1) { return host_->Apply(conf_, "m1", incarnation); }
+  // Held as a stopped one that is copied. Without threads it has been done when this returns.
+  Result<std::unique_ptr<Db>> HoldStopped(const Status& why = {}) {
+    Result<std::unique_ptr<Db>> held = Status(EAGAIN, "not yet");
+    host_->HoldStopped(conf_, data(), 1, why,
+                       [&held](Result<std::unique_ptr<Db>> db) { held = std::move(db); });
+    return held;
+  }
   bool Serves() { return executor_->FindVolume("data") != nullptr; }
   pb::VolumeConf& data() { return *conf_.mutable_volume(0); }
   Status Where() { return host_->Where(conf_, "m1", "data"); }

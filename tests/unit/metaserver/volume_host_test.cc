@@ -71,10 +71,10 @@ TEST_F(VolumeHostTest, AStoppedVolumeIsHeldWhileItIsCopied) {
   EXPECT_TRUE(Apply().ok());
   const Status why(EAGAIN, Code::kTryAgain, "it is being copied");
   {
-    auto db = host_->HoldStopped(conf_, data(), 1, why);
+    auto db = HoldStopped(why);
     ASSERT_TRUE(db.ok()) << db.status().ToString();
     EXPECT_TRUE((*db)->Get(DentryKey(Ino(1), "kept")).has_value());
-    EXPECT_EQ(host_->HoldStopped(conf_, data(), 1, why).status().err(), EBUSY);
+    EXPECT_EQ(HoldStopped(why).status().err(), EBUSY);
     data().set_started(true);
     EXPECT_TRUE(Apply().ok());
     EXPECT_FALSE(Serves());
@@ -90,7 +90,7 @@ TEST_F(VolumeHostTest, AStoppedVolumeThatIsNotHereIsNotHeld) {
   data().set_started(false);
   EXPECT_TRUE(Apply().ok());
   std::filesystem::remove_all(host_->Path(VolumeId(3)));
-  EXPECT_EQ(host_->HoldStopped(conf_, data(), 1, {}).status().err(), EIO);
+  EXPECT_EQ(HoldStopped().status().err(), EIO);
   data().set_started(true);
   EXPECT_FALSE(Apply().ok());
   EXPECT_THAT(Where().message(), HasSubstr("is not in"));

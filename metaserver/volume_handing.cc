@@ -1,0 +1,89 @@
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "metaserver/volume_host.h"
+
+namespace kfs::meta {
+
+Status VolumeHost::HandedOver(const pb::VolumeConf& v) {
+  return Status(
+      EAGAIN, Code::kTryAgain,
+      fmt::format("volume \"{}\" was being handed to another metaserver: whether it was is not known "
+                  "until a majority of the metaservers is there",
+                  v.name()));
+}
+
+void VolumeHost::Hold(VolumeId id, const Status& why, std::function<void()> closed) {
+  held_[id] = why;
+  Close(id, executor_.CloseVolume(id, why));
+  Do(
+      id, [] { return Status(); }, [closed = std::move(closed)](const Status&) { closed(); });
+}
+
+void VolumeHost::Unhold(VolumeId id, std::unique_ptr<Db> db) {
+  held_.erase(id);
+  Close(id, std::move(db));
+}
+
+void VolumeHost::HoldStopped(const pb::ClusterConf& conf, const pb::VolumeConf& v, uint64_t incarnation,
+                             const Status& why, std::function<void(Result<std::unique_ptr<Db>>)> held) {
+  const VolumeId id(v.id());
+  const auto busy = [&](const char* what) {
+    held(Status(EBUSY, fmt::format("volume \"{}\" is being {}: try again later", v.name(), what)));
+  };
+  if (held_.contains(id)) return busy("copied already");
+  if (opening_.contains(id)) return busy("opened");
+  if (deleting_.contains(id)) return busy("deleted");
+  if (IsSealed(v)) return held(HandedOver(v));
+  held_[id] = why;
+  struct Opens {
+    VolumeOpening opening;
+    Result<std::unique_ptr<Db>> db = Status(ECANCELED, "it has not been opened");
+  };
+  auto opens = std::make_shared<Opens>(Opens{.opening = OpeningOf(conf, v, incarnation)});
+  Do(
+      id,
+      [this, opens] {
+        opens->db = OpenDatabase(&opens->opening, images_, memory_);
+        return Status();
+      },
+      [this, id, opens, held = std::move(held)](const Status&) {
+        if (opens->db.ok()) {
+          if (Status known = Known(opens->opening); !known.ok()) {
+            Close(id, std::move(*opens->db));
+            opens->db = known;
+          }
+        } else if (opens->opening.copy_taken) {
+          images_.Taken(opens->opening.conf.transfer());
+        }
+        if (!opens->db.ok()) held_.erase(id);
+        held(std::move(opens->db));
+      });
+}
+
+Status VolumeHost::Seal(VolumeId id, const std::string& transfer, uint64_t epoch) {
+  auto it = cluster_.volumes().find(id);
+  if (it == cluster_.volumes().end()) return Status(EIO, "the volume is not here");
+  rec::Volume info = it->second;
+  info.set_handed(transfer);
+  info.set_handed_epoch(epoch);
+  return cluster_.PutVolume(info);
+}
+
+Status VolumeHost::Unseal(VolumeId id) {
+  auto it = cluster_.volumes().find(id);
+  if (it == cluster_.volumes().end()) return {};
+  rec::Volume info = it->second;
+  info.clear_handed();
+  info.clear_handed_epoch();
+  return cluster_.PutVolume(info);
+}
+
+bool VolumeHost::IsSealed(const pb::VolumeConf& v) const {
+  auto it = cluster_.volumes().find(VolumeId(v.id()));
+  return it != cluster_.volumes().end() && !it->second.handed().empty() &&
+         it->second.handed_epoch() == v.epoch();
+}
+
+}  // namespace kfs::meta

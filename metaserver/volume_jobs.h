@@ -1,0 +1,41 @@
+// Work on the files of volumes that are not served (yet, or any more): opening, closing, copying, removing.
+// Beside the loop, since it takes as long as a disk takes; of one volume one after another, in the order in
+// which it was asked for. The loop's thread only, but for the work itself.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+
+#include "common/types.h"
+#include "metaserver/job_thread.h"
+
+namespace kfs::meta {
+
+class VolumeJobs {
+ public:
+  // `post` runs a function on the loop. `at_once`: volumes that are worked on at a time.
+  VolumeJobs(std::function<void(std::function<void()>)> post, int at_once)
+      : thread_(std::move(post), at_once) {}
+  // Waits for what runs. The rest, and what has been done but not told, is let go of with all that it holds;
+  // nobody is told.
+  ~VolumeJobs() { *alive_ = false; }
+
+  // `work` runs on a thread, then `done` here. What they hold lives no longer than this.
+  void Do(VolumeId id, std::function<Status()> work, std::function<void(const Status&)> done);
+
+ private:
+  struct Job {
+    std::function<Status()> work;
+    std::function<void(const Status&)> done;
+  };
+  void Begin(VolumeId id);
+  void Ended(VolumeId id, const Status& s);
+
+  std::map<VolumeId, std::deque<Job>> jobs_;  // the first of each runs
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  JobThread thread_;  // ends before what it works on
+};
+
+}  // namespace kfs::meta
