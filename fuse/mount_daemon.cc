@@ -12,7 +12,7 @@
 #include <cstdio>
 
 #include "common/log.h"
-#include "common/memory_trim.h"
+#include "common/allocator.h"
 #include "common/text_file.h"
 #include "fuse/mount_checks.h"
 
@@ -80,7 +80,7 @@ int MountDaemon::Run() {
     signal_watch_ = loop_.WatchReadable(signal_fd_, [this] { OnSignal(); });
     Connect();
   });
-  const MemoryTrimmer trimmer;
+  ReturnFreedMemory();
   loop_.Run();
   return exit_code_;
 }

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "common/log.h"
-#include "common/memory_trim.h"
+#include "common/allocator.h"
 #include "common/text_file.h"
 #include "rpc/hello.h"
 #include "rpc/service_manager.h"
@@ -145,10 +145,8 @@ int RunDaemon(int argc, char** argv, const DaemonProgram& program, DaemonOptions
     return 1;
   }
   Tell("READY=1");
-  {
-    const MemoryTrimmer trimmer;
-    loop.Run();
-  }
+  ReturnFreedMemory();
+  loop.Run();
   daemon->Stop();
   KFS_LOG(info, "stopped");
   return 0;
