@@ -11,8 +11,8 @@
 #include <csignal>
 #include <cstdio>
 
-#include "common/log.h"
 #include "common/allocator.h"
+#include "common/log.h"
 #include "common/text_file.h"
 #include "fuse/mount_checks.h"
 

@@ -434,8 +434,8 @@ void MetaServer::RegisterHandlers() {
   });
 }
 
-// Whoever has been told that a volume was made or started finds it open, unless its log is long; and its files
-// at rest when it was stopped.
+// Whoever has been told that a volume was made or started finds it open, unless its log is long; and its
+// files at rest when it was stopped.
 void MetaServer::AnswerWhenSettled(std::function<void()> answer) {
   constexpr auto kPatience = std::chrono::seconds(2);
   auto once = std::make_shared<std::function<void()>>(std::move(answer));

@@ -11,8 +11,8 @@
 #include <cstring>
 #include <vector>
 
-#include "common/log.h"
 #include "common/allocator.h"
+#include "common/log.h"
 #include "common/text_file.h"
 #include "rpc/hello.h"
 #include "rpc/service_manager.h"
