@@ -34,6 +34,10 @@ class Mutations {
   // The chunk is gone: so are its mutations (records included).
   void Forget(ChunkId chunk);
   bool Pending(ChunkId chunk) const { return chunks_.contains(chunk); }
+  size_t Backlog(ChunkId chunk) const {
+    auto it = chunks_.find(chunk);
+    return it == chunks_.end() ? 0 : it->second.todo.size();
+  }
   // False: too many wait already.
   bool Wait(ChunkId chunk, ParkedPtr parked);
   // Sends again whatever is not under way (a server came back, or a try failed). Who waits for one that has

@@ -30,8 +30,8 @@ class Call {
   void TakeOver(const Call& earlier) {
     drained = earlier.drained;
     reserving = earlier.reserving;
-    size_before = earlier.size_before;
     done_to = earlier.done_to;
+    zeroed_to = earlier.zeroed_to;
     fence_waited = earlier.fence_waited;
   }
 
@@ -42,8 +42,9 @@ class Call {
   uint64_t trace_id = 0;
   int cold_runs = 0;       // that ended for want of records in memory
   bool reserving = false;  // Fallocate: space has been asked for; the answers of the chunkservers count now
-  uint64_t size_before = 0;
-  uint64_t done_to = 0;       // of an op on many chunks, which is run in steps: where the next one begins
+  // Of an op on many chunks, which is run in steps: where the next one begins, and up to where what lies
+  // behind the file's end reads as zeros by now.
+  uint64_t done_to = 0, zeroed_to = 0;
   bool drained = false;       // flock holders have been asked to send their releases
   bool fence_waited = false;  // CommitWrite: its data may have been written over by one who is fenced now
 };

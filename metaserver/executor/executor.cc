@@ -34,7 +34,7 @@ Status CheckReach(Volume& volume, Session& session, Request* request) {
 
 ParkedPtr OpEnv::Park(const char* waits_for) {
   parked = true;
-  return executor.Park(call, waits_for);
+  return waits = executor.Park(call, waits_for);
 }
 
 Executor::Executor(Clock& clock, ExecutorOptions options, WalSync* sync, Hooks hooks)
@@ -211,19 +211,25 @@ void Executor::RunTyped(const CallPtr& call) {
     return FetchAndRerun(volume, call, std::move(cold));
   }
   if (Status read = volume.store.db().TakeReadError(); !read.ok() && !env.parked) status = read;
-  if (env.parked) {
+  // Of an op that runs in steps, too, nothing may be changed.
+  const Status writable = volume.txn.changes_inodes() ? CheckWritable(volume, session) : Status();
+  if (env.parked && writable.ok()) {
     volume.txn.Apply();
     return Schedule();
+  }
+  if (env.parked) {
+    Unpark(env.waits);
+    env.waits->call = nullptr;
+    volume.txn.Clear();
+    return Refuse(call, writable);
   }
   if (!status.ok()) {
     volume.txn.Clear();
     return Refuse(call, status);
   }
-  if (volume.txn.changes_inodes()) {
-    if (Status writable = CheckWritable(volume, session); !writable.ok()) {
-      volume.txn.Clear();
-      return Refuse(call, writable);
-    }
+  if (!writable.ok()) {
+    volume.txn.Clear();
+    return Refuse(call, writable);
   }
   if (session.reach != nullptr) ForEachNamed(*reply, [&session](Ino ino) { session.reach->Named(ino); });
   if (session.root != kRootIno)

@@ -27,6 +27,7 @@ struct OpEnv {
   // What the txn holds so far is applied, without a stored reply. The handler returns OK at once after this.
   ParkedPtr Park(const char* waits_for);
   bool parked = false;
+  ParkedPtr waits;  // the last that was parked
 
   // Stored with the reply, for its replay after a restart.
   Ino opened;

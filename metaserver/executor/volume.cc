@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "common/log.h"
-#include "metaserver/ops/chunk_ops.h"
+#include "metaserver/ops/resize.h"
 #include "metaserver/store/keys.h"
 
 namespace kfs::meta {
@@ -84,6 +84,12 @@ Status Volume::Load() {
     uint64_t op_id = KeyU64(key, 9);
     it->second->replies.insert(it->second->replies.end(), op_id);
     it->second->old_replies.insert(op_id);
+    return true;
+  });
+  store.Scan("T", "", [&](std::string_view key, std::string_view value) {
+    rec::Trim trim;
+    if (trim.ParseFromArray(value.data(), static_cast<int>(value.size())))
+      trims_[Ino(KeyU64(key, 1))] = {trim.before_chunk(), 0};
     return true;
   });
   KFS_RETURN_IF_ERROR(store.db().TakeReadError());
@@ -198,6 +204,7 @@ void Volume::Reclaimed(Session& session) {
 
 void Volume::AddOpen(Session& session, Ino ino, uint32_t rights, uint32_t count) {
   Opens& opens = session.opens[ino];
+  count = std::min(count, UINT32_MAX - opens.count);  // whoever says that it has more has lost count
   opens.count += count;
   opens.rights |= rights;
   open_counts_[ino] += count;
@@ -236,7 +243,7 @@ void Volume::DropStep() {
 }
 
 bool Volume::HasStep() const {
-  return locks.HasStep() || !dropped_.empty() || orphans_to_queue_ || !reap_.empty() ||
+  return locks.HasStep() || !dropped_.empty() || orphans_to_queue_ || !reap_.empty() || !trims_.empty() ||
          (!linger_.empty() && linger_.front().first <= linger_end_);
 }
 
@@ -246,6 +253,7 @@ bool Volume::Step() {
   if (orphans_to_queue_) QueueStep();
   LingerStep();
   if (!reap_.empty()) ReapStep();
+  if (!trims_.empty()) TrimOne();
   return HasStep();
 }
 
@@ -324,6 +332,32 @@ void Volume::ReapStep() {
     reap_queued_.erase(ino);
     append_safe_.erase(ino);
   }
+}
+
+void Volume::StartTrim(Ino ino, uint64_t before) {
+  trims_[ino] = {before, 0};
+  hooks_.changed();
+}
+
+void Volume::TrimOne() {
+  const Ino ino = trims_.begin()->first;
+  txn.Clear();
+  TrimStep(*this, txn, ino);
+  if (Status s = store.db().TakeReadError(); !s.ok()) {
+    txn.Clear();
+    trims_.erase(ino);  // tried again after the next start
+    return;
+  }
+  txn.Apply();
+}
+
+bool Volume::MayRepair(ChunkId chunk) {
+  const MonoTime now = clock_.MonoNow();
+  if (repaired_.size() >= kRepairedMax) repaired_.clear();
+  MonoTime& last = repaired_[chunk];
+  if (last != MonoTime{} && now - last < kRepairedFor) return false;
+  last = now;
+  return true;
 }
 
 Volume::Appender* Volume::FindAppender(Ino ino) {

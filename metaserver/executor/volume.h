@@ -132,6 +132,22 @@ class Volume {
   // EROFS when nothing may be changed.
   Status CheckWritable() const;
 
+  // ---- files that were cut, and have chunks behind their end yet (ops/resize.h)
+  struct Trim {
+    uint64_t before = 0;  // chunks with lower numbers are to go
+    uint64_t from = 0;    // from this index on
+  };
+  const Trim* FindTrim(Ino ino) const {
+    auto it = trims_.find(ino);
+    return it == trims_.end() ? nullptr : &it->second;
+  }
+  void StartTrim(Ino ino, uint64_t before);
+  void TrimFrom(Ino ino, uint64_t index) { trims_.at(ino).from = index; }
+  void EndTrim(Ino ino) { trims_.erase(ino); }
+
+  // Whether to believe that a chunkserver is ahead of us with the chunk: once in a while.
+  bool MayRepair(ChunkId chunk);
+
   // To be closed elsewhere. Nothing else is done with the volume afterwards.
   std::unique_ptr<VolumeStore> TakeStore() { return std::move(store_); }
 
@@ -160,6 +176,8 @@ class Volume {
   static constexpr size_t kLingerMax = 100000;       // inodes; beyond it the oldest go early
   static constexpr size_t kAppendWaitersMax = 4096;  // of one inode
   static constexpr size_t kAppendSafeMax = 100000;
+  static constexpr size_t kRepairedMax = 100000;
+  static constexpr auto kRepairedFor = std::chrono::seconds(10);
   static constexpr auto kAppendTurn = std::chrono::seconds(10);  // while others wait
 
  private:
@@ -172,6 +190,7 @@ class Volume {
   void LingersNoMore();  // the first
   void DropStep();
   void ReapStep();
+  void TrimOne();
   static void Confine(Session& session);
   void Leave(Session& session);
   void DropOpen(Ino ino, uint64_t count);
@@ -188,6 +207,8 @@ class Volume {
   std::unordered_map<Ino, std::vector<ParkedPtr>> unsettled_;
   std::deque<Ino> reap_;
   std::unordered_set<Ino> reap_queued_;
+  std::map<Ino, Trim> trims_;
+  std::unordered_map<ChunkId, MonoTime> repaired_;
   bool orphans_to_queue_ = false;  // from this key on
   std::string orphans_from_;
   std::deque<std::pair<MonoTime, Ino>> linger_;  // in order of their end

@@ -14,6 +14,14 @@ namespace {
 
 // Up to here a range of indexes is read one by one: cheaper than an iterator, and it needs no commit.
 constexpr uint64_t kPointReads = 8;
+constexpr size_t kXattrsOfStep = 32;  // of up to 64 KiB each
+
+bool GetChunk(Txn& txn, Ino ino, uint32_t index, rec::Chunk* chunk) {
+  std::optional<std::string> value = txn.Get(ChunkKey(ino, index));
+  return value && chunk->ParseFromString(*value);
+}
+
+}  // namespace
 
 rec::Step MakeStep(pb::ChunkStep::Kind kind, uint64_t offset, uint64_t length) {
   rec::Step step;
@@ -22,13 +30,6 @@ rec::Step MakeStep(pb::ChunkStep::Kind kind, uint64_t offset, uint64_t length) {
   step.set_length(length);
   return step;
 }
-
-bool GetChunk(Txn& txn, Ino ino, uint32_t index, rec::Chunk* chunk) {
-  std::optional<std::string> value = txn.Get(ChunkKey(ino, index));
-  return value && chunk->ParseFromString(*value);
-}
-
-}  // namespace
 
 std::vector<ChunkRow> ListChunks(Volume&, Txn& txn, const rec::Inode& inode, uint64_t first, uint64_t last,
                                  size_t max) {
@@ -142,6 +143,14 @@ Result<bool> WaitForMutations(OpEnv& env, const std::vector<ChunkRow>& rows, boo
   return false;
 }
 
+Result<bool> WaitForBacklog(OpEnv& env, const std::vector<ChunkRow>& rows) {
+  for (const ChunkRow& row : rows) {
+    const ChunkId chunk(row.chunk.chunk());
+    if (env.volume.mutations.Backlog(chunk) >= kBacklogMax) return WaitForMutations(env, {row}, false);
+  }
+  return false;
+}
+
 void RunAgain(OpEnv& env) {
   ParkedPtr parked = env.Park("mutation");
   Executor* executor = &env.executor;
@@ -159,44 +168,6 @@ void ZeroRange(Volume& volume, Txn& txn, const rec::Inode& inode, uint64_t start
   }
 }
 
-void SetSize(Volume& volume, Txn& txn, rec::Inode* inode, uint64_t size) {
-  const uint64_t cs = volume.chunk_size();
-  if (size > inode->size()) {
-    // What a writer left behind the old end without committing it must not come to light.
-    ZeroRange(volume, txn, *inode, inode->size(), size);
-  } else {
-    for (ChunkRow& row : ListChunks(volume, txn, *inode, size / cs, UINT32_MAX)) {
-      uint64_t base = row.index * cs;
-      if (base >= size) {
-        FreeChunk(volume, txn, inode, row);
-      } else if (size < inode->size()) {
-        Mutate(volume, txn, Ino(inode->ino()), &row, {MakeStep(pb::ChunkStep::TRUNCATE, size - base, 0)});
-      }
-    }
-  }
-  inode->set_size(size);
-}
-
-bool ShrinkStep(Volume& volume, Txn& txn, Ino ino, uint64_t size) {
-  const rec::Inode* found = txn.Find(ino);
-  if (size >= found->size() || found->chunk_count() <= kChunksOfStep) return true;
-  const uint64_t cs = volume.chunk_size();
-  std::vector<ChunkRow> rows;
-  volume.store.ScanBack(ChunkPrefix(ino), [&](std::string_view key, std::string_view value) {
-    ChunkRow row;
-    row.index = KeyU32(key, 9);
-    if (row.index * cs < size || rows.size() > kChunksOfStep) return false;
-    if (row.chunk.ParseFromArray(value.data(), static_cast<int>(value.size())))
-      rows.push_back(std::move(row));
-    return true;
-  });
-  if (rows.size() <= kChunksOfStep) return true;
-  rec::Inode* inode = txn.Edit(ino);
-  for (const ChunkRow& row : rows) FreeChunk(volume, txn, inode, row);
-  inode->set_size(std::min(inode->size(), rows.back().index * cs));
-  return false;
-}
-
 bool FreeStep(Volume& volume, Txn& txn, Ino ino, uint64_t max) {
   rec::Inode* inode = txn.Edit(ino);
   if (inode->chunk_count() > 0) {
@@ -206,10 +177,16 @@ bool FreeStep(Volume& volume, Txn& txn, Ino ino, uint64_t max) {
   }
   if (inode->xattr_count() > 0) {
     std::string end = XattrPrefix(Ino(ino.v + 1)).str();
-    for (const auto& [key, value] : txn.List(XattrPrefix(ino), XattrPrefix(ino), end, SIZE_MAX))
-      txn.Delete(key);
+    const auto some = txn.List(XattrPrefix(ino), XattrPrefix(ino), end, kXattrsOfStep);
+    for (const auto& [key, value] : some) txn.Delete(key);
+    if (some.size() == kXattrsOfStep) return false;
   }
   txn.Delete(OrphanKey(ino));
+  if (volume.FindTrim(ino) != nullptr) {
+    txn.Delete(TrimKey(ino));
+    Volume* v = &volume;
+    txn.OnApply([v, ino] { v->EndTrim(ino); });
+  }
   txn.Remove(ino);
   txn.CountInodes(-1);
   return true;

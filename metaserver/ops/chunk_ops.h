@@ -1,5 +1,4 @@
-// What the data ops share: a file's chunk records, durable intents (mutations) on chunks, and changes of
-// size.
+// What the data ops share: a file's chunk records, and durable intents (mutations) on chunks.
 #pragma once
 
 #include <vector>
@@ -25,6 +24,7 @@ Result<ChunkRow> NewChunk(Volume& volume, Txn& txn, rec::Inode* inode, uint32_t 
 // Drops the record; its replicas become garbage.
 void FreeChunk(Volume& volume, Txn& txn, rec::Inode* inode, const ChunkRow& row);
 
+rec::Step MakeStep(pb::ChunkStep::Kind kind, uint64_t offset, uint64_t length);
 // Raises the chunk's version and leaves a mutation for its servers, in this txn.
 void Mutate(Volume& volume, Txn& txn, Ino ino, ChunkRow* row, const std::vector<rec::Step>& steps,
             uint64_t to = 0);
@@ -41,6 +41,10 @@ bool GiveUp(OpEnv& env, Ino ino, const google::protobuf::RepeatedPtrField<pb::Gi
 
 // True when the op must wait for one of the chunks; it has been parked then, and will be run again.
 Result<bool> WaitForMutations(OpEnv& env, const std::vector<ChunkRow>& rows, bool only_written);
+// The same when one of the chunks has so many mutations behind it that a loop of small changes has left its
+// chunkserver far behind: it must not grow without end.
+Result<bool> WaitForBacklog(OpEnv& env, const std::vector<ChunkRow>& rows);
+constexpr size_t kBacklogMax = 16;
 // Mutations of this txn count only once it is applied, so an op that makes some is run again at once.
 void RunAgain(OpEnv& env);
 
@@ -49,13 +53,6 @@ constexpr size_t kChunksOfStep = 256;
 
 // Makes [start, end) of existing chunks read as zeros: holes where whole blocks are.
 void ZeroRange(Volume& volume, Txn& txn, const rec::Inode& inode, uint64_t start, uint64_t end);
-
-// Sets the size: drops what lies behind it, or zeroes whatever lies in the gap that it opens. Times are the
-// caller's.
-void SetSize(Volume& volume, Txn& txn, rec::Inode* inode, uint64_t size);
-// A file of many chunks is not cut at once: each step frees those at its end, and leaves a size between the
-// old and the new one. True: what is left is for SetSize. REQUIRES: the txn has changed no chunks yet.
-bool ShrinkStep(Volume& volume, Txn& txn, Ino ino, uint64_t size);
 
 // Frees at most `max` chunks of a nameless inode; with the last ones the inode itself, its xattrs and its
 // orphan record. True when it is gone.

@@ -8,6 +8,7 @@
 #include "metaserver/ops/common.h"
 #include "metaserver/ops/handlers.h"
 #include "metaserver/ops/privileges.h"
+#include "metaserver/ops/resize.h"
 
 namespace kfs::meta {
 namespace {
@@ -77,15 +78,18 @@ Status Commit(OpEnv& env, const pb::CommitWriteRequest& request, pb::CommitWrite
   if (env.call->fence_waited) return Stale("one who may have written over it has been fenced meanwhile");
   if (IsImmutable(*found) || (IsAppendOnly(*found) && request.append_token() == 0))
     return CheckNotFixed(*found);
+  // The gap between the old end and this write must read as zeros. Its own chunks last: they are current.
+  const uint64_t gap_end = request.offset() - request.offset() % env.volume.chunk_size();
+  Result<bool> ready = ReadyToGrow(env, ino, gap_end);
+  if (!ready.ok()) return ready.status();
+  if (!*ready) return {};
   KFS_RETURN_IF_ERROR(DropPrivileges(env, ino, request.keep_priv()));
   rec::Inode* inode = env.txn.Edit(ino);
   for (size_t i = 0; i < rows->size(); ++i) {
     NoteAllocated(env, inode, &(*rows)[i], request.written(static_cast<int>(i)).allocated());
   }
   const uint64_t end = request.offset() + request.length();
-  // The gap between the old end and this write must read as zeros.
-  if (request.offset() > inode->size())
-    ZeroRange(env.volume, env.txn, *inode, inode->size(), request.offset());
+  if (request.offset() > inode->size()) SetSize(env, inode, request.offset());
   if (end > inode->size()) inode->set_size(end);
   TouchContent(env, inode);
   reply->set_size(inode->size());

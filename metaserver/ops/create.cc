@@ -103,9 +103,7 @@ Status Handle(OpEnv& env, const pb::CreateRequest& request, pb::CreateReply* rep
     if (!inode.ok()) return inode.status();
     if (S_ISDIR((*inode)->mode())) return Status(EISDIR, "is a directory");
     KFS_RETURN_IF_ERROR(CheckOpen(env, **inode, request.flags()));
-    const Result<bool> applied = ApplyOpen(env, dentry.ino, request.flags(), request.kill_priv());
-    if (!applied.ok()) return applied.status();
-    if (!*applied) return {};
+    KFS_RETURN_IF_ERROR(ApplyOpen(env, dentry.ino, request.flags(), request.kill_priv()));
     HoldOpen(env, dentry.ino, request.flags(), reply);
     FillAttr(*env.txn.Find(dentry.ino), reply->mutable_attr());
     return {};

@@ -5,10 +5,10 @@
 #include <algorithm>
 
 #include "common/limits.h"
-#include "metaserver/ops/chunk_ops.h"
 #include "metaserver/ops/common.h"
 #include "metaserver/ops/handlers.h"
 #include "metaserver/ops/privileges.h"
+#include "metaserver/ops/resize.h"
 
 namespace kfs::meta {
 namespace {
@@ -17,8 +17,8 @@ namespace {
 // pieces.
 constexpr uint64_t kChunksMax = 65536;
 
-// [offset, end) of what goes on to `all`.
-Status Allocate(OpEnv& env, rec::Inode* inode, uint64_t offset, uint64_t end, uint64_t all) {
+// [offset, end) of what goes on to `all`. `grows`: what is behind the file's end is to read as zeros.
+Status Allocate(OpEnv& env, rec::Inode* inode, uint64_t offset, uint64_t end, uint64_t all, bool grows) {
   Volume& volume = env.volume;
   const uint64_t cs = volume.chunk_size();
   const uint64_t first = offset / cs, last = (end - 1) / cs;
@@ -34,30 +34,42 @@ Status Allocate(OpEnv& env, rec::Inode* inode, uint64_t offset, uint64_t end, ui
   size_t next = 0;
   for (uint64_t i = first; i <= last; ++i) {
     ChunkRow row;
+    std::vector<rec::Step> steps;
+    const uint64_t base = i * cs, from = std::max(offset, base), to = std::min(end, base + cs);
     if (next < rows.size() && rows[next].index == i) {
       row = std::move(rows[next++]);
+      if (const uint64_t behind = std::max(from, inode->size()); grows && behind < to)
+        steps.push_back(MakeStep(pb::ChunkStep::ZERO, behind - base, to - behind));
     } else {
       Result<ChunkRow> made = NewChunk(volume, env.txn, inode, static_cast<uint32_t>(i));
       if (!made.ok()) return made.status();
       row = std::move(*made);
     }
-    rec::Step step;
-    step.set_kind(pb::ChunkStep::ALLOCATE);
-    uint64_t base = i * cs;
-    step.set_offset(std::max(offset, base) - base);
-    step.set_length(std::min(end, base + cs) - base - step.offset());
-    Mutate(volume, env.txn, Ino(inode->ino()), &row, {step});
+    steps.push_back(MakeStep(pb::ChunkStep::ALLOCATE, from - base, to - from));
+    Mutate(volume, env.txn, Ino(inode->ino()), &row, steps);
   }
   return {};
 }
 
-// The file is as long as it was, unless another has written there meanwhile.
-void TakeBackSize(OpEnv& env, Ino ino, uint64_t end) {
-  if (env.txn.Find(ino)->size() != end || end <= env.call->size_before) return;
-  rec::Inode* inode = env.txn.Edit(ino);
-  SetSize(env.volume, env.txn, inode, env.call->size_before);
-  TouchContent(env, inode);
+// What was made behind the file's end goes. (With it goes what others may have reserved there: they will be
+// told that there is no space when they write, as this one is.)
+void GiveBack(OpEnv& env, Ino ino, bool keep_size, uint64_t end) {
+  if (keep_size || end <= env.txn.Find(ino)->size()) return;
+  StartTrim(env.volume, env.txn, ino);
   env.txn.Apply();
+}
+
+// Makes the file as long as `end`, where what lies behind its end from `offset` on reads as zeros. False: the
+// op has been parked, and is run again.
+Result<bool> GrowTo(OpEnv& env, Ino ino, uint64_t offset, uint64_t end) {
+  if (end <= env.txn.Find(ino)->size()) return true;
+  if (!SettleTrim(env, ino)) return false;
+  Result<bool> ready = ReadyToGrow(env, ino, offset);
+  if (!ready.ok() || !*ready) return ready;
+  rec::Inode* inode = env.txn.Edit(ino);
+  if (offset > inode->size()) SetSize(env, inode, offset);
+  inode->set_size(end);
+  return true;
 }
 
 // Where a step that begins at `from` ends. `dense`: every chunk there is made or changed, not only those that
@@ -70,8 +82,9 @@ uint64_t EndOfStep(OpEnv& env, const rec::Inode& inode, uint64_t from, uint64_t 
   return rows.size() <= kChunksOfStep ? end : std::min(end, rows.back().index * cs);
 }
 
-// The second run, when the chunkservers have answered: space that is promised must be there.
-Status Reserved(OpEnv& env, const rec::Inode& inode, uint64_t offset, uint64_t end) {
+// The second run, when the chunkservers have answered: space that is promised must be there. Only then is the
+// file longer: whoever sees that may write there, and nothing takes it back.
+Status Reserved(OpEnv& env, const rec::Inode& inode, bool keep_size, uint64_t offset, uint64_t end) {
   Volume& volume = env.volume;
   const uint64_t cs = volume.chunk_size();
   std::vector<ChunkRow> rows = ListChunks(volume, env.txn, inode, offset / cs, (end - 1) / cs);
@@ -83,9 +96,18 @@ Status Reserved(OpEnv& env, const rec::Inode& inode, uint64_t offset, uint64_t e
   const bool enough = std::none_of(rows.begin(), rows.end(), [&](const ChunkRow& row) {
     return volume.mutations.Short(ChunkId(row.chunk.chunk()));
   });
-  if (enough) return {};
-  TakeBackSize(env, Ino(inode.ino()), end);
-  return Status(ENOSPC, "the chunkservers have not enough space left");
+  const Ino ino(inode.ino());
+  if (!enough) {
+    GiveBack(env, ino, keep_size, end);
+    return Status(ENOSPC, "the chunkservers have not enough space left");
+  }
+  if (!keep_size) {
+    Result<bool> grown = GrowTo(env, ino, offset, end);
+    if (!grown.ok()) return grown.status();
+    if (!*grown) return {};
+  }
+  TouchContent(env, env.txn.Edit(ino));
+  return {};
 }
 
 }  // namespace
@@ -108,7 +130,7 @@ Status Handle(OpEnv& env, const pb::FallocateRequest& request, pb::AttrReply* re
     return Status(EFBIG, "file too large for the volume's chunk size");
 
   if (env.call->reserving) {
-    KFS_RETURN_IF_ERROR(Reserved(env, **found, request.offset(), end));
+    KFS_RETURN_IF_ERROR(Reserved(env, **found, keep, request.offset(), end));
     if (!env.parked) FillAttr(*env.txn.Find(Ino(request.ino())), reply->mutable_attr());
     return {};
   }
@@ -117,31 +139,38 @@ Status Handle(OpEnv& env, const pb::FallocateRequest& request, pb::AttrReply* re
   if (IsImmutable(**found)) return Status(EPERM, "it is immutable (chattr +i)");
   if (IsAppendOnly(**found) && (punch || zero)) return Status(EPERM, "it is append-only (chattr +a)");
   KFS_RETURN_IF_ERROR(DropPrivilegesUnlessKept(env, Ino(request.ino()), /*kill=*/false));
-  const bool begins = env.call->done_to == 0;
+  const Ino ino(request.ino());
+  const bool reserves = !punch && !zero, begins = env.call->done_to == 0;
+  if (reserves && end > (*found)->size() && !SettleTrim(env, ino)) return {};
   const uint64_t from = begins ? request.offset() : env.call->done_to;
-  const uint64_t to = EndOfStep(env, **found, from, end, /*dense=*/!punch && !zero);
-  rec::Inode* inode = env.txn.Edit(Ino(request.ino()));
-  if (begins) env.call->size_before = inode->size();
-  if (begins && !punch && !keep && end > inode->size()) SetSize(env.volume, env.txn, inode, end);
-  if (punch || zero) {
+  const uint64_t to = EndOfStep(env, **found, from, end, /*dense=*/reserves);
+  Result<bool> waits =
+      WaitForBacklog(env, ListChunks(env.volume, env.txn, **found, from / env.volume.chunk_size(),
+                                     (to - 1) / env.volume.chunk_size()));
+  if (!waits.ok()) return waits.status();
+  if (*waits) return {};
+  if (zero && !keep && begins) {
+    Result<bool> ready = ReadyToGrow(env, ino, end);
+    if (!ready.ok()) return ready.status();
+    if (!*ready) return {};
+  }
+  rec::Inode* inode = env.txn.Edit(ino);
+  if (!reserves) {
+    if (!keep && begins && end > inode->size()) SetSize(env, inode, end);
     ZeroRange(env.volume, env.txn, *inode, from, to);
-  } else if (Status s = Allocate(env, inode, from, to, end); !s.ok()) {
+  } else if (Status s = Allocate(env, inode, from, to, end, /*grows=*/!keep); !s.ok()) {
     if (begins) return s;
     env.txn.Clear();
-    TakeBackSize(env, Ino(request.ino()), end);
+    GiveBack(env, ino, keep, end);
     return s;
   }
-  if (to < end) {
+  if (to < end || reserves) {
     env.call->done_to = to;
+    env.call->reserving = to == end;
     RunAgain(env);
     return {};
   }
   TouchContent(env, inode);
-  if (!punch && !zero) {
-    env.call->reserving = true;
-    RunAgain(env);
-    return {};
-  }
   FillAttr(*inode, reply->mutable_attr());
   return {};
 }

@@ -71,8 +71,11 @@ void RepairAhead(OpEnv& env, Ino ino, uint64_t chunk, uint64_t version) {
   }
 }
 
+// Not believed while the chunk changes anyway, and not again and again: each time everybody's layouts of it
+// are stale, and a reader may say it, too.
 bool ClaimsAhead(OpEnv& env, Ino ino, uint64_t chunk, uint64_t version) {
-  if (chunk == 0) return false;
+  if (chunk == 0 || env.volume.mutations.Pending(ChunkId(chunk)) || !env.volume.MayRepair(ChunkId(chunk)))
+    return false;
   RepairAhead(env, ino, chunk, version);
   return !env.txn.empty();
 }

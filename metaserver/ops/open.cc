@@ -2,10 +2,10 @@
 #include <fcntl.h>
 
 #include "metaserver/executor/executor.h"
-#include "metaserver/ops/chunk_ops.h"
 #include "metaserver/ops/handlers.h"
 #include "metaserver/ops/open_check.h"
 #include "metaserver/ops/privileges.h"
+#include "metaserver/ops/resize.h"
 
 namespace kfs::meta {
 namespace {
@@ -35,17 +35,13 @@ Status CheckOpen(OpEnv& env, const rec::Inode& inode, uint32_t flags) {
   return {};
 }
 
-Result<bool> ApplyOpen(OpEnv& env, Ino ino, uint32_t flags, bool kill) {
-  if ((flags & O_TRUNC) == 0 || !S_ISREG(env.txn.Find(ino)->mode())) return true;
+Status ApplyOpen(OpEnv& env, Ino ino, uint32_t flags, bool kill) {
+  if ((flags & O_TRUNC) == 0 || !S_ISREG(env.txn.Find(ino)->mode())) return {};
   KFS_RETURN_IF_ERROR(DropPrivilegesUnlessKept(env, ino, kill));
-  if (!ShrinkStep(env.volume, env.txn, ino, 0)) {
-    RunAgain(env);
-    return false;
-  }
   rec::Inode* inode = env.txn.Edit(ino);
-  SetSize(env.volume, env.txn, inode, 0);
+  SetSize(env, inode, 0);
   TouchContent(env, inode);
-  return true;
+  return {};
 }
 
 Status Handle(OpEnv& env, const pb::OpenRequest& request, pb::AttrReply* reply) {
@@ -59,9 +55,7 @@ Status Handle(OpEnv& env, const pb::OpenRequest& request, pb::AttrReply* reply) 
       !env.volume.in_grace()) {
     return Status(ESTALE, "the inode has been removed");
   }
-  const Result<bool> applied = ApplyOpen(env, ino, request.flags(), request.kill_priv());
-  if (!applied.ok()) return applied.status();
-  if (!*applied) return {};
+  KFS_RETURN_IF_ERROR(ApplyOpen(env, ino, request.flags(), request.kill_priv()));
   env.opened = ino;
   env.opened_for = RightsOf(request.flags());
   Volume* volume = &env.volume;

@@ -1,6 +1,7 @@
 // Setattr: chmod, chown, truncate, utimens, chattr, in one step and by the rules of setattr_prepare(9).
 #include <unistd.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "common/limits.h"
@@ -8,6 +9,7 @@
 #include "metaserver/ops/common.h"
 #include "metaserver/ops/handlers.h"
 #include "metaserver/ops/privileges.h"
+#include "metaserver/ops/resize.h"
 #include "metaserver/store/features.h"
 
 namespace kfs::meta {
@@ -84,21 +86,35 @@ Status CheckInodeFlags(const OpEnv& env, const rec::Inode& inode, const pb::Seta
   return {};
 }
 
-// False: there is more to do, in the next step.
-bool ChangeFlags(OpEnv& env, rec::Inode* inode, uint32_t flags) {
+// Who writes goes by a layout fetched before: it must not reach the data any more. In steps: more than one is
+// run again for, and only for this.
+void FenceWriters(OpEnv& env, const rec::Inode& inode) {
+  std::vector<ChunkRow> rows =
+      ListChunks(env.volume, env.txn, inode, env.call->done_to, UINT32_MAX, kChunksOfStep + 1);
+  if (rows.size() > kChunksOfStep) {
+    env.call->done_to = rows.back().index;
+    rows.pop_back();
+    RunAgain(env);
+  }
+  for (ChunkRow& row : rows) Mutate(env.volume, env.txn, Ino(inode.ino()), &row, {});
+}
+
+void ChangeFlags(OpEnv& env, rec::Inode* inode, uint32_t flags) {
   const uint32_t added = flags & ~inode->flags() & kFlagsOfRoot;
   inode->set_flags(flags);
-  if (added != 0) RequireRoCompat(env.txn, kRoCompatInodeFlags);
-  const bool goes_on = env.call->done_to != 0;
-  if (!goes_on && (added == 0 || !S_ISREG(inode->mode()))) return true;
-  // Who writes goes by a layout fetched before: it must not reach the data any more.
-  std::vector<ChunkRow> rows =
-      ListChunks(env.volume, env.txn, *inode, env.call->done_to, UINT32_MAX, kChunksOfStep + 1);
-  const bool more = rows.size() > kChunksOfStep;
-  if (more) env.call->done_to = rows.back().index;
-  if (more) rows.pop_back();
-  for (ChunkRow& row : rows) Mutate(env.volume, env.txn, Ino(inode->ino()), &row, {});
-  return !more;
+  if (added == 0) return;
+  RequireRoCompat(env.txn, kRoCompatInodeFlags);
+  if (S_ISREG(inode->mode())) FenceWriters(env, *inode);
+}
+
+// False: the op has been parked, and is run again.
+Result<bool> ReadyToResize(OpEnv& env, const rec::Inode& inode, uint64_t size) {
+  // A loop of truncations does not leave the chunkserver of the last chunk behind without end.
+  const uint64_t cut = std::min(size, inode.size()) / env.volume.chunk_size();
+  Result<bool> waits = WaitForBacklog(env, ListChunks(env.volume, env.txn, inode, cut, cut));
+  if (!waits.ok()) return waits.status();
+  if (*waits) return false;
+  return ReadyToGrow(env, Ino(inode.ino()), size);
 }
 
 Status ChangeMode(OpEnv& env, rec::Inode* inode, uint32_t mode) {
@@ -123,6 +139,11 @@ Status Handle(OpEnv& env, const pb::SetattrRequest& r, pb::AttrReply* reply) {
   if (!found.ok()) return found.status();
   const rec::Inode& old = **found;
   const uint32_t valid = r.valid();
+  if (env.call->done_to != 0) {  // all else has been done
+    FenceWriters(env, old);
+    if (!env.parked) FillAttr(old, reply->mutable_attr());
+    return {};
+  }
   KFS_RETURN_IF_ERROR(CheckFixed(old, valid));
   KFS_RETURN_IF_ERROR(CheckOwnerChange(env, old, r));
   if ((valid & V::MODE) != 0) KFS_RETURN_IF_ERROR(PermitOwner(env, old));
@@ -131,6 +152,12 @@ Status Handle(OpEnv& env, const pb::SetattrRequest& r, pb::AttrReply* reply) {
   KFS_RETURN_IF_ERROR(CheckSize(env, old, r));
   KFS_RETURN_IF_ERROR(CheckInodeFlags(env, old, r));
   Ino ino(r.ino());
+  if ((valid & V::SIZE) != 0) {
+    KFS_RETURN_IF_ERROR(CheckWritable(env.volume, env.session));
+    Result<bool> ready = ReadyToResize(env, old, r.size());
+    if (!ready.ok()) return ready.status();
+    if (!*ready) return {};
+  }
   // A new owner or group must not inherit the old one's privileges, whoever asks.
   if ((valid & (V::UID | V::GID)) != 0 && !S_ISDIR(old.mode()))
     KFS_RETURN_IF_ERROR(DropPrivilegesForOwner(env, ino));
@@ -147,16 +174,12 @@ Status Handle(OpEnv& env, const pb::SetattrRequest& r, pb::AttrReply* reply) {
     KFS_RETURN_IF_ERROR(DropPrivileges(env, ino, /*keep_ids=*/false));
   }
 
-  if ((valid & V::SIZE) != 0 && !ShrinkStep(env.volume, env.txn, ino, r.size())) {
-    RunAgain(env);
-    return {};
-  }
   rec::Inode* inode = env.txn.Edit(ino);
   if ((valid & V::UID) != 0) inode->set_uid(r.uid());
   if ((valid & V::GID) != 0) inode->set_gid(r.gid());
   if ((valid & V::MODE) != 0) KFS_RETURN_IF_ERROR(ChangeMode(env, inode, r.mode()));
   if ((valid & V::SIZE) != 0) {
-    SetSize(env.volume, env.txn, inode, r.size());
+    SetSize(env, inode, r.size());
     SetMtime(inode, env.now);
   }
   if ((valid & V::ATIME_NOW) != 0) {
@@ -169,11 +192,9 @@ Status Handle(OpEnv& env, const pb::SetattrRequest& r, pb::AttrReply* reply) {
   } else if ((valid & V::MTIME) != 0) {
     SetMtime(inode, r.mtime(), r.mtime_beyond());
   }
-  if ((valid & V::FLAGS) != 0 && !ChangeFlags(env, inode, r.flags())) {
-    RunAgain(env);
-    return {};
-  }
+  if ((valid & V::FLAGS) != 0) ChangeFlags(env, inode, r.flags());
   Touch(env, inode);
+  if (env.parked) return {};
   FillAttr(*inode, reply->mutable_attr());
   return {};
 }

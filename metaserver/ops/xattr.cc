@@ -1,4 +1,6 @@
 // Getxattr, Setxattr, Listxattr, Removexattr. ACLs live in the inode, all others in records of their own.
+#include <algorithm>
+
 #include "common/limits.h"
 #include "metaserver/ops/common.h"
 #include "metaserver/ops/handlers.h"
@@ -92,6 +94,12 @@ Status CheckFlags(uint32_t flags, bool exists) {
   return {};
 }
 
+// Values of before they were counted are not there to be taken away.
+void CountValue(rec::Inode* inode, uint64_t before, uint64_t after) {
+  const uint64_t counted = inode->xattr_value_bytes();
+  inode->set_xattr_value_bytes(counted - std::min(counted, before) + after);
+}
+
 }  // namespace
 
 Status Handle(OpEnv& env, const pb::GetxattrRequest& request, pb::GetxattrReply* reply) {
@@ -128,10 +136,15 @@ Status Handle(OpEnv& env, const pb::SetxattrRequest& request, pb::Empty*) {
     return {};
   }
   Key key = XattrKey(ino, name);
-  const bool exists = (*found)->xattr_count() > 0 && env.txn.Get(key).has_value();
+  std::optional<std::string> before;
+  if ((*found)->xattr_count() > 0) before = env.txn.Get(key);
+  const bool exists = before.has_value();
   KFS_RETURN_IF_ERROR(CheckFlags(request.flags(), exists));
   if (!exists) KFS_RETURN_IF_ERROR(env.volume.CheckRoom());
   rec::Inode* inode = env.txn.Edit(ino);
+  CountValue(inode, exists ? before->size() : 0, request.value().size());
+  if (inode->xattr_value_bytes() > kXattrValuesMax && (!exists || request.value().size() > before->size()))
+    return Status(ENOSPC, "the attributes' values are too large together");
   if (!exists) {
     if (inode->xattr_name_bytes() + name.size() + 1 > kXattrListMax)
       return Status(ENOSPC, "too many attributes");
@@ -186,8 +199,11 @@ Status Handle(OpEnv& env, const pb::RemovexattrRequest& request, pb::Empty*) {
     return {};
   }
   Key key = XattrKey(ino, name);
-  if ((*found)->xattr_count() == 0 || !env.txn.Get(key)) return Status(ENODATA, "no such attribute");
+  std::optional<std::string> value;
+  if ((*found)->xattr_count() > 0) value = env.txn.Get(key);
+  if (!value) return Status(ENODATA, "no such attribute");
   rec::Inode* inode = env.txn.Edit(ino);
+  CountValue(inode, value->size(), 0);
   inode->set_xattr_count(inode->xattr_count() - 1);
   inode->set_xattr_name_bytes(inode->xattr_name_bytes() - static_cast<uint32_t>(name.size() + 1));
   if (name == kCapability) inode->set_has_caps(false);

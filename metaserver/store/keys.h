@@ -65,6 +65,7 @@ inline Key SessionKey(SessionId session) { return Key('S').U64(session.v); }
 inline Key ReplyKey(SessionId session, uint64_t op_id) { return Key('A').U64(session.v).U64(op_id); }
 inline Key ReplyPrefix(SessionId session) { return Key('A').U64(session.v); }
 inline Key OrphanKey(Ino ino) { return Key('O').U64(ino.v); }
+inline Key TrimKey(Ino ino) { return Key('T').U64(ino.v); }
 inline Key MutationKey(ChunkId chunk, ChunkVersion to) { return Key('M').U64(chunk.v).U64(to.v); }
 inline Key GarbageKey(ServerId server, ChunkId chunk) { return Key('G').U64(server.v).U64(chunk.v); }
 inline Key GarbagePrefix(ServerId server) { return Key('G').U64(server.v); }

@@ -182,7 +182,10 @@ TEST_F(DataTest, Fallocate) {
   ASSERT_EQ(history_.size(), 1u);
   EXPECT_EQ(history_[0].step(0).kind(), pb::ChunkStep::ZERO);
   EXPECT_EQ(run(0, 4000, 4000), 8000u);
-  EXPECT_EQ(history_.back().step(0).kind(), pb::ChunkStep::ALLOCATE);
+  ASSERT_EQ(history_.back().step_size(), 2);
+  EXPECT_EQ(history_.back().step(0).kind(), pb::ChunkStep::ZERO);  // what is behind the end
+  EXPECT_EQ(history_.back().step(0).offset(), 5000u);
+  EXPECT_EQ(history_.back().step(1).kind(), pb::ChunkStep::ALLOCATE);
   EXPECT_EQ(run(FALLOC_FL_KEEP_SIZE, 0, 3 * kChunk), 8000u);
   EXPECT_EQ(Layout(f).chunk_size(), 3);
   EXPECT_EQ(run(FALLOC_FL_ZERO_RANGE, 8000, 100), 8100u);
@@ -266,64 +269,6 @@ TEST_F(DataTest, AllocatedGrowsWithinAVersionAndFollowsMutations) {
   EXPECT_EQ(Stat(f).allocated(), 40960u);
   Truncate(f, 50);
   EXPECT_EQ(Stat(f).allocated(), 4096u);
-}
-
-TEST_F(DataTest, AFileOfManyChunksIsCutInSteps) {
-  uint64_t f = Mknod(1, "f");
-  constexpr uint64_t kMany = 1000;
-  for (uint64_t i = 0; i < kMany; i += 10) Write(f, i * kChunk, 10 * kChunk);
-  ASSERT_EQ(volume().store.GetInode(Ino(f))->chunk_count(), kMany);
-  pb::SetattrRequest cut = SetattrOf(f, pb::SetattrRequest::SIZE);
-  cut.set_size(5 * kChunk / 2);
-  Run<rpc::Setattr>(cut);
-  EXPECT_EQ(err(), 0);
-  EXPECT_EQ(Stat(f).size(), 5 * kChunk / 2);
-  EXPECT_EQ(volume().store.GetInode(Ino(f))->chunk_count(), 3u);
-  // One with a hole, and chunks far out.
-  Write(f, 3000000 * kChunk, 10);
-  for (uint64_t i = 1000; i < 1600; i += 10) Write(f, i * kChunk, 10 * kChunk);
-  EXPECT_EQ(Truncate(f, 1200 * kChunk), 0);
-  EXPECT_EQ(volume().store.GetInode(Ino(f))->chunk_count(), 203u);
-  EXPECT_EQ(Stat(f).size(), 1200 * kChunk);
-  for (uint64_t i = 1200; i < 1800; i += 10) Write(f, i * kChunk, 10 * kChunk);
-  EXPECT_EQ(Open(f, O_RDWR | O_TRUNC), 0);
-  EXPECT_EQ(volume().store.GetInode(Ino(f))->chunk_count(), 0u);
-  EXPECT_EQ(Stat(f).size(), 0u);
-}
-
-TEST_F(DataTest, AFileOfManyChunksIsReservedPunchedAndFlaggedInSteps) {
-  uint64_t f = Mknod(1, "f");
-  constexpr uint64_t kMany = 1000;
-  pb::FallocateRequest allocate;
-  allocate.set_ino(f);
-  allocate.set_offset(kChunk / 2);
-  allocate.set_length(kMany * kChunk - kChunk / 2);
-  Run<rpc::Fallocate>(allocate);
-  EXPECT_EQ(err(), 0);
-  EXPECT_EQ(Stat(f).size(), kMany * kChunk);
-  EXPECT_EQ(volume().store.GetInode(Ino(f))->chunk_count(), kMany);
-  const auto all_raised = [&](const pb::LayoutReply& before) {
-    const pb::LayoutReply after = Layout(f, 0, kMany * kChunk);
-    EXPECT_EQ(after.chunk_size(), static_cast<int>(kMany));
-    for (int i = 0; i < after.chunk_size(); ++i)
-      if (after.chunk(i).version() != before.chunk(i).version() + 1) return false;
-    return true;
-  };
-  pb::LayoutReply before = Layout(f, 0, kMany * kChunk);
-  pb::FallocateRequest punch = allocate;
-  punch.mutable_ctx()->set_op_id(0);
-  punch.set_offset(0);
-  punch.set_length(kMany * kChunk);
-  punch.set_mode(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE);
-  Run<rpc::Fallocate>(punch);
-  EXPECT_EQ(err(), 0);
-  EXPECT_TRUE(all_raised(before));
-  before = Layout(f, 0, kMany * kChunk);
-  pb::SetattrRequest flags = SetattrOf(f, pb::SetattrRequest::FLAGS);
-  flags.set_flags(kFlagImmutable);
-  Run<rpc::Setattr>(flags);
-  EXPECT_EQ(err(), 0);
-  EXPECT_TRUE(all_raised(before));
 }
 
 TEST_F(DataTest, BadWritesAreRefused) {
@@ -535,6 +480,17 @@ TEST_F(OrphanTest, AreCollectedWhenTheSessionExpires) {
   s_ = OpenSession();
   EXPECT_TRUE(Gone(f));
   EXPECT_EQ(volume().store.counters().inodes(), 1u);
+}
+
+TEST_F(OrphanTest, WhoHasLostCountOfWhatItHasOpenLetsGoOfItAllTheSame) {
+  uint64_t f = Mknod(1, "f");
+  const SessionPtr other = OpenSession();
+  for (const uint32_t count : {UINT32_MAX - 1, 5u, UINT32_MAX})
+    volume().AddOpen(*other, Ino(f), kReadChunk, count);
+  EXPECT_EQ(Unlink(1, "f"), 0);
+  EXPECT_FALSE(Gone(f));
+  volume().EndSession(other, "it has had enough");
+  EXPECT_TRUE(Gone(f));
 }
 
 TEST_F(OrphanTest, LargeFilesGoInBoundedSteps) {
