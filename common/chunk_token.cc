@@ -6,20 +6,6 @@
 #include "common/secret.h"
 
 namespace kfs {
-namespace {
-
-// Fixed width, so that no two claims have one text.
-void Add(std::string* text, uint64_t value) {
-  for (int shift = 0; shift < 64; shift += 8) text->push_back(static_cast<char>(value >> shift));
-}
-
-std::string Mac(std::string_view key, const std::string& text) {
-  std::string mac = HmacSha256(key, text);
-  mac.resize(kTokenMacSize);
-  return mac;
-}
-
-}  // namespace
 
 uint32_t RightsOf(uint32_t flags) {
   const uint32_t access = flags & O_ACCMODE;
@@ -37,20 +23,13 @@ bool IsChunkserverKeyOf(std::string_view uuid, std::string_view key_id) {
   return generation != 0 && key_id == ChunkserverKeyId(uuid, generation);
 }
 
-std::string TicketMac(std::string_view key, const TicketClaim& claim) {
-  std::string text = "kfs session ticket";
-  for (const uint64_t value :
-       {uint64_t{claim.volume}, claim.session, claim.clock, claim.expires_ms, claim.serial})
-    Add(&text, value);
-  return Mac(key, text);
+std::string TicketMac(std::string_view key, const TicketClaim& c) {
+  return MacOf(key, "kfs session ticket", {c.volume, c.session, c.clock, c.expires_ms, c.serial},
+               kTokenMacSize);
 }
 
-std::string TokenMac(std::string_view key, const TokenClaim& claim) {
-  std::string text = "kfs chunk token";
-  for (const uint64_t value :
-       {uint64_t{claim.volume}, claim.chunk, claim.version, claim.session, uint64_t{claim.rights}})
-    Add(&text, value);
-  return Mac(key, text);
+std::string TokenMac(std::string_view key, const TokenClaim& c) {
+  return MacOf(key, "kfs chunk token", {c.volume, c.chunk, c.version, c.session, c.rights}, kTokenMacSize);
 }
 
 }  // namespace kfs

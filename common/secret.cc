@@ -74,6 +74,15 @@ std::string HmacSha256(std::string_view secret, std::string_view text) {
   return std::string(reinterpret_cast<char*>(digest), size);
 }
 
+std::string MacOf(std::string_view secret, std::string_view what_for, std::initializer_list<uint64_t> numbers,
+                  size_t size) {
+  std::string text(what_for);
+  for (const uint64_t number : numbers) {
+    for (int shift = 0; shift < 64; shift += 8) text.push_back(static_cast<char>(number >> shift));
+  }
+  return HmacSha256(secret, text).substr(0, size);
+}
+
 bool EqualConstantTime(std::string_view a, std::string_view b) {
   return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }

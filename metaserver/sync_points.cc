@@ -15,11 +15,7 @@ auto Place(const pb::SyncPoint& p) { return std::tuple(p.line(), p.sequence()); 
 }  // namespace
 
 std::string SyncPoints::Mac(const pb::SyncPoint& point) const {
-  std::string text = "kfs sync point";
-  for (const uint64_t value : {uint64_t{point.volume()}, point.line(), point.sequence(), point.opening()}) {
-    for (int shift = 0; shift < 64; shift += 8) text.push_back(static_cast<char>(value >> shift));
-  }
-  return HmacSha256(key_, text);
+  return MacOf(key_, "kfs sync point", {point.volume(), point.line(), point.sequence(), point.opening()});
 }
 
 pb::SyncPoint SyncPoints::Signed(VolumeId volume, uint64_t line, uint64_t sequence, uint64_t opening) const {

@@ -8,13 +8,7 @@ namespace {
 constexpr size_t kMacSize = 16;
 
 std::string Mac(const std::string& key, VolumeId volume, SessionId session, Ino ino, uint32_t rights) {
-  std::string text = "kfs open proof";
-  for (const uint64_t value : {uint64_t{volume.v}, session.v, ino.v, uint64_t{rights}}) {
-    for (int shift = 0; shift < 64; shift += 8) text.push_back(static_cast<char>(value >> shift));
-  }
-  std::string mac = HmacSha256(key, text);
-  mac.resize(kMacSize);
-  return mac;
+  return MacOf(key, "kfs open proof", {volume.v, session.v, ino.v, rights}, kMacSize);
 }
 
 }  // namespace
