@@ -56,7 +56,7 @@ void AddVolumeCreateCommand(CLI::App& volume, GlobalOptions& global) {
   global.names[command
                    ->add_option("--owner", args->owners,
                                 "The metaserver that serves it; may be repeated: of these the one with the "
-                                "fewest volumes, the first of several. Default: of all.")
+                                "fewest volumes, the first of several. Default: of all that are there.")
                    ->type_name("PEER")
                    ->allow_extra_args(false)
                    ->take_all()] = Names::kPeer;

@@ -24,6 +24,12 @@ pb::MemberConf* MutableMember(pb::ClusterConf* conf, const std::string& uuid) {
   return nullptr;
 }
 
+std::vector<std::string> UuidsOf(const pb::ClusterConf& conf) {
+  std::vector<std::string> out;
+  for (const pb::MemberConf& m : conf.member()) out.push_back(m.uuid());
+  return out;
+}
+
 // Those who are lost may have given out some that nobody else has heard of.
 void SkipNumbers(pb::ClusterConf* next) {
   pb::ClusterConf::Numbers* lost = next->add_lost_volume();
@@ -35,6 +41,28 @@ void SkipNumbers(pb::ClusterConf* next) {
 }
 
 }  // namespace
+
+void ChooseAmong(const std::set<std::string>& there, const pb::ClusterConf& conf, pb::Change* change) {
+  const auto narrow = [&there](std::vector<std::string> from, auto* candidates) {
+    const size_t all = from.size();
+    std::erase_if(from, [&](const std::string& uuid) { return !there.contains(uuid); });
+    // Where nothing is to be told apart the change stays as it was, for members that do not know this.
+    if (!from.empty() && from.size() < all) candidates->Assign(from.begin(), from.end());
+  };
+  if (change->has_create_volume()) {
+    pb::Change::CreateVolume* c = change->mutable_create_volume();
+    if (!c->owner().empty()) return;
+    const std::vector<std::string> named(c->candidate().begin(), c->candidate().end());
+    narrow(named.empty() ? UuidsOf(conf) : named, c->mutable_candidate());
+  } else if (change->has_give_up_members()) {
+    pb::Change::GiveUpMembers* c = change->mutable_give_up_members();
+    std::vector<std::string> left = UuidsOf(conf);
+    std::erase_if(left, [&](const std::string& uuid) {
+      return std::find(c->uuid().begin(), c->uuid().end(), uuid) != c->uuid().end();
+    });
+    narrow(left, c->mutable_candidate());
+  }
+}
 
 void SetOwner(const std::string& uuid, pb::ClusterConf* next, pb::VolumeConf* v) {
   v->set_owner(uuid);
@@ -88,15 +116,19 @@ Status Do(const pb::Change::GiveUpMembers& c, pb::ClusterConf* next) {
     EraseMember(uuid, next);
   }
   if (c.uuid().empty()) return Status(EINVAL, Code::kMalformed, "nobody is named");
-  std::vector<std::string> left;
-  for (const pb::MemberConf& m : next->member()) left.push_back(m.uuid());
+  const std::vector<std::string> left = UuidsOf(*next);
   if (left.empty()) return Status(EBUSY, "there would be no metaserver left");
+  const std::vector<std::string> named(c.candidate().begin(), c.candidate().end());
+  for (const std::string& uuid : named) {
+    if (FindMember(*next, uuid) == nullptr)
+      return Status(EINVAL, Code::kMalformed, "its volumes would go to one that is no member");
+  }
   next->set_follows(next->generation() - 1);
   next->set_generation(next->generation() + kGiveUpSkips);
   if (left.size() < majority) SkipNumbers(next);
   for (pb::VolumeConf& v : *next->mutable_volume()) {
     if (FindMember(*next, v.owner()) != nullptr) continue;
-    SetOwner(FewestVolumes(*next, left), next, &v);
+    SetOwner(FewestVolumes(*next, named.empty() ? left : named), next, &v);
     v.set_owner_incarnation(0);  // it has nothing of it
     v.clear_transfer();
     v.clear_from_epoch();

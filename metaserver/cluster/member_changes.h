@@ -2,6 +2,7 @@
 // configuration, to be edited. Apply (configuration.h) makes them.
 #pragma once
 
+#include <set>
 #include <string>
 
 #include "common/status.h"
@@ -14,6 +15,11 @@ Status Do(const pb::Change::RemoveMember& c, pb::ClusterConf* next);
 Status Do(const pb::Change::GiveUpMembers& c, pb::ClusterConf* next);
 Status Do(const pb::Change::Readmit& c, pb::ClusterConf* next);
 Status Do(const pb::Change::SetAddress& c, pb::ClusterConf* next);
+
+// Says in a change that would choose owners for volumes by itself that they are to be among `there`, the
+// uuids of members that take part in it: one that is down may never come back. Owners that somebody has named
+// are kept, unless several were and some of them are there.
+void ChooseAmong(const std::set<std::string>& there, const pb::ClusterConf& conf, pb::Change* change);
 
 // REQUIRES: it is a member.
 void SetOwner(const std::string& uuid, pb::ClusterConf* next, pb::VolumeConf* v);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "metaserver/cluster/configuration.h"
+#include "metaserver/cluster/member_changes.h"
 #include "metaserver/cluster/state_table.h"
 
 namespace kfs::meta {
@@ -139,6 +140,7 @@ void Originator::Finish(Outcome outcome) {
   finished_ = true;
   outcome.reports = std::move(reports_);
   outcome.unreachable.assign(unreachable_.begin(), unreachable_.end());
+  outcome.apart = apart_;
   outcome_ = std::move(outcome);
   for (size_t i = 0; i < done_.size(); ++i) done_[i](outcome_);
   done_.clear();
@@ -218,7 +220,13 @@ void Originator::SendStage() {
   } else if (!command_.read) {
     if (command_.change.what_case() == pb::Change::WHAT_NOT_SET)
       return Inject(OpEvent::kRcvdRjt);  // all is decided
-    Result<pb::ClusterConf> next = Apply(base_, command_.change, id_, command_.words);
+    std::set<std::string> there;
+    for (const auto& [uuid, a] : answers_) {
+      if (a.kind == Answer::kAcc) there.insert(uuid);
+    }
+    change_ = command_.change;
+    ChooseAmong(there, base_, &change_);
+    Result<pb::ClusterConf> next = Apply(base_, change_, id_, command_.words);
     if (!next.ok()) {
       refusal_ = next.status();
       return Inject(OpEvent::kRcvdRjt);

@@ -60,6 +60,7 @@ struct Outcome {
   uint64_t generation = 0;                     // of the decided configuration, if done
   std::map<std::string, std::string> reports;  // by member, of a read
   std::vector<std::string> unreachable;        // members, by uuid
+  std::map<std::string, std::string> apart;    // those of them that did answer: why they took no part
   std::vector<std::string> preview;            // dry run: what would change
 };
 
@@ -151,6 +152,7 @@ class Originator {
   pb::ClusterConf base_;
   pb::Ballot ballot_;
   uint64_t counter_seen_ = 0;
+  pb::Change change_;  // the command's, and which members it may choose from
   pb::ClusterConf value_;
   bool finishing_ = false;  // an earlier, undecided change instead of our own
   bool proposed_ = false;   // our own change was sent for commit, in this attempt or an earlier one
@@ -167,6 +169,7 @@ class Originator {
   Status refusal_;
   std::map<std::string, std::string> reports_;
   std::set<std::string> unreachable_;
+  std::map<std::string, std::string> apart_;  // of these: who has answered that it stands apart, and why
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

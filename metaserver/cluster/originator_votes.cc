@@ -23,7 +23,7 @@ void Originator::Ask(pb::Phase phase, Duration timeout) {
     request_.set_base_checksum(Checksum(base_));
     *request_.mutable_value() = value_;
   }
-  if (phase == pb::STAGE && !finishing_ && !command_.read) *request_.mutable_change() = command_.change;
+  if (phase == pb::STAGE && !finishing_ && !command_.read) *request_.mutable_change() = change_;
   if (phase == pb::UNLOCK && decided_) *request_.mutable_value() = value_;
   // Who has granted the lock takes part in what follows; the outcome of a change is for everybody.
   const bool everybody = phase == pb::LOCK || (phase == pb::UNLOCK && !command_.read);
@@ -90,6 +90,7 @@ void Originator::OnReply(const std::string& from, uint64_t incarnation, const pb
   if (it == answers_.end() || it->second.kind == Answer::kAcc || it->second.kind == Answer::kRjt) return;
   counter_seen_ = std::max({counter_seen_, reply.promised().counter(), reply.accepted().counter()});
   unreachable_.erase(from);
+  apart_.erase(from);
   Answer& answer = it->second;
   answer.incarnation = incarnation;
   answer.reply = reply;
@@ -109,6 +110,7 @@ void Originator::OnReply(const std::string& from, uint64_t incarnation, const pb
     // It stands apart: no reason to keep the others from deciding.
     answer.kind = Answer::kUnreachable;
     unreachable_.insert(from);
+    apart_[from] = reply.words();
     return Inject(OpEvent::kRcvdAcc);
   }
   answer.kind = Answer::kRjt;

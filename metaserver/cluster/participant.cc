@@ -161,7 +161,7 @@ void Participant::Handle(const pb::PeerMessage& message, Reply reply) {
     }
     case pb::UNLOCK:
       if (request.has_value() && acceptor_.Learn(request.value()) == Acceptor::Learned::kLater)
-        return Rjt(ask, pb::PhaseReply::NO_ROOM, "its disk is full");
+        return Rjt(ask, pb::PhaseReply::NO_ROOM, "its disk is full: it learns of it when there is room");
       if (t == nullptr || !Equal(t->ballot, request.ballot())) return Acc(ask);
       return Inject(t, PeerEvent::kUnlock, &ask);
     default:

@@ -52,12 +52,19 @@ void Diagnose(const pb::ClusterConf& conf, const std::string& checksum, const pb
                                     : fmt::format("{} there, {} here", peer.uuid(), member.uuid()),
        "another member has this address: give the right one (kfs peer address)");
   if (peer.uuid() != member.uuid()) return;
-  find("vote", HasVote(conf, peer.uuid(), peer.incarnation()),
-       HasVote(conf, peer.uuid(), peer.incarnation())
-           ? "it votes"
-           : fmt::format("incarnation {} there, {} here: no vote yet", peer.incarnation(),
-                         member.incarnation()),
-       peer.incarnation() == member.incarnation() ? "it votes from the next change on" : repair);
+  // As long as it has none it neither votes nor catches up, whatever else is right.
+  if (peer.no_room()) {
+    find("room", false, "its disk is full: it takes part in no change, and does not learn of any",
+         "make room where its data-dir is; it goes on by itself");
+    if (peer.generation() != conf.generation()) return;
+  }
+  if (!peer.no_room())
+    find("vote", HasVote(conf, peer.uuid(), peer.incarnation()),
+         HasVote(conf, peer.uuid(), peer.incarnation())
+             ? "it votes"
+             : fmt::format("incarnation {} there, {} here: no vote yet", peer.incarnation(),
+                           member.incarnation()),
+         peer.incarnation() == member.incarnation() ? "it votes from the next change on" : repair);
   const bool level = peer.generation() == conf.generation();
   find("generation", level, fmt::format("{} there, {} here", peer.generation(), conf.generation()),
        "the one behind catches up within seconds; if it does not, look at its log");

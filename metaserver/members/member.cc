@@ -182,7 +182,12 @@ void Member::Change(const pb::CommandContext& ctx, pb::Change change, ChangeDone
         } else {
           reply.set_dry_run(outcome.status.ok());
         }
-        for (const std::string& u : missing) reply.add_unreachable(Absent(u));
+        for (const std::string& u : missing) {
+          const auto apart = outcome.apart.find(u);
+          reply.add_unreachable(apart == outcome.apart.end()
+                                    ? Absent(u)
+                                    : fmt::format("{} ({})", NameOf(conf(), u), apart->second));
+        }
         if (outcome.status.code() == Code::kAlreadySo) {
           // A majority has said so under the lock: a script may ask for the same twice.
           reply.set_generation(conf().generation());

@@ -83,6 +83,7 @@ void PeerOps::FillAnswer(const pb::PeerAskRequest& request, pb::PeerAskReply* re
   reply->set_software(kSoftware);
   reply->set_wall(clock_.WallNow());
   reply->set_instance(instance_);
+  reply->set_no_room(!member_.db().HasRoom());
   *reply->mutable_conf() = member_.conf();
   const bool asked = !request.chunkserver().empty() && hooks_.chunkserver;
   if (const Chunkserver* s = asked ? hooks_.chunkserver(request.chunkserver()) : nullptr; s != nullptr) {
@@ -307,6 +308,7 @@ void PeerOps::Why(const std::string& peer, std::function<void(const Status&, con
     const pb::MemberConf& member = asked->member;
     pb::PeerWhyReply reply;
     reply.set_address(member.address());
+    if (member.uuid() == member_.uuid()) reply.set_state("the metaserver that was asked");
     for (const PeerView& p : member_.node().Peers()) {
       if (p.uuid == member.uuid()) reply.set_state(std::string(WordsFor(p.state)));
     }

@@ -22,7 +22,12 @@ wait_until 10 has_no_room 2 || fail "it does not say that it has no room"
 for i in $(seq 150); do
   kfs_at 1 cluster set user.note "number $i" >"$WORK/set" 2>&1 || { cat "$WORK/set"; fail "change $i fails because of one full disk"; }
 done
-grep -q "will catch up: $(address_of 2)" "$WORK/set" || { cat "$WORK/set"; fail "a change does not say who has missed it"; }
+grep -q "will catch up: $(address_of 2) (its disk is full" "$WORK/set" || { cat "$WORK/set"; fail "a change does not say who has missed it"; }
+! kfs_at 1 peer why "$(address_of 2)" >"$WORK/why" || fail "nothing is said to be wrong with it"
+if ! grep -q '^BAD  room: its disk is full' "$WORK/why" || grep -Eq 'it votes|catches up' "$WORK/why"; then
+  cat "$WORK/why"
+  fail "peer why does not say what is wrong with it"
+fi
 kill -0 "$(pid_of metaserver 2)" || fail "a full disk has ended it"
 [ "$(standing 2)" = "$known" ] || fail "it learns what it has no room for"
 [ "$(cat "$WORK/data/before/file")" = kept ] || fail "its volume cannot be read"

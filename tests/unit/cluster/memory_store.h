@@ -13,7 +13,9 @@ class MemoryStore : public MemberStore {
     record = r;
     ++saved;
   }
+  bool HasRoom() const override { return has_room; }
   pb::MemberRecord record;
+  bool has_room = true;
   int saved = 0;
 };
 

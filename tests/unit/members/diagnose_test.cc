@@ -140,6 +140,16 @@ TEST_F(DiagnoseTest, WhoIsBehindIsNotAccusedOfAnotherChecksum) {
   EXPECT_EQ(Last().what(), "generation");
 }
 
+TEST_F(DiagnoseTest, WhoHasNoRoomNeitherVotesNorCatchesUp) {
+  there_.reply.set_no_room(true);
+  EXPECT_THAT(Bad("room").remedy(), HasSubstr("make room"));
+  EXPECT_THAT(Found(), testing::Not(testing::Contains("+vote")));
+  there_.reply.set_generation(8);
+  there_.reply.set_checksum("other");
+  EXPECT_THAT(Bad("room").words(), HasSubstr("its disk is full"));
+  EXPECT_EQ(Last().what(), "room");
+}
+
 TEST_F(DiagnoseTest, TwoConfigurationsUnderOneGenerationAreCompared) {
   (*there_.reply.mutable_conf()->mutable_option())["user.note"] = "x";
   there_.reply.set_checksum(Checksum(there_.reply.conf()));
