@@ -11,6 +11,7 @@
 
 #include "cli/change.h"
 #include "common/credentials.h"
+#include "common/key_advice.h"
 #include "common/uuid.h"
 #include "rpc/local_socket.h"
 
@@ -245,7 +246,7 @@ Answer AdminConnection::Ask(Op op, const google::protobuf::MessageLite& request,
 }
 
 std::string AdminConnection::WaitsFor() const {
-  return fmt::format("{}{} (at most {:.3g} s: --timeout)", addresses_[at_],
+  return fmt::format("{}{} (at most {} s: --timeout)", addresses_[at_],
                      kind_ == Kind::kChange   ? " to make the change"
                      : kind_ == Kind::kGather ? " to ask the others"
                                               : " to answer",
@@ -256,8 +257,11 @@ Status AdminConnection::Explain(const Status& status) const {
   std::string what_to_do;
   switch (status.code()) {
     case Code::kBadProof:
-      what_to_do = fmt::format(
-          "the secret in {} is not this cluster's; name the right file with --secret-file", secret_file_);
+      what_to_do = AdviceForFile({.use = RefusedKey::Use::kAdmin,
+                                  .shown = {},
+                                  .file = secret_file_,
+                                  .volume = {},
+                                  .words = status.message()});
       break;
     case Code::kWrongVersion:
       what_to_do = "install the same version of KFS on both machines";
@@ -324,7 +328,7 @@ std::unique_ptr<AdminConnection> OpenOrReport(GlobalOptions& options, int* exit_
   if (s.ok()) s = CheckMetaservers(options);
   if (!s.ok()) return *exit_code = Report(s, kUsage), nullptr;
   auto admin = AdminConnection::Open(options);
-  if (!admin.ok()) return *exit_code = Report(admin.status(), kUnreachable), nullptr;
+  if (!admin.ok()) return *exit_code = Report(admin.status(), kUsage), nullptr;  // the secret's file
   return std::move(*admin);
 }
 

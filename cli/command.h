@@ -23,7 +23,7 @@ namespace kfs::cli {
 enum ExitCode : int {
   kOk = 0,
   kFailed = 1,          // it was tried and refused or did not work
-  kUsage = 2,           // the command line is wrong; nothing was tried
+  kUsage = 2,           // the command line, or a file of ours, is wrong; nothing was tried
   kUnreachable = 3,     // no metaserver answered, or it would not have us
   kNotFound = 4,        // no such volume, peer, chunkserver, ...
   kOutcomeUnknown = 5,  // a change was sent and may or may not have been made

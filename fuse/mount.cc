@@ -49,9 +49,10 @@ Status Prepare(MountOptions* options, Credentials* credentials) {
   auto read = Credentials::Read(options->secret_file);
   if (!read.ok()) {
     return Status(read.status().err(), "the cluster's secret: " + read.status().message() +
-                                           "\n  copy the file that the metaserver's option secret-file names "
-                                           "to this machine (mode 0600, owned by "
-                                           "who mounts), and give it with -o secretfile=PATH");
+                                           "\n  have a key made with 'kfs key create NAME --volume " +
+                                           options->volume +
+                                           " -o FILE' where the cluster is administered, and give it (mode "
+                                           "0600, owned by who mounts) with -o secretfile=FILE");
   }
   *credentials = read->With({.tls = *tls, .socket_dir = options->socket_dir});
   return {};

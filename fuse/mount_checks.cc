@@ -8,6 +8,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "common/key_advice.h"
 #include "fuse/mount_flags.h"
 
 namespace kfs::fuse {
@@ -85,9 +86,11 @@ Status ExplainConnect(const MountOptions& options, const Status& why) {
   std::string hint;
   switch (why.code()) {
     case Code::kBadProof:
-      hint = "the secret in " + options.secret_file +
-             " is not that of the cluster: copy the file that the metaserver's option "
-             "secret-file names to this machine, and give it with -o secretfile=PATH";
+      hint = AdviceForFile({.use = RefusedKey::Use::kMount,
+                            .shown = {},
+                            .file = options.secret_file,
+                            .volume = options.volume,
+                            .words = why.message()});
       break;
     case Code::kWrongVersion:
       hint =

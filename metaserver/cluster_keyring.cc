@@ -127,7 +127,8 @@ Result<FoundKey> ClusterKeyring::Find(const PeerClaim& claim) const {
   const pb::KeyConf* key = conf == nullptr || !IsKeyId(id) ? nullptr : FindKeyById(*conf, id);
   if (key == nullptr)
     return Refused(
-        fmt::format("the key {} is not known here: it was revoked, or is another cluster's", shown));
+        fmt::format("the key {} is not known here: it {}was revoked, or is another cluster's", shown,
+                    IsInvitation(id) ? "has been used (an invitation lets one chunkserver in), " : ""));
   if (claim.role != RoleOf(key->kind()))
     return Refused(fmt::format("the key {} is for {}", shown, MeantFor(key->kind())));
   if (!key->uuid().empty() && key->uuid() != claim.id)

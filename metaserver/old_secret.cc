@@ -49,10 +49,10 @@ Status ClusterKeyring::MayBeOlder(const PeerClaim& claim) const {
                                 shown));
     }
     default:
-      return TooOld(
-          fmt::format("administration needs the root secret {}, or a key that comes from it ('kfs key "
-                      "export'): {} is older, and opens mounts only",
-                      present, shown));
+      return TooOld(fmt::format(
+          "administration needs the root secret {}, or a key that comes from it ('kfs key "
+          "export'): {} is older, and {}",
+          present, shown, shown.starts_with("admin/") ? "opens nothing any more" : "opens mounts only"));
   }
 }
 

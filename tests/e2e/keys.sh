@@ -29,6 +29,10 @@ not_with_key() {  # not_with_key WORDS NAME
   timeout 30 "$KFS" mount -f "$(address_of 1):/dev" "$WORK/refused-$2" -o "secretfile=$WORK/$2.key" >"$WORK/said" 2>&1 || code=$?
   [ $code != 0 ] && [ $code != 124 ] || fail "it can be mounted with $2"
   grep -qE "$1" "$WORK/said" || { cat "$WORK/said"; fail "the mount with $2 does not say '$1'"; }
+  if ! grep -q 'kfs key create NAME --volume dev' "$WORK/said" || grep -q 'secret-file names' "$WORK/said"; then
+    cat "$WORK/said"
+    fail "who has a key is sent for the root secret, or not told how to have another one"
+  fi
 }
 
 # ---- a directory, by both kinds of links
@@ -72,6 +76,7 @@ not_with_key 'kfs command' ops
 code=0
 "$KFS" status --metaserver "$(address_of 1)" --secret-file "$WORK/team.key" >"$WORK/said" 2>&1 || code=$?
 [ $code != 0 ] && grep -q 'for mounts' "$WORK/said" || { cat "$WORK/said"; fail "a mount's key administers"; }
+grep -q 'kfs key create NAME --admin' "$WORK/said" || { cat "$WORK/said"; fail "whoever would administer with a mount's key is not told what to do"; }
 key far --volume dev --from 192.0.2.0/24
 not_with_key 'may not be used from' far
 kfs_at 1 volume create other >/dev/null

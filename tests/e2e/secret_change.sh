@@ -58,7 +58,8 @@ cmp "$WORK/late/data" "$WORK/data" || fail "a mount by the old secret reads some
 cmp "$WORK/laptop/data" "$WORK/data" || fail "a mount by an old key reads something else"
 refused_by 'opens mounts only' "$CLUSTER/secret.old" status
 refused_by 'opens mounts only' "$CLUSTER/secret.old" key list
-refused_by 'opens mounts only' "$WORK/ops.key" status
+refused_by 'opens nothing any more' "$WORK/ops.key" status
+refused_by 'kfs key export ops' "$WORK/ops.key" status
 must_succeed kfs_by "$CLUSTER/secret" 1 key export ops -o "$WORK/ops.2.key"
 must_succeed kfs_by "$WORK/ops.2.key" 1 status
 refused_server() {  # refused_server WORDS SECRET: no chunkserver by it

@@ -2,12 +2,14 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
+#include "common/credentials.h"
 #include "tests/unit/common/temp_dir.h"
 
 namespace kfs::fuse {
@@ -66,6 +68,22 @@ TEST(ExplainConnect, SaysWhatToDoNext) {
   // The metaserver says itself what to do, and nothing is wrong with host or firewall.
   const Status stopped(ESHUTDOWN, Code::kStopped, "volume \"data\" is stopped: start it");
   EXPECT_EQ(ExplainConnect(o, stopped).message(), stopped.message());
+}
+
+TEST(ExplainConnect, WhoHasAKeyIsNotSentForTheRootSecret) {
+  const TempDir temp;
+  MountOptions o;
+  o.metaservers = {"127.0.0.1:7400"};
+  o.volume = "data";
+  o.secret_file = temp.path() + "/x.key";
+  std::ofstream(o.secret_file) << Credentials::OfKey("mount/x/3", std::string(32, 'k'),
+                                                     "6c84fb90-12c4-11e1-840d-7b25c5ee775a",
+                                                     std::string(32, 'p'))
+                                      .FileText();
+  ASSERT_EQ(chmod(o.secret_file.c_str(), 0600), 0);
+  const Status said = ExplainConnect(o, Status(EACCES, Code::kBadProof, "the key mount/x/3 has expired"));
+  EXPECT_THAT(said.message(), HasSubstr("kfs key create NAME --volume data"));
+  EXPECT_THAT(said.message(), testing::Not(HasSubstr("secret-file names")));
 }
 
 TEST(ExplainKernel, SaysWhatToDoNext) {
