@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -76,12 +77,26 @@ Status FetchAll(AdminConnection& owner, BackupWriter& out, pb::ImageManifest* ma
   return out.Finish(manifest);
 }
 
+// Null, with *code 0: the metaserver that is asked is a member. One that was given up, and has come back, is
+// asked itself: it knows of no owner but perhaps has what nobody else has.
+std::unique_ptr<AdminConnection> GivenUp(GlobalOptions& global, int* code) {
+  auto any = OpenOrReport(global, code);
+  if (any == nullptr) return nullptr;
+  auto conf = ReplyOrReport(*any, any->Call<rpc::ConfShow>({}), code);
+  if (conf == nullptr) return nullptr;
+  const auto& members = conf->conf().member();
+  const bool member =
+      std::any_of(members.begin(), members.end(), [&](const auto& m) { return m.uuid() == conf->self(); });
+  return member ? nullptr : std::move(any);
+}
+
 int Backup(GlobalOptions& global, const BackupArgs& args) {
   // Before anything is asked for: whoever names a file that cannot be written hears of that first.
   auto out = BackupWriter::Open(args.file, args.force);
   if (!out.ok()) return Report(out.status());
   int code = kOk;
-  auto owner = OwnerOf(global, args.name, &code);
+  auto owner = GivenUp(global, &code);
+  if (owner == nullptr && code == kOk) owner = OwnerOf(global, args.name, &code);
   if (owner == nullptr) return code;
   pb::ImageGetRequest open;
   open.mutable_open()->set_volume(args.name);

@@ -2,6 +2,7 @@
 #include "metaserver/cluster/configuration.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -172,11 +173,22 @@ void MetaServer::Learned(const pb::ClusterConf& before) {
 }
 
 std::string MetaServer::Holds() const {
-  if (!cluster_->volumes().empty())
+  if (const auto& held = cluster_->volumes(); !held.empty()) {
+    constexpr size_t kNamed = 5;
+    std::vector<std::string> names;
+    for (const auto& [id, info] : held) {
+      if (names.size() < kNamed) names.push_back(info.name());
+    }
+    if (names.size() < held.size()) names.push_back("...");
+    const bool out = FindMember(member_->conf(), member_->uuid()) == nullptr;
     return fmt::format(
-        "it holds the data of {} volumes: delete them there, or, if they are not wanted any more, stop it, "
-        "empty its data directory and start it",
-        cluster_->volumes().size());
+        "it holds the data of {} volumes: {}, or, if they are not wanted any more, stop it, empty its data "
+        "directory and start it",
+        held.size(),
+        out ? fmt::format("back up those that are wanted ({}: kfs --metaserver {} volume backup VOLUME FILE)",
+                          fmt::join(names, ", "), Advertised(options_.advertise(), address()))
+            : "delete them there");
+  }
   for (const auto& [id, s] : chunkservers_->all()) {
     if (s.connection != nullptr) return "chunkservers use it: point them at the cluster first";
   }

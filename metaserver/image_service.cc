@@ -5,6 +5,7 @@
 #include "metaserver/members/answers.h"
 #include "metaserver/members/asking.h"
 #include "metaserver/metaserver.h"
+#include "metaserver/store/keys.h"
 
 namespace kfs::meta {
 
@@ -21,7 +22,45 @@ Result<const pb::VolumeConf*> MetaServer::OwnVolume(const std::string& name) con
   return v;
 }
 
+namespace {
+
+void AnswerWith(const IncomingCallPtr& call, const Status& s, const pb::ImageManifest& manifest) {
+  if (!s.ok()) return call->Fail(s);
+  pb::ImageGetReply reply;
+  *reply.mutable_manifest() = manifest;
+  call->Reply(reply);
+}
+
+Status BeingCopied(const std::string& volume) {
+  return Status(EAGAIN, Code::kTryAgain, fmt::format("volume \"{}\" is being copied", volume));
+}
+
+}  // namespace
+
+// What only this one may have, since it was given up and has come back with its disk.
+void MetaServer::BackupLeft(const IncomingCallPtr& call, const std::string& name) {
+  volumes_->HoldLeft(
+      name, cluster_id(), BeingCopied(name),
+      [this, alive = alive_, call, name](VolumeId id, Result<std::unique_ptr<Db>> held) {
+        if (!*alive || stopped_) return;
+        if (!held.ok()) return call->Fail(held.status());
+        pb::ImageManifest about;
+        about.set_cluster_id(cluster_id());
+        about.set_volume(id.v);
+        about.set_volume_name(name);
+        rec::VolumeStamp stamp;
+        if (const auto stored = (*held)->Get(StampKey()); stored && stamp.ParseFromString(*stored))
+          about.set_epoch(stamp.epoch());
+        auto db = std::make_shared<std::unique_ptr<Db>>(std::move(*held));
+        image_reader_->Open(db->get(), about, [this, call, id, db](const Status& s, const auto& manifest) {
+          volumes_->Unhold(id, std::move(*db));
+          AnswerWith(call, s, manifest);
+        });
+      });
+}
+
 void MetaServer::Backup(const IncomingCallPtr& call, const pb::ImageGetRequest::Open& request) {
+  if (FindMember(member_->conf(), member_->uuid()) == nullptr) return BackupLeft(call, request.volume());
   Result<const pb::VolumeConf*> v = OwnVolume(request.volume());
   if (!v.ok()) return call->Fail(v.status());
   const VolumeId id((*v)->id());
@@ -31,10 +70,7 @@ void MetaServer::Backup(const IncomingCallPtr& call, const pb::ImageGetRequest::
   about.set_volume_name(request.volume());
   about.set_epoch((*v)->epoch());
   const auto answer = [call](const Status& s, const pb::ImageManifest& manifest) {
-    if (!s.ok()) return call->Fail(s);
-    pb::ImageGetReply reply;
-    *reply.mutable_manifest() = manifest;
-    call->Reply(reply);
+    AnswerWith(call, s, manifest);
   };
   if (Db* db = volumes_->OpenDb(id); db != nullptr) {
     executor_->FindVolume(id)->store.Commit();  // all that was acknowledged
@@ -46,8 +82,7 @@ void MetaServer::Backup(const IncomingCallPtr& call, const pb::ImageGetRequest::
   }
   // A stopped one is open for the copy only.
   volumes_->HoldStopped(
-      member_->conf(), **v, member_->incarnation(),
-      Status(EAGAIN, Code::kTryAgain, fmt::format("volume \"{}\" is being copied", request.volume())),
+      member_->conf(), **v, member_->incarnation(), BeingCopied(request.volume()),
       [this, alive = alive_, call, answer, id, about](Result<std::unique_ptr<Db>> held) {
         if (!*alive || stopped_) return;
         if (!held.ok()) return call->Fail(held.status());

@@ -83,6 +83,7 @@ class MetaServer : public Daemon {
   void EndOfKeys();
   Result<const pb::VolumeConf*> OwnVolume(const std::string& name) const;
   void Backup(const IncomingCallPtr& call, const pb::ImageGetRequest::Open& request);
+  void BackupLeft(const IncomingCallPtr& call, const std::string& name);
   void Restore(const IncomingCallPtr& call, const pb::VolumeRestoreRequest& request);
   // chunk_service.cc
   void RegisterChunkService();

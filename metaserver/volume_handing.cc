@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <utility>
 
+#include "metaserver/store/keys.h"
 #include "metaserver/volume_host.h"
 
 namespace kfs::meta {
@@ -59,6 +61,51 @@ void VolumeHost::HoldStopped(const pb::ClusterConf& conf, const pb::VolumeConf& 
         }
         if (!opens->db.ok()) held_.erase(id);
         held(std::move(opens->db));
+      });
+}
+
+namespace {
+
+Result<std::unique_ptr<Db>> OpenLeft(const std::string& path, const std::string& cluster_id, VolumeId id,
+                                     DbMemory& memory) {
+  std::error_code ec;
+  if (!std::filesystem::exists(path + "/CURRENT", ec))  // nothing is made in its place
+    return Status(EIO, fmt::format("the volume's data is not in {}", path));
+  Result<std::unique_ptr<Db>> db = Db::Open(path, "volume", memory);
+  if (!db.ok()) return db;
+  const std::optional<std::string> stored = (*db)->Get(StampKey());
+  KFS_RETURN_IF_ERROR((*db)->TakeReadError());
+  rec::VolumeStamp stamp;
+  if (!stored || !stamp.ParseFromString(*stored) || stamp.cluster_id() != cluster_id ||
+      stamp.volume() != id.v)
+    return Status(EIO, fmt::format("{} holds another volume", path));
+  return db;
+}
+
+}  // namespace
+
+void VolumeHost::HoldLeft(const std::string& name, const std::string& cluster_id, const Status& why,
+                          std::function<void(VolumeId, Result<std::unique_ptr<Db>>)> held) {
+  VolumeId id;
+  for (const auto& [its, info] : cluster_.volumes()) {
+    if (info.name() == name) id = its;  // the latest of that name
+  }
+  if (id.v == 0)
+    return held(id, Status(ENOENT, fmt::format("there is no data of a volume \"{}\" here", name)));
+  if (held_.contains(id) || opening_.contains(id) || deleting_.contains(id))
+    return held(id,
+                Status(EBUSY, fmt::format("volume \"{}\" is being copied already: try again later", name)));
+  held_[id] = why;
+  auto db = std::make_shared<Result<std::unique_ptr<Db>>>(Status(ECANCELED, "it has not been opened"));
+  Do(
+      id,
+      [this, id, db, cluster_id, path = Path(id)] {
+        *db = OpenLeft(path, cluster_id, id, memory_);
+        return Status();
+      },
+      [this, id, db, held = std::move(held)](const Status&) {
+        if (!db->ok()) held_.erase(id);
+        held(id, std::move(*db));
       });
 }
 

@@ -74,7 +74,11 @@ class VolumeHost {
   // nothing is held. EBUSY: it is held already.
   void HoldStopped(const pb::ClusterConf& conf, const pb::VolumeConf& v, uint64_t incarnation,
                    const Status& why, std::function<void(Result<std::unique_ptr<Db>>)> held);
-  // `db`: what HoldStopped gave, if it is still open.
+  // The same of one that was left here by a member that the cluster has given up: another one's, or nobody's,
+  // by now. Nothing of it is changed. ENOENT: there is none.
+  void HoldLeft(const std::string& name, const std::string& cluster_id, const Status& why,
+                std::function<void(VolumeId, Result<std::unique_ptr<Db>>)> held);
+  // `db`: what HoldStopped or HoldLeft gave, if it is still open.
   void Unhold(VolumeId id, std::unique_ptr<Db> db = nullptr);
   // Durably: its database does not change until the configuration has decided on the transfer. REQUIRES: it
   // is closed.

@@ -76,6 +76,14 @@ start_role metaserver 3
 knows() { grep -q cluster.detached "$CLUSTER/log/metaserver-3.log"; }
 wait_until 10 knows || fail "who was given up is not told"
 refused "holds the data of 1 volumes" 1 peer probe "$third"
+refused "kfs --metaserver $third volume backup" 1 peer probe "$third"
+# It can still be copied from there, and what was made after the last backup with it.
+kfs_at 3 volume backup secret "$WORK/late.tar" || fail "what only one that was given up has cannot be backed up"
+kfs_at 3 volume backup secret "$WORK/late.tar" --force || fail "it cannot be backed up twice"
+[ "$(tar xOf "$WORK/late.tar" kfs-backup.json | jq .volume)" = "$number" ] || fail "the backup is of another volume"
+refused 'no data of a volume "none"' 3 volume backup none "$WORK/none.tar"
+kfs_at 1 health --json >"$WORK/health" || :
+! jq -e '.findings[] | select(.alarm == "cluster.behind")' "$WORK/health" >/dev/null || { cat "$WORK/health"; fail "one that is no member is said to catch up"; }
 [ -n "$(find "$CLUSTER/metaserver-3/volumes/$number" -name '*.log' -o -name CURRENT)" ] || fail "what it has is removed"
 [ "$(answers "$MNT")" = ok ]
 pass

@@ -96,6 +96,42 @@ TEST_F(VolumeHostTest, AStoppedVolumeThatIsNotHereIsNotHeld) {
   EXPECT_THAT(Where().message(), HasSubstr("is not in"));
 }
 
+TEST_F(VolumeHostTest, WhoWasGivenUpLetsItsVolumesBeCopied) {
+  Used();
+  const auto left = [this](const std::string& name, const std::string& cluster = "c") {
+    Result<std::unique_ptr<Db>> held = Status(EAGAIN, "not yet");
+    host_->HoldLeft(name, cluster, Status(EAGAIN, "it is being copied"),
+                    [&held](VolumeId, Result<std::unique_ptr<Db>> db) { held = std::move(db); });
+    return held;
+  };
+  conf_.mutable_member()->DeleteSubrange(0, 1);
+  data().set_owner("m2");
+  data().set_epoch(200);
+  data().set_owner_incarnation(0);
+  EXPECT_TRUE(Apply().ok());
+  ASSERT_FALSE(Serves());
+  EXPECT_EQ(left("other").status().err(), ENOENT);
+  EXPECT_EQ(left("data", "another cluster").status().err(), EIO);
+  for (int again = 0; again < 2; ++again) {
+    auto db = left("data", conf_.cluster_id());
+    ASSERT_TRUE(db.ok()) << db.status().ToString();
+    EXPECT_TRUE((*db)->Get(DentryKey(Ino(1), "kept")).has_value());
+    EXPECT_EQ(left("data", conf_.cluster_id()).status().err(), EBUSY);
+    host_->Unhold(VolumeId(3), std::move(*db));
+  }
+  conf_.clear_volume();  // and nobody else knows it any more
+  EXPECT_TRUE(Apply().ok());
+  {
+    auto db = left("data", conf_.cluster_id());
+    EXPECT_TRUE(db.ok()) << db.status().ToString();
+    if (db.ok()) host_->Unhold(VolumeId(3), std::move(*db));
+  }
+  const std::string path = host_->Path(VolumeId(3));
+  std::filesystem::remove_all(path);
+  EXPECT_EQ(left("data", conf_.cluster_id()).status().err(), EIO);
+  EXPECT_FALSE(std::filesystem::exists(path)) << "an empty one is made in its place";
+}
+
 TEST_F(VolumeHostTest, WhoWasGivenUpKeepsVolumesThatOthersDoNotKnow) {
   Used();
   const pb::ClusterConf before = conf_;
