@@ -7,6 +7,7 @@
 #include "cli/arguments.h"
 #include "cli/change.h"
 #include "cli/confirm.h"
+#include "common/uuid.h"
 
 namespace kfs::cli {
 namespace {
@@ -26,6 +27,10 @@ void AddAdd(CLI::App& chunkserver, GlobalOptions& global) {
   MakeChangeCommand(command, global,
                     {.build =
                          [args](pb::Change* change) {
+                           if (!IsUuid(args->id))
+                             return Status(EINVAL, fmt::format("'{}' is no uuid: the chunkserver's log tells "
+                                                               "its own when it is started",
+                                                               args->id));
                            change->mutable_add_chunkserver()->set_uuid(args->id);
                            return ParseLabels(args->labels,
                                               change->mutable_add_chunkserver()->mutable_label());
@@ -88,26 +93,55 @@ void AddCordon(CLI::App& chunkserver, GlobalOptions& global, bool on) {
                      .next = nullptr});
 }
 
+// By any of the names that it may be given.
+const pb::ClusterStatusReply::Chunkserver* Named(const pb::ClusterStatusReply& status,
+                                                 const std::string& id) {
+  for (const auto& c : status.chunkserver()) {
+    if (std::to_string(c.id()) == id || c.address() == id || c.uuid().starts_with(id) ||
+        c.address().starts_with(id + ":"))
+      return &c;
+  }
+  return nullptr;
+}
+
+// Leaves in *words what is to be said of one that is up when it has been removed. An error: nobody is
+// reached.
+Status LookIfItRuns(AdminConnection& admin, const std::string& id, std::string* words) {
+  auto status = admin.Call<rpc::ClusterStatus>({});
+  if (!status.ok()) return admin.unreachable() ? status.status() : Status();
+  const auto* c = Named(*status, id);
+  if (c == nullptr || !c->up()) return {};
+  auto conf = admin.Call<rpc::ConfShow>({});
+  if (!conf.ok()) return {};
+  const auto& set = conf->conf().option();
+  const auto admission = set.find("chunkserver-admission");
+  *words =
+      admission != set.end() && admission->second == "command"
+          ? fmt::format("it still runs at {}, and is refused until 'kfs chunkserver add' lets it in again\n",
+                        c->address())
+          : fmt::format(
+                "it still runs at {}: unless it has a key, which ends with this, it is taken in again "
+                "at once, under\nanother number. To be rid of it stop its daemon, then remove it again\n",
+                c->address());
+  return {};
+}
+
 // What is known of it: the status, which has what it told last. Leaves its number in *number, if it has one.
 Status ConfirmLost(AdminConnection& admin, const ChunkserverArgs& args, uint64_t* number) {
   const std::string& id = args.id;
   auto status = admin.Call<rpc::ClusterStatus>({});
   if (!status.ok()) return args.yes ? Status() : status.status();
   std::string chunks = "Whatever chunks it held are lost", files;
-  for (const auto& c : status->chunkserver()) {
-    const bool named = std::to_string(c.id()) == id || c.address() == id || c.uuid().starts_with(id) ||
-                       c.address().starts_with(id + ":");
-    if (!named) continue;
-    *number = c.id();
-    if (c.up())
+  if (const auto* c = Named(*status, id); c != nullptr) {
+    *number = c->id();
+    if (c->up())
       return Status(EBUSY, fmt::format("chunkserver {} ({}) is up: --lost is for one that will never be seen "
                                        "again. Stop its daemon first",
-                                       c.id(), c.address()));
-    if (c.capacity() != 0)
-      chunks = fmt::format("It held {} chunk{} when it was last heard of; they are lost", c.chunks(),
-                           c.chunks() == 1 ? "" : "s");
-    files = fmt::format(" ('kfs chunkserver files {}' lists them, also afterwards)", c.id());
-    break;
+                                       c->id(), c->address()));
+    if (c->capacity() != 0)
+      chunks = fmt::format("It held {} chunk{} when it was last heard of; they are lost", c->chunks(),
+                           c->chunks() == 1 ? "" : "s");
+    files = fmt::format(" ('kfs chunkserver files {}' lists them, also afterwards)", c->id());
   }
   if (args.yes) return {};
   return Confirm(
@@ -120,15 +154,16 @@ Status ConfirmLost(AdminConnection& admin, const ChunkserverArgs& args, uint64_t
 
 std::string AfterLost(uint64_t number) {
   return fmt::format(
-      "'kfs chunkserver files {0}' lists the files that had chunks there. 'kfs health' speaks of them until "
-      "they are "
-      "removed or\noverwritten, or 'kfs chunkserver settle {0}' says that it is known\n",
+      "'kfs chunkserver files {0}' lists the files that had chunks there. 'kfs health' speaks of them once "
+      "they are\ncounted, which takes some seconds, until they are removed or overwritten, or 'kfs "
+      "chunkserver settle {0}' says that it is known\n",
       number);
 }
 
 void AddRemove(CLI::App& chunkserver, GlobalOptions& global) {
   auto args = std::make_shared<ChunkserverArgs>();
   auto number = std::make_shared<uint64_t>(0);
+  auto runs = std::make_shared<std::string>();
   CLI::App* command =
       chunkserver.add_subcommand("remove", "Forget a chunkserver that holds no chunks any more.");
   command->fallthrough();
@@ -147,10 +182,11 @@ void AddRemove(CLI::App& chunkserver, GlobalOptions& global) {
              return Status();
            },
        .confirm =
-           [args, number](AdminConnection& admin) {
-             return args->lost ? ConfirmLost(admin, *args, number.get()) : Status();
+           [args, number, runs](AdminConnection& admin) {
+             if (args->lost) return ConfirmLost(admin, *args, number.get());
+             return LookIfItRuns(admin, args->id, runs.get());
            },
-       .next = [args, number] { return args->lost && *number != 0 ? AfterLost(*number) : std::string(); }});
+       .next = [args, number, runs] { return args->lost && *number != 0 ? AfterLost(*number) : *runs; }});
   command->footer(
       "Stop its daemon first: one that still runs registers again, and is taken in under another number, "
       "unless\n'kfs cluster get chunkserver-admission' is 'command'.");

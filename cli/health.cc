@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "cli/health_examination.h"
 #include "cli/output.h"
 
 namespace kfs::cli {
@@ -15,162 +16,26 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// A metaserver that takes longer to answer what it has in memory is busy, or short of memory or a CPU.
-constexpr auto kSlow = milliseconds(200);
-// The mean of what a metaserver answers by itself, and of the calls of a mount's programs, which may have to
-// be synced to several disks; of so many at least, since a few say nothing. One that waits for longer than
-// kSlowCall has been noticed by a person.
-constexpr auto kSlowOps = milliseconds(50), kSlowMount = milliseconds(250);
-constexpr uint64_t kOpsMin = 20;
+// One call that waits for longer has been noticed by a person.
 constexpr auto kSlowCall = std::chrono::seconds(5);
 // A mount that has lost its session is said so for an hour; then nobody is about to look at that machine.
 constexpr auto kLostWarns = std::chrono::hours(1);
 // Of a chunkserver's room.
 constexpr uint64_t kLowPercent = 10, kFullPercent = 2;
+// A chunkserver comes back to a metaserver that was started within a second or two.
+constexpr auto kJustStarted = std::chrono::seconds(5);
 
-struct Examination {
-  const std::vector<MemberAnswer>& answers;
-  const TimeNs now;
-  std::vector<Finding> found;
-  // Of those that answered, the one with the newest configuration; null: none did.
-  const MemberAnswer* best = nullptr;
-
-  void Add(Severity severity, std::string alarm, std::string subject, std::string words,
-           std::string next = "") {
-    found.push_back({severity, std::move(alarm), std::move(subject), std::move(words), std::move(next)});
-  }
-  const MemberAnswer* AnswerOf(const std::string& uuid) const {
-    for (const MemberAnswer& a : answers) {
-      if (a.status.ok() && a.conf.self() == uuid) return &a;
-    }
-    return nullptr;
-  }
-  const pb::ClusterConf& conf() const { return best->conf.conf(); }
-  const pb::MemberConf* Member(const std::string& uuid) const {
-    for (const auto& m : conf().member()) {
-      if (m.uuid() == uuid) return &m;
-    }
-    return nullptr;
-  }
-  // How another member sees it; null: nobody that answered has it as a peer.
-  const pb::ConfShowReply::Peer* SeenAs(const std::string& uuid) const {
-    const pb::ConfShowReply::Peer* out = nullptr;
-    for (const MemberAnswer& a : answers) {
-      if (!a.status.ok()) continue;
-      for (const auto& p : a.conf.peer()) {
-        if (p.uuid() == uuid && (out == nullptr || p.connected())) out = &p;
-      }
-    }
-    return out;
-  }
-  bool Alive(const std::string& uuid) const {
-    const auto* seen = SeenAs(uuid);
-    return AnswerOf(uuid) != nullptr || (seen != nullptr && seen->connected());
-  }
-
-  void Metaservers();
-  void Peers(const MemberAnswer& of);
-  void Volumes();
-  void Chunkservers();
-  void Room(const std::string& name, uint64_t capacity, uint64_t available, bool some_full);
-  void Mounts();
-  void Told();
-  void SlowMount(const pb::ClusterStatusReply::Session& s);
-  void LostSessions(const MemberAnswer& of);
-};
-
-milliseconds Mean(uint64_t count, uint64_t micros) {
-  return milliseconds(count == 0 ? 0 : micros / count / 1000);
+// By two machines' clocks: where they differ by more it is taken for one that has long been running.
+bool IsJustStarted(const MemberAnswer& a, TimeNs now) {
+  const TimeNs up = now - a.cluster.started();
+  return up >= 0 && up < std::chrono::nanoseconds(kJustStarted).count();
 }
 
-std::string FirstLine(const std::string& text) { return text.substr(0, text.find('\n')); }
-
-void Examination::Metaservers() {
-  int alive = 0;
-  for (const auto& m : conf().member()) {
-    alive += Alive(m.uuid());
-    const std::string subject = "metaserver " + m.address();
-    if (const MemberAnswer* a = AnswerOf(m.uuid()); a != nullptr) {
-      if (a->took > kSlow)
-        Add(Severity::kWarning, "metaserver.slow", subject,
-            fmt::format("took {} ms to answer", std::chrono::duration_cast<milliseconds>(a->took).count()),
-            "look at its load, memory and disk; 'kfs status --ops' shows what it does");
-      const auto& c = a->cluster;
-      if (const auto mean = Mean(c.recent_ops(), c.recent_micros());
-          c.recent_ops() >= kOpsMin && mean > kSlowOps)
-        Add(Severity::kWarning, "metaserver.slow_ops", subject,
-            fmt::format("takes {} ms for an operation, in the mean of the last minute", mean.count()),
-            "look at its load, memory and disk; 'kfs status --ops' shows which operations");
-      continue;
-    }
-    const auto asked = std::find_if(answers.begin(), answers.end(),
-                                    [&](const MemberAnswer& a) { return a.address == m.address(); });
-    const std::string why = asked == answers.end() ? "was not asked" : FirstLine(asked->status.message());
-    if (const auto* seen = SeenAs(m.uuid()); seen != nullptr && seen->connected()) {
-      Add(Severity::kWarning, "metaserver.not_asked", subject,
-          fmt::format("is not reached from here, only from other metaservers: {}", why),
-          "run this where it can be reached, or open the way");
-    } else {
-      Add(Severity::kWarning, "metaserver.down", subject, why, "kfs peer why " + m.address());
-    }
-  }
-  const int needed = conf().member_size() / 2 + 1;
-  if (alive < needed)
-    Add(Severity::kCritical, "cluster.no_majority", "cluster",
-        fmt::format("{} of {} metaservers are there, {} are needed: nothing can be changed", alive,
-                    conf().member_size(), needed),
-        "start the others; if they are lost for good: kfs peer detach PEER... --lost");
-  std::set<std::string> versions;
-  for (const MemberAnswer& a : answers) {
-    if (!a.status.ok()) {
-      const bool member = std::any_of(conf().member().begin(), conf().member().end(),
-                                      [&](const auto& m) { return m.address() == a.address; });
-      if (!member)
-        Add(Severity::kWarning, "metaserver.not_asked", "metaserver " + a.address,
-            FirstLine(a.status.message()), "correct --metaserver, $KFS_METASERVER or /etc/kfs/client.toml");
-      continue;
-    }
-    versions.insert(a.conf.software());
-    Peers(a);
-  }
-  if (versions.size() > 1)
-    Add(Severity::kWarning, "cluster.versions", "cluster",
-        fmt::format("metaservers of different versions run: {} to {}", *versions.begin(), *versions.rbegin()),
-        "go on with the upgrade");
+const char* Name(Severity severity) {
+  return severity == Severity::kCritical ? "critical" : severity == Severity::kWarning ? "warning" : "note";
 }
 
-void Examination::Peers(const MemberAnswer& of) {
-  const std::string subject = "metaserver " + of.address;
-  const pb::ClusterConf& its = of.conf.conf();
-  if (Member(of.conf.self()) == nullptr)
-    Add(Severity::kWarning, "cluster.detached", subject, "is no member of the cluster any more",
-        "stop it, or probe it anew (kfs peer probe)");
-  if (its.cluster_id() != conf().cluster_id())
-    Add(Severity::kCritical, "cluster.stranger", subject, "belongs to another cluster " + its.cluster_id(),
-        "correct --metaserver; a member that has lost its disk: kfs peer repair");
-  else if (its.generation() == conf().generation() && of.conf.checksum() != best->conf.checksum())
-    Add(Severity::kCritical, "cluster.conflict", subject,
-        fmt::format("has another configuration under generation {}", its.generation()),
-        "kfs peer why " + of.address + ", asked of another member");
-  else if (its.generation() < conf().generation())
-    Add(Severity::kWarning, "cluster.behind", subject,
-        fmt::format("is at generation {} of {}", its.generation(), conf().generation()),
-        "it catches up within seconds; if it does not, look at its log");
-  for (const auto& p : of.conf.peer()) {
-    if (p.connected() && p.state().find("Reject") != std::string::npos)
-      Add(Severity::kCritical, "cluster.peer_rejected", subject,
-          fmt::format("rejects {}: {}", p.address(), p.reason()), "kfs peer why " + p.address());
-    // Between two of which both are up.
-    if (!p.connected() && Alive(p.uuid()))
-      Add(Severity::kWarning, "peer.disconnected", subject,
-          fmt::format("has no connection to {}: {}", p.address(),
-                      p.reason().empty() ? "last heard " + HumanAge(p.last_heard(), now) : p.reason()),
-          fmt::format("kfs --metaserver {} peer why {}", of.address, p.address()));
-    if (&of == best && !p.votes() && Member(p.uuid()) != nullptr)
-      Add(Severity::kWarning, "peer.no_vote", "metaserver " + p.address(), "has no vote yet",
-          "it votes from the next change on; else kfs peer repair " + p.address());
-  }
-}
+}  // namespace
 
 void Examination::Volumes() {
   for (const auto& v : conf().volume()) {
@@ -183,7 +48,11 @@ void Examination::Volumes() {
     }
     const MemberAnswer* at = AnswerOf(v.owner());
     if (at == nullptr) {
-      if (!Alive(v.owner()))
+      if (owner != nullptr && InsteadOf(*owner) != nullptr)
+        Add(Severity::kCritical, "volume.owner_down", subject,
+            fmt::format("its owner is not there, another answers at {}: its mounts wait", name),
+            "do what is said of metaserver " + name);
+      else if (!Alive(v.owner()))
         Add(Severity::kCritical, "volume.owner_down", subject,
             fmt::format("its owner {} is down: its mounts wait", name), "start " + name);
       continue;  // else: not asked, which has been said
@@ -231,7 +100,7 @@ void Examination::Chunkservers() {
       if (!a.status.ok() || Member(a.conf.self()) == nullptr) continue;
       const auto& all = a.cluster.chunkserver();
       const auto it = std::find_if(all.begin(), all.end(), [&](const auto& s) { return s.id() == c.id(); });
-      if (it == all.end() || !it->up()) without.push_back(a.address);
+      if ((it == all.end() || !it->up()) && !IsJustStarted(a, now)) without.push_back(a.address);
       if (it != all.end() && (best_view == nullptr || (it->up() && !best_view->up()) ||
                               (it->up() == best_view->up() && it->last_seen() > best_view->last_seen())))
         best_view = &*it;
@@ -306,16 +175,16 @@ void Examination::Told() {
 
 void Examination::SlowMount(const pb::ClusterStatusReply::Session& s) {
   const std::string subject = fmt::format("mount {}:{}", s.host(), s.mountpoint());
-  const auto mean = Mean(s.recent_ops(), s.recent_micros());
+  const auto mean = MeanOf(s.recent_ops(), s.recent_micros());
   const auto slowest = milliseconds(s.slowest_micros() / 1000);
   if (s.recent_ops() >= kOpsMin && mean > kSlowMount) {
     Add(Severity::kWarning, "mount.slow", subject,
-        fmt::format("of volume {} waits {} ms for a call, in the mean of {}", s.volume(), mean.count(),
-                    s.recent_ops()),
+        fmt::format("of volume {} waits {} ms for a call, in the mean of {} in the last two minutes",
+                    s.volume(), mean.count(), s.recent_ops()),
         "look at the network, and at what is said of metaservers and chunkservers");
   } else if (slowest > kSlowCall) {
     Add(Severity::kWarning, "mount.slow", subject,
-        fmt::format("of volume {} has waited {:.1f} s for a call", s.volume(),
+        fmt::format("of volume {} has waited {:.1f} s for a call in the last two minutes", s.volume(),
                     static_cast<double>(slowest.count()) / 1000),
         "look at the network, and at what is said of metaservers and chunkservers");
   }
@@ -336,12 +205,6 @@ void Examination::LostSessions(const MemberAnswer& of) {
         fmt::format("remembers {} mount{} that went away without a word", older, older == 1 ? "" : "s"));
 }
 
-const char* Name(Severity severity) {
-  return severity == Severity::kCritical ? "critical" : severity == Severity::kWarning ? "warning" : "note";
-}
-
-}  // namespace
-
 std::vector<Finding> Examine(const std::vector<MemberAnswer>& members, TimeNs now) {
   Examination e{.answers = members, .now = now, .found = {}, .best = nullptr};
   for (const MemberAnswer& a : members) {
@@ -351,7 +214,7 @@ std::vector<Finding> Examine(const std::vector<MemberAnswer>& members, TimeNs no
   if (e.best == nullptr) {
     for (const MemberAnswer& a : members)
       e.Add(Severity::kCritical, "metaserver.down", "metaserver " + a.address, FirstLine(a.status.message()),
-            "start kfs-metaserver there, or name another one with --metaserver");
+            NextStep(a.status, "start kfs-metaserver there, or name another one with --metaserver"));
   } else {
     e.Metaservers();
     e.Volumes();

@@ -26,9 +26,10 @@ struct Finding {
 
 // What one metaserver answered.
 struct MemberAnswer {
-  std::string address;  // that it was asked at
-  Status status;        // not ok: why it has not answered, in words
-  Duration took{};      // of one call, once connected
+  std::string address;               // that it was asked at
+  std::vector<std::string> also_at;  // others at which the same one has answered
+  Status status;                     // not ok: why it has not answered, in words
+  Duration took{};                   // of one call, once connected
   pb::ConfShowReply conf;
   pb::ClusterStatusReply cluster;
 };

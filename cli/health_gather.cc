@@ -49,6 +49,33 @@ std::vector<MemberAnswer> AskThem(const GlobalOptions& global, const std::vector
   return out;
 }
 
+// One answer of each; what has not answered stays.
+std::vector<MemberAnswer> OfEach(std::vector<MemberAnswer> answers) {
+  std::vector<MemberAnswer> out;
+  for (MemberAnswer& a : answers) {
+    const auto same = std::find_if(out.begin(), out.end(), [&](const MemberAnswer& o) {
+      return a.status.ok() && o.status.ok() && o.conf.self() == a.conf.self();
+    });
+    if (same == out.end())
+      out.push_back(std::move(a));
+    else
+      same->also_at.push_back(a.address);
+  }
+  return out;
+}
+
+// Whether the member of that address is among those that have answered.
+bool IsAt(const std::vector<MemberAnswer>& answers, const std::string& address) {
+  for (const MemberAnswer& knows : answers) {
+    for (const auto& m : knows.conf.conf().member()) {
+      if (m.address() != address) continue;
+      return std::any_of(answers.begin(), answers.end(),
+                         [&](const MemberAnswer& a) { return a.status.ok() && a.conf.self() == m.uuid(); });
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 Result<std::vector<MemberAnswer>> AskAllMembers(const GlobalOptions& global) {
@@ -58,21 +85,23 @@ Result<std::vector<MemberAnswer>> AskAllMembers(const GlobalOptions& global) {
   KFS_RETURN_IF_ERROR(CheckMetaservers(options));
   if (auto admin = AdminConnection::Open(options); !admin.ok()) return admin.status();  // the secret
   std::vector<MemberAnswer> answers = AskThem(options, options.metaservers, each);
-  // One that was named twice, by its name and its number perhaps, counts once.
-  std::set<std::string> known, asked(options.metaservers.begin(), options.metaservers.end());
-  std::erase_if(answers,
-                [&](const MemberAnswer& a) { return a.status.ok() && !known.insert(a.conf.self()).second; });
+  // Every member's own address is asked, also of those that have answered at another: somebody else may be
+  // there. One that answers twice, by its name and its number perhaps, counts once.
+  std::set<std::string> asked(options.metaservers.begin(), options.metaservers.end());
+  answers = OfEach(std::move(answers));
   std::vector<std::string> others;
   for (const MemberAnswer& a : answers) {
     if (!a.status.ok()) continue;
     for (const auto& m : a.conf.conf().member()) {
-      if (!known.contains(m.uuid()) && asked.insert(m.address()).second) others.push_back(m.address());
+      if (asked.insert(m.address()).second) others.push_back(m.address());
     }
   }
-  for (MemberAnswer& a : AskThem(options, others, each)) {
-    if (!a.status.ok() || known.insert(a.conf.self()).second) answers.push_back(std::move(a));
-  }
-  return answers;
+  std::vector<MemberAnswer> more = AskThem(options, others, each);
+  // Who has answered where it was named need not be reached from here by the name that the others have for
+  // it.
+  std::erase_if(more, [&](const MemberAnswer& m) { return !m.status.ok() && IsAt(answers, m.address); });
+  for (MemberAnswer& a : more) answers.push_back(std::move(a));
+  return OfEach(std::move(answers));
 }
 
 }  // namespace kfs::cli

@@ -5,6 +5,7 @@
 #include "cli/arguments.h"
 #include "cli/change.h"
 #include "cli/confirm.h"
+#include "rpc/address.h"
 
 namespace kfs::cli {
 namespace {
@@ -15,7 +16,22 @@ struct PeerArgs {
 };
 
 void AddAddressArgument(CLI::App* command, const char* name, const char* words, std::string* address) {
-  command->add_option(name, *address, words)->required()->type_name("");
+  command->add_option(name, *address, words)
+      ->required()
+      ->type_name("")
+      ->check(CLI::Validator(
+          [](const std::string& text) {
+            std::string host;
+            uint16_t port = 0;
+            const Status s = SplitAddress(text, kMetaserverPort, &host, &port);
+            if (!s.ok()) return s.message();
+            const bool letters = host.find_first_of(" \t\n/") == std::string::npos;
+            const bool number = host.find(':') == std::string::npos ||
+                                ParseNumericAddress("[" + host + "]", kMetaserverPort).ok();
+            if (!letters || !number) return "'" + text + "' is no address (HOST or HOST:PORT)";
+            return host.empty() ? "'" + text + "' names no host" : std::string();
+          },
+          ""));
 }
 
 void AddProbe(CLI::App& peer, GlobalOptions& global) {

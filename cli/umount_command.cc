@@ -42,6 +42,12 @@ bool Below(const std::string& path, const std::string& directory) {
   return path == directory || path.starts_with(directory + "/");
 }
 
+void AddProcess(const fs::path& process, std::string* list) {
+  std::string name;
+  std::getline(std::ifstream(process / "comm") >> std::ws, name);
+  *list += fmt::format("{}{} ({})", list->empty() ? "" : ", ", name, process.filename().string());
+}
+
 // "bash (1234), make (1240)"; what this user may not see is not there.
 std::string Users(const std::string& mount_point) {
   std::string out;
@@ -63,9 +69,27 @@ std::string Users(const std::string& mount_point) {
     }
     if (!uses) continue;
     if (++shown > kUsersShown) return out + ", ...";
-    std::string name;
-    std::getline(std::ifstream(process.path() / "comm") >> std::ws, name);
-    out += fmt::format("{}{} ({})", out.empty() ? "" : ", ", name, pid);
+    AddProcess(process.path(), &out);
+  }
+  return out;
+}
+
+// Programs that wait for the daemon of a FUSE mount, whichever, within a call that has left them no open
+// file: of those of one user the kernel says no more, and of others' nothing.
+std::string Waiters() {
+  std::string out;
+  std::error_code ec;
+  for (const auto& process : fs::directory_iterator("/proc", ec)) {
+    const std::string pid = process.path().filename();
+    if (pid.find_first_not_of("0123456789") != std::string::npos) continue;
+    bool waits = false;
+    for (fs::directory_iterator task(process.path() / "task", ec), end; !ec && !waits && task != end;
+         task.increment(ec)) {
+      std::string where;
+      std::getline(std::ifstream(task->path() / "wchan"), where);
+      waits = where == "request_wait_answer";
+    }
+    if (waits) AddProcess(process.path(), &out);
   }
   return out;
 }
@@ -90,8 +114,7 @@ int Unmount(const std::string& mount_point, bool lazy) {
   return umount2(mount_point.c_str(), UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) == 0 ? 0 : errno;
 }
 
-int UnmountOne(const std::string& directory, bool lazy) {
-  const std::string mount_point = MountPoint(directory);
+int UnmountOne(const std::string& mount_point, bool lazy) {
   const std::string source = KfsMountedAt(mount_point);
   if (source.empty())
     return Report(Status(EINVAL, fmt::format("no KFS volume is mounted on {} ('findmnt -t fuse.kfs' shows "
@@ -103,10 +126,12 @@ int UnmountOne(const std::string& directory, bool lazy) {
   if (error == 0) return kOk;
   if (error == EBUSY) {
     const std::string users = Users(mount_point);
-    return Report(
-        Status(error, fmt::format("{} is in use{}{}: end what uses it, or take it out of sight with "
-                                  "--lazy (unmounted when nobody uses it any more)",
-                                  mount_point, users.empty() ? "" : " by ", users)));
+    const std::string waiters = users.empty() ? Waiters() : "";
+    return Report(Status(
+        error, fmt::format("{} is in use{}{}{}{}: end what uses it, or take it out of sight with "
+                           "--lazy (unmounted when nobody uses it any more)",
+                           mount_point, users.empty() ? "" : " by ", users,
+                           waiters.empty() ? "" : ", perhaps by one that waits for its servers: ", waiters)));
   }
   if (error == ENOENT && geteuid() != 0)
     return Report(Status(error, "only root can unmount without fusermount3: use sudo, or install fuse3"));
@@ -120,8 +145,12 @@ struct UmountArgs {
 
 int RunUmount(const UmountArgs& args) {
   int code = kOk;
-  for (const std::string& directory : args.directories) {
-    if (const int one = UnmountOne(directory, args.lazy); one != kOk) code = one;
+  std::vector<std::string> mount_points;
+  for (const std::string& directory : args.directories) mount_points.push_back(MountPoint(directory));
+  // Called from within the mount we would be one of its users ourselves.
+  if (chdir("/") != 0) return Report(ErrnoStatus(errno, "/"));
+  for (const std::string& mount_point : mount_points) {
+    if (const int one = UnmountOne(mount_point, args.lazy); one != kOk) code = one;
   }
   return code;
 }

@@ -448,7 +448,15 @@ void Server::Impl::Run(const OpInfo& info, IncomingCallPtr call) {
   }
   auto handler = handlers.find(static_cast<uint16_t>(info.op));
   if (handler == handlers.end()) {
-    return call->Fail(Status(EOPNOTSUPP, fmt::format("this server does not serve {}", info.name)));
+    // Only a chunkserver has a uuid for those who greet it; who asks it for this has its address by mistake.
+    const std::string what =
+        identity.uuid.empty()
+            ? fmt::format("this server does not serve {}", info.name)
+            : fmt::format(
+                  "this is a chunkserver, which does not serve {}: name a metaserver's address "
+                  "(port 7400 unless its option listen says another)",
+                  info.name);
+    return call->Fail(Status(EOPNOTSUPP, what));
   }
   auto& counted = stats[static_cast<uint16_t>(info.op)];
   if (counted == nullptr) counted = std::make_shared<OpStats>();

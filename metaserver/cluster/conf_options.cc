@@ -172,7 +172,7 @@ Status CheckConfOption(ConfOption::Of of, std::string_view name, std::string_vie
     for (const ConfOption& o : kTable) {
       if (o.of == of) known += fmt::format("{}{}", known.empty() ? "" : ", ", o.name);
     }
-    return Status(EINVAL, fmt::format("there is no option \"{}\" of a {}; there are: {}, user.NAME", name,
+    return Status(ENOENT, fmt::format("there is no option \"{}\" of a {} (there are: {}, user.NAME)", name,
                                       of == Of::kVolume ? "volume" : "cluster", known));
   }
   if (name == "inline-max") return CheckInlineMax(*option, value);

@@ -36,6 +36,11 @@ grep -q '^BAD  port: .*nothing listens there' "$WORK/out" || { cat "$WORK/out"; 
 grep -q '^ok   last heard: .* s ago' "$WORK/out" || { cat "$WORK/out"; fail "peer why does not say when it was last heard"; }
 within $SOON 1 kfs_at 1 health --json
 finds metaserver.down warning
+# What is made meanwhile belongs to those that are there, though the one that is down has the fewest volumes.
+for n in 1 2 3; do
+  kfs_at 1 volume create "while-down-$n" >/dev/null
+  [ "$(kfs_at 1 volume list --json | jq -r ".[] | select(.name == \"while-down-$n\") | .owner")" != "$three" ] || fail "a metaserver that is down becomes an owner"
+done
 kill_role metaserver 2 STOP
 within $SOON 1 kfs_at 1 peer why "$two"
 no_majority() { kfs_at 1 health --json >"$WORK/out"; jq -e '.findings[] | select(.alarm == "cluster.no_majority" and .severity == "critical")' "$WORK/out" >/dev/null; }
@@ -49,5 +54,24 @@ wait_until 10 cut_off || { cat "$WORK/out"; fail "a member without a majority an
 kill_role metaserver 2 CONT
 start_role metaserver 3
 wait_until 20 healthy || { kfs_at 1 health; fail "not healthy again"; }
+
+# Each with the other's data: they are connected, and nobody finds them where they should be.
+swap() {
+  kill_role metaserver 2
+  kill_role metaserver 3
+  mv "$CLUSTER/metaserver-2" "$WORK/of-two"
+  mv "$CLUSTER/metaserver-3" "$CLUSTER/metaserver-2"
+  mv "$WORK/of-two" "$CLUSTER/metaserver-3"
+  start_role metaserver 2
+  start_role metaserver 3
+}
+swap
+for n in 1 2 3; do
+  within $SOON 2 kfs_at $n health --json
+  finds metaserver.swapped critical
+  [ "$(jq '[.findings[] | select(.alarm == "metaserver.swapped")] | length' "$WORK/out")" = 2 ] || { cat "$WORK/out"; fail "not both are found from metaserver $n"; }
+done
+swap
+wait_until 20 healthy || { kfs_at 1 health; fail "not healthy with their own data"; }
 
 pass

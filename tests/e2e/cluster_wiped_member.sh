@@ -18,6 +18,9 @@ start_role metaserver 3
 third=$(address_of 3)
 refused 'wiped' 1 peer why "$third"
 grep -q "kfs peer repair $third" "$WORK/refused" || { cat "$WORK/said-by-kfs"; fail "peer why does not say what to do"; }
+kfs_at 1 health --json >"$WORK/health" || :
+jq -e --arg s "metaserver $third" '[.findings[] | select(.subject == $s)] | length == 1 and (.[0].next | startswith("kfs peer repair"))' "$WORK/health" >/dev/null ||
+  { cat "$WORK/health"; fail "health does not say, once, how a wiped member is mended"; }
 [ "$(kfs_at 3 volume list --json)" = '[]' ] || fail "a wiped member knows volumes"
 [ "$(answers "$MNT")" = ok ]
 repaired 3 || { cat "$WORK/repaired"; fail "it cannot be repaired"; }

@@ -83,8 +83,9 @@ TEST_F(ChangeTest, EachCommandAsksForItsChange) {
   ExpectChange({"peer", "detach", "m2", "m3", "--lost", "--yes"},
                "give_up_members { uuid: \"m2\" uuid: \"m3\" }");
   ExpectChange({"peer", "address", "m2", "h:1"}, "set_address { uuid: \"m2\" address: \"h:1\" }");
-  ExpectChange({"chunkserver", "add", "u-1", "--label", "rack=r1"},
-               "add_chunkserver { uuid: \"u-1\" label { key: \"rack\" value: \"r1\" } }");
+  ExpectChange({"chunkserver", "add", "1b4e28ba-2fa1-41d2-883f-0016d3cca427", "--label", "rack=r1"},
+               "add_chunkserver { uuid: \"1b4e28ba-2fa1-41d2-883f-0016d3cca427\" label { key: \"rack\" "
+               "value: \"r1\" } }");
   ExpectChange({"chunkserver", "label", "3", "rack=r2", "--remove", "host", "--remove", "x"},
                "label_chunkserver { uuid: \"3\" set { key: \"rack\" value: \"r2\" } remove: \"host\" remove: "
                "\"x\" }");
@@ -177,6 +178,39 @@ TEST_F(ChangeTest, ErrorsHaveTheirExitCodes) {
   EXPECT_NE(err_.find("kfs cluster log"), std::string::npos) << err_;
   member_.Stop();
   EXPECT_EQ(Run({"volume", "start", "x"}), kUnreachable);
+}
+
+TEST_F(ChangeTest, WhatIsNoAddressOrUuidOrCannotBeReadIsAWrongCommandLine) {
+  for (const char* address : {"m2:99999", "a:b:c", ":7400", " "}) {
+    EXPECT_EQ(Run({"peer", "probe", address}), kUsage) << address;
+    EXPECT_EQ(Run({"peer", "address", "m2", address}), kUsage) << address;
+  }
+  EXPECT_EQ(Run({"chunkserver", "add", "nonsense"}), kUsage);
+  EXPECT_TRUE(member_.Asked<rpc::ConfChange>().empty());
+  std::filesystem::remove(dir_ + "/secret");
+  EXPECT_EQ(Run({"volume", "list"}), kUsage);
+}
+
+TEST_F(ChangeTest, AChunkserverThatStillRunsIsSaidToComeBack) {
+  pb::ClusterStatusReply status;
+  auto* c = status.add_chunkserver();
+  c->set_id(3);
+  c->set_address("m3:7401");
+  pb::ConfChangeReply made;
+  made.add_difference("chunkserver 3: removed");
+  member_.Answer<rpc::ConfChange>(made);
+  pb::ConfShowReply conf;
+  for (const bool up : {false, true}) {
+    c->set_up(up);
+    member_.Answer<rpc::ClusterStatus>(status);
+    member_.Answer<rpc::ConfShow>(conf);
+    EXPECT_EQ(Run({"chunkserver", "remove", "m3"}), kOk) << err_;
+    EXPECT_EQ(out_.find("still runs at m3:7401") != std::string::npos, up) << out_;
+  }
+  (*conf.mutable_conf()->mutable_option())["chunkserver-admission"] = "command";
+  member_.Answer<rpc::ConfShow>(conf);
+  EXPECT_EQ(Run({"chunkserver", "remove", "m3"}), kOk) << err_;
+  EXPECT_NE(out_.find("kfs chunkserver add"), std::string::npos) << out_;
 }
 
 TEST_F(ChangeTest, AfterALostConnectionTheSameMemberIsToldAgain) {

@@ -10,6 +10,8 @@
 namespace kfs::cli {
 namespace {
 
+bool Tells(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
+
 constexpr TimeNs kNow = 1'700'000'000'000'000'000;
 
 // Three metaservers, one chunkserver, one volume that m1 owns; all is well.
@@ -135,9 +137,10 @@ TEST_F(HealthTest, AMountWhoseProgramsWaitIsFound) {
   s->set_slowest_micros(4'000'000);
   EXPECT_TRUE(Found().empty()) << HealthText(Found(), all_);
   s->set_slowest_micros(6'000'000);
-  EXPECT_EQ(Only("mount.slow").words, "of volume data has waited 6.0 s for a call");
+  EXPECT_EQ(Only("mount.slow").words, "of volume data has waited 6.0 s for a call in the last two minutes");
   s->set_recent_micros(100 * 300'000);
-  EXPECT_EQ(Only("mount.slow").words, "of volume data waits 300 ms for a call, in the mean of 100");
+  EXPECT_EQ(Only("mount.slow").words,
+            "of volume data waits 300 ms for a call, in the mean of 100 in the last two minutes");
   EXPECT_EQ(Only("mount.slow").severity, Severity::kWarning);
   s->set_recent_ops(5);  // a few say nothing
   s->set_slowest_micros(0);
@@ -212,6 +215,79 @@ TEST_F(HealthTest, MembersThatDiffer) {
   all_[2].conf.set_software("kfs 0.1.0");
   all_[2].took = std::chrono::seconds(1);
   EXPECT_EQ(Only("metaserver.slow").subject, "metaserver m3:7400");
+}
+
+TEST_F(HealthTest, AMemberWhoseAddressAnotherAnswersIsFoundWhateverItsLinksSay) {
+  std::swap(all_[0].address, all_[1].address);  // each with the data of the other
+  std::vector<Finding> swapped;
+  for (const Finding& f : Found()) {
+    if (f.alarm == "metaserver.swapped") swapped.push_back(f);
+  }
+  ASSERT_EQ(swapped.size(), 2u) << HealthText(Found(), all_);
+  EXPECT_EQ(swapped[0].subject, "metaserver m1:7400");
+  EXPECT_EQ(swapped[0].severity, Severity::kCritical);
+  EXPECT_TRUE(Tells(swapped[0].words, "that of m2:7400, and itself answers at m2:7400")) << swapped[0].words;
+  EXPECT_TRUE(Tells(swapped[0].next, "its own data-dir")) << swapped[0].next;
+  // Named by another name it is no less there.
+  std::swap(all_[0].address, all_[1].address);
+  all_[0].address = "localhost:7400";
+  EXPECT_TRUE(Found().empty()) << HealthText(Found(), all_);
+  all_[1].also_at = {"m1:7400"};
+  EXPECT_EQ(Only("metaserver.swapped").subject, "metaserver m1:7400");
+}
+
+TEST_F(HealthTest, AMemberThatHasLostItsDiskIsOneFindingThatSaysHowItIsMended) {
+  Down(3);
+  MemberAnswer& wiped = all_[2];
+  wiped.status = Status();
+  wiped.conf.set_self("new");
+  wiped.conf.set_software("kfs 0.1.0");
+  wiped.conf.mutable_conf()->set_cluster_id("of its own");
+  wiped.conf.mutable_conf()->set_generation(1);
+  wiped.conf.mutable_conf()->add_member()->set_uuid("new");
+  const std::vector<Finding> found = Found();
+  ASSERT_EQ(found.size(), 1u) << HealthText(found, all_);
+  EXPECT_EQ(found[0].alarm, "cluster.stranger");
+  EXPECT_EQ(found[0].subject, "metaserver m3:7400");
+  EXPECT_TRUE(found[0].next.starts_with("kfs peer repair m3:7400")) << found[0].next;
+  wiped.conf.mutable_conf()->add_volume()->set_name("theirs");
+  EXPECT_TRUE(Tells(Only("cluster.stranger").words, "another cluster")) << HealthText(Found(), all_);
+}
+
+TEST_F(HealthTest, OneThatWasDetachedIsNotSaidToCatchUp) {
+  for (int i : {0, 1}) {
+    all_[i].conf.mutable_conf()->set_generation(9);
+    all_[i].conf.mutable_conf()->mutable_member()->RemoveLast();
+    all_[i].conf.mutable_peer()->RemoveLast();
+  }
+  Only("cluster.detached");
+  EXPECT_EQ(Found().size(), 1u) << HealthText(Found(), all_);
+}
+
+TEST_F(HealthTest, OneThatHasNoRoomIsNotSaidToCatchUp) {
+  all_[1].conf.mutable_conf()->set_generation(6);
+  EXPECT_TRUE(Tells(Only("cluster.behind").next, "catches up"));
+  all_[1].cluster.add_alarm()->set_name("cluster.no_room");
+  EXPECT_TRUE(Tells(Only("cluster.behind").next, "make room"));
+}
+
+TEST_F(HealthTest, WhomOurKeyDoesNotOpenIsNoMatterOfTheNetwork) {
+  all_[1].status = Status(EACCES, Code::kBadProof, "administration needs root/2\n  name its file");
+  all_[1].conf.Clear();
+  all_[1].cluster.Clear();
+  EXPECT_EQ(Only("metaserver.not_asked").next, "name its file");
+  for (int i : {0, 2}) all_[i] = all_[1];
+  for (const Finding& f : Found()) EXPECT_EQ(f.next, "name its file") << HealthText(Found(), all_);
+}
+
+TEST_F(HealthTest, AChunkserverHasAMomentToComeBackToAMetaserverThatWasJustStarted) {
+  all_[2].cluster.mutable_chunkserver(0)->set_up(false);
+  all_[2].cluster.set_started(kNow - 2'000'000'000);
+  EXPECT_TRUE(Found().empty()) << HealthText(Found(), all_);
+  for (const TimeNs started : {kNow - 10'000'000'000, kNow + 3'600'000'000'000}) {
+    all_[2].cluster.set_started(started);
+    Only("chunkserver.partly");
+  }
 }
 
 TEST_F(HealthTest, Volumes) {

@@ -92,7 +92,7 @@ TEST_F(Changes, AVolumeMayBeBornWithOptions) {
   EXPECT_EQ(Try(c).err(), EOPNOTSUPP);
   options.clear();
   options["nothing"] = "0";
-  EXPECT_EQ(Try(c).err(), EINVAL);
+  EXPECT_EQ(Try(c).err(), ENOENT);
 }
 
 TEST_F(Changes, NamesOfVolumesAreLetters) {
@@ -165,14 +165,14 @@ TEST_F(Changes, AMoveThatIsCalledOffCannotBeMadeAfterwards) {
 TEST_F(Changes, OptionsAreCheckedAndCanBeTakenBack) {
   Must(Volume("data"));
   EXPECT_EQ(Try(Set("data", "read-only", "maybe")).err(), EINVAL);
-  EXPECT_EQ(Try(Set("data", "default-chunk-size", "1M")).err(), EINVAL);  // of the cluster
-  EXPECT_EQ(Try(Set("", "read-only", "on")).err(), EINVAL);               // of a volume
+  EXPECT_EQ(Try(Set("data", "default-chunk-size", "1M")).err(), ENOENT);  // of the cluster
+  EXPECT_EQ(Try(Set("", "read-only", "on")).err(), ENOENT);               // of a volume
   EXPECT_EQ(Try(Set("none", "read-only", "on")).err(), ENOENT);
   Must(Set("data", "read-only", "on"));
   EXPECT_EQ(FindVolume(conf_, "data")->option().at("read-only"), "on");
   Must(Set("data", "read-only", ""));
   EXPECT_THAT(FindVolume(conf_, "data")->option(), IsEmpty());
-  EXPECT_EQ(Try(Set("data", "nothing", "")).err(), EINVAL);
+  EXPECT_EQ(Try(Set("data", "nothing", "")).err(), ENOENT);
   Must(Set("", "user.note", "a b"));
   Must(Set("", "user.note", ""));
   EXPECT_THAT(conf_.option(), IsEmpty());

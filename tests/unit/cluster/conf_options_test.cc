@@ -116,9 +116,9 @@ TEST(ConfOptions, NotesAreFreeWithinABound) {
   EXPECT_TRUE(OfVolume("user.owner", "the people on the third floor").ok());
   EXPECT_TRUE(OfCluster("user.x", std::string(1024, 'a')).ok());
   EXPECT_THAT(OfCluster("user.x", std::string(1025, 'a')).message(), HasSubstr("more than 1024 bytes"));
-  EXPECT_EQ(OfVolume("user.", "a").err(), EINVAL);
+  EXPECT_EQ(OfVolume("user.", "a").err(), ENOENT);
   EXPECT_TRUE(OfVolume("user." + std::string(59, 'n'), "a").ok());
-  EXPECT_EQ(OfVolume("user." + std::string(60, 'n'), "a").err(), EINVAL);
+  EXPECT_EQ(OfVolume("user." + std::string(60, 'n'), "a").err(), ENOENT);
 }
 
 }  // namespace
