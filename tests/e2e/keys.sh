@@ -49,7 +49,7 @@ for links in unix tcp; do
   sync "$m/data-$links"
   cmp "$m/data-$links" "$MNT/projects/data-$links" || fail "$links: data written with a key is not what is read with the secret"
 done
-[ "$(kfs_at 1 status --json | jq -r '[.sessions[].key] | map(select(. != "")) | unique | .[0]')" = mount/team/1 ] ||
+[ "$(kfs_at 1 status --json | jq -r '[.sessions[].key] | map(select(. != "")) | unique | .[0]')" = "$(sed -n 's/^id = //p' "$WORK/team.key")" ] ||
   fail "status does not say with which key: $(kfs_at 1 status --json | jq -c .sessions)"
 
 # ---- less than all rights
