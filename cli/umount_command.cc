@@ -22,7 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kUsersShown = 5;
+constexpr size_t kUsersShown = 5, kWaitersShown = 16;
 
 // As /proc/self/mountinfo has it. The mount itself is not touched: its servers may be away.
 std::string MountPoint(const std::string& directory) {
@@ -74,10 +74,11 @@ std::string Users(const std::string& mount_point) {
   return out;
 }
 
-// Programs that wait for the daemon of a FUSE mount, whichever, within a call that has left them no open
-// file: of those of one user the kernel says no more, and of others' nothing.
+// Programs that wait for the daemon of a FUSE mount within a call, perhaps with no file open yet. The kernel
+// does not say of which mount; what this user may not see is not there.
 std::string Waiters() {
   std::string out;
+  size_t shown = 0;
   std::error_code ec;
   for (const auto& process : fs::directory_iterator("/proc", ec)) {
     const std::string pid = process.path().filename();
@@ -89,7 +90,9 @@ std::string Waiters() {
       std::getline(std::ifstream(task->path() / "wchan"), where);
       waits = where == "request_wait_answer";
     }
-    if (waits) AddProcess(process.path(), &out);
+    if (!waits) continue;
+    if (++shown > kWaitersShown) return out + ", ...";
+    AddProcess(process.path(), &out);
   }
   return out;
 }
