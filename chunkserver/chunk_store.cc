@@ -56,6 +56,13 @@ Status ChunkStore::SettleIdentity() {
   for (auto& disk : disks_) {
     const DiskIdentity id = disk->identity();
     if (!disk->healthy() || id.disk_uuid.empty()) continue;
+    for (const auto& other : disks_) {
+      if (other == disk) break;
+      if (!other->healthy() || other->identity().disk_uuid != id.disk_uuid) continue;
+      return Status(EINVAL, fmt::format("{} and {} are copies of one disk: a copy must never be used beside "
+                                        "its original",
+                                        other->path(), disk->path()));
+    }
     if (server_uuid_.empty()) server_uuid_ = id.server_uuid;
     if (server_uuid_ != id.server_uuid) {
       return Status(
@@ -191,7 +198,8 @@ Result<uint64_t> ChunkStore::Write(ChunkKey key, ChunkVersion version, uint64_t 
   KFS_RETURN_IF_ERROR(CheckRange(offset, payload.size(), kFramePayloadMax));
   Pin pin(this, key);
   Status st = OpenForAccess(&pin, version, wait, detail, may);
-  if (st.code() == Code::kStaleChunk && *detail == 0 && version == kFirstChunkVersion && !existing &&
+  // A mutation that found no room has made no chunk, and is not to be undone by a write that comes late.
+  if (st.code() == Code::kStaleChunk && *detail == 0 && !existing && version >= LeastVersion(key) &&
       !RecentlyDeleted(key)) {
     st = CreateChunk(pin.get(), version);
   }
@@ -215,67 +223,6 @@ Result<Chunk::SeekResult> ChunkStore::Seek(ChunkKey key, ChunkVersion version, u
   Pin pin(this, key);
   KFS_RETURN_IF_ERROR(OpenForAccess(&pin, version, wait, detail, may));
   return pin->Seek(offset, wait);
-}
-
-// Space that is to be reserved, and that is there once what was deleted lately is gone, is made now. Applied
-// again when something else finds no room: steps do no harm when they are.
-Status ChunkStore::MutateWithRoom(Chunk* chunk, ChunkVersion to, const Chunk::Steps& steps, bool* no_space) {
-  Disk* disk = chunk->disk();
-  uint64_t wanted = 0;
-  for (const auto& step : steps) wanted += step.kind() == pb::ChunkStep::ALLOCATE ? step.length() : 0;
-  if (wanted != 0 && !disk->bin().empty()) {
-    const uint64_t available = disk->RefreshSpace().available;
-    if (available < wanted) (void)disk->MakeRoom(wanted - available);
-  }
-  Status st = chunk->Mutate(to, steps, no_space);
-  while (st.err() == ENOSPC && disk->MakeRoom(0)) st = chunk->Mutate(to, steps, no_space);
-  return st;
-}
-
-Result<ChunkStore::Mutated> ChunkStore::Mutate(ChunkKey key, ChunkVersion from, ChunkVersion to,
-                                               const Chunk::Steps& steps) {
-  Mutated done;
-  if (to.v == 0 || to <= from) return Status(EINVAL, Code::kMalformed, "a mutation must raise the version");
-  Pin pin(this, key);
-  pin.Lock();
-  if (!pin->open()) {
-    Status st = OpenChunk(pin.get(), nullptr);
-    if (st.err() == ENOENT && TakeBack(pin.get())) st = OpenChunk(pin.get(), nullptr);
-    if (st.err() == ENOENT) {
-      if (RecentlyDeleted(key)) return done;
-      KFS_RETURN_IF_ERROR(CreateChunk(pin.get(), to));
-      // Empty, so that steps which take away have nothing to do; those that reserve space do.
-      Chunk::Steps allocate;
-      for (const auto& step : steps) {
-        if (step.kind() == pb::ChunkStep::ALLOCATE) *allocate.Add() = step;
-      }
-      pin.Wrote();
-      if (!allocate.empty() || options_.durable_mutations)
-        st = MutateWithRoom(pin.get(), to, allocate, &done.no_space);
-      if (st.ok() || !allocate.empty()) {
-        if (Status dir = options_.durable_mutations ? pin->disk()->SyncChunkDir(key) : Status(); !dir.ok())
-          st = dir;
-      }
-      // Without the space the chunk is there all the same: the next try finds it at `to`. Take it away again.
-      if (!st.ok() && st.err() != ENOENT) static_cast<void>(pin->Remove());
-      if (!st.ok() && st.err() != ENOENT) return st;
-      done.allocated = pin->AllocatedBytes();
-      return done;
-    }
-    KFS_RETURN_IF_ERROR(st);
-  }
-  if (pin->version() >= to) {
-    done.allocated = pin->AllocatedBytes();
-    return done;
-  }
-  if (pin->version() < from) {
-    KFS_LOG(warn, "chunk.mutation_skipped_versions chunk={} ours={} from={} to={}", key.ToString(),
-            pin->version().v, from.v, to.v);
-  }
-  pin.Wrote();
-  KFS_RETURN_IF_ERROR(MutateWithRoom(pin.get(), to, steps, &done.no_space));
-  done.allocated = pin->AllocatedBytes();
-  return done;
 }
 
 Status ChunkStore::Delete(VolumeId volume, std::span<const uint64_t> chunks) {

@@ -157,6 +157,9 @@ class ChunkStore {
   void SettleLoneData(Chunk* chunk, Disk* disk);
   uint64_t HeldVersion(ChunkKey key, Disk* disk);
   bool RecentlyDeleted(ChunkKey key) const;
+  // A mutation to `version` has made no chunk: none is made at an earlier one.
+  void NotMade(ChunkKey key, ChunkVersion version);
+  ChunkVersion LeastVersion(ChunkKey key) const;
   void Evict();
 
   const Options options_;
@@ -180,6 +183,8 @@ class ChunkStore {
   std::unordered_map<ChunkKey, MonoTime> dirty_;  // when last written; bounded by kDirtyMax
   std::unordered_set<ChunkKey> deleted_;          // so that a late write does not bring one back
   std::deque<ChunkKey> deleted_order_;
+  std::unordered_map<ChunkKey, ChunkVersion> least_;  // bounded as deleted_ is
+  std::deque<ChunkKey> least_order_;
 };
 
 }  // namespace kfs

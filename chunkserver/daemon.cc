@@ -9,6 +9,7 @@
 
 #include "chunkserver/chunk_keyring.h"
 #include "chunkserver/chunk_store.h"
+#include "chunkserver/disk_age.h"
 #include "chunkserver/io_pool.h"
 #include "chunkserver/metaserver_links.h"
 #include "chunkserver/metrics.h"
@@ -42,7 +43,8 @@ Result<Labels> ParseLabels(const std::vector<std::string>& texts) {
 struct ChunkserverDaemon::Impl {
   Impl(EventLoop& l, const ChunkserverOptions& o) : loop(l), options(o) {}
   void StartLinks(Labels labels);
-  void RunsTwice(const std::string& metaserver, const Status& why);
+  void MustEnd(const std::string& metaserver, const Status& why);
+  void GoOn();
   void MakeTerms();
   Status CheckTunables(const Tunables& t) const;
   void Apply(const Tunables& t);
@@ -52,6 +54,7 @@ struct ChunkserverDaemon::Impl {
   const std::string instance = NewUuid();
   Credentials credentials;
   std::unique_ptr<ChunkStore> store;
+  std::unique_ptr<DiskAges> ages;  // outlives the pool's work
   ChunkMetrics metrics;
   std::unique_ptr<IoPool> pool;
   std::unique_ptr<ClusterTerms> terms;
@@ -61,7 +64,7 @@ struct ChunkserverDaemon::Impl {
   std::unique_ptr<MetaserverLinks> links;
   std::unique_ptr<SyncThread> sync;
   SystemClock clock;
-  EventLoop::Timer second_timer;
+  EventLoop::Timer second_timer, age_timer;
   std::function<void()> end = [] {
     spdlog::shutdown();
     std::_Exit(kExitRunsTwice);
@@ -96,6 +99,8 @@ Status ChunkserverDaemon::Start() {
   auto opened = ChunkStore::Open(std::move(store));
   if (!opened.ok()) return opened.status();
   d.store = std::move(*opened);
+  d.ages = std::make_unique<DiskAges>(d.store.get());
+  d.ages->Begin(static_cast<uint64_t>(o.accept_older_copy()));
   for (const std::string& dir : o.data_dirs()) {  // an earlier version left them to the umask
     std::error_code ec;
     std::filesystem::permissions(dir, std::filesystem::perms::owner_all, ec);
@@ -137,6 +142,7 @@ Status ChunkserverDaemon::Start() {
       d.metrics.Update(*d.store, d.pool->waiting(), *d.gate);
       d.terms->OnTimer();
     });
+    d.age_timer = d.loop.RunEvery(DiskAges::kGoOnEvery, [&d] { d.GoOn(); });
   });
   KFS_RETURN_IF_ERROR(WriteAddressFile(o.address_file(), d.server->address()));
   KFS_LOG(info, "ready address={} uuid={} disks={}", d.server->address(), d.store->server_uuid(),
@@ -207,23 +213,41 @@ void ChunkserverDaemon::Impl::StartLinks(Labels labels) {
       if (request->plain_from_size() < kShown) request->add_plain_from(c->hello.host());
     }
   });
-  links->OnRunsTwice([this](const std::string& m, const Status& why) { RunsTwice(m, why); });
+  links->OnMustEnd([this](const std::string& m, const Status& why) { MustEnd(m, why); });
+  // A pool that is full: at the next registration, or the age is shown as it is at the next start.
+  links->OnTaken([this] {
+    static_cast<void>(pool->Submit(
+        {}, [a = ages.get()] { a->Taken(); }, [] {}));
+  });
   loop.Post([l = links.get()] { l->Start(); });
+}
+
+void ChunkserverDaemon::Impl::GoOn() {
+  static_cast<void>(pool->Submit(
+      {}, [a = ages.get()] { a->GoOn(); }, [] {}));
 }
 
 // At once: whatever were written here from now on would be lost with this copy, or with the other. What has
 // been acknowledged survives this as it survives kill -9.
-void ChunkserverDaemon::Impl::RunsTwice(const std::string& metaserver, const Status& why) {
-  KFS_LOG(
-      critical,
-      "chunkserver.runs_twice uuid={} address={} metaserver={} reason=\"{}\" next=\"this data directory is "
-      "a copy of that chunkserver's, or the other way round. Stop one for good: a copy must never run\"",
-      store->server_uuid(), options.advertise().empty() ? server->address() : options.advertise(), metaserver,
-      why.message());
+void ChunkserverDaemon::Impl::MustEnd(const std::string& metaserver, const Status& why) {
+  const std::string address = options.advertise().empty() ? server->address() : options.advertise();
+  if (why.code() == Code::kOlderCopy) {
+    ages->Refused();
+    KFS_LOG(critical, "chunkserver.older_copy uuid={} address={} metaserver={} reason=\"{}\"",
+            store->server_uuid(), address, metaserver, why.message());
+  } else {
+    KFS_LOG(
+        critical,
+        "chunkserver.runs_twice uuid={} address={} metaserver={} reason=\"{}\" next=\"this data "
+        "directory is a copy of that chunkserver's, or the other way round. Stop one for good: a copy must "
+        "never run\"",
+        store->server_uuid(), address, metaserver, why.message());
+  }
+  server->Stop();  // its socket in the socket directory goes
   end();
 }
 
-void ChunkserverDaemon::OnRunsTwice(std::function<void()> fn) { impl_->end = std::move(fn); }
+void ChunkserverDaemon::OnMustEnd(std::function<void()> fn) { impl_->end = std::move(fn); }
 
 std::string ChunkserverDaemon::address() const { return impl_->server->address(); }
 
@@ -233,6 +257,7 @@ void ChunkserverDaemon::Stop() {
   Impl& d = *impl_;
   if (d.store == nullptr) return;
   d.second_timer.Cancel();
+  d.age_timer.Cancel();
   if (d.server != nullptr) d.server->Stop();
   d.links.reset();
   d.sync.reset();
@@ -243,6 +268,7 @@ void ChunkserverDaemon::Stop() {
   d.terms.reset();
   d.pool.reset();
   d.gate.reset();
+  d.ages.reset();
   d.store.reset();
 }
 

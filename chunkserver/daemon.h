@@ -23,7 +23,7 @@ class ChunkserverDaemon : public Daemon {
   void Stop() override;
 
   // Instead of ending the process when another one has this chunkserver's uuid. Before Start; for tests.
-  void OnRunsTwice(std::function<void()> fn);
+  void OnMustEnd(std::function<void()> fn);
 
  private:
   struct Impl;

@@ -105,6 +105,16 @@ DiskIdentity Disk::identity() const {
   return identity_;
 }
 
+DiskAge Disk::age() const {
+  std::lock_guard lock(mutex_);
+  return age_;
+}
+
+void Disk::SetAge(DiskAge age) {
+  std::lock_guard lock(mutex_);
+  age_ = std::move(age);
+}
+
 Status Disk::SetIdentity(const DiskIdentity& identity) {
   KFS_RETURN_IF_ERROR(WriteSmallFile("kfs-disk", EncodeDiskIdentity(identity)));
   std::lock_guard lock(mutex_);

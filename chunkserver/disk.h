@@ -2,6 +2,7 @@
 // thread.
 //
 //   <dir>/kfs-disk                                   identity, flock()ed while in use
+//   <dir>/kfs-disk.age                               how old the content is (disk_age.h)
 //   <dir>/kfs-disk.metaservers                       where the metaservers were last (known_metaservers.h)
 //   <dir>/garbage/, <dir>/aside/                     what was deleted lately (garbage_bin.h)
 //   <dir>/v<volume>/<low byte of id>/<id>.data,.meta   chunks
@@ -16,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "chunkserver/disk_age.h"
 #include "chunkserver/file_ops.h"
 #include "chunkserver/format.h"
 #include "chunkserver/garbage_bin.h"
@@ -52,6 +54,10 @@ class Disk {
   Result<std::string> ReadSmallFile(const std::string& name) const;
   Status WriteSmallFile(const std::string& name, const std::string& text);
 
+  // As it was noted on the disk last (DiskAges).
+  DiskAge age() const;
+  void SetAge(DiskAge age);
+
   // Sickness. NoteError takes any errno and reacts to those that condemn a disk: EIO, EROFS and the like.
   void NoteError(int err, const std::string& what);
   std::string error() const;  // empty: healthy
@@ -81,8 +87,12 @@ class Disk {
 
   Status Syncfs();
   // Something was written since the last TakeChanged().
-  void NoteChanged() { changed_.store(true, std::memory_order_relaxed); }
+  void NoteChanged() {
+    changed_.store(true, std::memory_order_relaxed);
+    aged_.store(true, std::memory_order_relaxed);
+  }
   bool TakeChanged() { return changed_.exchange(false); }
+  bool TakeAged() { return aged_.exchange(false); }  // the same since the last TakeAged()
 
   std::atomic<int64_t> chunks{0};
   std::atomic<uint64_t> changes{0};      // of `chunks`: made and deleted
@@ -112,11 +122,12 @@ class Disk {
   GarbageBin bin_;
   std::string file_system_;  // constant after Open
 
-  std::atomic<bool> healthy_{true}, changed_{false};
+  std::atomic<bool> healthy_{true}, changed_{false}, aged_{false};
   std::atomic<uint64_t> capacity_{0}, available_{0};
   mutable std::mutex mutex_;
   std::string error_;      // guarded by mutex_
   DiskIdentity identity_;  // guarded by mutex_
+  DiskAge age_;            // guarded by mutex_
 };
 
 }  // namespace kfs

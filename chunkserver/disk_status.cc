@@ -18,6 +18,11 @@ void FillDiskStatus(const ChunkStore& store, bool fresh,
     status->set_error(disk->error());
     status->set_file_system(disk->file_system());
     status->set_set_aside(disk->bin().set_aside());
+    if (const DiskAge age = disk->age(); age.age != 0) {
+      status->set_uuid(disk->identity().disk_uuid);
+      status->set_age(age.age);
+      status->set_start(age.start);
+    }
   }
 }
 

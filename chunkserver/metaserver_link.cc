@@ -85,6 +85,8 @@ void MetaserverLink::Registered(const pb::RegisterChunkserverReply& reply) {
           reply.server_id(), reply.heartbeat_ms());
   waits_for_consent_ = false;
   refusal_.clear();
+  missing_told_ = 0;  // it may have lost its memory
+  if (hooks_.on_taken) hooks_.on_taken();
   auto period = std::chrono::milliseconds(std::clamp<uint32_t>(reply.heartbeat_ms(), 100, 60000));
   heartbeat_ = loop_.RunEvery(period, [this] { SendHeartbeat(); });
   TakeMembers(reply);
@@ -98,7 +100,7 @@ void MetaserverLink::Refused(const Status& why) {
             why.ToString());
     return;
   }
-  if (why.code() == Code::kRunsTwice) return hooks_.on_runs_twice(why);
+  if (why.code() == Code::kRunsTwice || why.code() == Code::kOlderCopy) return hooks_.on_must_end(why);
   // Tried again every second or two: said once.
   if (refusal_ == why.ToString()) return;
   refusal_ = why.ToString();
@@ -132,6 +134,7 @@ void MetaserverLink::SendHeartbeat() {
   request.set_rss_bytes(ResidentBytes());
   request.set_generation(service_->terms()->generation());
   if (hooks_.fill_links) hooks_.fill_links(&request);
+  missing_told_ = service_->missing().Fill(missing_told_, request.mutable_missing());
   heartbeat_under_way_ = true;
   client_->Enqueue<rpc::Heartbeat>(
       request,

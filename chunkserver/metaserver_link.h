@@ -6,7 +6,7 @@
 //
 // A metaserver may not accept the registration yet (kTryAgain: it is being recorded; EACCES: an administrator
 // has to): tried again until it does. When another process runs under our uuid, it is that one's
-// (kRunsTwice): the daemon ends.
+// (kRunsTwice), and an older copy of our data is not ours (kOlderCopy): the daemon ends.
 #pragma once
 
 #include <functional>
@@ -41,8 +41,10 @@ class MetaserverLink {
     SyncPoints* synced = nullptr;
     // The newest generation that any metaserver has told.
     std::function<uint64_t()> newest_generation;
-    // Another process has our uuid.
-    std::function<void(const Status& why)> on_runs_twice;
+    // We must end: another process has our uuid (kRunsTwice), or our data is an older copy (kOlderCopy).
+    std::function<void(const Status& why)> on_must_end;
+    // A metaserver has us registered.
+    std::function<void()> on_taken = {};
     // Told with each heartbeat: links without TLS.
     std::function<void(pb::HeartbeatRequest*)> fill_links = {};
   };
@@ -77,8 +79,9 @@ class MetaserverLink {
   std::unique_ptr<Inventory> inventory_;
   EventLoop::Timer heartbeat_;
   bool registered_ = false, heartbeat_under_way_ = false, waits_for_consent_ = false;
-  uint64_t generation_ = 0;  // that this metaserver told last
-  std::string refusal_;      // logged last
+  uint64_t generation_ = 0;    // that this metaserver told last
+  uint64_t missing_told_ = 0;  // MissingChunks::Fill
+  std::string refusal_;        // logged last
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -86,9 +86,13 @@ void MetaserverLinks::Open(const std::string& address) {
               },
           .synced = &synced_,
           .newest_generation = [this] { return known_.generation; },
-          .on_runs_twice =
+          .on_must_end =
               [this, address](const Status& why) {
-                if (on_runs_twice_) on_runs_twice_(address, why);
+                if (on_must_end_) on_must_end_(address, why);
+              },
+          .on_taken =
+              [this] {
+                if (on_taken_) on_taken_();
               },
           .fill_links =
               [this](pb::HeartbeatRequest* request) {

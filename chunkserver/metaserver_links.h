@@ -40,10 +40,12 @@ class MetaserverLinks {
   void OnCluster(std::function<void(const std::string&)> fn) { on_cluster_ = std::move(fn); }
   // What heartbeats tell of links that others have to this chunkserver.
   void FillLinks(std::function<void(pb::HeartbeatRequest*)> fn) { fill_links_ = std::move(fn); }
-  // Runs when a metaserver says that another process has our uuid.
-  void OnRunsTwice(std::function<void(const std::string& metaserver, const Status& why)> fn) {
-    on_runs_twice_ = std::move(fn);
+  // Runs when a metaserver says that we must end (MetaserverLink::Hooks::on_must_end).
+  void OnMustEnd(std::function<void(const std::string& metaserver, const Status& why)> fn) {
+    on_must_end_ = std::move(fn);
   }
+  // Runs at each registration.
+  void OnTaken(std::function<void()> fn) { on_taken_ = std::move(fn); }
   void Start();
   void TunablesChanged();
   bool registered() const;  // with at least one
@@ -63,7 +65,8 @@ class MetaserverLinks {
   ChunkService* const service_;
   const Options options_;
   std::function<void(const std::string&)> on_cluster_;
-  std::function<void(const std::string&, const Status&)> on_runs_twice_;
+  std::function<void(const std::string&, const Status&)> on_must_end_;
+  std::function<void()> on_taken_;
   std::function<void(pb::HeartbeatRequest*)> fill_links_;
   InventoryTurns turns_;                                          // outlives the links
   std::map<std::string, std::unique_ptr<MetaserverLink>> links_;  // by address

@@ -72,6 +72,15 @@ struct ChunkserverOptions : DaemonOptions {
       0,
       86400 * 30,
       "How long a chunk that was deleted can be had back (s); less when the disk needs the room."};
+  Option<int64_t> accept_older_copy{
+      this,
+      "accept-older-copy",
+      0,
+      0,
+      int64_t{1} << 61,
+      "For data directories that are an older copy when there is no later one any more: the age named where "
+      "it was refused (chunkserver.older_copy). What was written since the copy was made is lost. Works "
+      "once."};
   Option<int64_t> inventory_rate{
       this, "inventory-rate", 5000, 1, 1 << 20, "Chunks looked at in a second while comparing (1/s)."};
 };

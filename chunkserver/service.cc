@@ -21,6 +21,10 @@ struct ChunkService::Outcome {
   std::unique_ptr<google::protobuf::MessageLite> reply;
   Buffer payload;
   uint64_t bytes = 0;  // moved, for the metrics
+  // The chunk that was asked for; none: nobody says that it should be there.
+  ChunkKey asked{};
+  ChunkVersion version{};
+  bool made = false;  // it is there now, if it was not before
 };
 
 void ChunkService::Register(Server* server) {
@@ -84,8 +88,11 @@ void ChunkService::OnPool(IncomingCallPtr call, std::optional<ChunkKey> key, Att
 
 void ChunkService::Answer(const IncomingCallPtr& call, Outcome outcome, MonoTime begun) {
   metrics_->Count(call->op(), outcome.status, std::chrono::steady_clock::now() - begun, outcome.bytes);
+  if (outcome.made && outcome.status.ok()) missing_.Here(outcome.asked);
   if (!outcome.status.ok()) {
     const Code code = outcome.status.code();
+    if (code == Code::kStaleChunk && outcome.detail == 0 && outcome.asked.chunk)
+      missing_.Note(outcome.asked, outcome.version);
     if (code != Code::kStaleChunk && code != Code::kCorrupt && code != Code::kTokenRefused) {
       KFS_LOG(warn, "chunk.op_failed op={} peer={} reason=\"{}\"", OpName(call->op()),
               call->connection()->peer_address(), outcome.status.ToString());
@@ -115,6 +122,8 @@ void ChunkService::Read(IncomingCallPtr call, const pb::ChunkReadRequest& reques
             Outcome out;
             auto data = store->Read(key, version, offset, length, wait, &out.detail, may);
             out.status = data.status();
+            out.asked = key;
+            out.version = version;
             if (!data.ok()) return out;
             out.payload = std::move(*data);
             out.bytes = length;
@@ -137,6 +146,9 @@ void ChunkService::Write(IncomingCallPtr call, const pb::ChunkWriteRequest& requ
             auto allocated = store->Write(key, version, offset, call->payload().view(), *crcs, wait,
                                           &out.detail, existing, may);
             out.status = allocated.status();
+            if (existing || allocated.ok()) out.asked = key;
+            out.version = version;
+            out.made = true;
             if (!allocated.ok()) return out;
             auto reply = std::make_unique<pb::ChunkWriteReply>();
             reply->set_allocated(*allocated);
@@ -156,6 +168,8 @@ void ChunkService::Seek(IncomingCallPtr call, const pb::ChunkSeekRequest& reques
             Outcome out;
             auto found = store->Seek(key, version, offset, wait, &out.detail, may);
             out.status = found.status();
+            out.asked = key;
+            out.version = version;
             if (!found.ok()) return out;
             auto reply = std::make_unique<pb::ChunkSeekReply>();
             reply->set_data(found->data);
@@ -182,6 +196,8 @@ void ChunkService::Mutate(IncomingCallPtr call, const pb::MutateChunkRequest& re
     Outcome out;
     auto done = store->Mutate(key, ChunkVersion(request.from()), ChunkVersion(request.to()), request.step());
     out.status = done.status();
+    out.asked = key;
+    out.made = true;
     if (!done.ok()) return out;
     auto reply = std::make_unique<pb::MutateChunkReply>();
     reply->set_allocated(done->allocated);

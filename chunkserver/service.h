@@ -14,6 +14,7 @@
 #include "chunkserver/cluster_terms.h"
 #include "chunkserver/io_pool.h"
 #include "chunkserver/metrics.h"
+#include "chunkserver/missing_chunks.h"
 #include "rpc/server.h"
 
 namespace kfs {
@@ -34,6 +35,7 @@ class ChunkService {
   void OnMetaserverRequest(IncomingCallPtr call);
   ClusterTerms* terms() const { return terms_; }
   AccessGate* gate() const { return gate_; }
+  const MissingChunks& missing() const { return missing_; }
 
  private:
   struct Outcome;
@@ -60,6 +62,7 @@ class ChunkService {
   ClusterTerms* const terms_;
   AccessGate* const gate_;
   const Options options_;
+  MissingChunks missing_;
 };
 
 }  // namespace kfs

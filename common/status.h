@@ -34,6 +34,7 @@ enum class Code : uint32_t {
   kTokenRefused =
       20,  // a chunk token does not hold (any more): renew the ticket, fetch the layout, do it again
   kNoDirectory = 24,  // the volume is there, the directory of it that was to be mounted is not
+  kOlderCopy = 25,    // what is shown is an older copy of what was there before: whoever is told so must end
 };
 
 class [[nodiscard]] Status {

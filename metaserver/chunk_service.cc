@@ -68,6 +68,7 @@ void MetaServer::Inventory(ServerId server, const pb::ReportChunksRequest& reque
   uint64_t first_unknown = 0;
   std::optional<SkippedNumbers> skipped;
   for (const auto& held : request.held()) {
+    missing_->Held(server, id, held.chunk());
     const auto is_unknown = [&] {
       if (unknown++ == 0) first_unknown = held.chunk();
     };
@@ -119,31 +120,61 @@ void MetaServer::Inventory(ServerId server, const pb::ReportChunksRequest& reque
     volume->store.db().Put(ChunkKey(Ino(owner.ino()), owner.index()), chunk.SerializeAsString());
     ++found_again;
   }
-  if (unknown != 0) {
-    alarms_.Raise("inventory.unknown_chunk", fmt::format("volume {}", volume->info.name()),
-                  {.severity = pb::ClusterStatusReply::Alarm::CRITICAL,
-                   .what = fmt::format("does not know chunks that chunkserver {} holds for it (number {} and "
-                                       "others): its database is an older copy, or has lost its last second "
-                                       "with the power. They stay",
-                                       server.v, first_unknown),
-                   .next = "if it is an older copy: stop that metaserver, put the right data directory back, "
-                           "start it"},
-                  clock_.MonoNow() + kUnknownLasts);
-    KFS_LOG(
-        error,
-        "inventory.unknown_chunk volume={} server={} chunks={} first={} next={} reason=\"this metaserver has "
-        "never "
-        "given out these numbers: its data directory is an older copy, or has lost its last second with the "
-        "power\" effect=\"they stay\" remedy=\"if it is an older copy: stop the metaserver, put the right "
-        "data "
-        "directory back, start it\"",
-        id.v, server.v, unknown, first_unknown, next);
-  }
+  if (unknown != 0) NoteUnknown(*volume, server, unknown, first_unknown);
   if (found_again == 0) return;
   volume->store.Commit();
   KFS_LOG(warn,
           "inventory.found_again volume={} server={} chunks={} reason=\"their chunkserver had been removed\"",
           id.v, server.v, found_again);
+}
+
+// A database that is an older copy shows on every chunkserver that chunks were placed on since. What one
+// alone claims may be its own mistake, or its lie.
+void MetaServer::NoteUnknown(const Volume& volume, ServerId server, size_t count, uint64_t first) {
+  const MonoTime now = clock_.MonoNow();
+  auto& claims = claims_[volume.id()];
+  std::erase_if(claims, [now](const auto& c) { return c.second <= now; });
+  claims[server] = now + kUnknownLasts;
+  const pb::SyncPoint* latest = points_->Latest(volume.id());
+  // Somebody has heard how far it was durable, and it has got there.
+  const bool vouched =
+      latest != nullptr &&
+      points_->Check(volume.id(), volume.info.name(), volume.line, volume.store.db().synced_at(), 0).ok();
+  const bool alone = claims.size() == 1 && (vouched || chunkservers_->all().size() > 1);
+  const Chunkserver* claimant = chunkservers_->Find(server);
+  const std::string who =
+      fmt::format("chunkserver {} ({})", server.v, claimant == nullptr ? "" : claimant->address);
+  std::string what, next;
+  if (alone) {
+    what = fmt::format(
+        "does not know chunks that {} alone claims to hold for it (number {} and others): that chunkserver "
+        "has "
+        "data of another time, or its metaserver has lost its last second with the power{}. They stay",
+        who, first, vouched ? "" : ", or the volume's database is an older copy");
+    next =
+        "look at that chunkserver: is its data directory the right one, is its key its own? Nothing else "
+        "depends on it";
+  } else {
+    what = fmt::format(
+        "does not know chunks that {} holds for it (number {} and others){}: its database {}has "
+        "lost its last second with the power. They stay",
+        who, first, claims.size() == 1 ? "" : fmt::format(", as {} chunkservers say", claims.size()),
+        vouched ? "" : "is an older copy, or ");
+    next = vouched
+               ? "nothing later is known of it: put no other data directory in its place"
+               : "if it is an older copy: stop that metaserver, put the right data directory back, start it";
+  }
+  KFS_LOG(error,
+          "inventory.unknown_chunk volume={} server={} chunks={} first={} next={} claimants={} reason=\"this "
+          "metaserver has never given out these numbers: {}\" effect=\"they stay\" remedy=\"{}\"",
+          volume.id().v, server.v, count, first, volume.store.counters().next_chunk(), claims.size(), what,
+          next);
+  alarms_.Raise(
+      "inventory.unknown_chunk", fmt::format("volume {}", volume.info.name()),
+      {.severity = alone ? pb::ClusterStatusReply::Alarm::WARNING : pb::ClusterStatusReply::Alarm::CRITICAL,
+       .what = std::move(what),
+       .next = std::move(next)},
+      now + kUnknownLasts);
 }
 
 template <typename Reply>
@@ -198,7 +229,10 @@ void MetaServer::Register(const IncomingCallPtr& call, const pb::RegisterChunkse
 
 void MetaServer::Admitted(const IncomingCallPtr& call, const pb::RegisterChunkserverRequest& request) {
   Result<ServerId> id = chunkservers_->Register(request, call->connection());
+  if (id.status().code() == Code::kOlderCopy) NoteOlderCopy(request, id.status());
   if (id.ok()) {
+    if (older_copies_.erase(request.uuid()) != 0)
+      alarms_.Clear("chunkserver.older_copy", "chunkserver " + request.uuid());
     pb::RegisterChunkserverReply reply;
     reply.set_server_id(id->v);
     reply.set_heartbeat_ms(Chunkservers::kHeartbeatMs);
@@ -220,6 +254,28 @@ void MetaServer::Admitted(const IncomingCallPtr& call, const pb::RegisterChunkse
         fmt::format("not accepted yet: an administrator must run 'kfs chunkserver add {}'", request.uuid())));
   }
   Accept(call, request);
+}
+
+void MetaServer::NoteOlderCopy(const pb::RegisterChunkserverRequest& request, const Status& why) {
+  older_copies_.insert(request.uuid());
+  const Chunkserver* known = chunkservers_->FindUuid(request.uuid());
+  const std::string address = Printable(request.address(), 300);
+  KFS_LOG(error, "chunkserver.older_copy id={} uuid={} address={} reason=\"{}\" effect=\"it is not used\"",
+          known == nullptr ? 0 : known->id.v, request.uuid(), address, why.message());
+  const size_t end = why.message().find(". Nothing is lost yet: ");
+  alarms_.Raise("chunkserver.older_copy", "chunkserver " + request.uuid(),
+                {.severity = pb::ClusterStatusReply::Alarm::CRITICAL,
+                 .what = fmt::format("({}) is not used: {}", address, why.message().substr(0, end)),
+                 .next = end == std::string::npos ? "" : why.message().substr(end + 2)});
+}
+
+// One that does not belong to the cluster any more is nobody's trouble.
+void MetaServer::ForgetOlderCopies() {
+  std::erase_if(older_copies_, [this](const std::string& uuid) {
+    if (chunkservers_->FindUuid(uuid) != nullptr) return false;
+    alarms_.Clear("chunkserver.older_copy", "chunkserver " + uuid);
+    return true;
+  });
 }
 
 // Every member may be asked at the same moment: all propose, one change is made.
@@ -265,6 +321,7 @@ void MetaServer::RegisterChunkService() {
   server_->Handle<rpc::Heartbeat>([this](IncomingCallPtr call, const pb::HeartbeatRequest& request) {
     const ServerId server = chunkservers_->OfConnection(call->connection().get());
     if (Status s = chunkservers_->Heartbeat(server, request); !s.ok()) return call->Fail(s);
+    missing_->Told(server, request.missing());
     pb::HeartbeatReply reply;
     reply.set_inventory(chunkservers_->TakeInventoryWanted(server));
     reply.set_clock(chunkservers_->clock_id());

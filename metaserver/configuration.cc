@@ -112,6 +112,7 @@ Status MetaServer::BecomeMember(const Credentials& credentials) {
       Mover::Options{options_.data_dir(), static_cast<uint64_t>(options_.move_rate())}, loop_, clock_, *jobs_,
       *member_, *volumes_);
   mover_->Start();
+  missing_ = std::make_unique<MissingChunks>(clock_, *executor_, *chunkservers_, alarms_);
   lost_ = std::make_unique<LostChunks>(clock_, *scans_, *executor_,
                                        [this]() -> const pb::ClusterConf& { return member_->conf(); });
   if (cluster_id() != member_->conf().cluster_id())  // a crash between the two records of joining

@@ -294,6 +294,8 @@ Status MetaServer::Start() {
       EndOfKeys();
       TellMembers();
       lost_->OnTimer();
+      missing_->OnTimer();
+      ForgetOlderCopies();
       mover_->OnTimer();
       images_->Sweep(member_->conf(), member_->uuid());
       image_reader_->Sweep();

@@ -6,6 +6,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "common/clock.h"
@@ -13,6 +14,7 @@
 #include "metaserver/chunks/brick_phase.h"
 #include "metaserver/chunks/chunkservers.h"
 #include "metaserver/chunks/lost_chunks.h"
+#include "metaserver/chunks/missing_chunks.h"
 #include "metaserver/chunks/reach_check.h"
 #include "metaserver/chunks/twin_check.h"
 #include "metaserver/cluster_keyring.h"
@@ -95,6 +97,9 @@ class MetaServer : public Daemon {
   template <typename Reply>
   void FillMembers(const Chunkserver* server, uint64_t generation, Reply* reply);
   void Inventory(ServerId server, const pb::ReportChunksRequest& request, pb::ReportChunksReply* reply);
+  void NoteUnknown(const Volume& volume, ServerId server, size_t count, uint64_t first);
+  void NoteOlderCopy(const pb::RegisterChunkserverRequest& request, const Status& why);
+  void ForgetOlderCopies();
 
   // sync_points_service.cc
   pb::SyncPoint PointOf(const Volume& volume) const;
@@ -134,6 +139,7 @@ class MetaServer : public Daemon {
   MonoTime vouched_by_{};  // whoever opens a session waits no longer for that
   std::unique_ptr<VolumeHost> volumes_;
   std::unique_ptr<LostChunks> lost_;
+  std::unique_ptr<MissingChunks> missing_;
   std::unique_ptr<MemberDb> member_db_;
   std::unique_ptr<Member> member_;
   std::unique_ptr<PeerOps> peers_;
@@ -161,6 +167,10 @@ class MetaServer : public Daemon {
   bool stopped_ = false;
   bool disk_full_ = false;
   Alarms alarms_;
+  std::set<std::string> older_copies_;  // uuids of chunkservers that were refused as such
+  // Which chunkservers claim chunks of numbers that the volume's metaserver never gave out, and until when
+  // that is believed.
+  std::map<VolumeId, std::map<ServerId, MonoTime>> claims_;
 };
 
 // Resident memory of this process, in bytes.

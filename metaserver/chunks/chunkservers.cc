@@ -68,6 +68,7 @@ Status Chunkservers::Load() {
       s.uuid = record.uuid();
       s.address = record.address();
       s.key_id = record.key_id();
+      s.ages.Load(record);
     }
     return true;
   });
@@ -116,11 +117,13 @@ Result<ServerId> Chunkservers::Register(const pb::RegisterChunkserverRequest& re
     if (s.uuid == request.uuid()) server = &s;
   }
   if (server == nullptr) return Status(ENOENT, "the chunkserver does not belong to the cluster (yet)");
+  KFS_RETURN_IF_ERROR(server->ages.Check(request.disk()));
+  const bool older_now = server->ages.Note(request.disk());
   server->instance = request.instance();
   std::string key_id = connection == nullptr ? "" : connection->hello.key_id();
   if (key_id.empty()) key_id = kRootKeyId;
   const bool another_address = server->address != request.address();
-  if (another_address || server->key_id != key_id) {
+  if (another_address || older_now || server->key_id != key_id) {
     if (another_address) server->unreached.clear();
     server->address = request.address();
     server->key_id = key_id;
@@ -150,6 +153,7 @@ void Chunkservers::Store(const Chunkserver& server) {
   record.set_uuid(server.uuid);
   record.set_address(server.address);
   record.set_key_id(server.key_id);
+  server.ages.Store(&record);
   cluster_.Put(ChunkserverKey(server.id), record.SerializeAsString());
   cluster_.Commit();
 }
@@ -181,6 +185,8 @@ Status Chunkservers::Heartbeat(ServerId id, const pb::HeartbeatRequest& request)
   if (it == servers_.end()) return Status(EINVAL, Code::kMalformed, "register first");
   Chunkserver& s = it->second;
   s.SetDisks(request.disk());
+  if (s.ages.Note(request.disk()))
+    Store(s);  // power may take the last second of it: it is a little late then
   s.rss_bytes = request.rss_bytes();
   s.plain_links = request.plain_links();
   s.plain_from.clear();

@@ -12,6 +12,7 @@
 #include "common/credentials.h"
 #include "common/status.h"
 #include "common/types.h"
+#include "metaserver/chunks/disk_ages.h"
 #include "metaserver/chunks/space_sum.h"
 #include "metaserver/placement/placement.h"
 #include "metaserver/store/db.h"
@@ -37,6 +38,7 @@ struct Chunkserver {
   std::shared_ptr<Connection> connection;    // null: not connected
   std::vector<pb::DiskStatus> disks;         // as told last
   SpaceSum space;                            // theirs
+  DiskAges ages;                             // also of disks that it does not have any more
   int64_t last_seen_wall = 0;
   MonoTime last_heard{};
   bool up = false;
@@ -72,7 +74,8 @@ class Chunkservers {
   // Who belongs to the cluster. Those that no longer do are let go of.
   void Configure(const pb::ClusterConf& conf);
   // A chunkserver (re)connected. ENOENT when the configuration does not have it. An older connection of the
-  // same server is superseded. REQUIRES: no other process has its uuid (TwinCheck).
+  // same server is superseded. ESTALE/kOlderCopy: its data is an older copy, nothing has changed. REQUIRES:
+  // no other process has its uuid (TwinCheck).
   Result<ServerId> Register(const pb::RegisterChunkserverRequest& request,
                             std::shared_ptr<Connection> connection);
   Status Heartbeat(ServerId server, const pb::HeartbeatRequest& request);

@@ -3,13 +3,15 @@
 #include <algorithm>
 
 #include "common/log.h"
+#include "metaserver/chunks/believed.h"
 #include "metaserver/store/keys.h"
 #include "metaserver/store/txn.h"
 
 namespace kfs::meta {
 
-Mutations::Mutations(VolumeId volume, VolumeStore& store, Chunkservers& servers, Hooks hooks)
-    : volume_(volume), store_(store), servers_(servers), hooks_(std::move(hooks)) {}
+Mutations::Mutations(VolumeId volume, uint64_t chunk_size, VolumeStore& store, Chunkservers& servers,
+                     Hooks hooks)
+    : volume_(volume), chunk_size_(chunk_size), store_(store), servers_(servers), hooks_(std::move(hooks)) {}
 
 Mutations::~Mutations() { *alive_ = false; }
 
@@ -171,6 +173,7 @@ void Mutations::Answered(ChunkId chunk, uint64_t to, ServerId server, const Stat
 }
 
 void Mutations::NoteAllocated(ChunkId chunk, uint64_t version, uint64_t allocated) {
+  allocated = BelievedAllocated(allocated, chunk_size_);
   std::optional<std::string> owner_value = store_.db().Get(OwnerKey(chunk));
   rec::ChunkOwner owner;
   if (!owner_value || !owner.ParseFromString(*owner_value)) return;

@@ -23,7 +23,7 @@ class Mutations {
     std::function<void(ParkedPtr)> rerun;  // a waiter may go on
     std::function<void()> changed;         // records changed outside an op: commit at the tick's end
   };
-  Mutations(VolumeId volume, VolumeStore& store, Chunkservers& servers, Hooks hooks);
+  Mutations(VolumeId volume, uint64_t chunk_size, VolumeStore& store, Chunkservers& servers, Hooks hooks);
   ~Mutations();
   Status Load();
 
@@ -68,6 +68,7 @@ class Mutations {
   void NoteAllocated(ChunkId chunk, uint64_t version, uint64_t allocated);
 
   const VolumeId volume_;
+  const uint64_t chunk_size_;
   VolumeStore& store_;
   Chunkservers& servers_;
   Hooks hooks_;

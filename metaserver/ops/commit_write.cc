@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "common/limits.h"
+#include "metaserver/chunks/believed.h"
 #include "metaserver/ops/chunk_ops.h"
 #include "metaserver/ops/common.h"
 #include "metaserver/ops/handlers.h"
@@ -37,7 +38,7 @@ Result<std::vector<ChunkRow>> CheckWritten(OpEnv& env, const rec::Inode& inode,
 
 void NoteAllocated(OpEnv& env, rec::Inode* inode, ChunkRow* row, uint64_t allocated) {
   // Answers of parallel writes overtake each other: within one version a chunk only grows.
-  allocated = std::min(allocated, 2 * env.volume.chunk_size());
+  allocated = BelievedAllocated(allocated, env.volume.chunk_size());
   const bool same = row->chunk.allocated_version() == row->chunk.version();
   uint64_t next = same ? std::max(row->chunk.allocated(), allocated) : allocated;
   if (next == row->chunk.allocated() && same && row->chunk.written()) return;

@@ -117,10 +117,17 @@ TEST_F(ChunkIoTest, ReadOfAnAbsentChunkIsStaleWithDetailZero) {
   EXPECT_EQ(detail_, 0u);
 }
 
-TEST_F(ChunkIoTest, OnlyTheFirstVersionCreates) {
-  EXPECT_EQ(Write(0, "a", 2).code(), Code::kStaleChunk);
+TEST_F(ChunkIoTest, AVersionThatNothingWasCommittedToCreates) {
+  const auto write = [&](uint64_t version, bool existing) {
+    return store_
+        ->Write(Key(), ChunkVersion(version), 0, "a", Crcs(0, "a"), Wait::kAllowed, &detail_, existing)
+        .status();
+  };
+  EXPECT_EQ(write(2, true).code(), Code::kStaleChunk);
   EXPECT_EQ(detail_, 0u);
-  EXPECT_TRUE(Write(0, "a", 1).ok());
+  EXPECT_TRUE(write(2, false).ok());
+  EXPECT_EQ(write(1, false).code(), Code::kStaleChunk);
+  EXPECT_EQ(MustRead(0, 1, 2), "a");
 }
 
 TEST_F(ChunkIoTest, AnotherVersionIsRefusedWithOurs) {

@@ -115,7 +115,7 @@ class LinksTest : public ::testing::Test {
       ASSERT_TRUE(options_->Set("inventory-interval", "1").ok());
       ASSERT_TRUE(options_->Set("garbage-keep", "0").ok());
       daemon_ = std::make_unique<ChunkserverDaemon>(thread_.loop(), *options_);
-      daemon_->OnRunsTwice([this] { ++ended_; });
+      daemon_->OnMustEnd([this] { ++ended_; });
       Status st = daemon_->Start();
       ASSERT_TRUE(st.ok()) << st.ToString();
     });

@@ -224,6 +224,29 @@ TEST_F(TmpfsTest, NewChunksAreRefusedWhenFull) {
   EXPECT_TRUE(Write(0, "again", 1, 5000).ok());
 }
 
+// A chunk that cannot be made does not hold up the metaserver, and is made once there is room.
+TEST_F(TmpfsTest, AReservationWithoutRoomForTheChunkItselfIsAnswered) {
+  Status st;
+  uint64_t id = 1;
+  for (; id < 1000 && st.ok(); ++id) st = Write(0, Pattern(64 << 10, 1), 1, id);
+  ASSERT_EQ(st.err(), ENOSPC) << st.ToString();
+  for (st = {}; id < 3000 && st.ok(); ++id) st = Write(0, "x", 1, id);
+  ASSERT_EQ(st.err(), ENOSPC) << st.ToString();
+  Chunk::Steps steps;
+  *steps.Add() = Step(pb::ChunkStep::ALLOCATE, 0, 64 << 10);
+  const auto done = store_->Mutate(Key(5000), ChunkVersion(1), ChunkVersion(2), steps);
+  ASSERT_TRUE(done.ok()) << done.status().ToString();
+  EXPECT_TRUE(done->no_space);
+  EXPECT_EQ(done->allocated, 0u);
+  EXPECT_EQ(Write(0, "x", 2, 5000).err(), ENOSPC);
+  std::vector<uint64_t> all;
+  for (uint64_t i = 1; i < id; ++i) all.push_back(i);
+  EXPECT_TRUE(store_->Delete(VolumeId(1), all).ok());
+  EXPECT_EQ(Write(0, "late", 1, 5000).code(), Code::kStaleChunk) << "from before the mutation";
+  EXPECT_TRUE(Write(0, "again", 2, 5000).ok());
+  EXPECT_EQ(MustRead(0, 5, 2, 5000), "again");
+}
+
 // Limits.
 
 size_t OpenDescriptors() {
