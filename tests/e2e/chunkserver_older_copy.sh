@@ -11,7 +11,7 @@ start_cluster --chunkservers 1
 dir=$CLUSTER/chunkserver-1
 place() { cat "$CLUSTER/run/chunkserver-1.address"; }
 write() { printf '%s' "$1" | dd of="$MNT/pre" conv=notrunc,fsync status=none; }
-healthy() { ! kfs_at 1 health --json 2>/dev/null | grep -q chunkserver.older_copy; }
+healthy() { ! { kfs_at 1 health --json 2>/dev/null || :; } | grep -q chunkserver.older_copy; }
 put() {  # put COPY: in place of what is there, which is printed
   kill_role chunkserver 1 TERM
   mv "$dir" "$WORK/right"
