@@ -77,8 +77,11 @@ class ChunkStore {
   struct Mutated {
     uint64_t allocated = 0;  // bytes that the chunk takes on the disk
     bool no_space = false;   // all is done but that some space could not be reserved
+    bool lost = false;       // nothing is done: it should be there, and is not
   };
-  Result<Mutated> Mutate(ChunkKey key, ChunkVersion from, ChunkVersion to, const Chunk::Steps& steps);
+  // `existing`: a chunk that is not there is not made.
+  Result<Mutated> Mutate(ChunkKey key, ChunkVersion from, ChunkVersion to, const Chunk::Steps& steps,
+                         bool existing = false);
   // Unknown ones count as deleted. All are tried; the first error is returned. They stay in the disk's
   // garbage for a while (garbage_bin.h), and are chunks again when one of them is read, written or changed.
   Status Delete(VolumeId volume, std::span<const uint64_t> chunks);

@@ -28,7 +28,7 @@ Status ChunkStore::MutateWithRoom(Chunk* chunk, ChunkVersion to, const Chunk::St
 }
 
 Result<ChunkStore::Mutated> ChunkStore::Mutate(ChunkKey key, ChunkVersion from, ChunkVersion to,
-                                               const Chunk::Steps& steps) {
+                                               const Chunk::Steps& steps, bool existing) {
   Mutated done;
   if (to.v == 0 || to <= from) return Status(EINVAL, Code::kMalformed, "a mutation must raise the version");
   Pin pin(this, key);
@@ -38,6 +38,11 @@ Result<ChunkStore::Mutated> ChunkStore::Mutate(ChunkKey key, ChunkVersion from, 
     if (st.err() == ENOENT && TakeBack(pin.get())) st = OpenChunk(pin.get(), nullptr);
     if (st.err() == ENOENT) {
       if (RecentlyDeleted(key)) return done;
+      // Answered all the same: readers get EIO, where an empty chunk would give them zeros.
+      if (existing) {
+        done.lost = true;
+        return done;
+      }
       st = CreateChunk(pin.get(), to);
       // The metaserver's intent is durable: a full disk must not hold the chunk up for ever. Where there is
       // no chunk nothing can be read either; whoever writes makes it, or is told that there is no room.

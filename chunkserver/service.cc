@@ -25,6 +25,7 @@ struct ChunkService::Outcome {
   ChunkKey asked{};
   ChunkVersion version{};
   bool made = false;  // it is there now, if it was not before
+  bool lost = false;  // it should be there, and is not
 };
 
 void ChunkService::Register(Server* server) {
@@ -89,6 +90,7 @@ void ChunkService::OnPool(IncomingCallPtr call, std::optional<ChunkKey> key, Att
 void ChunkService::Answer(const IncomingCallPtr& call, Outcome outcome, MonoTime begun) {
   metrics_->Count(call->op(), outcome.status, std::chrono::steady_clock::now() - begun, outcome.bytes);
   if (outcome.made && outcome.status.ok()) missing_.Here(outcome.asked);
+  if (outcome.lost) missing_.Note(outcome.asked, outcome.version);
   if (!outcome.status.ok()) {
     const Code code = outcome.status.code();
     if (code == Code::kStaleChunk && outcome.detail == 0 && outcome.asked.chunk)
@@ -194,11 +196,14 @@ void ChunkService::Mutate(IncomingCallPtr call, const pb::MutateChunkRequest& re
   const ChunkKey key{VolumeId(request.volume()), ChunkId(request.chunk())};
   OnPool(std::move(call), key, [store = store_, key, request](Wait) {
     Outcome out;
-    auto done = store->Mutate(key, ChunkVersion(request.from()), ChunkVersion(request.to()), request.step());
+    auto done = store->Mutate(key, ChunkVersion(request.from()), ChunkVersion(request.to()), request.step(),
+                              request.existing());
     out.status = done.status();
     out.asked = key;
-    out.made = true;
     if (!done.ok()) return out;
+    out.made = !done->lost;
+    out.lost = done->lost;
+    out.version = ChunkVersion(request.to());
     auto reply = std::make_unique<pb::MutateChunkReply>();
     reply->set_allocated(done->allocated);
     reply->set_no_space(done->no_space);

@@ -68,7 +68,7 @@ void MetaServer::Inventory(ServerId server, const pb::ReportChunksRequest& reque
   uint64_t first_unknown = 0;
   std::optional<SkippedNumbers> skipped;
   for (const auto& held : request.held()) {
-    missing_->Held(server, id, held.chunk());
+    missing_->Held(server, id, held.chunk(), held.version());
     const auto is_unknown = [&] {
       if (unknown++ == 0) first_unknown = held.chunk();
     };

@@ -9,7 +9,7 @@
 
 namespace kfs::meta {
 
-uint64_t MissingChunks::NamedBy(Volume& volume, ServerId server, uint64_t chunk) {
+uint64_t MissingChunks::NamedBy(Volume& volume, ServerId server, uint64_t chunk, uint64_t* version) {
   const ChunkId id(chunk);
   Db& db = volume.store.db();
   const std::optional<std::string> owner_value = db.Get(OwnerKey(id));
@@ -20,6 +20,7 @@ uint64_t MissingChunks::NamedBy(Volume& volume, ServerId server, uint64_t chunk)
   if (!value || !record.ParseFromString(*value) || record.chunk() != chunk) return 0;
   // One that nothing was written to need not be there; one that is just being changed may be made by that.
   if (!record.written() || volume.mutations.Pending(id)) return 0;
+  if (version != nullptr) *version = record.version();
   return std::ranges::count(record.server(), server.v) != 0 ? owner.ino() : 0;
 }
 
@@ -41,10 +42,14 @@ void MissingChunks::Told(ServerId server, const google::protobuf::RepeatedPtrFie
   for (const auto& where : grown) Show(where, found_.at(where));
 }
 
-void MissingChunks::Held(ServerId server, VolumeId volume, uint64_t chunk) {
+void MissingChunks::Held(ServerId server, VolumeId volume, uint64_t chunk, uint64_t version) {
   if (found_.empty()) return;
   const auto it = found_.find({volume, server});
-  if (it != found_.end()) it->second.chunks.erase(chunk);  // OnTimer shows it
+  if (it == found_.end() || !it->second.chunks.contains(chunk)) return;
+  Volume* named = executor_.FindVolume(volume);
+  uint64_t wanted = 0;
+  if (named != nullptr && NamedBy(*named, server, chunk, &wanted) != 0 && version < wanted) return;
+  it->second.chunks.erase(chunk);  // OnTimer shows it
 }
 
 void MissingChunks::OnTimer() {

@@ -29,7 +29,8 @@ class MissingChunks {
       : clock_(clock), executor_(executor), servers_(servers), alarms_(alarms) {}
 
   void Told(ServerId server, const google::protobuf::RepeatedPtrField<pb::ChunkRef>& refs);
-  void Held(ServerId server, VolumeId volume, uint64_t chunk);
+  // In an inventory. One at an earlier version than the volume names cannot be read either.
+  void Held(ServerId server, VolumeId volume, uint64_t chunk, uint64_t version);
   void OnTimer();
 
  private:
@@ -41,7 +42,7 @@ class MissingChunks {
     size_t told = 0;  // in the alarm
   };
   // The inode whose file it is a part of; 0: nobody says that it should be there.
-  static uint64_t NamedBy(Volume& volume, ServerId server, uint64_t chunk);
+  static uint64_t NamedBy(Volume& volume, ServerId server, uint64_t chunk, uint64_t* version = nullptr);
   void Show(const std::pair<VolumeId, ServerId>& where, Found& found);
 
   Clock& clock_;

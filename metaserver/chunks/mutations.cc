@@ -117,6 +117,7 @@ void Mutations::SendFirst(ChunkId chunk, Queue& queue) {
   request.set_chunk(chunk.v);
   request.set_from(m.from());
   request.set_to(m.to());
+  request.set_existing(Written(chunk));
   for (const rec::Step& s : m.step()) {
     pb::ChunkStep* step = request.add_step();
     step->set_kind(static_cast<pb::ChunkStep::Kind>(s.kind()));
@@ -130,6 +131,15 @@ void Mutations::SendFirst(ChunkId chunk, Queue& queue) {
       [this, alive = alive_, chunk, to = m.to(), server](const Status& status, const std::string& body) {
         if (*alive) Answered(chunk, to, server, status, body);
       });
+}
+
+bool Mutations::Written(ChunkId chunk) const {
+  const std::optional<std::string> owner_value = store_.db().Get(OwnerKey(chunk));
+  rec::ChunkOwner owner;
+  if (!owner_value || !owner.ParseFromString(*owner_value)) return false;
+  const std::optional<std::string> value = store_.db().Get(ChunkKey(Ino(owner.ino()), owner.index()));
+  rec::Chunk record;
+  return value && record.ParseFromString(*value) && record.chunk() == chunk.v && record.written();
 }
 
 void Mutations::Answered(ChunkId chunk, uint64_t to, ServerId server, const Status& status,

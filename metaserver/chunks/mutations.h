@@ -64,6 +64,7 @@ class Mutations {
     std::vector<ParkedPtr> waiters;
   };
   void SendFirst(ChunkId chunk, Queue& queue);
+  bool Written(ChunkId chunk) const;  // something was committed to it
   void Answered(ChunkId chunk, uint64_t to, ServerId server, const Status& status, const std::string& body);
   void NoteAllocated(ChunkId chunk, uint64_t version, uint64_t allocated);
 

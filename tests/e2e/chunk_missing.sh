@@ -47,6 +47,9 @@ for f in a b; do [ "$(direct $f)" = $f ] || fail "$f is not what it was"; done
 lose
 direct a >"$WORK/read" 2>&1 || :
 wait_until 15 finding || fail "kfs health does not say so a second time"
-rm "$MNT/a"
+# A change puts no zeros in its place.
+timeout 30 truncate -s 1 "$MNT/b" || fail "a truncation does not end"
+if direct b >"$WORK/read" 2>&1; then fail "a chunk that is not there is read after a truncation: $(od -c "$WORK/read")"; fi
+rm "$MNT/a" "$MNT/b"
 wait_until 60 no_finding || fail "nothing names it, and there is a finding: $(cat "$WORK/finding")"
 pass

@@ -26,6 +26,25 @@ TEST_F(ChunkStoreTest, AChunkThatShouldExistIsNotMadeAnew) {
   EXPECT_TRUE(write(true).ok());
 }
 
+TEST_F(ChunkStoreTest, AMutationPutsNoEmptyChunkInPlaceOfALostOne) {
+  Open();
+  const auto mutate = [&](bool existing) {
+    Chunk::Steps steps;
+    *steps.Add() = Step(pb::ChunkStep::TRUNCATE, 1);
+    return store_->Mutate(Key(), ChunkVersion(1), ChunkVersion(2), steps, existing);
+  };
+  auto lost = mutate(true);
+  ASSERT_TRUE(lost.ok());
+  EXPECT_TRUE(lost->lost);
+  EXPECT_EQ(Read(0, 1, 2).status().code(), Code::kStaleChunk);
+  EXPECT_EQ(detail_, 0u);
+  auto made = mutate(false);
+  ASSERT_TRUE(made.ok());
+  EXPECT_FALSE(made->lost);
+  EXPECT_TRUE(Read(0, 1, 2).ok());
+  EXPECT_FALSE(mutate(true)->lost);
+}
+
 TEST_F(ChunkStoreTest, FlippedDataIsNeverReturned) {
   Open();
   ASSERT_TRUE(Write(0, Pattern(4 * kBlockSize, 1)).ok());

@@ -99,7 +99,10 @@ TEST_F(MissingTest, WhatTheVolumeNamesIsAFindingUntilItIsThere) {
   EXPECT_EQ(Findings(), 1);
   Later();
   EXPECT_EQ(Findings(), 1);
-  missing_->Held(ServerId(1), VolumeId(1), chunk);
+  missing_->Held(ServerId(1), VolumeId(1), chunk, 0);
+  Later();
+  EXPECT_EQ(Findings(), 1) << "an earlier version is of no use";
+  missing_->Held(ServerId(1), VolumeId(1), chunk, layout.chunk(0).version());
   Later();
   EXPECT_EQ(Findings(), 0);
 }
