@@ -39,15 +39,9 @@ if(KFS_SANITIZE)
   add_compile_options(-fsanitize=${KFS_SANITIZE} -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${KFS_SANITIZE})
 endif()
-if(KFS_FUZZ)
-  # Everything is instrumented for libFuzzer's coverage; only the fuzz targets link its main().
-  add_compile_options(-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
-  add_link_options(-fsanitize=address,undefined)
-endif()
-
 # What is built whole and from nothing: several sources at a time take half as long. By default a release build keeps each source by
 # itself, as does tests/run --long, so that none lives on what another includes.
-if(KFS_UNITY OR KFS_SANITIZE OR KFS_FUZZ)
+if(KFS_UNITY OR KFS_SANITIZE)
   set(CMAKE_UNITY_BUILD ON)
   set(CMAKE_UNITY_BUILD_BATCH_SIZE 12)
 endif()
@@ -57,6 +51,13 @@ if(KFS_SANITIZE STREQUAL "thread")
   # ThreadSanitizer does not know fences. Asio orders its handlers by its mutex as well, which it does know.
   add_compile_definitions(BOOST_ASIO_DISABLE_FENCED_BLOCK)
 endif()
+
+# What fuzzers look at is instrumented for libFuzzer's coverage; only the fuzz targets link its main().
+function(kfs_fuzzed target)
+  if(KFS_FUZZ)
+    target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
+  endif()
+endfunction()
 
 # What nearly every source includes, precompiled once a target: it halves the time of a full build.
 function(kfs_precompile target)

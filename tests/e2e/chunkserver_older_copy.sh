@@ -9,6 +9,7 @@ need_root
 need_cluster
 start_cluster --chunkservers 1
 dir=$CLUSTER/chunkserver-1
+sockets() { find /run/kfs -type s -name "*-$(place)"; }
 place() { cat "$CLUSTER/run/chunkserver-1.address"; }
 write() { printf '%s' "$1" | dd of="$MNT/pre" conv=notrunc,fsync status=none; }
 healthy() { ! { kfs_at 1 health --json 2>/dev/null || :; } | grep -q chunkserver.older_copy; }
@@ -31,13 +32,13 @@ cp -a "$dir" "$WORK/older"
 start_role chunkserver 1
 kfs_at 1 status --wait "$(place)" --timeout 30 >/dev/null || fail "it is not registered again"
 write new
+[ -n "$(sockets)" ] || fail "it has no socket while it runs"
 
 # ---- refused, each time it is started
 
 put "$WORK/older"
 for _ in 1 2 3; do refused_start; done
-sockets=$(find "$CLUSTER/run" -type s -name "*$(place)*")
-[ -z "$sockets" ] || fail "it leaves its socket behind: $sockets"
+[ -z "$(sockets)" ] || fail "it leaves its socket behind: $(sockets)"
 [ -e "$dir/kfs-disk.age" ] || fail "there is no age on the disk"
 kfs_at 1 health --json >"$WORK/health" || :
 grep -q chunkserver.older_copy "$WORK/health" || fail "kfs health does not say so: $(cat "$WORK/health")"
