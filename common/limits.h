@@ -7,12 +7,12 @@
 
 namespace kfs {
 
-constexpr size_t kNameMax = 255;         // bytes of one path component (NAME_MAX)
-constexpr size_t kSymlinkMax = 4095;     // bytes of a symlink's target (PATH_MAX less its NUL)
-constexpr size_t kXattrNameMax = 255;    // bytes (XATTR_NAME_MAX)
-constexpr size_t kXattrSizeMax = 65536;  // bytes of one value (XATTR_SIZE_MAX)
+constexpr size_t kNameMax = 255;              // bytes of one path component (NAME_MAX)
+constexpr size_t kSymlinkMax = 4095;          // bytes of a symlink's target (PATH_MAX less its NUL)
+constexpr size_t kXattrNameMax = 255;         // bytes (XATTR_NAME_MAX)
+constexpr size_t kXattrSizeMax = 65536;       // bytes of one value (XATTR_SIZE_MAX)
 constexpr size_t kXattrValuesMax = 1u << 20;  // bytes of one inode's values
-constexpr size_t kXattrListMax = 65536;  // bytes of one inode's names, NULs counted (XATTR_LIST_MAX)
+constexpr size_t kXattrListMax = 65536;       // bytes of one inode's names, NULs counted (XATTR_LIST_MAX)
 constexpr uint64_t kFileSizeMax = INT64_MAX & ~uint64_t{4095};  // off_t, whole blocks (as MAX_LFS_FILESIZE)
 constexpr uint32_t kLinkMax = 1u << 31;  // st_nlink is 32 bits on the wire to the kernel
 constexpr int kIdRangesMax = 340;        // extents of a user namespace's map (UID_GID_MAP_MAX_EXTENTS)
