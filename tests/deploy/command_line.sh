@@ -74,11 +74,11 @@ check "completion of a volume's name" bash -c "source '$repo/cli/completion/kfs.
 
 refused "nobody listens there" 3 'is kfs-metaserver running' "$kfs" status --metaserver 127.0.0.1:1
 refused "a host that does not resolve" 3 'nosuchhost.invalid' "$kfs" status --metaserver nosuchhost.invalid
-refused "no secret" 3 'secret' "$kfs" status --secret-file "$work/none"
+refused "no secret" 2 'secret' "$kfs" status --secret-file "$work/none"
 (umask 077 && printf '%064d' 7 >"$work/wrong")
-refused "a wrong secret" 3 'secret in .* is not this cluster' "$kfs" status --secret-file "$work/wrong"
+refused "a wrong secret" 3 "secret in .* is not the cluster's present one" "$kfs" status --secret-file "$work/wrong"
 (umask 022 && printf '%064d' 7 >"$work/open")
-refused "a secret that others may read" 3 'secret' "$kfs" status --secret-file "$work/open"
+refused "a secret that others may read" 2 'secret' "$kfs" status --secret-file "$work/open"
 
 mkdir "$work/mnt"
 refused "mount: wrong volume" 32 'nothere' "$kfs" mount "$KFS_METASERVER:/nothere" "$work/mnt"
