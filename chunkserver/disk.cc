@@ -59,6 +59,9 @@ Status Disk::Start() {
   RefreshSpace();
   CountChunks();
   bin_.Start();
+  // Full but for what may go when somebody needs the room: known before the metaservers are told how much
+  // there is. (Else it is counted in the background.)
+  if (available_ < EnoughSpace()) bin_.Count();
   return {};
 }
 
@@ -190,8 +193,12 @@ bool Disk::MakeRoom(uint64_t bytes) {
   return true;
 }
 
+uint64_t Disk::EnoughSpace() const {
+  return std::min<uint64_t>(std::max<uint64_t>(capacity_ / 20, 2 * kPlenty), capacity_ / 4);
+}
+
 void Disk::RelievePressure() {
-  const uint64_t wanted = std::min<uint64_t>(std::max<uint64_t>(capacity_ / 20, 2 * kPlenty), capacity_ / 4);
+  const uint64_t wanted = EnoughSpace();
   if (const uint64_t free = available_; healthy_ && free < wanted && !bin_.empty())
     (void)MakeRoom(wanted - free);
 }

@@ -78,6 +78,8 @@ class Disk {
 
   // Makes room for `bytes` more at the expense of what was deleted lately. True: there is some, look again.
   bool MakeRoom(uint64_t bytes);
+  // What is left above this is no reason to delete anything.
+  uint64_t EnoughSpace() const;
   // The same ahead of need, so that little is deleted while somebody waits.
   void RelievePressure();
   GarbageBin& bin() { return bin_; }
