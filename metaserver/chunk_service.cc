@@ -245,9 +245,10 @@ void MetaServer::Admitted(const IncomingCallPtr& call, const pb::RegisterChunkse
   const auto& options = member_->conf().option();
   if (auto it = options.find("chunkserver-admission"); it != options.end() && it->second == "command") {
     // It asks again every second or two.
+    const std::string uuid = Printable(request.uuid(), 64);  // anything, from who has the root secret
     alarms_.Raise("chunkserver.not_accepted",
-                  fmt::format("chunkserver {} ({})", request.uuid(), Printable(request.address(), 300)),
-                  {.what = "waits to be accepted", .next = "kfs chunkserver add " + request.uuid()},
+                  fmt::format("chunkserver {} ({})", uuid, Printable(request.address(), 300)),
+                  {.what = "waits to be accepted", .next = "kfs chunkserver add " + uuid},
                   clock_.MonoNow() + kAsksAgain);
     return call->Fail(Status(
         EACCES,

@@ -135,7 +135,7 @@ Status Handle(OpEnv& env, const pb::FallocateRequest& request, pb::AttrReply* re
     return {};
   }
   KFS_RETURN_IF_ERROR(
-      CheckWritable(env.volume, env.session));  // it waits, so the executor would look too late
+      CheckWritable(env.volume, env.session));  // before it waits: chunks alone are no change of an inode
   if (IsImmutable(**found)) return Status(EPERM, "it is immutable (chattr +i)");
   if (IsAppendOnly(**found) && (punch || zero)) return Status(EPERM, "it is append-only (chattr +a)");
   KFS_RETURN_IF_ERROR(DropPrivilegesUnlessKept(env, Ino(request.ino()), /*kill=*/false));

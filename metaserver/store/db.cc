@@ -289,19 +289,6 @@ void Db::Scan(std::string_view prefix, std::string_view from,
   }
 }
 
-void Db::ScanBack(std::string_view prefix,
-                  const std::function<bool(std::string_view, std::string_view)>& fn) {
-  Commit();
-  std::unique_ptr<rocksdb::Iterator> it(impl_->db->NewIterator(rocksdb::ReadOptions()));
-  const std::string end = EndOf(prefix);
-  it->SeekForPrev(Slice(end));
-  if (it->Valid() && View(it->key()) == end) it->Prev();
-  for (; it->Valid() && View(it->key()).starts_with(prefix); it->Prev()) {
-    if (!fn(View(it->key()), View(it->value()))) break;
-  }
-  if (!it->status().ok()) NoteReadError(it->status());
-}
-
 void Db::NoteReadError(const rocksdb::Status& s) {
   KFS_LOG(error, "store.read_failed db={} error=\"{}\"", path_, s.ToString());
   impl_->read_error = s;

@@ -71,10 +71,6 @@ class Db {
   void Scan(std::string_view prefix, std::string_view from,
             const std::function<bool(std::string_view key, std::string_view value)>& fn);
 
-  // The same from the last key of the prefix, which is not empty, backwards.
-  void ScanBack(std::string_view prefix,
-                const std::function<bool(std::string_view key, std::string_view value)>& fn);
-
   // Commits, without a look at how many there are: all keys that begin with `prefix`, which is not empty.
   void DeleteAll(std::string_view prefix);
 

@@ -179,12 +179,6 @@ void VolumeStore::Scan(std::string_view prefix, std::string_view from,
   db_->Scan(prefix, from, fn);
 }
 
-void VolumeStore::ScanBack(std::string_view prefix,
-                           const std::function<bool(std::string_view, std::string_view)>& fn) {
-  Commit();
-  db_->ScanBack(prefix, fn);
-}
-
 void VolumeStore::MarkClean() {
   counters_.set_clean(true);
   counters_dirty_ = true;

@@ -56,8 +56,6 @@ class VolumeStore {
   // As Db::Scan, which commits first.
   void Scan(std::string_view prefix, std::string_view from,
             const std::function<bool(std::string_view, std::string_view)>& fn);
-  // The same from the last key of the prefix backwards.
-  void ScanBack(std::string_view prefix, const std::function<bool(std::string_view, std::string_view)>& fn);
   // Remembers that nothing can have been lost. The last act before closing.
   void MarkClean();
   size_t cache_bytes() const { return inodes_.bytes() + dentries_.bytes(); }
