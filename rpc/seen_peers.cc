@@ -1,14 +1,13 @@
 #include "rpc/seen_peers.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
 
+#include "common/durable_file.h"
 #include "common/log.h"
-#include "common/status.h"
 
 namespace kfs {
 namespace {
@@ -26,19 +25,6 @@ bool StaysInFile(pb::HelloRequest::Role role) {
 bool IsPlain(const std::string& id) {
   return !id.empty() && id.size() <= 64 &&
          std::all_of(id.begin(), id.end(), [](char c) { return c > 0x20 && c < 0x7f && c != '|'; });
-}
-
-Status ReplaceFile(const std::string& path, const std::string& text) {
-  const std::string next = path + ".new";
-  const int fd = open(next.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (fd < 0) return ErrnoStatus(errno, next);
-  const bool written =
-      write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && fsync(fd) == 0;
-  const int err = errno;
-  close(fd);
-  if (!written) return ErrnoStatus(err, next);
-  if (rename(next.c_str(), path.c_str()) != 0) return ErrnoStatus(errno, path);
-  return {};
 }
 
 }  // namespace
@@ -75,7 +61,7 @@ void SeenPeers::Save() const {
     if (!StaysInFile(role) || !IsPlain(name.substr(2)) || ++lines > kKeptMax) continue;
     text += fmt::format("{}|{}|{}\n", name, seen.tls ? 1 : 0, seen.generation);
   }
-  if (const Status s = ReplaceFile(path_, text); !s.ok())
+  if (const Status s = ReplaceDurably(path_, text); !s.ok())
     KFS_LOG(warn, "link.seen_not_kept path={} reason=\"{}\"", path_, s.ToString());
 }
 

@@ -89,18 +89,4 @@ Status WritePiece(const std::string& path, uint64_t offset, std::string_view byt
   return {};
 }
 
-Status SyncPath(const std::string& path) {
-  Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (fd.get() < 0 || fsync(fd.get()) != 0) return ErrnoStatus(errno, "cannot sync " + path);
-  return {};
-}
-
-Status WriteWhole(const std::string& path, std::string_view bytes) {
-  const std::string beside = path + ".new";
-  KFS_RETURN_IF_ERROR(WritePiece(beside, 0, bytes));
-  KFS_RETURN_IF_ERROR(SyncPath(beside));
-  if (rename(beside.c_str(), path.c_str()) != 0) return ErrnoStatus(errno, "cannot write " + path);
-  return SyncPath(std::filesystem::path(path).parent_path());
-}
-
 }  // namespace kfs::meta

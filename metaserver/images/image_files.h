@@ -29,9 +29,5 @@ bool GoodImageName(std::string_view name);
 Result<Buffer> ReadPiece(const std::string& path, uint64_t offset);
 // At offset 0 the file is made anew.
 Status WritePiece(const std::string& path, uint64_t offset, std::string_view bytes);
-// A file or a directory.
-Status SyncPath(const std::string& path);
-// Written beside it, synced, renamed.
-Status WriteWhole(const std::string& path, std::string_view bytes);
 
 }  // namespace kfs::meta

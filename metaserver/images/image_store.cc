@@ -8,6 +8,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "common/durable_file.h"
 #include "common/log.h"
 
 namespace kfs::meta {
@@ -67,7 +68,7 @@ struct ImageStore::Transfer {
       if (!named.contains(file)) std::remove((dir + "/db/" + file).c_str());
     }
     KFS_RETURN_IF_ERROR(SyncPath(dir + "/db"));
-    return WriteWhole(dir + "/manifest", manifest.SerializeAsString());
+    return ReplaceDurably(dir + "/manifest", manifest.SerializeAsString());
   }
 };
 
