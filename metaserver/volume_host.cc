@@ -83,9 +83,9 @@ Status VolumeHost::Apply(const pb::ClusterConf& conf, const std::string& self, u
   }
   const std::map<VolumeId, Status> before = std::exchange(trouble_, {});
   for (const auto& [id, v] : there) {
-    if (v->owner() != self || !v->started()) damaged_.erase(id);
+    if (v->owner() != self || !v->started()) unfit_.erase(id);
     if (v->owner() != self || !v->started() || held_.contains(id)) continue;
-    if (auto damaged = damaged_.find(id); damaged != damaged_.end()) {
+    if (auto damaged = unfit_.find(id); damaged != unfit_.end()) {
       trouble_[id] = damaged->second;
       continue;
     }
@@ -101,7 +101,7 @@ Status VolumeHost::Apply(const pb::ClusterConf& conf, const std::string& self, u
       }
       if (Status s = Open(conf, *v, incarnation); !s.ok()) {
         Failed(*v, s, before);
-        if (!damaged_.contains(id) && first.ok()) first = s;
+        if (!unfit_.contains(id) && first.ok()) first = s;
         continue;
       }
     }
@@ -257,7 +257,7 @@ void VolumeHost::Failed(const pb::VolumeConf& v, const Status& s, const std::map
             s.code() == Code::kTryAgain ? "volume.older_copy" : "volume.open_failed", v.name(), id.v,
             s.ToString());
   trouble_[id] = s;
-  if (s.code() == Code::kCorrupt || s.code() == Code::kTryAgain) damaged_[id] = s;
+  if (s.code() == Code::kCorrupt || s.code() == Code::kTryAgain) unfit_[id] = s;
 }
 
 void VolumeHost::CloseDamaged(VolumeId id) {
@@ -266,7 +266,7 @@ void VolumeHost::CloseDamaged(VolumeId id) {
   const Status why = db->damage();
   KFS_LOG(error, "volume.damaged name={} id={} reason=\"{}\" effect=\"it is not served any more\"",
           executor_.FindVolume(id)->info.name(), id.v, why.message());
-  trouble_[id] = damaged_[id] = why;
+  trouble_[id] = unfit_[id] = why;
   Close(id, executor_.CloseVolume(id, why));
 }
 
@@ -277,7 +277,7 @@ void VolumeHost::CloseOlder(VolumeId id) {
   if (why.ok()) return;
   KFS_LOG(error, "volume.older_copy name={} id={} reason=\"{}\" effect=\"it is not served any more\"",
           v->info.name(), id.v, why.message());
-  trouble_[id] = damaged_[id] = why;
+  trouble_[id] = unfit_[id] = why;
   Close(id, executor_.CloseVolume(id, why));
 }
 
@@ -310,7 +310,7 @@ void VolumeHost::Delete(VolumeId id) {
 
 Status VolumeHost::Deleted(VolumeId id, Status s) {
   if (!s.ok()) return s;
-  damaged_.erase(id);
+  unfit_.erase(id);
   KFS_LOG(info, "volume.deleted id={}", id.v);
   return cluster_.RemoveVolume(id);  // its chunks are garbage at the next inventory
 }

@@ -127,7 +127,8 @@ class VolumeHost {
   ImageStore& images_;
   const SyncPoints& points_;
   std::map<VolumeId, Status> trouble_;
-  std::map<VolumeId, Status> damaged_;  // or older copies: not opened before they are stopped
+  // Found damaged, or older than others have heard: not opened before they are stopped.
+  std::map<VolumeId, Status> unfit_;
   std::map<VolumeId, Status> held_;
   std::map<VolumeId, Status> undeleted_;
   struct Applied {
