@@ -173,7 +173,7 @@ class Executor {
   static bool TakesRights(Session* session, const MountRights& rights);
   void ExpireKeys(Volume& volume);
   void ExpireSessions(Volume& volume);
-  void ForgetOldestExpired(Volume& volume);
+  Status RoomForSession(Volume& volume, const std::string& key_id);
   // `done` once all that it held is let go.
   void EndSession(const SessionPtr& session, const std::string& why, std::function<void()> done = {});
   bool HasBackgroundWork() const;

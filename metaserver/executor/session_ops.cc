@@ -11,7 +11,9 @@
 namespace kfs::meta {
 namespace {
 
-constexpr size_t kSessionsMax = 65536;  // of one volume
+// Of one volume; and of them with one key, so that nobody's are forgotten before their day is over because
+// somebody else's program mounts in a loop.
+constexpr size_t kSessionsMax = 65536, kSessionsOfKeyMax = 8192;
 constexpr size_t kTextMax = 1024;
 // In one call of the timer: of each a line is logged and a record written. The others come with the next.
 constexpr size_t kExpiredAtOnce = 256;
@@ -53,9 +55,8 @@ SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionReque
     KFS_LOG(info, "session.attached volume={} session={} host={} expiries={}", volume->info.name(),
             session->id.v, session->host, session->expiries);
   } else {
-    if (volume->sessions.size() >= kSessionsMax) ForgetOldestExpired(*volume);
-    if (volume->sessions.size() >= kSessionsMax) {
-      Refuse(call, Status(EAGAIN, Code::kTryAgain, "too many sessions on this volume"));
+    if (const Status room = RoomForSession(*volume, rights.key); !room.ok()) {
+      Refuse(call, room);
       return nullptr;
     }
     session = std::make_shared<Session>();
@@ -208,12 +209,21 @@ void Executor::ExpireSessions(Volume& volume) {
   for (const SessionPtr& s : forgotten) EndSession(s, "expired long ago");
 }
 
-void Executor::ForgetOldestExpired(Volume& volume) {
+// By the oldest that has expired, where there are too many. Who has the root secret is every key.
+Status Executor::RoomForSession(Volume& volume, const std::string& key_id) {
+  const auto of_key = [&] { return !IsRootKey(key_id) && volume.SessionsOf(key_id) >= kSessionsOfKeyMax; };
+  const auto full = [&] { return volume.sessions.size() >= kSessionsMax; };
+  if (!full() && !of_key()) return {};
+  const bool only_its = of_key();
   SessionPtr oldest;
   for (const auto& [sid, s] : volume.sessions) {
-    if (s->expired != 0 && (oldest == nullptr || s->expired < oldest->expired)) oldest = s;
+    if (s->expired == 0 || (only_its && s->rights.key() != key_id)) continue;
+    if (oldest == nullptr || s->expired < oldest->expired) oldest = s;
   }
   if (oldest != nullptr) EndSession(oldest, "room for another");
+  if (of_key()) return Status(EAGAIN, Code::kTryAgain, "too many sessions of this key on the volume");
+  if (full()) return Status(EAGAIN, Code::kTryAgain, "too many sessions on this volume");
+  return {};
 }
 
 void Executor::EndSession(const SessionPtr& session, const std::string& why, std::function<void()> done) {

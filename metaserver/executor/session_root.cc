@@ -74,11 +74,9 @@ Status Executor::PlaceSession(Volume& volume, const pb::OpenSessionRequest& requ
 }
 
 bool Executor::TakesRights(Session* session, const MountRights& rights) {
-  const auto is_root = [](const std::string& key) { return key.empty() || key.starts_with("root/"); };
   if (session->rights.key() == rights.key) return true;
-  if (!is_root(session->rights.key()) || !is_root(rights.key)) return false;
-  session->rights.set_key(rights.key);
-  session->volume->PutSession(*session);
+  if (!IsRootKey(session->rights.key()) || !IsRootKey(rights.key)) return false;
+  session->volume->ChangeKey(*session, rights.key);
   return true;
 }
 

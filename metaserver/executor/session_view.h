@@ -29,6 +29,9 @@ struct MountRights {
   int64_t expires = 0;  // wall time; 0: never
 };
 
+// Whether the key of this id is the root secret, of whichever generation.
+inline bool IsRootKey(const std::string& key_id) { return key_id.empty() || key_id.starts_with("root/"); }
+
 struct Session;
 class Volume;
 

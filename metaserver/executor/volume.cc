@@ -72,7 +72,7 @@ Status Volume::Load() {
       s->unreclaimed_since = s->last_heard;
       ++unreclaimed_;
     }
-    sessions.emplace(s->id, std::move(s));
+    TakeIn(s);
     return true;
   });
   store.Scan("A", "", [&](std::string_view key, std::string_view) {
@@ -119,7 +119,23 @@ void Volume::AddSession(const SessionPtr& s) {
   s->last_heard = clock_.MonoNow();
   Confine(*s);
   PutSession(*s);
+  TakeIn(s);
+}
+
+void Volume::TakeIn(const SessionPtr& s) {
   sessions.emplace(s->id, s);
+  ++of_key_[s->rights.key()];
+}
+
+void Volume::UncountKey(const std::string& key_id) {
+  if (auto of = of_key_.find(key_id); --of->second == 0) of_key_.erase(of);
+}
+
+void Volume::ChangeKey(Session& session, const std::string& key_id) {
+  UncountKey(session.rights.key());
+  session.rights.set_key(key_id);
+  ++of_key_[key_id];
+  PutSession(session);
 }
 
 void Volume::Confine(Session& session) {
@@ -179,6 +195,7 @@ void Volume::EndSession(const SessionPtr& session, const std::string& why) {
   store.db().Delete(SessionKey(session->id));
   if (session->expired != 0) --expired_;
   sessions.erase(session->id);
+  UncountKey(session->rights.key());
   session->volume = nullptr;
   hooks_.changed();
 }

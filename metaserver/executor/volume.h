@@ -54,6 +54,13 @@ class Volume {
   // The client of an expired session is there again, and will be told.
   void Revive(Session& session);
   size_t mounts() const { return sessions.size() - expired_; }
+  // The same mount has come with another key (of the same rights).
+  void ChangeKey(Session& session, const std::string& key_id);
+  // Those opened with the key of this id, expired ones too.
+  size_t SessionsOf(const std::string& key_id) const {
+    auto it = of_key_.find(key_id);
+    return it == of_key_.end() ? 0 : it->second;
+  }
   // The same for good: it is not known any more.
   void EndSession(const SessionPtr& session, const std::string& why);
   // Sessions that were known at start and have neither reclaimed nor ended.
@@ -191,6 +198,8 @@ class Volume {
   void DropStep();
   void ReapStep();
   void TrimOne();
+  void TakeIn(const SessionPtr& session);
+  void UncountKey(const std::string& key_id);
   static void Confine(Session& session);
   void Leave(Session& session);
   void DropOpen(Ino ino, uint64_t count);
@@ -201,6 +210,7 @@ class Volume {
   int64_t last_now_ = 0;
   MonoTime settled_at_{};
   size_t unreclaimed_ = 0;
+  std::unordered_map<std::string, size_t> of_key_;  // sessions
   size_t expired_ = 0;
   std::unordered_map<Ino, uint64_t> open_counts_;
   std::deque<std::unordered_map<Ino, Opens>> dropped_;  // of sessions that have none of them any more

@@ -187,6 +187,45 @@ TEST_F(SessionRootTest, AfterARestartASessionHasOpenWhatWasProvenToIt) {
   }
 }
 
+TEST_F(SessionRootTest, OneKeysSessionsDoNotPushOutOthers) {
+  const SessionPtr others = Open("");
+  ASSERT_NE(others, nullptr);
+  volume().Expire(others);
+  MountRights rights;
+  rights.key = "mount/loop/1";
+  SessionPtr first, last;
+  for (int i = 0; i < 8192; ++i) {
+    last = Open("", rights);
+    ASSERT_NE(last, nullptr) << i;
+    if (i == 0) first = last;
+  }
+  EXPECT_EQ(Open("", rights), nullptr);
+  EXPECT_EQ(last_.code(), Code::kTryAgain);
+  // One of its own that has expired makes room.
+  volume().Expire(first);
+  EXPECT_NE(Open("", rights), nullptr);
+  EXPECT_EQ(AttachWith(first, rights), nullptr);
+  EXPECT_EQ(Open("", rights), nullptr);
+  rights.key = "mount/other/1";
+  EXPECT_NE(Open("", rights), nullptr);
+  EXPECT_NE(AttachWith(others, {}), nullptr);
+}
+
+TEST_F(SessionRootTest, ASessionThatGoesOverToANewRootSecretIsCountedThere) {
+  MountRights rights;
+  rights.key = "root/1";
+  SessionPtr s = Open("", rights);
+  ASSERT_NE(s, nullptr);
+  EXPECT_EQ(volume().SessionsOf("root/1"), 1u);
+  rights.key = "root/2";
+  s = AttachWith(s, rights);
+  ASSERT_NE(s, nullptr);
+  EXPECT_EQ(volume().SessionsOf("root/1"), 0u);
+  EXPECT_EQ(volume().SessionsOf("root/2"), 1u);
+  volume().EndSession(s, "test");
+  EXPECT_EQ(volume().SessionsOf("root/2"), 0u);
+}
+
 TEST_F(SessionRootTest, SquashedCallersNeitherTruncateNorLockWhatTheyCannotOpen) {
   MountRights rights;
   rights.key = "mount/guests/1";
