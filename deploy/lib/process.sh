@@ -1,9 +1,18 @@
 # shellcheck shell=bash
 # Waiting, processes and mounts: what deploy's scripts share. To be sourced.
 
-# What is asked for again and again, while waiting, starts no process but sleep: several clusters beside each other wait at a time.
+# What is asked for again and again, while waiting, starts no process: several clusters beside each other wait at a time.
 
 now_ms() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
+
+# nap SECONDS: sleeps. Where naps=DIRECTORY names a place for a FIFO that nobody writes to, without a process.
+nap() {
+  if [ -n "${naps:-}" ] && { [ -p "$naps/nap" ] || mkfifo -m 600 "$naps/nap" 2>/dev/null || [ -p "$naps/nap" ]; }; then
+    read -rt "$1" <>"$naps/nap" || :
+  else
+    sleep "$1"
+  fi
+}
 
 # wait_for MS COMMAND...: polls until the command succeeds; fails after the time.
 wait_for() {
@@ -11,7 +20,7 @@ wait_for() {
   shift
   until "$@"; do
     [ "${EPOCHREALTIME/[.,]/}" -lt $deadline ] || return 1
-    sleep $pause
+    nap $pause
     pause=0.05
   done
 }

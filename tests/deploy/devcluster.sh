@@ -71,7 +71,7 @@ check "down of the second leaves the first alone" bash -c "'$devcluster' down --
 check "down: every daemon exits with 0" "$devcluster" down --dir "$one"
 check "nothing is mounted any more" bash -c ". '$repo/deploy/lib/process.sh'; is_unmounted '$work/m1' && is_unmounted '$work/m2'"
 check "up again finds the data" "$devcluster" up --dir "$one" --mount "$work/m1"
-check "they are there" test "$(cat "$work/m1/file")" = hello
+check "they are there" test "$(<"$work/m1/file")" = hello
 "$devcluster" kill --dir "$one" chunkserver 3 ABRT >/dev/null 2>&1
 check "down after a kill that was asked for is clean" "$devcluster" down --dir "$one" --purge
 check "purge leaves nothing" test ! -e "$one"

@@ -128,7 +128,7 @@ shared_dirs=()
 # boot NAME: a machine that does not run. Returns when it has come up.
 boot() {
   local name=$1 dir=$work/$1 address pid
-  address=$(cat "$dir/address")
+  address=$(<"$dir/address")
   [ -z "$machines_group" ] || mkdir -p "$machines_group/$name"
   # What is bound below /dev is this machine's; the directory is not, as systemd makes links and mounts there. The kernel's
   # settings, too, are left alone, but for those of the network, which is the machine's own.
@@ -156,7 +156,7 @@ boot() {
       exec env -i container=kfs-test /lib/systemd/systemd --system --unit=multi-user.target" machine
     ' machine "$dir/root" "$name" "$address" "${machines_group:+$machines_group/$name}" "${shared_dirs[@]}" </dev/null >"$dir/boot.log" 2>&1 &
   echo $! >"$dir/machine"
-  wait_for 5000 child_of $! >"$dir/pid" && pid=$(cat "$dir/pid") &&
+  wait_for 5000 child_of $! >"$dir/pid" && pid=$(<"$dir/pid") &&
     ip link add "to-$name" master switch type veth peer name eth0 netns "$pid" && ip link set "to-$name" up || { cat "$dir/boot.log"; return 1; }
   if ! wait_for 30000 is_up "$name"; then
     cat "$dir/boot.log"
@@ -172,7 +172,7 @@ is_up() {
 # power_off NAME [SECONDS]: cleanly; fails if it still runs after that time. What was on its disk stays.
 power_off() {
   on "$1" systemctl poweroff --no-block
-  wait_for $((${2:-60} * 1000)) has_ended_pid "$(cat "$work/$1/machine")" || return
+  wait_for $((${2:-60} * 1000)) has_ended_pid "$(<"$work/$1/machine")" || return
   # The network goes some time after the machine.
   wait_for 10000 is_unplugged "$1"
 }
@@ -182,7 +182,7 @@ child_of() { local child _; read -r child _ <"/proc/$1/task/$1/children"; [ -n "
 # process's by now, and one that is not in the machine's root yet is in this machine's.
 on() {
   local pid
-  pid=$(cat "$work/$1/pid") || return
+  pid=$(<"$work/$1/pid") || return
   shift
   # shellcheck disable=SC2016
   nsenter -t "$pid" --mount --net --uts --ipc --pid --root --wd sh -c '[ -e /.test-machine ] && exec "$@"' sh env -i -C / PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \

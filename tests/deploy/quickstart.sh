@@ -94,7 +94,7 @@ check "in use, but without daemons: --down ends it" bounded_run "$quickstart" --
 check "it is gone" is_unmounted "$mount_point"
 kill $holder 2>/dev/null  # it may have ended with the mount
 check "up, after its process was ended" bounded_run "$quickstart" "$mount_point" "${args[@]}"
-kill -STOP "$(cat "$work/run/mount.pid")"
+kill -STOP "$(<"$work/run/mount.pid")"
 check "a mount that answers nothing is made anew" bounded_run env KFS_QUICKSTART_TIMEOUT=10 \
   "$quickstart" "$mount_point" "${args[@]}"
 check "with its data, too" has "$mount_point/file" kept
@@ -222,7 +222,7 @@ fi
 # A daemon that quickstart started, but whose pid file is lost.
 mkdir "$work/lost"
 mv "$work"/run/chunkserver-2.* "$work/lost"
-refused "--purge deletes nothing while a daemon runs on" 1 "still used by $(cat "$work/lost/chunkserver-2.pid") \(kfs-chunkserver\)" \
+refused "--purge deletes nothing while a daemon runs on" 1 "still used by $(<"$work/lost/chunkserver-2.pid") \(kfs-chunkserver\)" \
   bounded_run "$quickstart" --purge "${args[@]}"
 check "all data is there" test -n "$(listing data/metaserver)" -a -n "$(listing data/chunkserver-1)" -a -s "$work/etc/secret"
 mv "$work"/lost/* "$work/run"

@@ -17,7 +17,7 @@ must_fail as 5001 sh -c 'echo x >>file'
 setpriv --reuid 5003 --regid 6001 --clear-groups sh -c 'echo more >>file'
 setpriv --reuid 5003 --regid 5003 --groups 6001 cat file >/dev/null   # supplementary group
 getfacl -nc file >"$WORK/acl"
-for entry in user:5001:r-- group:6001:rw- mask::rw-; do grep -q "^$entry" "$WORK/acl" || fail "no $entry: $(cat "$WORK/acl")"; done
+for entry in user:5001:r-- group:6001:rw- mask::rw-; do grep -q "^$entry" "$WORK/acl" || fail "no $entry: $(<"$WORK/acl")"; done
 chmod 640 file    # narrows the mask
 must_fail setpriv --reuid 5003 --regid 6001 --clear-groups sh -c 'echo x >>file'
 cp -a file copy

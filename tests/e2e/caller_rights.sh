@@ -11,7 +11,7 @@ chmod 755 "$MNT"
 M=$MNT
 as() { timeout 20 setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps "$1" --ambient-caps "$1" --bounding-set "$1" -- "${@:2}"; }
 with() { as "-all,+${1//,/,+}" "${@:2}"; }
-may() { "$@" >/dev/null 2>"$WORK/words" || fail "refused: $*: $(cat "$WORK/words")"; }
+may() { "$@" >/dev/null 2>"$WORK/words" || fail "refused: $*: $(<"$WORK/words")"; }
 prepare() {
   rm -rf "$M/t"
   mkdir -m 755 "$M/t"

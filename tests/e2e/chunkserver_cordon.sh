@@ -6,14 +6,14 @@
 need_root
 start_cluster --chunkservers 2
 chunks() { find "$CLUSTER/chunkserver-$1" -not -path '*/garbage/*' -name '*.data' | wc -l; }
-place() { cat "$CLUSTER/run/chunkserver-$1.address"; }
+place() { local text; text=$(<"$CLUSTER/run/chunkserver-$1.address") && echo "$text"; }
 write() { local n; for n in $(seq 20); do echo "$1 $n" >"$MNT/$1-$n"; done; }
 
 write first
 [ "$(chunks 1)" -gt 0 ] && [ "$(chunks 2)" -gt 0 ] || fail "20 files are on one of two chunkservers"
 kfs_at 1 chunkserver cordon "$(place 1)" >/dev/null
-says cordoned 1 chunkserver list || fail "the list does not show it: $(cat "$WORK/said-by-kfs")"
-says 'nothing has changed' 1 chunkserver cordon "$(place 1)" || fail "asking for it twice says: $(cat "$WORK/said-by-kfs")"
+says cordoned 1 chunkserver list || fail "the list does not show it: $(<"$WORK/said-by-kfs")"
+says 'nothing has changed' 1 chunkserver cordon "$(place 1)" || fail "asking for it twice says: $(<"$WORK/said-by-kfs")"
 before=$(chunks 1)
 write second
 [ "$(chunks 1)" = "$before" ] || fail "$(($(chunks 1) - before)) chunks were placed on a chunkserver that is cordoned"
@@ -31,7 +31,7 @@ for n in $(seq 20); do [ "$(head -1 "$MNT/first-$n")" = "first $n" ] || fail "fi
 kfs_at 1 chunkserver cordon "$(place 2)" >/dev/null
 code=0
 timeout 10 dd if=/dev/zero of="$MNT/nowhere" bs=1 count=1 2>"$WORK/nowhere" || code=$?
-grep -q "No space left" "$WORK/nowhere" || fail "with all chunkservers cordoned a write ends with $code: $(cat "$WORK/nowhere")"
+grep -q "No space left" "$WORK/nowhere" || fail "with all chunkservers cordoned a write ends with $code: $(<"$WORK/nowhere")"
 for n in 1 2; do kfs_at 1 chunkserver uncordon "$(place $n)" >/dev/null; done
 write third
 [ "$(chunks 1)" -gt 0 ] || fail "it is not used again"
@@ -41,7 +41,7 @@ soon() {  # soon WHAT SINCE
   [ $((SECONDS - $2)) -lt 8 ] || fail "$1 takes $((SECONDS - $2)) s"
 }
 holds() { ! kfs_at 1 chunkserver remove "$(place 1)" --dry-run >"$WORK/said-by-kfs" 2>&1 && grep -q 'would be lost' "$WORK/said-by-kfs"; }
-wait_until 10 holds || fail "one that holds chunks can be removed: $(cat "$WORK/said-by-kfs")"
+wait_until 10 holds || fail "one that holds chunks can be removed: $(<"$WORK/said-by-kfs")"
 began=$SECONDS
 refused 'would be lost' 1 chunkserver remove "$(place 1)"
 soon "the refusal of a removal" $began

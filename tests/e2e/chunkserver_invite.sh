@@ -26,7 +26,7 @@ registered() {  # with every metaserver
   local n
   wait_until 30 test -s "$WORK/$1.address" || fail "$1 does not start: $(tail -3 "$CLUSTER/log/$1.log")"
   for n in 1 2 3; do
-    kfs_at $n status --wait "$(cat "$WORK/$1.address")" --timeout 30 >/dev/null || fail "$1 is not registered with metaserver $n: $(tail -3 "$CLUSTER/log/$1.log")"
+    kfs_at $n status --wait "$(<"$WORK/$1.address")" --timeout 30 >/dev/null || fail "$1 is not registered with metaserver $n: $(tail -3 "$CLUSTER/log/$1.log")"
   done
 }
 stop() {  # stop NAME [SIGNAL]
@@ -59,7 +59,7 @@ await_agreement 20 1 2 3
 registered guest
 ! kfs_at 1 key list | grep -q guest || fail "the invitation is not used up"
 [ "$(stat -c %a "$WORK/guest/kfs-disk.key")" = 600 ] || fail "its key is open to others"
-! grep -rqsF "$(cat "$CLUSTER/secret")" "$WORK/guest" || fail "it has the cluster's secret"
+! grep -rqsF "$(<"$CLUSTER/secret")" "$WORK/guest" || fail "it has the cluster's secret"
 
 # ---- data on it, for a mount with the secret and for one with a key
 
@@ -129,7 +129,7 @@ sed -i "s#^secret-file.*#secret-file = \"$WORK/over-to-key.key\"#" "$CLUSTER/con
 start_role chunkserver 1
 [ -s "$CLUSTER/chunkserver-1/kfs-disk.key" ] || fail "it has no key of its own"
 kfs_at 1 chunkserver uncordon 1 >/dev/null
-kfs_at 1 status --wait "$(cat "$CLUSTER/run/chunkserver-1.address")" --timeout 30 >/dev/null || fail "it does not register with its own key"
+kfs_at 1 status --wait "$(<"$CLUSTER/run/chunkserver-1.address")" --timeout 30 >/dev/null || fail "it does not register with its own key"
 dd if=/dev/urandom of="$MNT/more" bs=1M count=8 status=none
 sync "$MNT/more"
 cmp "$MNT/more" "$WORK/reader/more" || fail "what was written afterwards is not what is read"

@@ -10,7 +10,7 @@ need_cluster
 start_cluster --chunkservers 1
 dir=$CLUSTER/chunkserver-1
 sockets() { find /run/kfs -type s -name "*-$(place)"; }
-place() { cat "$CLUSTER/run/chunkserver-1.address"; }
+place() { local text; text=$(<"$CLUSTER/run/chunkserver-1.address") && echo "$text"; }
 write() { printf '%s' "$1" | dd of="$MNT/pre" conv=notrunc,fsync status=none; }
 healthy() { ! { kfs_at 1 health --json 2>/dev/null || :; } | grep -q chunkserver.older_copy; }
 put() {  # put COPY: in place of what is there, which is printed
@@ -41,8 +41,8 @@ for _ in 1 2 3; do refused_start; done
 [ -z "$(sockets)" ] || fail "it leaves its socket behind: $(sockets)"
 [ -e "$dir/kfs-disk.age" ] || fail "there is no age on the disk"
 kfs_at 1 health --json >"$WORK/health" || :
-grep -q chunkserver.older_copy "$WORK/health" || fail "kfs health does not say so: $(cat "$WORK/health")"
-grep -q accept-older-copy= "$WORK/health" || fail "kfs health does not tell the way out: $(cat "$WORK/health")"
+grep -q chunkserver.older_copy "$WORK/health" || fail "kfs health does not say so: $(<"$WORK/health")"
+grep -q accept-older-copy= "$WORK/health" || fail "kfs health does not tell the way out: $(<"$WORK/health")"
 kill_role metaserver 1
 start_role metaserver 1
 refused_start

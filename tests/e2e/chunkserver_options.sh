@@ -9,7 +9,7 @@ start_cluster --metaservers 3 --chunkservers 2
 await_agreement 20 1 2 3
 
 # free N: bytes that chunkserver N says are left for chunks.
-status() { kfs_at 1 chunkserver status --json | jq -r --arg a "$(cat "$CLUSTER/run/chunkserver-$1.address")" '.chunkservers[] | select(.address == $a)'; }
+status() { kfs_at 1 chunkserver status --json | jq -r --arg a "$(<"$CLUSTER/run/chunkserver-$1.address")" '.chunkservers[] | select(.address == $a)'; }
 free() { status "$1" | jq '[.disks[].available] | add'; }
 follows() { [ "$(status "$1" | jq .generation)" -ge "$(standing 1 | cut -d' ' -f1)" ]; }
 logged() { grep -q "$2" "$CLUSTER/log/chunkserver-$1.log"; }
@@ -54,7 +54,7 @@ done
 
 # ---- one that hangs: it is waited for, but not for long, and it follows when it goes on
 
-pid=$(cat "$CLUSTER/run/chunkserver-2.pid")
+pid=$(<"$CLUSTER/run/chunkserver-2.pid")
 kill -STOP "$pid"
 began=$(date +%s%N)
 kfs_at 1 cluster set chunkserver-sync-ms 88 >/dev/null || { kill -CONT "$pid"; fail "a chunkserver that hangs holds an option up"; }

@@ -11,7 +11,7 @@ await_agreement 20 1 2 3
 # Else one that is removed while it runs comes back by itself.
 kfs_at 1 cluster set chunkserver-admission command >/dev/null
 
-place() { cat "$CLUSTER/run/chunkserver-$1.address"; }
+place() { local text; text=$(<"$CLUSTER/run/chunkserver-$1.address") && echo "$text"; }
 server() { kfs_at "${2:-1}" chunkserver list --json | jq -r --arg a "$(place "$1")" '.[] | select(.address == $a)'; }
 number() { server "$1" | jq .id; }
 down() { [ "$(server "$1" "$2" | jq .up)" = false ]; }
@@ -89,17 +89,17 @@ says 'would change' 2 chunkserver remove "$was" --lost --dry-run || fail "a dry 
 [ "$(server 2 | jq .id)" = "$was" ] || fail "a dry run has removed it"
 [ "$(tail -qn1 "$WORK"/waiting-* | sort -u)" = calls ] || fail "a chunkserver that is down makes a hard mount fail"
 echo no | kfs_at 3 chunkserver remove "$was" --lost >"$WORK/asked" 2>&1 && fail "a chunkserver is given up without being asked for"
-grep -q 'they are lost.*fails with EIO' "$WORK/asked" || fail "giving up a chunkserver is asked for with: $(cat "$WORK/asked")"
+grep -q 'they are lost.*fails with EIO' "$WORK/asked" || fail "giving up a chunkserver is asked for with: $(<"$WORK/asked")"
 kfs_at 3 chunkserver remove "$was" --lost --yes >/dev/null || fail "a chunkserver that is down cannot be given up"
 await_agreement 10 1 2 3
 for n in 1 2 3; do [ "$(kfs_at $n chunkserver list --json | jq length)" = 1 ] || fail "metaserver $n still lists it"; done
 for what in read open; do
-  wait_until 5 grep -q EIO "$WORK/waiting-$what" || fail "who waited for it ($what) does not hear that it was given up: $(cat "$WORK/waiting-$what")"
+  wait_until 5 grep -q EIO "$WORK/waiting-$what" || fail "who waited for it ($what) does not hear that it was given up: $(<"$WORK/waiting-$what")"
 done
 
 for name in there-a there-b there-gone; do
   ! timeout 2 cat "$MNT/$name" >/dev/null 2>"$WORK/error" || fail "$name, which is lost, can be read"
-  grep -q 'Input/output error' "$WORK/error" || fail "reading $name, which is lost, gives within 2 s: $(cat "$WORK/error")"
+  grep -q 'Input/output error' "$WORK/error" || fail "reading $name, which is lost, gives within 2 s: $(<"$WORK/error")"
   [ "$(timeout 2 stat -c %s "$MNT/$name")" = 200000 ] || fail "$name cannot be looked at"
 done
 same here-a && same here-b || fail "other files cannot be read"
@@ -147,7 +147,7 @@ wait_until 10 counted 2 0 || fail "the metaserver does not hear that it is empty
 asked=$(grep -c 'not accepted yet' "$CLUSTER/log/chunkserver-2.log")
 # Not within seconds of the last file that was put there: a heartbeat may not have counted it yet.
 removed() { kfs_at 3 chunkserver remove "$now" >"$WORK/removed" 2>&1; }
-wait_until 15 removed || fail "one that is up and empty cannot be removed: $(cat "$WORK/removed")"
+wait_until 15 removed || fail "one that is up and empty cannot be removed: $(<"$WORK/removed")"
 await_agreement 10 1 2 3
 [ "$(kfs_at 1 chunkserver list --json | jq length)" = 1 ] || fail "it is still in the list"
 wait_until 20 asks $((asked + 1)) || fail "it does not ask to be added again"

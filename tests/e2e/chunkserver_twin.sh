@@ -10,7 +10,7 @@ start_cluster --metaservers 3 --chunkservers 2
 await_agreement 20 1 2 3
 all=$(address_of 1),$(address_of 2),$(address_of 3)
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
-place() { cat "$CLUSTER/run/chunkserver-1.address"; }
+place() { local text; text=$(<"$CLUSTER/run/chunkserver-1.address") && echo "$text"; }
 registered() {  # registered ADDRESS: with every metaserver
   local n
   for n in 1 2 3; do kfs_at $n status --wait "$1" --timeout 30 >/dev/null || fail "$1 is not registered with metaserver $n"; done
@@ -65,7 +65,7 @@ kill_role metaserver 3 TERM
 mv "$CLUSTER/metaserver-3/cluster" "$WORK/cluster-of-3"
 start_role metaserver 3
 mended() { kfs_at 1 peer repair "$(address_of 3)" >"$WORK/repair" 2>&1; }
-wait_until 10 mended || fail "metaserver 3 is not mended: $(cat "$WORK/repair")"
+wait_until 10 mended || fail "metaserver 3 is not mended: $(<"$WORK/repair")"
 await_agreement 20 1 2 3
 await_attempts
 registered "$(place)"

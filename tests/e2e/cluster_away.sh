@@ -21,7 +21,7 @@ option_of() { kfs_at 3 volume list --json | jq -r --arg o "$2" --arg n "$1" '.[]
 # hundred ROUND: asked of the two in turn; none may be refused, and each says that one member did not hear of it.
 hundred() {
   local i made
-  kfs_at 1 volume create "meanwhile-$1" --owner "$third" >"$WORK/changed" || fail "no volume can be made for one that is away: $(cat "$WORK/changed")"
+  kfs_at 1 volume create "meanwhile-$1" --owner "$third" >"$WORK/changed" || fail "no volume can be made for one that is away: $(<"$WORK/changed")"
   kfs_at 2 volume stop "before-$1" --yes >/dev/null && kfs_at 1 volume delete "before-$1" --yes >/dev/null || fail "the volume before-$1 cannot be deleted"
   for i in $(seq 95); do
     case $((i % 5)) in
@@ -30,10 +30,10 @@ hundred() {
       *) made="volume set data user.x $1-$i" ;;
     esac
     # shellcheck disable=SC2086
-    kfs_at $((i % 2 + 1)) $made >"$WORK/changed" 2>&1 || fail "$1, change $i ($made): $(cat "$WORK/changed")"
+    kfs_at $((i % 2 + 1)) $made >"$WORK/changed" 2>&1 || fail "$1, change $i ($made): $(<"$WORK/changed")"
   done
   kfs_at 1 volume set data atime off >"$WORK/changed"
-  grep -q "not reached, will catch up: $third" "$WORK/changed" || fail "a change does not say who has missed it: $(cat "$WORK/changed")"
+  grep -q "not reached, will catch up: $third" "$WORK/changed" || fail "a change does not say who has missed it: $(<"$WORK/changed")"
   kfs_at 2 volume reset data atime >/dev/null
 }
 

@@ -72,7 +72,7 @@ case_of() {  # case_of FILE PLACE
       wait_until 10 settled || { kfs_at 3 peer status || :; fail "$what: it runs, and does not agree with the others: $(standing 3)"; }
       if ! ended; then
         { shows 3 || ended; } >"$WORK/shows-3"
-        ended || cmp -s "$WORK/shows-3" <(shows 1) || fail "$what: it agrees, and shows other volumes: $(cat "$WORK/shows-3")"
+        ended || cmp -s "$WORK/shows-3" <(shows 1) || fail "$what: it agrees, and shows other volumes: $(<"$WORK/shows-3")"
         echo "$what, $try try: agrees" >>"$WORK/outcomes"
         ended || kill_role metaserver 3 || ended   # at this very moment
         break
@@ -80,9 +80,9 @@ case_of() {  # case_of FILE PLACE
       outcome="ends when it has read what is damaged"  # which is not all read at the start
     fi
     # In words: not a crash, not a hang.
-    ended || fail "$what: it neither serves nor ends: $(cat "$WORK/start")"
-    code=$(cat "$CLUSTER/run/metaserver-3.exit")
-    [ "$code" -ge 1 ] && [ "$code" -le 125 ] || fail "$what: it ended with exit code $code: $(cat "$WORK/start")"
+    ended || fail "$what: it neither serves nor ends: $(<"$WORK/start")"
+    code=$(<"$CLUSTER/run/metaserver-3.exit")
+    [ "$code" -ge 1 ] && [ "$code" -le 125 ] || fail "$what: it ended with exit code $code: $(<"$WORK/start")"
     tail -n +$((logged + 1)) "$CLUSTER/log/metaserver-3.log" >"$WORK/words"
     # It cannot be opened; or what it is asked for at the start cannot be read; or what is read later.
     grep -qE ' is damaged: .*(restore the directory from a copy|kfs peer repair)|start_failed .*: Corruption: .*/metaserver-3/cluster/| C kfs-metaserver.*Corruption: ' \
@@ -122,7 +122,7 @@ rm -rf --one-file-system "$CLUSTER/metaserver-3"
 mkdir "$CLUSTER/metaserver-3"
 start_role metaserver 3
 repaired() { kfs_at 1 peer repair "$third" >"$WORK/repaired" 2>&1; }
-wait_until 10 repaired || fail "it cannot be mended: $(cat "$WORK/repaired")"
+wait_until 10 repaired || fail "it cannot be mended: $(<"$WORK/repaired")"
 await_agreement 10 1 2 3
 change 1002
 await_agreement 10 1 2 3

@@ -43,7 +43,7 @@ start_load() {  # start_load NAME COMMAND...
   mkdir "$WORK/$name/work"
   "$@" "$WORK/$name/work" "$WORK/enough" "$WORK/load-$name" >"$WORK/load-$name.out" 2>&1 &
   loads[$name]=$!
-  wait_until 20 test -s "$WORK/load-$name" || fail "the load on $name does not begin: $(cat "$WORK/load-$name.out")"
+  wait_until 20 test -s "$WORK/load-$name" || fail "the load on $name does not begin: $(<"$WORK/load-$name.out")"
 }
 declare -A loads
 done_by() { cut -d' ' -f1 "$WORK/load-$1"; }

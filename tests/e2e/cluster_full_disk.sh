@@ -30,7 +30,7 @@ if ! grep -q '^BAD  room: its disk is full' "$WORK/why" || grep -Eq 'it votes|ca
 fi
 kill -0 "$(pid_of metaserver 2)" || fail "a full disk has ended it"
 [ "$(standing 2)" = "$known" ] || fail "it learns what it has no room for"
-[ "$(cat "$WORK/data/before/file")" = kept ] || fail "its volume cannot be read"
+[ "$(<"$WORK/data/before/file")" = kept ] || fail "its volume cannot be read"
 touch "$WORK/data/before/file" || fail "nothing can be changed on its volume"
 ! mkdir "$WORK/data/new" 2>"$WORK/error" || fail "something new is made on a full disk"
 refused "in lock on peer $(address_of 2): its disk is full" 2 cluster set user.note mine --timeout 3

@@ -9,7 +9,7 @@ need python3
 export KFS_TEST_STOP=1
 start_cluster --metaservers 3 --chunkservers 1
 kfs=$(built kfs)
-address() { cat "$CLUSTER/run/metaserver-$1.address"; }
+address() { local text; text=$(<"$CLUSTER/run/metaserver-$1.address") && echo "$text"; }
 at() { local n=$1; shift; "$kfs" --secret-file "$CLUSTER/secret" --metaserver "$(address "$n")" "$@"; }
 identity() { at "$1" cluster log -n 1 --json | python3 -c 'import json, sys; e = json.load(sys.stdin)[0]; print(e["generation"], e["checksum"])'; }
 agree() { local a; a=$(identity 1) && [ "$a" = "$(identity 2)" ] && [ "$a" = "$(identity 3)" ]; }
@@ -36,9 +36,9 @@ kill_at() {  # kill_at N MOMENT PHASE
   echo "$moment $phase" >"$CLUSTER/metaserver-$victim/test-stop"
   { at 2 volume set dev user.round "$round" --timeout 8 >"$WORK/said" 2>&1 || exit $?; } &
   local command=$!
-  wait_until 15 stopped "$victim" || fail "round $round: metaserver $victim did not come to '$moment $phase': $(cat "$WORK/said")"
+  wait_until 15 stopped "$victim" || fail "round $round: metaserver $victim did not come to '$moment $phase': $(<"$WORK/said")"
   kill_role metaserver "$victim"
-  wait_until 20 change_works || fail "round $round ($victim, $moment $phase): no change is possible after 20 s: $(cat "$WORK/after")"
+  wait_until 20 change_works || fail "round $round ($victim, $moment $phase): no change is possible after 20 s: $(<"$WORK/after")"
   wait $command || code=$?
   start_role metaserver "$victim"
   wait_until 15 together || fail "round $round: metaserver $victim does not find back: $(at 2 peer status)"
@@ -47,9 +47,9 @@ kill_at() {  # kill_at N MOMENT PHASE
   is=$(at 3 volume get dev user.round | grep -oE "\b$round\b" || :)
   case $code in
     0) [ "$is" = "$round" ] || fail "round $round ($moment $phase): an acknowledged change is not there" ;;
-    1) [ -z "$is" ] || fail "round $round ($moment $phase): a refused change is there: $(cat "$WORK/said")" ;;
+    1) [ -z "$is" ] || fail "round $round ($moment $phase): a refused change is there: $(<"$WORK/said")" ;;
     3 | 5) ;; # the one who was asked died: not known
-    *) fail "round $round ($moment $phase): exit code $code: $(cat "$WORK/said")" ;;
+    *) fail "round $round ($moment $phase): exit code $code: $(<"$WORK/said")" ;;
   esac
   echo "$victim $moment $phase: exit $code, ${is:+made}${is:-not made}" >>"$WORK/rounds"
 }

@@ -10,7 +10,7 @@ await_agreement 20 1 2 3
 second=$(address_of 2) third=$(address_of 3)
 kfs_at 1 volume create data --owner "$second"
 for n in 2 3; do  # empty ones, that are not known yet
-  gone=$(cat "$CLUSTER/run/chunkserver-$n.address")
+  gone=$(<"$CLUSTER/run/chunkserver-$n.address")
   kill_role chunkserver $n
   kfs_at 1 chunkserver remove "$gone" --lost --yes || fail "chunkserver $n cannot be removed"
   rm -rf --one-file-system "$CLUSTER/chunkserver-$n"
@@ -47,7 +47,7 @@ done
 check() {  # check VOLUME
   kfs_at 1 volume start "$1"
   mount_through 1 "$1" "$WORK/$1"
-  for n in $(seq 30); do [ "$(cat "$WORK/$1/file-$n")" = "$1 $n" ] || fail "$1/file-$n is not what it was"; done
+  for n in $(seq 30); do [ "$(<"$WORK/$1/file-$n")" = "$1 $n" ] || fail "$1/file-$n is not what it was"; done
   unmount "$WORK/$1"
 }
 kfs_at 1 volume stop data --yes

@@ -72,7 +72,7 @@ kfs_at 3 volume start data
 wait_until 10 answers_with "$WORK/data" ok || fail "the mount of a volume that was started again answers $(answers "$WORK/data")"
 answer=$(holder_says second)
 [ "$answer" = written ] || fail "an open file of a volume that was started again answers $answer"
-[ "$(cat "$WORK/data/held")" = second ]
+[ "$(<"$WORK/data/held")" = second ]
 wait_until 10 answers_with "$WORK/data-again" ok
 ! python3 -c 'import fcntl,sys; fcntl.lockf(open(sys.argv[1],"r+"), fcntl.LOCK_EX | fcntl.LOCK_NB)' "$WORK/data-again/held" 2>/dev/null ||
   fail "the lock did not survive"

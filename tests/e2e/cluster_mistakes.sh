@@ -25,11 +25,11 @@ await_agreement 20 1 2 3
 [ "$(kfs_at 3 cluster get user.nn --json | jq -r '."user.nn".value')" = "$long" ] || fail "a value in another language is not what was set"
 code=0
 kfs_at 1 cluster set user.bytes $'\xff\xfe' >"$WORK/bytes" 2>&1 || code=$?
-[ $code = 2 ] && [ "$(wc -l <"$WORK/bytes")" = 1 ] || fail "bytes that are no text: exit code $code, $(cat "$WORK/bytes")"
+[ $code = 2 ] && [ "$(wc -l <"$WORK/bytes")" = 1 ] || fail "bytes that are no text: exit code $code, $(<"$WORK/bytes")"
 for seconds in nan inf 0 -1 ''; do
   code=0
   timeout 10 "$KFS" --timeout "$seconds" volume list --metaserver "$own" --secret-file "$CLUSTER/secret" >"$WORK/bytes" 2>&1 || code=$?
-  [ $code = 2 ] || fail "--timeout '$seconds' gives exit code $code: $(cat "$WORK/bytes")"
+  [ $code = 2 ] || fail "--timeout '$seconds' gives exit code $code: $(<"$WORK/bytes")"
 done
 code=0
 kfs_at 1 volume status '' >/dev/null 2>&1 || code=$?
@@ -73,7 +73,7 @@ mv "$CLUSTER/metaserver-1/cluster" "$WORK/cluster-of-1"
 mv "$CLUSTER/metaserver-1/volumes" "$WORK/volumes-of-1"
 start_role metaserver 1
 readmitted() { kfs_at 2 peer repair "$own" >"$WORK/repair" 2>&1; }
-wait_until 10 readmitted || fail "it is not mended: $(cat "$WORK/repair")"
+wait_until 10 readmitted || fail "it is not mended: $(<"$WORK/repair")"
 await_agreement 20 1 2 3
 says '^generation' 3 cluster set user.after repair || fail "after the repair nothing can be changed"
 kill_role metaserver 1 TERM

@@ -110,7 +110,7 @@ start_role metaserver 3
 await_agreement 20 1 2 3
 kfs_at 1 volume start idle
 mount_through 1 idle "$WORK/idle"
-[ "$(cat "$WORK/idle/file")" = kept ] || fail "a volume that was moved while it was stopped is not what it was"
+[ "$(<"$WORK/idle/file")" = kept ] || fail "a volume that was moved while it was stopped is not what it was"
 unmount "$WORK/idle"
 
 # To one that is down.
@@ -130,13 +130,13 @@ kill_moving() {  # kill_moving VICTIM MOMENT PHASE
   (trap - ERR; code=0; kfs_at $from volume move data "$(address_of $to)" --timeout 15 >"$WORK/said-by-move" 2>&1 || code=$?; echo $code >"$WORK/move-code") &
   local command=$!
   at_the_stop() { grep -q '^State:.T' "/proc/$(pid_of metaserver "$victim")/status" && [ ! -e "$CLUSTER/metaserver-$victim/test-stop" ]; }
-  wait_until 15 at_the_stop || fail "metaserver $victim did not come to '$moment $phase': $(cat "$WORK/said-by-move")"
+  wait_until 15 at_the_stop || fail "metaserver $victim did not come to '$moment $phase': $(<"$WORK/said-by-move")"
   kill_role metaserver "$victim"
   if [ $both = 1 ]; then kill_role metaserver $((3 - victim)); start_role metaserver $((3 - victim)); fi
   start_role metaserver "$victim"
   wait $command || fail "the command's shell ended"
   local code
-  code=$(cat "$WORK/move-code")
+  code=$(<"$WORK/move-code")
   await_agreement 30 1 2 3
   held "after '$moment $phase' on metaserver $victim"
   owned_by 1 3 || owned_by 2 3 || fail "nobody owns it"
@@ -148,7 +148,7 @@ kill_moving() {  # kill_moving VICTIM MOMENT PHASE
     1) [ $is = $from ] ;;
     5) : ;;
     *) false ;;
-  esac || fail "'$moment $phase' on $victim: exit code $code, and it is with $is: $(cat "$WORK/said-by-move")"
+  esac || fail "'$moment $phase' on $victim: exit code $code, and it is with $is: $(<"$WORK/said-by-move")"
   wait_until 20 nothing_on $other || fail "'$moment $phase' on $victim: metaserver $other keeps $(files_on $other) files though $is owns it"
   echo "$victim $moment $phase: now with $is" >>"$WORK/kills"
 }
@@ -165,7 +165,7 @@ kill_moving to receive COMMIT
 
 : >"$WORK/enough"
 wait $worker || fail "the worker ended with: $(tail -5 "$WORK/worker.log")"
-say "$(cat "$WORK/worker.log")"
+say "$(<"$WORK/worker.log")"
 sed 's/^/  /' "$WORK/kills"
 held "at the end"
 diff -r "$WORK/data" "$WORK/again" || fail "two mounts differ"

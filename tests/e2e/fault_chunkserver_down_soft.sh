@@ -10,7 +10,7 @@ kill_role chunkserver 1
 begin=$SECONDS
 if timeout 40 cat "$MNT2/file" >/dev/null 2>"$WORK/error"; then fail "reading succeeded without a chunkserver"; fi
 took=$((SECONDS - begin))
-grep -Eq 'Connection timed out|Input/output error' "$WORK/error" || fail "not a clear error: $(cat "$WORK/error")"
+grep -Eq 'Connection timed out|Input/output error' "$WORK/error" || fail "not a clear error: $(<"$WORK/error")"
 if [ $took -lt 1 ] || [ $took -gt 20 ]; then fail "the error came after $took s, timeo is 2 s"; fi
 ls -l "$MNT2" >/dev/null
 start_role chunkserver 1

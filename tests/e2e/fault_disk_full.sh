@@ -9,7 +9,7 @@ start_cluster --chunkservers 1
 head -c 20000000 /dev/urandom >"$WORK/content"
 cp "$WORK/content" "$MNT/file"
 if timeout 90 dd if=/dev/zero of="$MNT/large" bs=1M count=400 conv=fsync status=none 2>"$WORK/error"; then fail "400 MiB fit on 192 MiB"; fi
-grep -q 'No space left on device' "$WORK/error" || fail "not ENOSPC: $(cat "$WORK/error")"
+grep -q 'No space left on device' "$WORK/error" || fail "not ENOSPC: $(<"$WORK/error")"
 cmp "$WORK/content" "$MNT/file"
 [ "$(stat -c %s "$MNT/large")" -le $((192 << 20)) ] || fail "the failed file claims $(stat -c %s "$MNT/large") bytes"
 mkdir "$MNT/dir"

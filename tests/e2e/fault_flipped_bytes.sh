@@ -20,7 +20,7 @@ P
 never_wrong() {  # never_wrong NAME: reading fails with EIO, and what was read before is right
   local n
   if timeout 60 cat "$MNT2/$1" >"$WORK/got" 2>"$WORK/error"; then fail "$1: reading the flipped byte succeeded"; fi
-  grep -q 'Input/output error' "$WORK/error" || fail "$1: not EIO: $(cat "$WORK/error")"
+  grep -q 'Input/output error' "$WORK/error" || fail "$1: not EIO: $(<"$WORK/error")"
   n=$(stat -c %s "$WORK/got")
   cmp -n "$n" "$WORK/got" "$WORK/$1" || fail "$1: wrong data was read"
 }

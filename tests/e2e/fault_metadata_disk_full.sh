@@ -14,7 +14,7 @@ free_mib() { df --output=avail -m "$CLUSTER/metaserver-1" | tail -1; }
 fill count=$(($(free_mib) - 12))
 refused() { ! mkdir "$MNT/new" 2>"$WORK/error" || { rmdir "$MNT/new"; false; }; }
 wait_until 10 refused || fail "directories are made although the disk is full"
-grep -q 'No space left on device' "$WORK/error" || fail "not ENOSPC: $(cat "$WORK/error")"
+grep -q 'No space left on device' "$WORK/error" || fail "not ENOSPC: $(<"$WORK/error")"
 [ "$(cat "$MNT/dir/file")" = content ]
 chmod 600 "$MNT/dir/file"
 printf CON | dd of="$MNT/dir/file" conv=notrunc status=none || fail "what exists cannot be overwritten"
@@ -27,7 +27,7 @@ wait_until 10 works || fail "nothing can be made although there is room again"
 kill_role metaserver 1
 fill
 if timeout 60 "$DEVCLUSTER" start --dir "$CLUSTER" metaserver 1 >"$WORK/start" 2>&1; then fail "it started on a full disk"; fi
-grep -q 'is full' "$WORK/start" "$CLUSTER/log/metaserver-1.log" || fail "it did not say why: $(cat "$WORK/start")"
+grep -q 'is full' "$WORK/start" "$CLUSTER/log/metaserver-1.log" || fail "it did not say why: $(<"$WORK/start")"
 rm "$CLUSTER/metaserver-1/filler"
 start_role metaserver 1
 [ -d "$MNT/again" ] && [ ! -e "$MNT/dir/file" ]

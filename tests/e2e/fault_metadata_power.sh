@@ -118,7 +118,7 @@ for round in $(seq $rounds); do
 done
 : >"$WORK/enough"
 for kind in $kinds; do
-  wait "$(cat "$WORK/pid-$kind")" || fail "'$kind' ended with an error: $(tail -3 "$WORK/out-$kind")"
+  wait "$(<"$WORK/pid-$kind")" || fail "'$kind' ended with an error: $(tail -3 "$WORK/out-$kind")"
   say "$(tail -1 "$WORK/out-$kind")"
 done
 cat >"$WORK/check.py" <<'P'

@@ -56,7 +56,7 @@ done
 
 key reader --volume dev --read-only
 with_key reader reader
-[ "$(cat "$WORK/reader/outside")" = outside ] || fail "a reader cannot read"
+[ "$(<"$WORK/reader/outside")" = outside ] || fail "a reader cannot read"
 for change in "touch $WORK/reader/new" "rm $WORK/reader/outside" "chmod 777 $WORK/reader/outside" "truncate -s 0 $WORK/reader/outside"; do
   ! said=$($change 2>&1) || fail "a reader may: $change"
   grep -q 'Read-only file system' <<<"$said" || fail "$change: $said"
@@ -99,10 +99,10 @@ wait_until 10 ended || fail "a revoked key still reads"
 ! (echo late >&8) 2>/dev/null || ! sync "$WORK/team-tcp/held" 2>/dev/null || fail "a revoked key still writes"
 exec 8>&-
 not_with_key 'revoked' team
-[ "$(cat "$WORK/reader/outside")" = outside ] || fail "another key was ended, too"
+[ "$(<"$WORK/reader/outside")" = outside ] || fail "another key was ended, too"
 kill_role metaserver 1
 start_role metaserver 1
 wait_until 20 usable "$WORK/reader" || fail "a mount with a key does not outlive a restart of the metaserver"
-[ "$(cat "$WORK/reader/outside")" = outside ] || fail "a reader cannot read after a restart"
+[ "$(<"$WORK/reader/outside")" = outside ] || fail "a reader cannot read after a restart"
 not_with_key 'revoked' team
 pass

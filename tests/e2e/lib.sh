@@ -22,6 +22,9 @@ TEST=$(basename "$0" .sh)
 SEED=${KFS_SEED:-$(($(date +%s) % 30000))}
 RANDOM=$SEED
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/kfs-e2e.XXXXXX")
+naps=$WORK
+# shellcheck source=../../deploy/lib/process.sh
+. "$REPO/deploy/lib/process.sh"
 CLUSTER=$WORK/cluster   # DIR of devcluster
 MNT=
 MNT2=
@@ -52,8 +55,8 @@ need_cluster() { [ -z "${KFS_E2E_DIR:-}" ] || skip "needs a cluster, KFS_E2E_DIR
 long() { [ "$LONG" = 1 ]; }
 
 built() {  # built PROGRAM: prints where the build put it
-  local path
-  path=$(find "$KFS_BUILD" -name "$1" -type f -perm /111 -print -quit 2>/dev/null) || :
+  local path=$KFS_BUILD/bin/$1
+  [ -x "$path" ] || path=$(find "$KFS_BUILD" -name "$1" -type f -perm /111 -print -quit 2>/dev/null) || :
   [ -n "$path" ] || fail "$1 is not in $KFS_BUILD: build it first"
   echo "$path"
 }
@@ -64,7 +67,7 @@ wait_until() {  # wait_until SECONDS COMMAND...: polls until the command succeed
   until "$@"; do
     [ $SECONDS -lt $end ] || return 1
     # Rarely after a while: a condition that asks a cluster costs as much as the work of many.
-    sleep "${pauses[n++]:-0.3}"
+    nap "${pauses[n++]:-0.3}"
   done
 }
 dead() {
@@ -100,7 +103,7 @@ second_mount() {  # second_mount [--option k=v]...: the same volume at $MNT2
   mkdir -p "$MNT2"
   timeout 60 "$DEVCLUSTER" mount --dir "$CLUSTER" "$MNT2" "$@" </dev/null || fail "devcluster mount failed"
 }
-pid_of() { cat "$CLUSTER/run/$1-$2.pid"; }   # pid_of ROLE N
+pid_of() { local text; text=$(<"$CLUSTER/run/$1-$2.pid") && echo "$text"; }   # pid_of ROLE N
 kill_role() {  # kill_role ROLE N [SIGNAL]; returns when the process is gone if the signal ends it
   local pid
   pid=$(pid_of "$1" "$2")

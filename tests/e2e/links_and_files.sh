@@ -30,11 +30,11 @@ kinds | grep -q tls || fail "without Unix sockets the link is $(kinds), not TLS"
 say "the secret is told to nobody"
 for name in metaserver-1 chunkserver-1; do
   pid=$(pid_of "${name%-*}" "${name#*-}")
-  secret=$(cat "$CLUSTER/secret")
+  secret=$(<"$CLUSTER/secret")
   ! tr '\0' '\n' <"/proc/$pid/cmdline" | grep -qF "$secret" || fail "the secret is in $name's arguments"
   ! tr '\0' '\n' <"/proc/$pid/environ" | grep -qF "$secret" || fail "the secret is in $name's environment"
 done
-! grep -rqF "$(cat "$CLUSTER/secret")" "$CLUSTER/log" || fail "the secret is in a log"
+! grep -rqF "$(<"$CLUSTER/secret")" "$CLUSTER/log" || fail "the secret is in a log"
 
 say "somebody else at the metaserver's address"
 address=$(address_of 1)

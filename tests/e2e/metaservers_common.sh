@@ -5,7 +5,7 @@ need_cluster
 need jq python3
 
 KFS=$(built kfs)
-address_of() { cat "$CLUSTER/run/metaserver-$1.address"; }
+address_of() { local text; text=$(<"$CLUSTER/run/metaserver-$1.address") && echo "$text"; }
 # kfs_at N COMMAND...: kfs, asking metaserver N and no other.
 kfs_at() {
   local n=$1
@@ -132,8 +132,8 @@ await_progress() {  # await_progress NAME SECONDS: five more files
 }
 # stop_writer NAME DIRECTORY: what it made is there as it was made, once.
 stop_writer() {
-  kill "$(cat "$WORK/writer-$1.pid")" 2>/dev/null || { cat "$WORK/writer-$1.err"; fail "the writer $1 has ended before it was told to"; }
-  wait "$(cat "$WORK/writer-$1.pid")" || { cat "$WORK/writer-$1.err"; fail "the writer $1 failed"; }
+  kill "$(<"$WORK/writer-$1.pid")" 2>/dev/null || { cat "$WORK/writer-$1.err"; fail "the writer $1 has ended before it was told to"; }
+  wait "$(<"$WORK/writer-$1.pid")" || { cat "$WORK/writer-$1.err"; fail "the writer $1 failed"; }
   python3 - "$2" "$(written_by "$1")" <<'P' || fail "what the writer $1 made is not there"
 import os, sys
 directory, count = sys.argv[1], int(sys.argv[2])

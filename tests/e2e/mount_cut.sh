@@ -8,7 +8,7 @@ start_cluster --chunkservers 1
 source=$(awk -v m="$MNT" '$2 == m {print $1}' /proc/self/mounts)
 M=$WORK/other
 mkdir "$M" "$WORK/control"
-mount -t fusectl none "$WORK/control" 2>"$WORK/words" || skip "no fusectl here: $(cat "$WORK/words")"
+mount -t fusectl none "$WORK/control" 2>"$WORK/words" || skip "no fusectl here: $(<"$WORK/words")"
 serve() {
   "$(built kfs)" mount "$source" "$M" -f -o "secretfile=$CLUSTER/secret" >"$WORK/log" 2>&1 & served=$!
   wait_until 20 mounted "$M" || fail "does not mount: $(tail -3 "$WORK/log")"

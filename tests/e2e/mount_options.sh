@@ -92,7 +92,7 @@ remount sync; shows sync; echo y >"$M/t/synced"; remount async; hides sync
 # What the serving process keeps cannot be changed, and is said; what stays as it is may be repeated.
 for o in soft timeo=7 trace log=/tmp/x secretfile=/nowhere readdirplus dirsync noallow_other nonsense timeo=x; do
   if remount "$o" 2>"$WORK/words"; then fail "remount,$o is taken"; fi
-  grep -q "${o%%=*}" "$WORK/words" || fail "remount,$o is refused without naming it: $(cat "$WORK/words")"
+  grep -q "${o%%=*}" "$WORK/words" || fail "remount,$o is refused without naming it: $(<"$WORK/words")"
 done
 remount "hard,timeo=600,secretfile=$CLUSTER/secret,loglevel=info,_netdev,nofail,x-systemd.automount,defaults,noatime"
 shows noatime
@@ -100,12 +100,12 @@ remount "$(awk -v m="$M" '$2 == m {print $4}' /proc/self/mounts | tail -1),relat
 shows relatime
 exec 7>"$M/t/writing"
 if remount ro 2>"$WORK/words"; then fail "read-only under a file that is being written"; fi
-grep -q writing "$WORK/words" || fail "not said why: $(cat "$WORK/words")"
+grep -q writing "$WORK/words" || fail "not said why: $(<"$WORK/words")"
 exec 7>&-
 "$kfs" mount "$source" "$M" -o remount,ro
 shows ro
 if "$helper" "$source" "$WORK" -o remount,ro 2>"$WORK/words"; then fail "a directory without a mount is remounted"; fi
-grep -q 'no KFS volume is mounted' "$WORK/words" || fail "not said: $(cat "$WORK/words")"
+grep -q 'no KFS volume is mounted' "$WORK/words" || fail "not said: $(<"$WORK/words")"
 [ "$(python3 -c 'import os, sys; print(os.getxattr(sys.argv[1], "system.kfs.mount").decode())' "$M")" = "hard,timeo=600,secretfile=$CLUSTER/secret,loglevel=info" ] ||
   fail "the mount does not say its options"
 # kfs status says what is in force here, also after a remount.

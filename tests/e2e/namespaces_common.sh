@@ -20,7 +20,7 @@ own_network() { [ "$(readlink "/proc/$1/ns/net")" != "$(readlink /proc/self/ns/n
 hold() {  # hold: a new network namespace; its holder is in $HELD
   unshare --net sleep infinity 2>"$WORK/unshare" &
   HELD=$!
-  wait_until 5 own_network $HELD || skip "a network namespace cannot be made: $(cat "$WORK/unshare")"
+  wait_until 5 own_network $HELD || skip "a network namespace cannot be made: $(<"$WORK/unshare")"
   HOLDERS+=("$HELD")
 }
 in_net() { local pid=$1; shift; nsenter "--net=/proc/$pid/ns/net" "$@"; }
@@ -34,11 +34,11 @@ make_hosts() {  # make_hosts COUNT: hosts 1 to COUNT, each reaches each
   chmod 600 "$CLUSTER/secret"
   hold
   ROUTER=$HELD
-  in_net "$ROUTER" sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward' 2>"$WORK/ip" || skip "a namespace cannot route: $(cat "$WORK/ip")"
+  in_net "$ROUTER" sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward' 2>"$WORK/ip" || skip "a namespace cannot route: $(<"$WORK/ip")"
   for host in $(seq "$1"); do
     hold
     NET[host]=$HELD
-    in_net "$ROUTER" ip link add "port$host" type veth peer name eth0 netns "$HELD" 2>"$WORK/ip" || skip "no veth: $(cat "$WORK/ip")"
+    in_net "$ROUTER" ip link add "port$host" type veth peer name eth0 netns "$HELD" 2>"$WORK/ip" || skip "no veth: $(<"$WORK/ip")"
     in_net "$ROUTER" ip address add 10.87.1.1/32 dev "port$host"
     in_net "$ROUTER" ip link set "port$host" up
     in_net "$ROUTER" ip route add "$(host_address "$host")/32" dev "port$host"

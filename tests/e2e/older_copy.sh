@@ -8,7 +8,7 @@
 need_root
 need_cluster
 start_cluster --chunkservers 2
-KFS_METASERVER=$(cat "$CLUSTER/run/metaserver-1.address")
+KFS_METASERVER=$(<"$CLUSTER/run/metaserver-1.address")
 export KFS_METASERVER KFS_SECRET_FILE=$CLUSTER/secret
 kfs=$(built kfs)
 log=$CLUSTER/log/metaserver-1.log

@@ -8,7 +8,7 @@ need_root
 need_cluster
 # The mount of before is in the copy, and nobody comes for it: until its time is over, what is removed may be open in it.
 start_cluster --chunkservers 2 --option metaserver.session-ttl=8 --option chunkserver.inventory-interval=1 --option chunkserver.log-level=debug
-KFS_METASERVER=$(cat "$CLUSTER/run/metaserver-1.address")
+KFS_METASERVER=$(<"$CLUSTER/run/metaserver-1.address")
 export KFS_METASERVER KFS_SECRET_FILE=$CLUSTER/secret
 
 # What remembers: chunkservers, on their disks, and mounts.

@@ -6,7 +6,7 @@
 need_root
 need_cluster
 start_cluster --chunkservers 1
-address=$(cat "$CLUSTER/run/metaserver-1.address")
+address=$(<"$CLUSTER/run/metaserver-1.address")
 echo kept >"$MNT/file"
 sync "$MNT/file"
 exec 7<"$MNT/file"
@@ -18,16 +18,16 @@ sed -e "s|^data-dir = .*|data-dir = \"$WORK/other\"|" -e "s|^listen = .*|listen 
   -e '/^address-file/d' -e '/^log-file/d' -e '/^metrics-listen/d' "$CLUSTER/conf/metaserver-1.toml" >"$WORK/other.toml"
 echo 'default-volume = ""' >>"$WORK/other.toml"
 "$(built kfs-metaserver)" --config "$WORK/other.toml" >"$WORK/other.log" 2>&1 & other=$!
-wait_until 20 grep -q ' ready ' "$WORK/other.log" || fail "the other cluster's metaserver does not start: $(cat "$WORK/other.log")"
+wait_until 20 grep -q ' ready ' "$WORK/other.log" || fail "the other cluster's metaserver does not start: $(<"$WORK/other.log")"
 timeout 60 cat "$MNT/file" >"$WORK/read" 2>"$WORK/error" & reader=$!
 wait_until 20 grep -rqs session.wrong_cluster "$CLUSTER/log" || fail "the mount does not say that another cluster answers"
-! dead $reader || fail "a call ends while another cluster answers: $(cat "$WORK/error")"
+! dead $reader || fail "a call ends while another cluster answers: $(<"$WORK/error")"
 kill -9 "$other"
 wait_until 10 dead "$other"
 other=
 start_role metaserver 1
-wait $reader || fail "a call that waited fails: $(cat "$WORK/error")"
-[ "$(cat "$WORK/read")" = kept ]
+wait $reader || fail "a call that waited fails: $(<"$WORK/error")"
+[ "$(<"$WORK/read")" = kept ]
 [ "$(cat <&7)" = kept ] || fail "an open file is lost"
 exec 7<&-
 echo more >"$MNT/more"
@@ -38,7 +38,7 @@ mv "$CLUSTER/metaserver-1/cluster" "$WORK/record"
 code=0
 timeout 20 "$(built kfs-metaserver)" --config "$CLUSTER/conf/metaserver-1.toml" >"$WORK/founds.log" 2>&1 || code=$?
 [ $code != 0 ] && [ $code != 124 ] || fail "a metaserver founds a cluster where volumes lie (exit code $code)"
-grep -rqs "no cluster is founded where volumes lie" "$WORK/founds.log" "$CLUSTER/log" || fail "it does not say why: $(cat "$WORK/founds.log")"
+grep -rqs "no cluster is founded where volumes lie" "$WORK/founds.log" "$CLUSTER/log" || fail "it does not say why: $(<"$WORK/founds.log")"
 rm -rf "$CLUSTER/metaserver-1/cluster"
 mv "$WORK/record" "$CLUSTER/metaserver-1/cluster"
 start_role metaserver 1

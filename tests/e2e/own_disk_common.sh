@@ -7,7 +7,7 @@ truncate -s 400M "$WORK/disk"
 mkfs.ext4 -q -m 0 "$WORK/disk"
 mkdir -p "$CLUSTER/metaserver-1"
 mount_disk() { mount -o loop "$WORK/disk" "$CLUSTER/metaserver-1"; }
-mount_disk 2>"$WORK/error" || skip "no loop devices here: $(cat "$WORK/error")"
+mount_disk 2>"$WORK/error" || skip "no loop devices here: $(<"$WORK/error")"
 start_cluster --chunkservers 1
 
 # shut_disk_down FLAG: ext4's shutdown. From here on it answers EIO to everything; what was written is on the disk (0), or only what was

@@ -38,7 +38,7 @@ echo held >&8
 
 make_next_secret
 [ "$(stat -c %a "$CLUSTER/secret")" = 600 ] || fail "the new secret is open to others"
-! grep -q "$(cat "$CLUSTER/secret.old")" "$CLUSTER/secret" || fail "it is the old one"
+! grep -q "$(<"$CLUSTER/secret.old")" "$CLUSTER/secret" || fail "it is the old one"
 metaserver_goes_over 1
 await_progress one 30
 # Two generations of members: a majority has to be found, and changes are made.

@@ -7,7 +7,7 @@ need_root
 need jq python3
 start_cluster
 KFS=$(built kfs)
-ADDRESS=$(cat "$CLUSTER/run/metaserver-1.address")
+ADDRESS=$(<"$CLUSTER/run/metaserver-1.address")
 SOURCE=$(awk -v m="$MNT" '$2 == m {print $1}' /proc/self/mounts)
 mount_dir() { "$KFS" mount "$SOURCE/$1" "$2" -o "secretfile=$CLUSTER/secret,log=$WORK/$(basename "$2").log"; }
 
@@ -20,7 +20,7 @@ mount_dir "top/in/with blank" "$WORK/b"
 mount_dir //top/./in/deep/ "$WORK/c"
 
 # The root is that directory, in all that can be asked of it.
-[ "$(cat "$WORK/a/f")" = in ]
+[ "$(<"$WORK/a/f")" = in ]
 [ "$(find "$WORK/a" -mindepth 1 -printf '%P\n' | sort | tr '\n' ' ')" = "deep f with blank " ]
 [ "$(stat -c %i "$WORK/a")" = 1 ] && [ "$(stat -c %i "$WORK/a/.")" = "$(stat -c %i "$WORK/a/deep/..")" ]
 (cd "$WORK/a/deep" && [ "$(/bin/pwd)" = "$WORK/a/deep" ] && cd .. && [ "$(/bin/pwd)" = "$WORK/a" ])
@@ -37,7 +37,7 @@ findmnt -n -o SOURCE "$WORK/a" | grep -qx "$SOURCE/top/in"
 
 # The same files as through the whole volume, with locks and renames between all of them.
 echo new >"$WORK/a/deep/n"
-[ "$(cat "$MNT/top/in/deep/n")" = new ] && [ "$(cat "$WORK/c/n")" = new ]
+[ "$(cat "$MNT/top/in/deep/n")" = new ] && [ "$(<"$WORK/c/n")" = new ]
 mv "$WORK/c/n" "$WORK/c/m" && [ ! -e "$WORK/a/deep/n" ]
 ln "$WORK/a/deep/m" "$WORK/a/linked"
 exec 8<"$MNT/top/in/f"   # (the kernel keeps locks of directories to itself)
@@ -49,14 +49,14 @@ wait_until 5 flock -n "$WORK/a/f" true || fail "the lock stays"
 # It is followed, whatever the directories are called, and by a metaserver that has started anew.
 mv "$MNT/top/in" "$MNT/top/other/moved"
 mkdir "$MNT/top/in"
-[ "$(cat "$WORK/a/f")" = in ]
+[ "$(<"$WORK/a/f")" = in ]
 exec 9>"$WORK/a/open"
 kill_role metaserver 1
 start_role metaserver 1
 echo through >&9
 exec 9>&-
 [ "$(cat "$MNT/top/other/moved/open")" = through ]
-[ "$(cat "$WORK/a/f")" = in ] && [ -d "$WORK/c/." ]
+[ "$(<"$WORK/a/f")" = in ] && [ -d "$WORK/c/." ]
 umount "$WORK/c"
 rm -rf "$MNT/top/other/moved/deep"
 
@@ -76,7 +76,7 @@ mount -t kfs -o "secretfile=$CLUSTER/secret" "$SOURCE/top/other" "$WORK/a" 2>"$W
 umount "$WORK/a"
 refused() {  # refused DIRECTORY WORDS
   ! mount_dir "$1" "$WORK/a" 2>"$WORK/said" || fail "$1 can be mounted"
-  grep -qF "$2" "$WORK/said" || fail "$1: $(cat "$WORK/said")"
+  grep -qF "$2" "$WORK/said" || fail "$1: $(<"$WORK/said")"
 }
 ln -s top "$MNT/link"
 refused nowhere 'there is no "/nowhere" in the volume'

@@ -47,7 +47,7 @@ kfs_at 1 volume restore data "$WORK/stopped.tar" --yes >/dev/null
 kfs_at 1 volume backup data "$WORK/stopped.tar" --force
 kfs_at 1 volume start data
 mount_through 1 data "$WORK/restored"
-[ "$(cat "$WORK/restored/new")" = new ] && [ ! -e "$WORK/restored/tree/link" ] || fail "a backup of a stopped volume is not what the volume was"
+[ "$(<"$WORK/restored/new")" = new ] && [ ! -e "$WORK/restored/tree/link" ] || fail "a backup of a stopped volume is not what the volume was"
 unmount "$WORK/restored"
 kfs_at 1 volume stop data --yes >/dev/null
 refused "is of volume data" 1 volume restore other "$WORK/backup.tar" --yes
@@ -59,7 +59,7 @@ cmp -s "$WORK/backup.tar" "$WORK/flipped.tar" || refused "flipped.tar" 1 volume 
 echo "no archive" >"$WORK/text.tar"
 refused "text.tar" 1 volume restore data "$WORK/text.tar" --yes
 says "would change" 1 volume restore data "$WORK/backup.tar" --dry-run || fail "a dry run says something else"
-says "begins anew with a backup" 1 volume restore data "$WORK/backup.tar" --yes || fail "restoring says something else: $(cat "$WORK/said-by-kfs")"
+says "begins anew with a backup" 1 volume restore data "$WORK/backup.tar" --yes || fail "restoring says something else: $(<"$WORK/said-by-kfs")"
 kfs_at 1 volume start data
 unmount "$WORK/data"
 
@@ -84,7 +84,7 @@ kill_role metaserver 2
 rm -rf "$CLUSTER/metaserver-2"
 start_role metaserver 2
 repaired() { kfs_at 1 peer repair "$(address_of 2)" >"$WORK/repair" 2>&1; }
-wait_until 20 repaired || fail "the metaserver cannot be mended: $(cat "$WORK/repair")"
+wait_until 20 repaired || fail "the metaserver cannot be mended: $(<"$WORK/repair")"
 await_agreement 20 1 2 3
 lost() { kfs_at 1 volume status data 2>&1 | grep -q "lost with its metaserver"; }
 wait_until 10 lost || fail "the loss is not told: $(kfs_at 1 volume status data)"

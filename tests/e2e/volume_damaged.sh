@@ -63,7 +63,7 @@ restored() {  # restored WHEN
   kfs_at 1 volume start data >/dev/null
   mount_through 1 data "$WORK/again"
   diff "$WORK/names" <(ls "$WORK/again") >/dev/null || fail "$1: the names are not those of the backup"
-  [ "$(cat "$WORK/again/file")" = content ] || fail "$1: a file is not what it was"
+  [ "$(<"$WORK/again/file")" = content ] || fail "$1: a file is not what it was"
   unmount "$WORK/again"
 }
 

@@ -78,11 +78,11 @@ every_call() { for call in stat list lookup read create remove; do echo "$call $
 says_stale() { [ "$(says_of "$1" stat)" = ESTALE ]; }
 stale() {  # stale WHEN
   every_call "$WORK/old-too" >"$WORK/every"
-  ! grep -v ' ESTALE$' "$WORK/every" || fail "$1, calls in a mount of the deleted volume say: $(cat "$WORK/every")"
+  ! grep -v ' ESTALE$' "$WORK/every" || fail "$1, calls in a mount of the deleted volume say: $(<"$WORK/every")"
   # It asks each second or so what has become of the volume: at first it may not have heard of more than the stop.
   wait_until 5 says_stale "$WORK/old" || fail "$1, the other mount of it still says $(says_of "$WORK/old" stat)"
   every_call "$WORK/old" >"$WORK/every"
-  ! grep -vE ' ESTALE$' "$WORK/every" || fail "$1, calls in the other mount of it say: $(cat "$WORK/every")"
+  ! grep -vE ' ESTALE$' "$WORK/every" || fail "$1, calls in the other mount of it say: $(<"$WORK/every")"
 }
 kill -CONT "$asleep"
 stale "after it was deleted"
@@ -96,19 +96,19 @@ stale "with another volume under its name"
 [ ! -e "$WORK/old/unheard" ]
 echo >"$WORK/go"
 wait $inside
-grep -q 'Stale file handle' "$WORK/inside" || fail "a shell that was in the deleted volume lists it: $(cat "$WORK/inside")"
-grep -q 'Stale file handle' "$WORK/open" || fail "an open file of the deleted volume: $(cat "$WORK/open")"
+grep -q 'Stale file handle' "$WORK/inside" || fail "a shell that was in the deleted volume lists it: $(<"$WORK/inside")"
+grep -q 'Stale file handle' "$WORK/open" || fail "an open file of the deleted volume: $(<"$WORK/open")"
 # The owner starts anew, and with it all connections.
 kill_role metaserver 2
 start_role metaserver 2
 wait_until 10 answers_with "$WORK/new" ok || fail "the new volume is not served after a restart"
 stale "after a restart of the owner"
-[ "$(cat "$WORK/new/file1")" = new ]
+[ "$(<"$WORK/new/file1")" = new ]
 unmount "$WORK/old"
 unmount "$WORK/old-too"
 start_role chunkserver 2
 wait_until 20 has_chunks "$first" 0 || fail "a chunkserver that was down keeps $(chunks_of "$first") chunks of the deleted volume"
 cmp "$WORK/random" "$MNT/other" || fail "another volume's file is damaged"
-[ "$(cat "$WORK/new/file1")" = new ]
+[ "$(<"$WORK/new/file1")" = new ]
 unmount "$WORK/new"
 pass

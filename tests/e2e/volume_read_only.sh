@@ -97,7 +97,7 @@ for name in data again; do
   mkfifo "$WORK/tell-$name"
   python3 "$WORK/calls.py" "$WORK/$name" <>"$WORK/tell-$name" >"$WORK/said-$name" 2>&1 &
   callers+=($!)
-  wait_until 10 grep -q ready "$WORK/said-$name" || fail "the calls on $name do not begin: $(cat "$WORK/said-$name")"
+  wait_until 10 grep -q ready "$WORK/said-$name" || fail "the calls on $name do not begin: $(<"$WORK/said-$name")"
 done
 told() { [ "$(grep -cx 'done' "$WORK/said-$1")" = "$2" ]; }
 tell() {  # tell NAME WHAT TIMES-SO-FAR
@@ -115,7 +115,7 @@ done
 [ "$(answers "$MNT")" = ok ] || fail "another volume is read-only too"
 # A mount that is made now, and one after the owner has started anew.
 mount_through 2 data "$WORK/late"
-[ "$(cat "$WORK/late/file")" = content ]
+[ "$(<"$WORK/late/file")" = content ]
 [ "$(answers "$WORK/late")" = EROFS ] || fail "a new mount of a volume that is read-only answers $(answers "$WORK/late")"
 kill_role metaserver 2
 start_role metaserver 2
@@ -124,7 +124,7 @@ kfs_at 3 volume get data read-only | grep -qw on
 
 kfs_at 3 volume set data read-only off >/dev/null
 for name in data again; do tell $name write 2; done
-[ "$(cat "$WORK/late/file")" = changed ] || fail "what was written afterwards is not there"
+[ "$(<"$WORK/late/file")" = changed ] || fail "what was written afterwards is not there"
 [ "$(answers "$WORK/late")" = ok ]
 [ "$(sort "$WORK/late/directory/inner")" = content ] && [ -e "$WORK/late/newer" ]
 kill "${callers[@]}"

@@ -7,7 +7,7 @@ need_root
 need_cluster
 need python3
 start_cluster --chunkservers 3
-KFS_METASERVER=$(cat "$CLUSTER/run/metaserver-1.address")
+KFS_METASERVER=$(<"$CLUSTER/run/metaserver-1.address")
 export KFS_METASERVER KFS_SECRET_FILE=$CLUSTER/secret
 KFS=$(built kfs)
 
