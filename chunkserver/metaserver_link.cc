@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "chunkserver/disk_status.h"
+#include "common/allocator.h"
 #include "common/log.h"
 
 namespace kfs {

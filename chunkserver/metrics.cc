@@ -5,14 +5,13 @@
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 
 #include "chunkserver/access_gate.h"
 #include "chunkserver/chunk_store.h"
+#include "common/allocator.h"
 #include "common/event_counts.h"
 #include "rpc/stall.h"
 
@@ -23,15 +22,6 @@ constexpr std::array kOps = {Op::kChunkRead,   Op::kChunkWrite,   Op::kChunkSync
                              Op::kMutateChunk, Op::kDeleteChunks, Op::kQueryDisks};
 
 }  // namespace
-
-uint64_t ResidentBytes() {
-  unsigned long long size = 0, resident = 0;
-  FILE* f = std::fopen("/proc/self/statm", "re");
-  if (f == nullptr) return 0;
-  if (std::fscanf(f, "%llu %llu", &size, &resident) != 2) resident = 0;
-  std::fclose(f);
-  return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-}
 
 struct ChunkMetrics::Impl {
   struct PerOp {

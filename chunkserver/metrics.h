@@ -14,9 +14,6 @@ namespace kfs {
 class AccessGate;
 class ChunkStore;
 
-// Resident memory of this process, in bytes.
-uint64_t ResidentBytes();
-
 class ChunkMetrics {
  public:
   ChunkMetrics();

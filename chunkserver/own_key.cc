@@ -8,6 +8,7 @@
 
 #include "common/chunk_token.h"
 #include "common/log.h"
+#include "rpc/daemon.h"
 #include "rpc/event_loop.h"
 #include "rpc/net_client.h"
 
@@ -111,6 +112,7 @@ Result<Credentials> Join(const Credentials& invitation, const std::string& uuid,
     if (n == 0 || given.status.ToString() != last.ToString())
       KFS_LOG(info, "join.waits metaserver={} reason=\"{}\"", metaserver, given.status.ToString());
     last = given.status;
+    if (AskedToStop()) return Status(EINTR, "stopped while it waited to join: " + last.message());
     if (std::chrono::steady_clock::now() >= until)
       return Status(ETIMEDOUT, fmt::format("no metaserver of {} lets this chunkserver join: {}",
                                            fmt::join(metaservers, " "), last.message()));

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "chunkserver/disk_status.h"
+#include "common/allocator.h"
 #include "common/chunk_token.h"
 #include "common/log.h"
 

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <future>
 #include <memory>
 
@@ -42,59 +43,52 @@ bool Below(const std::string& path, const std::string& directory) {
   return path == directory || path.starts_with(directory + "/");
 }
 
-void AddProcess(const fs::path& process, std::string* list) {
-  std::string name;
-  std::getline(std::ifstream(process / "comm") >> std::ws, name);
-  *list += fmt::format("{}{} ({})", list->empty() ? "" : ", ", name, process.filename().string());
-}
-
-// "bash (1234), make (1240)"; what this user may not see is not there.
-std::string Users(const std::string& mount_point) {
+// "bash (1234), make (1240), ...": the processes that count. What this user may not see is not there.
+std::string Processes(size_t shown_max, const std::function<bool(const fs::path& process)>& counts) {
   std::string out;
   size_t shown = 0;
   std::error_code ec;
   for (const auto& process : fs::directory_iterator("/proc", ec)) {
     const std::string pid = process.path().filename();
-    if (pid.find_first_not_of("0123456789") != std::string::npos) continue;
-    bool uses = false;
-    for (const char* link : {"cwd", "root", "exe"}) {
-      const fs::path to = fs::read_symlink(process.path() / link, ec);
-      uses = uses || (!ec && Below(to, mount_point));
-    }
-    for (fs::directory_iterator fd(process.path() / "fd", ec), end; !ec && !uses && fd != end;
-         fd.increment(ec)) {
-      std::error_code gone;
-      const fs::path to = fs::read_symlink(fd->path(), gone);
-      uses = !gone && Below(to, mount_point);
-    }
-    if (!uses) continue;
-    if (++shown > kUsersShown) return out + ", ...";
-    AddProcess(process.path(), &out);
+    if (pid.find_first_not_of("0123456789") != std::string::npos || !counts(process.path())) continue;
+    if (++shown > shown_max) return out + ", ...";
+    std::string name;
+    std::getline(std::ifstream(process.path() / "comm") >> std::ws, name);
+    out += fmt::format("{}{} ({})", out.empty() ? "" : ", ", name, pid);
   }
   return out;
+}
+
+bool AnyOf(const fs::path& directory, const std::function<bool(const fs::path& entry)>& counts) {
+  std::error_code ec;
+  for (fs::directory_iterator entry(directory, ec), end; !ec && entry != end; entry.increment(ec)) {
+    if (counts(entry->path())) return true;
+  }
+  return false;
+}
+
+std::string Users(const std::string& mount_point) {
+  const auto leads_there = [&mount_point](const fs::path& link) {
+    std::error_code ec;
+    const fs::path to = fs::read_symlink(link, ec);
+    return !ec && Below(to, mount_point);
+  };
+  return Processes(kUsersShown, [&](const fs::path& process) {
+    return leads_there(process / "cwd") || leads_there(process / "root") || leads_there(process / "exe") ||
+           AnyOf(process / "fd", leads_there);
+  });
 }
 
 // Programs that wait for the daemon of a FUSE mount within a call, perhaps with no file open yet. The kernel
-// does not say of which mount; what this user may not see is not there.
+// does not say of which mount.
 std::string Waiters() {
-  std::string out;
-  size_t shown = 0;
-  std::error_code ec;
-  for (const auto& process : fs::directory_iterator("/proc", ec)) {
-    const std::string pid = process.path().filename();
-    if (pid.find_first_not_of("0123456789") != std::string::npos) continue;
-    bool waits = false;
-    for (fs::directory_iterator task(process.path() / "task", ec), end; !ec && !waits && task != end;
-         task.increment(ec)) {
+  return Processes(kWaitersShown, [](const fs::path& process) {
+    return AnyOf(process / "task", [](const fs::path& task) {
       std::string where;
-      std::getline(std::ifstream(task->path() / "wchan"), where);
-      waits = where == "request_wait_answer";
-    }
-    if (!waits) continue;
-    if (++shown > kWaitersShown) return out + ", ...";
-    AddProcess(process.path(), &out);
-  }
-  return out;
+      std::getline(std::ifstream(task / "wchan"), where);
+      return where == "request_wait_answer";
+    });
+  });
 }
 
 // Others than root may unmount what they have mounted, through the helper that mounted it.

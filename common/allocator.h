@@ -4,7 +4,12 @@
 // it is through: three seconds of a metaserver's loop after a volume of a million inodes was closed.)
 #pragma once
 
+#include <cstdint>
+
 namespace kfs {
+
+// Resident memory of this process, in bytes.
+uint64_t ResidentBytes();
 
 // From now on, in this process: a child that is forked later has to say so itself. REQUIRES: signals that the
 // process minds are blocked by now. Does nothing in programs that do not link kfs_allocator.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "common/allocator.h"
 #include "common/log.h"
 #include "metaserver/cluster/configuration.h"
 #include "metaserver/members/answers.h"

@@ -132,8 +132,9 @@ void MetaServer::Inventory(ServerId server, const pb::ReportChunksRequest& reque
 // alone claims may be its own mistake, or its lie.
 void MetaServer::NoteUnknown(const Volume& volume, ServerId server, size_t count, uint64_t first) {
   const MonoTime now = clock_.MonoNow();
+  for (auto& [id, of] : claims_) std::erase_if(of, [now](const auto& c) { return c.second <= now; });
+  std::erase_if(claims_, [](const auto& of) { return of.second.empty(); });
   auto& claims = claims_[volume.id()];
-  std::erase_if(claims, [now](const auto& c) { return c.second <= now; });
   claims[server] = now + kUnknownLasts;
   const pb::SyncPoint* latest = points_->Latest(volume.id());
   // Somebody has heard how far it was durable, and it has got there.

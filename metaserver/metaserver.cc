@@ -1,22 +1,17 @@
 #include "metaserver/metaserver.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/statvfs.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <filesystem>
-#include <fstream>
 
 #include "common/chunk_token.h"
 #include "common/keys.h"
 #include "common/log.h"
 #include "common/secret.h"
+#include "metaserver/data_dir.h"
 #include "metaserver/members/admin_ops.h"
 #include "metaserver/ops/handlers.h"
-#include "rpc/stall.h"
 
 namespace kfs::meta {
 namespace {
@@ -70,16 +65,6 @@ bool TakesTurns(Op op) {
   }
 }
 
-}  // namespace
-
-uint64_t ResidentBytes() {
-  uint64_t pages = 0, resident = 0;
-  std::ifstream("/proc/self/statm") >> pages >> resident;
-  return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-}
-
-namespace {
-
 OpenProofs ProofKeys(const Credentials& root) {
   constexpr char kFor[] = "kfs open proof";
   std::vector<std::string> keys{Hkdf(root.key(), kFor)};
@@ -122,51 +107,8 @@ Status MetaServer::ReadSecret(Credentials* credentials) {
   return {};
 }
 
-// Whether it is ours to use: made by a metaserver, or empty; and not so full that opening the database would
-// fail.
-Status MetaServer::CheckDataDir() {
-  constexpr uint64_t kToStart = 8u << 20;
-  namespace fs = std::filesystem;
-  const fs::path dir = options_.data_dir();
-  std::error_code ec;
-  if (!fs::exists(dir, ec)) return {};
-  if (!fs::is_directory(dir, ec))
-    return Status(ENOTDIR, fmt::format("data-dir {} is not a directory", dir.string()));
-  if (!fs::exists(dir / "cluster", ec)) {
-    for (const auto& entry : fs::directory_iterator(dir, ec)) {
-      const std::string name = entry.path().filename();
-      if (name == "lost+found" || name == "volumes" || name == "incoming" || name == "moving" ||
-          name == "seen-links")
-        continue;
-      return Status(ENOTEMPTY,
-                    fmt::format("data-dir {} holds no metadata of KFS, but it is not empty (\"{}\"): use an "
-                                "empty directory, or the right one",
-                                dir.string(), name));
-    }
-  }
-  struct statvfs st {};
-  if (statvfs(dir.c_str(), &st) != 0) return ErrnoStatus(errno, "data-dir " + dir.string());
-  const uint64_t available = st.f_bavail * st.f_frsize;
-  if (available < kToStart) {
-    return Status(
-        ENOSPC,
-        fmt::format("the disk of {} is full ({} bytes left, {} are needed to start): make room; nothing "
-                    "is lost",
-                    dir.string(), available, kToStart));
-  }
-  return {};
-}
-
 Status MetaServer::Start() {
-  KFS_RETURN_IF_ERROR(CheckDataDir());
-  std::error_code ec;
-  std::filesystem::create_directories(options_.data_dir() + "/volumes", ec);
-  if (ec) return Status(ec.value(), fmt::format("cannot make the data directory {}", options_.data_dir()));
-  // Names and session numbers are nobody else's; an earlier version left the directory to the umask.
-  std::filesystem::permissions(options_.data_dir(), std::filesystem::perms::owner_all, ec);
-  if (ec)
-    KFS_LOG(warn, "data_dir.open_to_others dir={} reason=\"{}\" next=\"chmod 700 it\"", options_.data_dir(),
-            ec.message());
+  KFS_RETURN_IF_ERROR(PrepareDataDir(options_.data_dir()));
   Credentials credentials;
   KFS_RETURN_IF_ERROR(ReadSecret(&credentials));
   started_wall_ = clock_.WallNow();
@@ -264,6 +206,14 @@ Status MetaServer::Start() {
                                                            .seen = seen_});
   KFS_RETURN_IF_ERROR(server_->Listen(options_.listen()));
   KFS_RETURN_IF_ERROR(BecomeMember(credentials));
+  disk_ = std::make_unique<DiskWatch>(
+      options_.data_dir(), static_cast<uint64_t>(options_.reserve_bytes()), MySubject(), alarms_,
+      DiskWatch::Hooks{.set_full =
+                           [this](bool full) {
+                             executor_->SetDiskFull(full);
+                             images_->SetDiskFull(full);
+                           },
+                       .set_has_room = [this](bool there) { member_db_->SetHasRoom(there); }});
   RegisterHandlers();
   RegisterAdmin();
   RegisterKeys();
@@ -282,7 +232,7 @@ Status MetaServer::Start() {
     if (!*alive || stopped_) return;
     member_->Start();
     timer_ = loop_.RunEvery(std::chrono::milliseconds(200), [this] {
-      CheckDisk();
+      disk_->Look();
       chunkservers_->CheckSilence();
       for (const auto& c : server_->connections()) {
         if (SessionPtr s = SessionOf(c)) s->last_heard = std::max(s->last_heard, c->last_received());
@@ -314,46 +264,6 @@ Status MetaServer::Start() {
           cluster_id(), member_->uuid(), member_->conf().generation(), cluster_->starts(),
           executor_->volumes().size());
   return {};
-}
-
-// A database that cannot write ends the process. Long before that nothing new is made any more.
-void MetaServer::CheckDisk() {
-  constexpr uint64_t kReserveMax = 512u << 20;
-  // A configuration with what was accepted besides, and the tables that RocksDB may write meanwhile.
-  constexpr uint64_t kRecordReserve = 8u << 20;
-  struct statvfs st {};
-  if (statvfs(options_.data_dir().c_str(), &st) != 0) return;
-  const uint64_t capacity = st.f_blocks * st.f_frsize, available = st.f_bavail * st.f_frsize;
-  uint64_t reserve = static_cast<uint64_t>(options_.reserve_bytes());
-  if (reserve == 0) reserve = std::min(capacity / 10, kReserveMax);
-  const bool full = available < reserve, has_room = available >= kRecordReserve;
-  if (has_room != member_db_->HasRoom()) {
-    member_db_->SetHasRoom(has_room);
-    alarms_.Clear("cluster.no_room", MySubject());
-    if (!has_room)
-      alarms_.Raise("cluster.no_room", MySubject(),
-                    {.severity = pb::ClusterStatusReply::Alarm::CRITICAL,
-                     .what = "has no room on its disk for votes and later configurations",
-                     .next = "make room on the disk of its data-dir"});
-    if (!has_room)
-      KFS_LOG(error, "cluster.no_room path={} available={} effect=\"no vote, and no later configuration\"",
-              options_.data_dir(), available);
-  }
-  if (full == disk_full_) return;
-  disk_full_ = full;
-  executor_->SetDiskFull(full);
-  images_->SetDiskFull(full);
-  alarms_.Clear("metadata.disk_full", MySubject());
-  if (full) {
-    alarms_.Raise("metadata.disk_full", MySubject(),
-                  {.severity = pb::ClusterStatusReply::Alarm::CRITICAL,
-                   .what = "has a disk that is nearly full: nothing new is made in its volumes (ENOSPC)",
-                   .next = "make room on the disk of its data-dir"});
-    KFS_LOG(error, "disk.full path={} available={} reserve={} effect=\"nothing new is made (ENOSPC)\"",
-            options_.data_dir(), available, reserve);
-  } else {
-    KFS_LOG(info, "disk.has_room path={} available={}", options_.data_dir(), available);
-  }
 }
 
 void MetaServer::Stop() {
@@ -468,59 +378,6 @@ void MetaServer::DrainReleases(Session& session, Ino ino, std::function<void()> 
   request.set_ino(ToSession(session, ino));
   session.connection->Call(Op::kDrainReleases, request, nullptr,
                            [done = std::move(done)](Answer) { done(); });
-}
-
-void MetaServer::UpdateMetrics() {
-  std::vector<Sample> out;
-  for (const auto& [number, stats] : server_->stats()) {
-    std::string op(OpName(static_cast<Op>(number)));
-    out.push_back(
-        {"kfs_meta_ops_total", "Ops answered.", true, {{"op", op}}, static_cast<double>(stats->count)});
-    out.push_back({"kfs_meta_op_errors_total",
-                   "Ops answered with an error.",
-                   true,
-                   {{"op", op}},
-                   static_cast<double>(stats->errors)});
-    out.push_back({"kfs_meta_op_seconds_total",
-                   "Time from arrival to answer.",
-                   true,
-                   {{"op", op}},
-                   static_cast<double>(stats->micros) / 1e6});
-  }
-  auto gauge = [&](const char* name, const char* help, double value) {
-    out.push_back({name, help, false, {}, value});
-  };
-  auto counter = [&](const char* name, const char* help, double value) {
-    out.push_back({name, help, true, {}, value});
-  };
-  counter("kfs_meta_bad_frames_total", "Connections ended for malformed input.",
-          static_cast<double>(server_->bad_frames()));
-  counter("kfs_loop_stalls_total", "Ticks of an event loop over 50 ms.", static_cast<double>(LoopStalls()));
-  counter("kfs_loop_stall_seconds_total", "Time of these ticks.",
-          static_cast<double>(LoopStallMicros()) / 1e6);
-  counter("kfs_meta_cold_runs_total", "Ops that waited for records on disk.",
-          static_cast<double>(executor_->cold_runs()));
-  counter("kfs_meta_replays_total", "Stored answers sent again.", static_cast<double>(executor_->replays()));
-  gauge("kfs_meta_rss_bytes", "Resident memory.", static_cast<double>(ResidentBytes()));
-  gauge("kfs_meta_db_memory_bytes", "Block cache and write buffers.", static_cast<double>(memory_->used()));
-  gauge("kfs_meta_connections", "Connections.", static_cast<double>(server_->connections().size()));
-  gauge("kfs_meta_waiting_ops", "Ops that wait for a lock, a mutation or their turn.",
-        static_cast<double>(executor_->parked_now()));
-  AddStateMetrics(&out);
-  for (const auto& [id, v] : executor_->volumes()) {
-    auto of = [&out, volume = v.get()](const char* name, const char* help, double value) {
-      out.push_back({name, help, false, {{"volume", volume->info.name()}}, value});
-    };
-    of("kfs_meta_sessions", "Mounts.", static_cast<double>(v->mounts()));
-    of("kfs_meta_inodes", "Inodes in use.", static_cast<double>(v->store.counters().inodes()));
-    of("kfs_meta_cache_bytes", "Decoded inodes and names in memory.",
-       static_cast<double>(v->store.cache_bytes()));
-    of("kfs_meta_pending_mutations", "Chunk changes not yet acknowledged.",
-       static_cast<double>(v->mutations.size()));
-    of("kfs_meta_garbage_chunks", "Chunks to be deleted.", static_cast<double>(v->garbage.size()));
-    of("kfs_meta_orphans_queued", "Nameless inodes being freed.", static_cast<double>(v->orphans_queued()));
-  }
-  metrics_->Set(std::move(out));
 }
 
 }  // namespace kfs::meta

@@ -18,6 +18,7 @@
 #include "metaserver/chunks/reach_check.h"
 #include "metaserver/chunks/twin_check.h"
 #include "metaserver/cluster_keyring.h"
+#include "metaserver/disk_watch.h"
 #include "metaserver/executor/executor.h"
 #include "metaserver/images/image_reader.h"
 #include "metaserver/images/mover.h"
@@ -110,11 +111,9 @@ class MetaServer : public Daemon {
   // Not OK: nobody who would know an older copy has been heard yet.
   Status Vouched() const;
 
-  void UpdateMetrics();
+  void UpdateMetrics();                            // server_metrics.cc
   void AddStateMetrics(std::vector<Sample>* out);  // state_metrics.cc
-  void CheckDisk();
   std::string MySubject() const { return "metaserver " + address(); }
-  Status CheckDataDir();
 
   EventLoop& loop_;
   const MetaOptions& options_;
@@ -165,15 +164,12 @@ class MetaServer : public Daemon {
   std::deque<OpTimes> op_times_;
   int pages_listed_ = 0;
   bool stopped_ = false;
-  bool disk_full_ = false;
   Alarms alarms_;
+  std::unique_ptr<DiskWatch> disk_;
   std::set<std::string> older_copies_;  // uuids of chunkservers that were refused as such
   // Which chunkservers claim chunks of numbers that the volume's metaserver never gave out, and until when
   // that is believed.
   std::map<VolumeId, std::map<ServerId, MonoTime>> claims_;
 };
-
-// Resident memory of this process, in bytes.
-uint64_t ResidentBytes();
 
 }  // namespace kfs::meta

@@ -88,7 +88,7 @@ void MetaServer::AddStateMetrics(std::vector<Sample>* out) {
           static_cast<double>(st.f_bavail * st.f_frsize));
   }
   AddLinkMetrics(out);
-  gauge("kfs_meta_disk_full", "1: nothing new is made for want of room (ENOSPC).", {}, disk_full_ ? 1 : 0);
+  gauge("kfs_meta_disk_full", "1: nothing new is made for want of room (ENOSPC).", {}, disk_->full() ? 1 : 0);
 }
 
 }  // namespace kfs::meta

@@ -120,6 +120,12 @@ void KeepToOneself() {
   prctl(PR_SET_DUMPABLE, 0);
 }
 
+bool AskedToStop() {
+  sigset_t pending;
+  return sigpending(&pending) == 0 &&
+         (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
+}
+
 Result<Credentials> ReadCredentials(const DaemonOptions& options) {
   Result<TlsMode> tls = ParseTlsMode(options.tls());
   if (!tls.ok()) return tls.status();
@@ -138,7 +144,10 @@ int RunDaemon(int argc, char** argv, const DaemonProgram& program, DaemonOptions
   Signals signals;
   const std::unique_ptr<Daemon> daemon = make(loop);
   signals.StopOnSignal(loop, *daemon);
-  if (Status s = daemon->Start(); !s.ok()) {
+  if (Status s = daemon->Start(); !s.ok() && AskedToStop()) {
+    KFS_LOG(info, "stopped before it served reason=\"{}\"", s.ToString());
+    return 0;
+  } else if (!s.ok()) {
     KFS_LOG(error, "start_failed reason=\"{}\"", s.ToString());
     if (!options.log_file().empty())
       std::fprintf(stderr, "%s: %s\n", program.name.c_str(), s.ToString().c_str());

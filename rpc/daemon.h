@@ -47,6 +47,9 @@ class Daemon {
   virtual void Stop() = 0;
 };
 
+// SIGTERM or SIGINT has come and is not minded yet: for what Start() waits for.
+bool AskedToStop();
+
 struct DaemonProgram {
   std::string name;     // kfs-metaserver
   std::string purpose;  // a sentence for --help

@@ -1,8 +1,9 @@
 #!/bin/bash
 # timeout: 150 long: 150
-# A chunkserver joins by an invitation, once: it gets a key of its own, never has the cluster's secret, and serves mounts that have
-# the secret, and mounts that have a key. Somebody else finds nothing in the invitation afterwards, nor in another role; a chunkserver
-# that was removed comes back by a new one only, and one that has the secret goes over to a key.
+# A chunkserver joins by an invitation, once (and can be stopped while it waits to): it gets a key of its own, never has the cluster's
+# secret, and serves mounts that have the secret, and mounts that have a key. Somebody else finds nothing in the invitation
+# afterwards, nor in another role; a chunkserver that was removed comes back by a new one only, and one that has the secret goes over
+# to a key.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/metaservers_common.sh"
 need_root
@@ -52,6 +53,16 @@ invite guest
 [ "$(stat -c %a "$WORK/guest.key")" = 600 ] || fail "the invitation is open to others"
 says 'guest .*one chunkserver joins' 1 key list || fail "the invitation is not listed"
 kill_role metaserver 1
+kill_role metaserver 2
+kill_role metaserver 3
+serve guest "$WORK/guest.key"
+wait_until 20 grep -q 'join.waits' "$CLUSTER/log/guest.log" || fail "it does not say what it waits for"
+kill -TERM "${SERVER[guest]}"
+wait_until 10 dead "${SERVER[guest]}" || fail "it cannot be stopped while it waits to join"
+wait "${SERVER[guest]}" || fail "stopped while it waited to join it ended with $?"
+start_role metaserver 2
+start_role metaserver 3
+await_agreement 20 2 3
 serve guest "$WORK/guest.key"
 wait_until 40 test -s "$WORK/guest.address" || fail "it does not join: $(tail -3 "$CLUSTER/log/guest.log")"
 start_role metaserver 1

@@ -1,0 +1,41 @@
+// How much room is left on the disk of the data directory. A database that cannot write ends the process:
+// long before that nothing new is made, and shortly before it no configuration is voted for any more. Loop's
+// thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "metaserver/alarms.h"
+
+namespace kfs::meta {
+
+class DiskWatch {
+ public:
+  struct Hooks {
+    std::function<void(bool full)> set_full;       // nothing new is made
+    std::function<void(bool there)> set_has_room;  // for votes and later configurations
+  };
+
+  // `reserve`: bytes that are kept free; 0: a tenth of the disk, half a GiB at most. `subject`: of the
+  // alarms.
+  DiskWatch(std::string dir, uint64_t reserve, std::string subject, Alarms& alarms, Hooks hooks);
+
+  // Looks, and says what has changed. Does not wait for the disk.
+  void Look();
+  bool full() const { return full_; }
+
+ private:
+  void RoomChanged(uint64_t available);
+  void FullChanged(uint64_t available, uint64_t reserve);
+
+  const std::string dir_;
+  const uint64_t reserve_;
+  const std::string subject_;
+  Alarms& alarms_;
+  const Hooks hooks_;
+  bool full_ = false, has_room_ = true;
+};
+
+}  // namespace kfs::meta
