@@ -31,7 +31,7 @@ void Settling::Ask(Ino ino) {
   pb::GiveUpWriteRequest request;
   request.set_ino(ino.v);
   std::vector<pb::GivenUpChunk> asked;
-  while (!inode.todo.empty() && asked.size() < kInventoryBatch) {
+  while (!inode.todo.empty() && asked.size() < kGivenUpMax) {
     *request.add_given_up() = inode.todo.back();
     asked.push_back(inode.todo.back());
     inode.todo.pop_back();

@@ -30,6 +30,7 @@ constexpr size_t kIoSizeMax = 1u << 20;        // one read or write request of a
 constexpr size_t kImagePiece = 1u << 20;       // of a database's file; what ImageGet and ImagePut carry
 constexpr size_t kReaddirBytesMax = 256u << 10;  // one readdir page
 constexpr size_t kInventoryBatch = 4096;         // chunks in one inventory or delete message
+constexpr size_t kGivenUpMax = 1024;             // chunks in one GiveUpWrite or PrepareWrite
 constexpr size_t kOpsInFlightMax = 4096;         // of one connection; more are held back in the socket
 constexpr size_t kRepliesKeptMax = 65536;        // stored replies of one session not yet acknowledged
 

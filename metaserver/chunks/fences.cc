@@ -36,18 +36,8 @@ bool Fences::Pending(ServerId id, Ino ino, SessionId asker) const {
   });
 }
 
-bool Fences::Wait(ParkedPtr parked) {
-  if (waiters_.size() >= kWaitersMax)
-    std::erase_if(waiters_, [](const ParkedPtr& p) { return p->call == nullptr; });
-  if (waiters_.size() >= kWaitersMax) return false;
-  waiters_.push_back(std::move(parked));
-  return true;
-}
-
 void Fences::RunWaiters() {
-  std::vector<ParkedPtr> waiters;
-  waiters.swap(waiters_);
-  for (ParkedPtr& w : waiters) rerun_(std::move(w));
+  for (ParkedPtr& w : waiters_.Take()) rerun_(std::move(w));
 }
 
 void Fences::Up(ServerId id) {

@@ -23,9 +23,6 @@ class Fences {
  public:
   // Inodes that the session had open for writing; null: any may have been.
   using Files = std::shared_ptr<const std::unordered_set<Ino>>;
-  // Fences are bounded by their short lives, and by how many sessions can be made in that time.
-  static constexpr size_t kWaitersMax = 16384;
-
   Fences(VolumeId volume, Chunkservers& servers, Clock& clock, std::function<void(ParkedPtr)> rerun);
   ~Fences();
 
@@ -39,8 +36,8 @@ class Fences {
   void Add(ServerId server, Fence fence);
   // Whether another's late write into this inode may still reach the chunkserver.
   bool Pending(ServerId server, Ino ino, SessionId asker) const;
-  // Runs again when that may have changed. False: too many wait.
-  bool Wait(ParkedPtr parked);
+  // Runs again when that may have changed. (How many wait is bounded by session: Executor::MayPark.)
+  void Wait(ParkedPtr parked) { waiters_.Add(std::move(parked)); }
   // The server has registered, and may have lost its memory: before it hears what our clock shows it is told
   // of all fences.
   void Up(ServerId server);
@@ -67,7 +64,7 @@ class Fences {
   Clock& clock_;
   const std::function<void(ParkedPtr)> rerun_;
   std::map<ServerId, Server> fenced_;  // none without entries
-  std::vector<ParkedPtr> waiters_;
+  Waiters waiters_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

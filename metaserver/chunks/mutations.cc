@@ -52,22 +52,9 @@ void Mutations::Forget(ChunkId chunk) {
   if (it == chunks_.end()) return;
   for (const rec::Mutation& m : it->second.todo) store_.db().Delete(MutationKey(chunk, ChunkVersion(m.to())));
   count_ -= it->second.todo.size();
-  std::vector<ParkedPtr> waiters = std::move(it->second.waiters);
-  waiting_ -= waiters.size();
+  std::vector<ParkedPtr> waiters = it->second.waiters.Take();
   chunks_.erase(it);
   for (ParkedPtr& w : waiters) hooks_.rerun(std::move(w));
-}
-
-bool Mutations::Wait(ChunkId chunk, ParkedPtr parked) {
-  if (waiting_ >= kWaitersMax) {
-    for (auto& [id, queue] : chunks_) {
-      waiting_ -= std::erase_if(queue.waiters, [](const ParkedPtr& p) { return p->call == nullptr; });
-    }
-  }
-  if (waiting_ >= kWaitersMax) return false;
-  ++waiting_;
-  chunks_.at(chunk).waiters.push_back(std::move(parked));
-  return true;
 }
 
 void Mutations::Kick() {
@@ -76,9 +63,8 @@ void Mutations::Kick() {
   for (auto& [chunk, queue] : chunks_) {
     if (!queue.sent) fresh_.push_back(chunk);
     if (queue.waiters.empty() || Gone(chunk) == 0) continue;
-    waiting_ -= queue.waiters.size();
-    in_vain.insert(in_vain.end(), queue.waiters.begin(), queue.waiters.end());
-    queue.waiters.clear();
+    const std::vector<ParkedPtr> waiters = queue.waiters.Take();
+    in_vain.insert(in_vain.end(), waiters.begin(), waiters.end());
   }
   for (ParkedPtr& w : in_vain) hooks_.rerun(std::move(w));
   // Sent at the tick's end, after the commit: an intent must be in the log before anyone acts on it.
@@ -176,8 +162,7 @@ void Mutations::Answered(ChunkId chunk, uint64_t to, ServerId server, const Stat
     fresh_.push_back(chunk);  // it may have been queued in this very tick: after the commit
     return;
   }
-  std::vector<ParkedPtr> waiters = std::move(queue.waiters);
-  waiting_ -= waiters.size();
+  std::vector<ParkedPtr> waiters = queue.waiters.Take();
   chunks_.erase(it);
   for (ParkedPtr& w : waiters) hooks_.rerun(std::move(w));
 }

@@ -38,8 +38,8 @@ class Mutations {
     auto it = chunks_.find(chunk);
     return it == chunks_.end() ? 0 : it->second.todo.size();
   }
-  // False: too many wait already.
-  bool Wait(ChunkId chunk, ParkedPtr parked);
+  // (How many wait is bounded by session: Executor::MayPark.)
+  void Wait(ChunkId chunk, ParkedPtr parked) { chunks_.at(chunk).waiters.Add(std::move(parked)); }
   // Sends again whatever is not under way (a server came back, or a try failed). Who waits for one that has
   // been removed from the cluster runs again, and hears of it.
   void Kick();
@@ -55,13 +55,11 @@ class Mutations {
   size_t size() const { return count_; }
   size_t CountOf(ServerId server) const;
 
-  static constexpr size_t kWaitersMax = 16384;
-
  private:
   struct Queue {
     std::deque<rec::Mutation> todo;
     bool sent = false;  // the first is under way
-    std::vector<ParkedPtr> waiters;
+    Waiters waiters;
   };
   void SendFirst(ChunkId chunk, Queue& queue);
   bool Written(ChunkId chunk) const;  // something was committed to it
@@ -76,7 +74,7 @@ class Mutations {
   std::unordered_map<ChunkId, Queue> chunks_;
   std::unordered_set<ChunkId> short_;  // until their next mutation, or their end
   std::vector<ChunkId> fresh_;
-  size_t count_ = 0, waiting_ = 0;
+  size_t count_ = 0;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // answers may come later than our end
 };
 

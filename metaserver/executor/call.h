@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "common/clock.h"
 #include "common/status.h"
@@ -32,6 +33,8 @@ class Call {
     reserving = earlier.reserving;
     done_to = earlier.done_to;
     zeroed_to = earlier.zeroed_to;
+    looked_to = earlier.looked_to;
+    restarts = earlier.restarts;
     fence_waited = earlier.fence_waited;
   }
 
@@ -45,6 +48,9 @@ class Call {
   // Of an op on many chunks, which is run in steps: where the next one begins, and up to where what lies
   // behind the file's end reads as zeros by now.
   uint64_t done_to = 0, zeroed_to = 0;
+  // Fallocate: up to where the reserved space has been found to be there; how often it was found taken away.
+  uint64_t looked_to = 0;
+  int restarts = 0;
   bool drained = false;       // flock holders have been asked to send their releases
   bool fence_waited = false;  // CommitWrite: its data may have been written over by one who is fenced now
 };
@@ -78,5 +84,23 @@ struct Parked {
   size_t bytes = 0;
 };
 using ParkedPtr = std::shared_ptr<Parked>;
+
+// Those that wait for the same. What is cancelled meanwhile goes when they have become twice as many.
+class Waiters {
+ public:
+  void Add(ParkedPtr parked) {
+    if (parked_.size() >= looked_at_) {
+      std::erase_if(parked_, [](const ParkedPtr& p) { return p->call == nullptr; });
+      looked_at_ = 2 * parked_.size() + 64;
+    }
+    parked_.push_back(std::move(parked));
+  }
+  std::vector<ParkedPtr> Take() { return std::exchange(parked_, {}); }
+  bool empty() const { return parked_.empty(); }
+
+ private:
+  std::vector<ParkedPtr> parked_;
+  size_t looked_at_ = 64;
+};
 
 }  // namespace kfs::meta

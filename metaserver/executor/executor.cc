@@ -166,6 +166,25 @@ void Executor::RunCall(const CallPtr& call) {
   }
 }
 
+namespace {
+
+// But for what the client has been answered meanwhile.
+template <typename Rpc>
+bool SameRequest(const Call& first, const Call& again) {
+  if (first.op() != again.op()) return false;
+  std::string asked[2];
+  for (int i = 0; i < 2; ++i) {
+    const std::string_view body = i == 0 ? first.body() : again.body();
+    typename Rpc::Request request;
+    if (!request.ParseFromArray(body.data(), static_cast<int>(body.size()))) return false;
+    request.mutable_ctx()->clear_acked();
+    request.SerializeToString(&asked[i]);
+  }
+  return asked[0] == asked[1];
+}
+
+}  // namespace
+
 template <typename Rpc>
 void Executor::RunTyped(const CallPtr& call) {
   // Requests and replies of the common ops fit into the block: no allocation for them.
@@ -192,7 +211,7 @@ void Executor::RunTyped(const CallPtr& call) {
   if (std::max(ctx.caps_uids_size(), ctx.caps_gids_size()) > kIdRangesMax * 2) {
     return Refuse(call, Status(EINVAL, Code::kMalformed, "too many ranges of ids"));
   }
-  if (!Admit(call, Rpc::kRun, ctx)) return;
+  if (!Admit(call, Rpc::kRun, ctx, &SameRequest<Rpc>)) return;
   Session& session = *call->session;
   Volume& volume = *session.volume;
   SquashCaller(session.rights, request->mutable_ctx());
@@ -252,7 +271,7 @@ void Executor::FetchAndRerun(Volume& volume, const CallPtr& call, std::vector<st
                });
 }
 
-bool Executor::Admit(const CallPtr& call, Run run, const pb::Context& ctx) {
+bool Executor::Admit(const CallPtr& call, Run run, const pb::Context& ctx, SameFn same) {
   Session& session = *call->session;
   if (!session.reclaimed) {
     Refuse(call, Status(EAGAIN, Code::kTryAgain, "the metaserver has restarted: reclaim first"));
@@ -276,9 +295,15 @@ bool Executor::Admit(const CallPtr& call, Run run, const pb::Context& ctx) {
     return false;
   }
   if (auto it = session.waiting.find(op_id); it != session.waiting.end()) {
-    // The first arrival waits still: this one gets its answer.
-    if (it->second->call != call) {
-      if (it->second->call != nullptr) call->TakeOver(*it->second->call);
+    // The first arrival waits still: this one gets its answer. What that one has been through counts for the
+    // same request only.
+    const CallPtr& first = it->second->call;
+    if (first != call) {
+      if (!same(*first, *call)) {
+        Refuse(call, Status(EINVAL, Code::kMalformed, "the op id belongs to another op"));
+        return false;
+      }
+      call->TakeOver(*first);
       it->second->call = call;
       it->second->Weigh(Parked::WeightOf(*call));
     }

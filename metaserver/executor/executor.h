@@ -148,8 +148,10 @@ class Executor {
   void RunCall(const CallPtr& call);
   template <typename Rpc>
   void RunTyped(const CallPtr& call);
-  // False when the op has been dealt with (replayed, refused, joined to its first arrival).
-  bool Admit(const CallPtr& call, Run run, const pb::Context& ctx);
+  // False when the op has been dealt with (replayed, refused, joined to its first arrival: `same` says
+  // whether it asks for the same).
+  using SameFn = bool (*)(const Call& first, const Call& again);
+  bool Admit(const CallPtr& call, Run run, const pb::Context& ctx, SameFn same);
   // False: the stored answer no longer holds, the op is to be executed.
   bool Replay(const CallPtr& call);
   void ContinueReclaim(const SessionPtr& session);

@@ -332,23 +332,24 @@ void Volume::ReapStep() {
   txn.Clear();
   const rec::Inode* inode = txn.Find(ino);
   if (inode == nullptr || inode->nlink() > 0 || IsOpen(ino)) {  // linked or opened again meanwhile
-    reap_.pop_front();
-    reap_queued_.erase(ino);
-    return;
+    return EndReap();
   }
-  bool done = FreeStep(*this, txn, ino, kReapStep);
+  if (const Trim* trim = FindTrim(ino)) reap_from_ = std::max<uint64_t>(reap_from_, trim->from);
+  const bool done = FreeStep(*this, txn, ino, kReapStep, &reap_from_);
   if (Status s = store.db().TakeReadError(); !s.ok()) {
     txn.Clear();
-    reap_.pop_front();  // stays an orphan: tried again after the next start
-    reap_queued_.erase(ino);
-    return;
+    return EndReap();  // stays an orphan: tried again after the next start
   }
   txn.Apply();
-  if (done) {
-    reap_.pop_front();
-    reap_queued_.erase(ino);
-    append_safe_.erase(ino);
-  }
+  if (!done) return;
+  append_safe_.erase(ino);
+  EndReap();
+}
+
+void Volume::EndReap() {
+  reap_queued_.erase(reap_.front());
+  reap_.pop_front();
+  reap_from_ = 0;
 }
 
 void Volume::StartTrim(Ino ino, uint64_t before) {

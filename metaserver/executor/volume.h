@@ -197,6 +197,7 @@ class Volume {
   void LingersNoMore();  // the first
   void DropStep();
   void ReapStep();
+  void EndReap();
   void TrimOne();
   void TakeIn(const SessionPtr& session);
   void UncountKey(const std::string& key_id);
@@ -216,6 +217,7 @@ class Volume {
   std::deque<std::unordered_map<Ino, Opens>> dropped_;  // of sessions that have none of them any more
   std::unordered_map<Ino, std::vector<ParkedPtr>> unsettled_;
   std::deque<Ino> reap_;
+  uint64_t reap_from_ = 0;  // of the first one: the chunks before are gone
   std::unordered_set<Ino> reap_queued_;
   std::map<Ino, Trim> trims_;
   std::unordered_map<ChunkId, MonoTime> repaired_;

@@ -132,12 +132,8 @@ Result<bool> WaitForMutations(OpEnv& env, const std::vector<ChunkRow>& rows, boo
     if (const uint64_t gone = env.volume.mutations.Gone(chunk); gone != 0 && env.volume.settled())
       return Status(
           EIO, fmt::format("chunk {} was on chunkserver {}, which has been removed as lost", chunk.v, gone));
-    ParkedPtr parked = env.Park("mutation");
-    if (!env.volume.mutations.Wait(chunk, parked)) {
-      env.executor.Unpark(parked);
-      env.parked = false;
-      return Status(EAGAIN, Code::kTryAgain, "too many calls wait for chunkservers");
-    }
+    KFS_RETURN_IF_ERROR(env.executor.MayPark(*env.call));
+    env.volume.mutations.Wait(chunk, env.Park("mutation"));
     return true;
   }
   return false;
@@ -168,12 +164,14 @@ void ZeroRange(Volume& volume, Txn& txn, const rec::Inode& inode, uint64_t start
   }
 }
 
-bool FreeStep(Volume& volume, Txn& txn, Ino ino, uint64_t max) {
+bool FreeStep(Volume& volume, Txn& txn, Ino ino, uint64_t max, uint64_t* from) {
   rec::Inode* inode = txn.Edit(ino);
   if (inode->chunk_count() > 0) {
-    std::vector<ChunkRow> rows = ListChunks(volume, txn, *inode, 0, UINT32_MAX, max);
+    std::vector<ChunkRow> rows = ListChunks(volume, txn, *inode, *from, UINT32_MAX, max);
     for (const ChunkRow& row : rows) FreeChunk(volume, txn, inode, row);
-    if (inode->chunk_count() > 0 && !rows.empty()) return false;
+    const bool again = !rows.empty() || *from != 0;  // from the beginning, if it was made shorter meanwhile
+    *from = rows.empty() ? 0 : uint64_t{rows.back().index} + 1;
+    if (inode->chunk_count() > 0 && again) return false;
   }
   if (inode->xattr_count() > 0) {
     std::string end = XattrPrefix(Ino(ino.v + 1)).str();

@@ -36,8 +36,11 @@ Result<const rec::Inode*> GetOpenFile(OpEnv& env, uint64_t ino, uint32_t rights)
 // parked then, and will be run again (docs/fencing.md).
 Result<bool> WaitForFences(OpEnv& env, Ino ino, const std::vector<ChunkRow>& rows);
 // What was given up does not land any more, or not in a chunk of the file: the version rises, or, where
-// nothing was ever committed, the chunk goes. True: something has been changed.
-bool GiveUp(OpEnv& env, Ino ino, const google::protobuf::RepeatedPtrField<pb::GivenUpChunk>& given_up);
+// nothing was ever committed, the chunk goes. kWaits: the op has been parked, and will be run again. Errors:
+// EINVAL (more than kGivenUpMax), EAGAIN.
+enum class GivenUp : uint8_t { kNothing, kChanged, kWaits };
+Result<GivenUp> GiveUp(OpEnv& env, Ino ino,
+                       const google::protobuf::RepeatedPtrField<pb::GivenUpChunk>& given_up);
 
 // True when the op must wait for one of the chunks; it has been parked then, and will be run again.
 Result<bool> WaitForMutations(OpEnv& env, const std::vector<ChunkRow>& rows, bool only_written);
@@ -55,7 +58,8 @@ constexpr size_t kChunksOfStep = 256;
 void ZeroRange(Volume& volume, Txn& txn, const rec::Inode& inode, uint64_t start, uint64_t end);
 
 // Frees at most `max` chunks of a nameless inode; with the last ones the inode itself, its xattrs and its
-// orphan record. True when it is gone.
-bool FreeStep(Volume& volume, Txn& txn, Ino ino, uint64_t max);
+// orphan record. True when it is gone. `from`: the first index that there may still be, which goes on with
+// each step: to look from the beginning again each time is to walk over all that has been freed.
+bool FreeStep(Volume& volume, Txn& txn, Ino ino, uint64_t max, uint64_t* from);
 
 }  // namespace kfs::meta

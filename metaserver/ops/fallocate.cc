@@ -59,6 +59,20 @@ void GiveBack(OpEnv& env, Ino ino, bool keep_size, uint64_t end) {
   env.txn.Apply();
 }
 
+// Somebody has made the file shorter meanwhile: as if this began after that.
+Status Restart(OpEnv& env, Ino ino, bool keep_size, uint64_t end) {
+  constexpr int kRestartsMax = 16;
+  Call& call = *env.call;
+  if (++call.restarts > kRestartsMax) {
+    GiveBack(env, ino, keep_size, end);
+    return Status(EINTR, "the file is made shorter again and again meanwhile");
+  }
+  call.reserving = false;
+  call.done_to = call.looked_to = call.zeroed_to = 0;
+  RunAgain(env);
+  return {};
+}
+
 // Makes the file as long as `end`, where what lies behind its end from `offset` on reads as zeros. False: the
 // op has been parked, and is run again.
 Result<bool> GrowTo(OpEnv& env, Ino ino, uint64_t offset, uint64_t end) {
@@ -82,24 +96,37 @@ uint64_t EndOfStep(OpEnv& env, const rec::Inode& inode, uint64_t from, uint64_t 
   return rows.size() <= kChunksOfStep ? end : std::min(end, rows.back().index * cs);
 }
 
-// The second run, when the chunkservers have answered: space that is promised must be there. Only then is the
-// file longer: whoever sees that may write there, and nothing takes it back.
+// The second part, when the chunkservers have answered: space that is promised must be there. Only then is
+// the file longer: whoever sees that may write there, and nothing takes it back.
 Status Reserved(OpEnv& env, const rec::Inode& inode, bool keep_size, uint64_t offset, uint64_t end) {
   Volume& volume = env.volume;
-  const uint64_t cs = volume.chunk_size();
-  std::vector<ChunkRow> rows = ListChunks(volume, env.txn, inode, offset / cs, (end - 1) / cs);
-  // Answers come about in this order: when the last is there, few of the others are missing.
-  std::reverse(rows.begin(), rows.end());
-  Result<bool> waits = WaitForMutations(env, rows, /*only_written=*/false);
-  if (!waits.ok()) return waits.status();
-  if (*waits) return {};
-  const bool enough = std::none_of(rows.begin(), rows.end(), [&](const ChunkRow& row) {
-    return volume.mutations.Short(ChunkId(row.chunk.chunk()));
-  });
+  Call& call = *env.call;
   const Ino ino(inode.ino());
-  if (!enough) {
+  const uint64_t cs = volume.chunk_size();
+  if (const Status writable = CheckWritable(volume, env.session); !writable.ok()) {
     GiveBack(env, ino, keep_size, end);
-    return Status(ENOSPC, "the chunkservers have not enough space left");
+    return writable;
+  }
+  const uint64_t from = std::max(offset, call.looked_to);
+  if (from < end) {
+    const uint64_t to = EndOfStep(env, inode, from, end, /*dense=*/true);
+    const std::vector<ChunkRow> rows = ListChunks(volume, env.txn, inode, from / cs, (to - 1) / cs);
+    if (rows.size() != (to - 1) / cs - from / cs + 1) return Restart(env, ino, keep_size, end);
+    Result<bool> waits = WaitForMutations(env, rows, /*only_written=*/false);
+    if (!waits.ok()) return waits.status();
+    if (*waits) return {};
+    const bool enough = std::none_of(rows.begin(), rows.end(), [&](const ChunkRow& row) {
+      return volume.mutations.Short(ChunkId(row.chunk.chunk()));
+    });
+    if (!enough) {
+      GiveBack(env, ino, keep_size, end);
+      return Status(ENOSPC, "the chunkservers have not enough space left");
+    }
+    call.looked_to = to;
+    if (to < end) {
+      RunAgain(env);
+      return {};
+    }
   }
   if (!keep_size) {
     Result<bool> grown = GrowTo(env, ino, offset, end);

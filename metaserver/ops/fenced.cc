@@ -2,6 +2,8 @@
 // fences, and giving writes up.
 #include <sys/stat.h>
 
+#include <map>
+
 #include "common/limits.h"
 #include "metaserver/executor/executor.h"
 #include "metaserver/ops/chunk_ops.h"
@@ -27,42 +29,46 @@ Result<bool> WaitForFences(OpEnv& env, Ino ino, const std::vector<ChunkRow>& row
   for (const ChunkRow& row : rows) {
     for (uint64_t server : row.chunk.server()) {
       if (!env.volume.fences.Pending(ServerId(server), ino, env.session.id)) continue;
-      ParkedPtr parked = env.Park("fence");
-      if (env.volume.fences.Wait(parked)) return true;
-      env.executor.Unpark(parked);
-      env.parked = false;
-      return Status(EAGAIN, Code::kTryAgain, "too many calls wait for fences");
+      KFS_RETURN_IF_ERROR(env.executor.MayPark(*env.call));
+      env.volume.fences.Wait(env.Park("fence"));
+      return true;
     }
   }
   return false;
 }
 
-bool GiveUp(OpEnv& env, Ino ino, const google::protobuf::RepeatedPtrField<pb::GivenUpChunk>& given_up) {
-  bool changed = false;
+Result<GivenUp> GiveUp(OpEnv& env, Ino ino,
+                       const google::protobuf::RepeatedPtrField<pb::GivenUpChunk>& given_up) {
+  if (static_cast<size_t>(given_up.size()) > kGivenUpMax)
+    return Status(EINVAL, Code::kMalformed, "too many chunks given up at once");
+  std::map<uint64_t, ChunkRow> rows;  // a chunk that is named twice is given up once
   for (const pb::GivenUpChunk& g : given_up) {
     std::optional<std::string> value = env.txn.Get(OwnerKey(ChunkId(g.chunk())));
     rec::ChunkOwner owner;
     if (!value || !owner.ParseFromString(*value) || Ino(owner.ino()) != ino) continue;
     for (ChunkRow& row : ListChunks(env.volume, env.txn, *env.txn.Find(ino), owner.index(), owner.index())) {
       if (row.chunk.chunk() != g.chunk() || row.chunk.version() != g.version()) continue;
-      if (row.chunk.written()) {
-        Mutate(env.volume, env.txn, ino, &row, {});
-      } else {
-        FreeChunk(env.volume, env.txn, env.txn.Edit(ino), row);
-      }
-      changed = true;
+      // Whoever gives up the same chunk in a loop does not leave its chunkserver behind without end.
+      Result<bool> waits = WaitForBacklog(env, {row});
+      if (!waits.ok()) return waits.status();
+      if (*waits) return GivenUp::kWaits;
+      rows.emplace(g.chunk(), std::move(row));
     }
   }
-  return changed;
+  for (auto& [chunk, row] : rows) {
+    if (row.chunk.written()) {
+      Mutate(env.volume, env.txn, ino, &row, {});
+    } else {
+      FreeChunk(env.volume, env.txn, env.txn.Edit(ino), row);
+    }
+  }
+  return rows.empty() ? GivenUp::kNothing : GivenUp::kChanged;
 }
 
 Status Handle(OpEnv& env, const pb::GiveUpWriteRequest& request, pb::Empty*) {
   Result<const rec::Inode*> inode = GetOpenFile(env, request.ino(), kWriteChunk);
   if (!inode.ok()) return inode.status();
-  if (static_cast<size_t>(request.given_up_size()) > kInventoryBatch)
-    return Status(EINVAL, Code::kMalformed, "too many chunks given up at once");
-  GiveUp(env, Ino(request.ino()), request.given_up());
-  return {};
+  return GiveUp(env, Ino(request.ino()), request.given_up()).status();
 }
 
 }  // namespace kfs::meta

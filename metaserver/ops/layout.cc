@@ -13,8 +13,9 @@
 namespace kfs::meta {
 namespace {
 
-// One answer stays below kFrameBodyMax; a client asks again from where the answer ended for more.
-constexpr size_t kLayoutChunksMax = 8192;
+// One answer is some milliseconds of the loop, and stays below kFrameBodyMax; a client asks again from where
+// it ended for more.
+constexpr size_t kLayoutChunksMax = 2048;
 
 // One write, in pieces or whole.
 constexpr uint64_t kWriteMax = 16 * kIoSizeMax;
@@ -59,25 +60,22 @@ void FillLayout(OpEnv& env, const ChunkRow& row, uint32_t rights, pb::LayoutRepl
 }
 
 // A chunkserver holds a later version than we know of (ours was lost with the power): ours goes beyond it.
-void RepairAhead(OpEnv& env, Ino ino, uint64_t chunk, uint64_t version) {
-  if (chunk == 0 || version == UINT64_MAX) return;
+// Of a chunk of this file only; not believed while the chunk changes anyway, and not again and again: each
+// time everybody's layouts of it are stale, and a reader may say it, too.
+bool ClaimsAhead(OpEnv& env, Ino ino, uint64_t chunk, uint64_t version) {
+  if (chunk == 0 || version == UINT64_MAX || env.volume.mutations.Pending(ChunkId(chunk))) return false;
   std::optional<std::string> value = env.txn.Get(OwnerKey(ChunkId(chunk)));
   rec::ChunkOwner owner;
-  if (!value || !owner.ParseFromString(*value) || Ino(owner.ino()) != ino) return;
+  if (!value || !owner.ParseFromString(*value) || Ino(owner.ino()) != ino) return false;
   for (ChunkRow& row : ListChunks(env.volume, env.txn, *env.txn.Find(ino), owner.index(), owner.index())) {
     // A peer may claim anything; a version so far ahead was never ours.
-    if (row.chunk.version() > version || version - row.chunk.version() > (1u << 24)) return;
+    if (row.chunk.chunk() != chunk || row.chunk.version() > version ||
+        version - row.chunk.version() > (1u << 24) || !env.volume.MayRepair(ChunkId(chunk)))
+      return false;
     Mutate(env.volume, env.txn, ino, &row, {}, version + 1);
+    return true;
   }
-}
-
-// Not believed while the chunk changes anyway, and not again and again: each time everybody's layouts of it
-// are stale, and a reader may say it, too.
-bool ClaimsAhead(OpEnv& env, Ino ino, uint64_t chunk, uint64_t version) {
-  if (chunk == 0 || env.volume.mutations.Pending(ChunkId(chunk)) || !env.volume.MayRepair(ChunkId(chunk)))
-    return false;
-  RepairAhead(env, ino, chunk, version);
-  return !env.txn.empty();
+  return false;
 }
 
 // The first append after a restart, or after another's was cut short: no late write may reach the last chunk.
@@ -140,8 +138,6 @@ Status Handle(OpEnv& env, const pb::PrepareWriteRequest& request, pb::LayoutRepl
   // Descriptors opened before the flag was set are no exception, nor are mappings.
   if (IsImmutable(**found)) return Status(EPERM, "it is immutable (chattr +i)");
   if (IsAppendOnly(**found) && !request.append()) return Status(EPERM, "it is append-only (chattr +a)");
-  if (static_cast<size_t>(request.given_up_size()) > kInventoryBatch)
-    return Status(EINVAL, Code::kMalformed, "too many chunks given up at once");
   Ino ino(request.ino());
   Volume& volume = env.volume;
   const uint64_t cs = volume.chunk_size();
@@ -166,7 +162,10 @@ Status Handle(OpEnv& env, const pb::PrepareWriteRequest& request, pb::LayoutRepl
   }
   // Before anything is changed: what is lost may be found again, as it was.
   KFS_RETURN_IF_ERROR(CheckLost(env, ListChunks(volume, env.txn, **found, first, last)));
-  if (GiveUp(env, ino, request.given_up()) ||
+  Result<GivenUp> given_up = GiveUp(env, ino, request.given_up());
+  if (!given_up.ok()) return given_up.status();
+  if (*given_up == GivenUp::kWaits) return {};
+  if (*given_up == GivenUp::kChanged ||
       ClaimsAhead(env, ino, request.ahead_chunk(), request.ahead_version()) ||
       (request.append() && MakeAppendSafe(env, **found))) {
     RunAgain(env);

@@ -87,24 +87,33 @@ Status CheckInodeFlags(const OpEnv& env, const rec::Inode& inode, const pb::Seta
 }
 
 // Who writes goes by a layout fetched before: it must not reach the data any more. In steps: more than one is
-// run again for, and only for this.
-void FenceWriters(OpEnv& env, const rec::Inode& inode) {
-  std::vector<ChunkRow> rows =
-      ListChunks(env.volume, env.txn, inode, env.call->done_to, UINT32_MAX, kChunksOfStep + 1);
+// run again for, and only for this. A chunk whose version is about to rise anyway, and that so far behind, is
+// waited for.
+Status FenceWriters(OpEnv& env, const rec::Inode& inode) {
+  uint64_t& next = env.call->done_to;  // the index after the one to begin with; 0: not begun
+  std::vector<ChunkRow> rows = ListChunks(env.volume, env.txn, inode, next - std::min<uint64_t>(next, 1),
+                                          UINT32_MAX, kChunksOfStep + 1);
+  for (size_t n = 0; n < std::min(rows.size(), kChunksOfStep); ++n) {
+    if (env.volume.mutations.Backlog(ChunkId(rows[n].chunk.chunk())) < kBacklogMax) {
+      Mutate(env.volume, env.txn, Ino(inode.ino()), &rows[n], {});
+      continue;
+    }
+    next = uint64_t{rows[n].index} + 1;
+    return WaitForMutations(env, {rows[n]}, false).status();
+  }
   if (rows.size() > kChunksOfStep) {
-    env.call->done_to = rows.back().index;
-    rows.pop_back();
+    next = uint64_t{rows.back().index} + 1;
     RunAgain(env);
   }
-  for (ChunkRow& row : rows) Mutate(env.volume, env.txn, Ino(inode.ino()), &row, {});
+  return {};
 }
 
-void ChangeFlags(OpEnv& env, rec::Inode* inode, uint32_t flags) {
+Status ChangeFlags(OpEnv& env, rec::Inode* inode, uint32_t flags) {
   const uint32_t added = flags & ~inode->flags() & kFlagsOfRoot;
   inode->set_flags(flags);
-  if (added == 0) return;
+  if (added == 0) return {};
   RequireRoCompat(env.txn, kRoCompatInodeFlags);
-  if (S_ISREG(inode->mode())) FenceWriters(env, *inode);
+  return S_ISREG(inode->mode()) ? FenceWriters(env, *inode) : Status();
 }
 
 // False: the op has been parked, and is run again.
@@ -140,7 +149,7 @@ Status Handle(OpEnv& env, const pb::SetattrRequest& r, pb::AttrReply* reply) {
   const rec::Inode& old = **found;
   const uint32_t valid = r.valid();
   if (env.call->done_to != 0) {  // all else has been done
-    FenceWriters(env, old);
+    KFS_RETURN_IF_ERROR(FenceWriters(env, old));
     if (!env.parked) FillAttr(old, reply->mutable_attr());
     return {};
   }
@@ -192,7 +201,7 @@ Status Handle(OpEnv& env, const pb::SetattrRequest& r, pb::AttrReply* reply) {
   } else if ((valid & V::MTIME) != 0) {
     SetMtime(inode, r.mtime(), r.mtime_beyond());
   }
-  if ((valid & V::FLAGS) != 0) ChangeFlags(env, inode, r.flags());
+  if ((valid & V::FLAGS) != 0) KFS_RETURN_IF_ERROR(ChangeFlags(env, inode, r.flags()));
   Touch(env, inode);
   if (env.parked) return {};
   FillAttr(*inode, reply->mutable_attr());

@@ -2,6 +2,8 @@
 // that belongs to an open.
 #include <map>
 
+#include "common/limits.h"
+#include "metaserver/ops/chunk_ops.h"
 #include "tests/unit/metaserver/meta_fixture.h"
 
 namespace kfs::meta {
@@ -273,6 +275,40 @@ TEST_F(FenceTest, AWriteThatIsGivenUpRaisesTheVersionOnce) {
   EXPECT_EQ(after.chunk(0).chunk(), before.chunk(0).chunk());
   Run<rpc::CommitWrite>(CommitOf(f, 0, 10, before));
   EXPECT_EQ(last_.code(), Code::kStaleChunk);
+}
+
+TEST_F(FenceTest, GivingUpTheSameChunkInALoopLeavesNobodyBehind) {
+  const uint64_t f = Create(1, "f").attr().ino();
+  ASSERT_EQ(Write(f, 0, 10), 0);
+  const pb::LayoutReply before = Layout(f);
+  auto_ack_ = false;
+  uint64_t version = before.chunk(0).version();
+  const auto some = [&](size_t count) {
+    pb::GiveUpWriteRequest r;
+    r.set_ino(f);
+    for (size_t n = 0; n < count; ++n) {
+      pb::GivenUpChunk* g = r.add_given_up();
+      g->set_chunk(before.chunk(0).chunk());
+      g->set_version(version + n);
+    }
+    return r;
+  };
+  Run<rpc::GiveUpWrite>(some(kGivenUpMax));
+  EXPECT_EQ(err(), 0);
+  EXPECT_EQ(volume().mutations.size(), 1u) << "a chunk that is named twice is given up once";
+  Run<rpc::GiveUpWrite>(some(kGivenUpMax + 1));
+  EXPECT_EQ(err(), EINVAL);
+  TestCallPtr last;
+  for (size_t i = 0; i < kBacklogMax; ++i) {
+    ++version;
+    last = Begin<rpc::GiveUpWrite>(some(1));
+  }
+  EXPECT_EQ(volume().mutations.size(), kBacklogMax);
+  EXPECT_FALSE(last->answered);
+  auto_ack_ = true;
+  AckMutations();
+  for (int i = 0; i < 1000 && !last->answered; ++i) executor_->EndTick();
+  EXPECT_TRUE(last->answered && last->status.ok());
 }
 
 // Its chunkserver need not be there for that.

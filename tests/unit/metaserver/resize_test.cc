@@ -286,6 +286,140 @@ TEST_F(ResizeTest, AChunkIsSaidToBeAheadOnceInAWhile) {
   EXPECT_EQ(Layout(f_).chunk(0).version(), layout.chunk(0).version() + 101);
 }
 
+TEST_F(ResizeTest, WhoLiesAboutAChunkDoesNotKeepItFromBeingRepaired) {
+  Fill(10);
+  const pb::LayoutReply layout = Layout(f_);
+  const uint64_t other = Mknod(1, "other");
+  ASSERT_EQ(Write(other, 0, 10), 0);
+  pb::ReadLayoutRequest lie;
+  lie.set_ino(other);
+  lie.set_ahead_chunk(layout.chunk(0).chunk());
+  lie.set_ahead_version(layout.chunk(0).version() + 1);
+  Run<rpc::ReadLayout>(lie);  // of another file
+  lie.set_ino(f_);
+  lie.set_ahead_version(0);
+  Run<rpc::ReadLayout>(lie);  // it is not ahead
+  EXPECT_EQ(Layout(f_).chunk(0).version(), layout.chunk(0).version());
+  lie.set_ahead_version(layout.chunk(0).version() + 7);  // the truth
+  Run<rpc::ReadLayout>(lie);
+  EXPECT_EQ(Layout(f_).chunk(0).version(), layout.chunk(0).version() + 8);
+}
+
+TEST_F(ResizeTest, AnotherRequestUnderTheIdOfOneThatWaitsIsRefused) {
+  Fill(10);
+  const uint64_t other = Mknod(1, "other");
+  auto_ack_ = false;
+  TestCallPtr reserve = Begin<rpc::Fallocate>(Reserve(0, 10 * kChunk));
+  ASSERT_FALSE(reserve->answered);
+  pb::SetattrRequest flags = SetattrOf(other, pb::SetattrRequest::MODE);
+  flags.mutable_ctx()->set_op_id(op_ids_);
+  EXPECT_EQ(Begin<rpc::Setattr>(flags)->status.code(), Code::kMalformed);
+  pb::FallocateRequest longer = Reserve(0, 100 * kChunk);
+  longer.mutable_ctx()->set_op_id(op_ids_);
+  EXPECT_EQ(Begin<rpc::Fallocate>(longer)->status.code(), Code::kMalformed);
+  // The same again takes the first one's place.
+  pb::FallocateRequest again = Reserve(0, 10 * kChunk);
+  again.mutable_ctx()->set_op_id(op_ids_);
+  again.mutable_ctx()->set_acked(op_ids_ - 1);
+  TestCallPtr second = Begin<rpc::Fallocate>(again);
+  EXPECT_FALSE(second->answered);
+  auto_ack_ = true;
+  AckMutations();
+  for (int i = 0; i < 1000 && !second->answered; ++i) executor_->EndTick();
+  EXPECT_TRUE(second->answered && second->status.ok()) << second->status.ToString();
+  EXPECT_FALSE(reserve->answered);
+}
+
+TEST_F(ResizeTest, WhoWaitsForChunkserversInCrowdsKeepsNobodyFromIt) {
+  Fill(10);
+  const uint64_t other = Mknod(1, "other");
+  ASSERT_EQ(Write(other, 0, 10), 0);
+  auto_ack_ = false;
+  Begin<rpc::Fallocate>(Reserve(0, 10 * kChunk, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE));
+  pb::ReadLayoutRequest read;
+  read.set_ino(f_);
+  read.set_length(kChunk);
+  std::vector<TestCallPtr> crowd;
+  for (int i = 0; i < 20000; ++i) crowd.push_back(Begin<rpc::ReadLayout>(read));
+  EXPECT_FALSE(crowd.back()->answered);
+  const SessionPtr neighbour = OpenSession();
+  pb::FallocateRequest r = Reserve(0, kChunk);
+  r.set_ino(other);
+  TestCallPtr theirs = Begin<rpc::Fallocate>(r, neighbour);
+  EXPECT_FALSE(theirs->answered) << theirs->status.ToString();
+  auto_ack_ = true;
+  AckMutations();
+  for (int i = 0; i < 1000 && !theirs->answered; ++i) executor_->EndTick();
+  EXPECT_TRUE(theirs->answered && theirs->status.ok());
+}
+
+TEST_F(ResizeTest, AReservationThatTheVolumeDoesNotTakeAnyMoreIsGivenBack) {
+  EXPECT_EQ(Write(f_, 0, 10), 0);
+  auto_ack_ = false;
+  TestCallPtr reserve = Begin<rpc::Fallocate>(Reserve(0, kMany * kChunk));
+  for (int i = 0; i < 10; ++i) executor_->EndTick();
+  EXPECT_EQ(Chunks(), kMany);
+  volume().settings.read_only = true;
+  auto_ack_ = true;
+  AckMutations();
+  for (int i = 0; i < 1000 && !reserve->answered; ++i) executor_->EndTick();
+  EXPECT_EQ(reserve->status.err(), EROFS);
+  TicksUntilTrimmed();
+  EXPECT_EQ(Stat(f_).size(), 10u);
+  EXPECT_EQ(Chunks(), 1u);
+}
+
+TEST_F(ResizeTest, AReservationThatIsCutMeanwhileBeginsAnew) {
+  auto_ack_ = false;
+  TestCallPtr reserve = Begin<rpc::Fallocate>(Reserve(0, kMany * kChunk));
+  for (int i = 0; i < 10; ++i) executor_->EndTick();
+  EXPECT_EQ(Chunks(), kMany);
+  auto_ack_ = true;
+  EXPECT_EQ(Truncate(f_, 0), 0);
+  AckMutations();
+  for (int i = 0; i < 1000 && !reserve->answered; ++i) executor_->EndTick();
+  ASSERT_TRUE(reserve->answered && reserve->status.ok()) << reserve->status.ToString();
+  EXPECT_EQ(Stat(f_).size(), kMany * kChunk);
+  EXPECT_EQ(Chunks(), kMany) << "the space that was promised is there";
+}
+
+TEST_F(ResizeTest, AFileThatIsFlaggedWaitsForWhoIsFarBehind) {
+  Fill(10);
+  auto_ack_ = false;
+  for (size_t i = 0; i < kBacklogMax; ++i)
+    Begin<rpc::Fallocate>(Reserve(0, 10, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE));
+  ASSERT_EQ(volume().mutations.size(), kBacklogMax);
+  const pb::LayoutReply before = Run<rpc::PrepareWrite>(PrepareOf(f_, kChunk, 9 * kChunk));
+  pb::SetattrRequest flags = SetattrOf(f_, pb::SetattrRequest::FLAGS);
+  flags.set_flags(kFlagImmutable);
+  TestCallPtr flag = Begin<rpc::Setattr>(flags);
+  EXPECT_FALSE(flag->answered);
+  EXPECT_EQ(volume().mutations.size(), kBacklogMax);
+  auto_ack_ = true;
+  AckMutations();
+  for (int i = 0; i < 1000 && !flag->answered; ++i) executor_->EndTick();
+  ASSERT_TRUE(flag->answered && flag->status.ok());
+  const pb::LayoutReply after = Layout(f_);
+  ASSERT_EQ(after.chunk_size(), 10);
+  for (int i = 1; i < 10; ++i) EXPECT_GT(after.chunk(i).version(), before.chunk(i - 1).version());
+}
+
+TEST_F(ResizeTest, FreeingGoesOnWhereItWas) {
+  Fill();
+  ASSERT_EQ(Open(f_, O_RDWR), 0);
+  ASSERT_EQ(Unlink(1, "f"), 0);
+  uint64_t from = 0;
+  Txn txn(volume().store);
+  int steps = 0;
+  for (bool done = false; !done && steps < 100; ++steps) {
+    const uint64_t before = from;
+    done = FreeStep(volume(), txn, Ino(f_), 100, &from);
+    txn.Apply();
+    if (!done) EXPECT_EQ(from, before + 100);
+  }
+  EXPECT_EQ(steps, 10);
+}
+
 TEST_F(ResizeTest, AttributesAreBoundedInBytesAndGoInSteps) {
   const std::string value(64 << 10, 'v');
   for (int i = 0; i < 16; ++i) ASSERT_EQ(Setxattr(f_, "user." + std::to_string(i), value), 0);
