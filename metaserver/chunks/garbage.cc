@@ -1,11 +1,19 @@
 #include "metaserver/chunks/garbage.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "common/log.h"
 #include "metaserver/store/keys.h"
 
 namespace kfs::meta {
+namespace {
+
+uint64_t LeastOf(const std::vector<ChunkId>& chunks) {
+  return std::min_element(chunks.begin(), chunks.end(), [](ChunkId a, ChunkId b) { return a.v < b.v; })->v;
+}
+
+}  // namespace
 
 Garbage::Garbage(VolumeId volume, VolumeStore& store, Chunkservers& servers, std::function<void()> changed,
                  std::function<void(Db&, std::function<void()>)> after_sync)
@@ -19,25 +27,49 @@ Garbage::~Garbage() { *alive_ = false; }
 
 Status Garbage::Load() {
   store_.Scan("G", "", [&](std::string_view key, std::string_view) {
-    ++servers_with_[ServerId(KeyU64(key, 1))].count;
+    Work& work = servers_with_[ServerId(KeyU64(key, 1))];
+    ++work.count;
+    work.more = true;
     return true;
   });
   return store_.db().TakeReadError();
 }
 
+void Garbage::Added(ServerId server, ChunkId chunk) {
+  Work& work = servers_with_[server];
+  ++work.count;
+  if (work.fresh.size() < kFreshMax) return work.fresh.push_back(chunk);
+  work.from = work.more ? std::min(work.from, chunk.v) : chunk.v;
+  work.more = true;
+}
+
+std::vector<ChunkId> Garbage::Next(ServerId server, Work& work) {
+  std::vector<ChunkId> chunks;
+  while (!work.fresh.empty() && chunks.size() < kBatch) {
+    chunks.push_back(work.fresh.front());
+    work.fresh.pop_front();
+  }
+  if (!chunks.empty() || !work.more) return chunks;
+  store_.Scan(GarbagePrefix(server), GarbageKey(server, ChunkId(work.from)),
+              [&](std::string_view key, std::string_view) {
+                chunks.push_back(ChunkId(KeyU64(key, 9)));
+                return chunks.size() < kBatch;
+              });
+  work.more = chunks.size() == kBatch;
+  if (work.more) work.from = chunks.back().v + 1;
+  return chunks;
+}
+
 void Garbage::Run() {
   for (auto& [server, work] : servers_with_) {
     if (work.sent || work.count == 0 || !servers_.IsUp(server)) continue;
-    auto chunks = std::make_shared<std::vector<ChunkId>>();
-    store_.Scan(GarbagePrefix(server), "", [&](std::string_view key, std::string_view) {
-      chunks->push_back(ChunkId(KeyU64(key, 9)));
-      return chunks->size() < kBatch;
-    });
+    auto chunks = std::make_shared<std::vector<ChunkId>>(Next(server, work));
     if (chunks->empty()) {
       work.count = 0;
       continue;
     }
     work.sent = true;
+    store_.Commit();
     // Were the power to fail before the log is synced, files would come back whose chunks are gone.
     auto send = [this, alive = alive_, server = server, chunks] {
       if (*alive) Send(server, chunks);
@@ -62,6 +94,8 @@ void Garbage::Send(ServerId server, const std::shared_ptr<std::vector<ChunkId>>&
                      if (!status.ok()) {
                        KFS_LOG(warn, "garbage.delete_failed volume={} server={} error=\"{}\" next=retry",
                                volume_.v, server.v, status.ToString());
+                       w.from = w.more ? std::min(w.from, LeastOf(*chunks)) : LeastOf(*chunks);
+                       w.more = true;
                        return;
                      }
                      for (ChunkId chunk : *chunks) store_.db().Delete(GarbageKey(server, chunk));

@@ -2,9 +2,11 @@
 // the chunkservers to delete them, some at a time, and drops the records once they have. Loop's thread only.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
+#include <vector>
 
 #include "metaserver/chunks/chunkservers.h"
 #include "metaserver/store/volume_store.h"
@@ -19,7 +21,7 @@ class Garbage {
   Status Load();
 
   // Its record has been put into the batch.
-  void Added(ServerId server) { ++servers_with_[server].count; }
+  void Added(ServerId server, ChunkId chunk);
   // Every now and then: one message to each server that has something to delete and nothing under way. That,
   // and the batch's size, is the limit of its rate.
   void Run();
@@ -28,12 +30,19 @@ class Garbage {
   size_t size() const;
 
   static constexpr size_t kBatch = 1024;
+  static constexpr size_t kFreshMax = 1u << 16;
 
  private:
   struct Work {
     size_t count = 0;
     bool sent = false;
+    // What was added lately. Only when that is more than kFreshMax are records looked for, and those from the
+    // lowest on that may be there: what was deleted before it is walked over each time.
+    std::deque<ChunkId> fresh;
+    bool more = false;
+    uint64_t from = 0;
   };
+  std::vector<ChunkId> Next(ServerId server, Work& work);
   void Send(ServerId server, const std::shared_ptr<std::vector<ChunkId>>& chunks);
 
   const VolumeId volume_;

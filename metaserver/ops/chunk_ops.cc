@@ -102,7 +102,7 @@ void FreeChunk(Volume& volume, Txn& txn, rec::Inode* inode, const ChunkRow& row)
   Volume* v = &volume;
   for (uint64_t server : row.chunk.server()) {
     txn.Put(GarbageKey(ServerId(server), chunk), "");
-    txn.OnApply([v, server] { v->garbage.Added(ServerId(server)); });
+    txn.OnApply([v, server, chunk] { v->garbage.Added(ServerId(server), chunk); });
   }
   txn.OnApply([v, chunk] { v->mutations.Forget(chunk); });
   inode->set_chunk_count(inode->chunk_count() - 1);

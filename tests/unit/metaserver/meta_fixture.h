@@ -93,6 +93,7 @@ class MetaTest : public testing::Test {
     servers_->ReplaceTransport([this](ServerId, Op op, const google::protobuf::MessageLite& m,
                                       std::function<void(Status, std::string)> done) {
       if (op == Op::kDeleteChunks) {
+        if (deletes_fail_) return done(Status(EIO, "not now"), "");
         auto& request = static_cast<const pb::DeleteChunksRequest&>(m);
         deleted_.insert(deleted_.end(), request.chunk().begin(), request.chunk().end());
         return done(Status(), "");
@@ -472,6 +473,7 @@ class MetaTest : public testing::Test {
   std::unique_ptr<Executor> executor_;
   SessionPtr s_;
   uint64_t op_ids_ = 0;
+  bool deletes_fail_ = false;
   std::function<void(pb::Context&)> more_of_caller_;
   size_t cache_bytes_ = 16 << 20;
   Status last_;

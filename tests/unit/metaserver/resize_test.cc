@@ -404,6 +404,30 @@ TEST_F(ResizeTest, AFileThatIsFlaggedWaitsForWhoIsFarBehind) {
   for (int i = 1; i < 10; ++i) EXPECT_GT(after.chunk(i).version(), before.chunk(i - 1).version());
 }
 
+TEST_F(ResizeTest, MoreGarbageThanIsKeptInMindIsDeletedToo) {
+  constexpr uint64_t kAll = (Garbage::kFreshMax / 10 + 500) * 10;
+  Prepare(0, kAll);
+  ASSERT_EQ(Unlink(1, "f"), 0);
+  deletes_fail_ = true;
+  clock_.Advance(Volume::kLinger);
+  volume().EndLinger();
+  while (volume().Step()) {
+  }
+  EXPECT_EQ(volume().garbage.size(), kAll);
+  const auto run = [&](int times) {
+    for (int i = 0; i < times && volume().garbage.size() != 0; ++i) {
+      executor_->OnTimer();
+      executor_->EndTick();
+    }
+  };
+  run(3);
+  EXPECT_TRUE(deleted_.empty());
+  deletes_fail_ = false;
+  run(1000);
+  EXPECT_EQ(volume().garbage.size(), 0u);
+  EXPECT_EQ(std::set<uint64_t>(deleted_.begin(), deleted_.end()).size(), kAll);
+}
+
 TEST_F(ResizeTest, FreeingGoesOnWhereItWas) {
   Fill();
   ASSERT_EQ(Open(f_, O_RDWR), 0);
