@@ -82,8 +82,11 @@ void FsyncOp::Collect(ProtocolWorker& worker, uint64_t offset) {
           if (chunk.written() && chunk.server_size() > 0)
             chunks_[chunk.server(0).address()].push_back(chunk.chunk());
         }
-        if (layout.size() > offset && layout.size() - offset > window)
-          return Collect(worker, offset + window);
+        uint64_t next = offset + window;
+        if (const int count = layout.chunk_size(); count != 0)  // the answer may end before the window
+          next = std::max(offset, uint64_t{layout.chunk(count - 1).index()} * worker.chunk_size()) +
+                 worker.chunk_size();
+        if (layout.size() > next) return Collect(worker, next);
         Sync(worker);
       });
 }

@@ -14,8 +14,8 @@ namespace kfs::meta {
 namespace {
 
 // One answer is some milliseconds of the loop, and stays below kFrameBodyMax; a client asks again from where
-// it ended for more.
-constexpr size_t kLayoutChunksMax = 2048;
+// it ended for more. Not fewer: clients of 0.1.0 ask for so many, and take the answer for all of them.
+constexpr size_t kLayoutChunksMax = 4096;
 
 // One write, in pieces or whole.
 constexpr uint64_t kWriteMax = 16 * kIoSizeMax;
