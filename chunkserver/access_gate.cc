@@ -16,6 +16,10 @@ constexpr uint64_t kDriftPart = 1000;
 uint64_t AtMost(uint64_t shows_ms, uint64_t elapsed_ms) {
   return shows_ms + elapsed_ms + elapsed_ms / kDriftPart + 1;  // 1: both were rounded down
 }
+uint64_t AtLeast(uint64_t shows_ms, uint64_t elapsed_ms) {
+  const uint64_t slack_ms = elapsed_ms / kDriftPart + 1;
+  return shows_ms + elapsed_ms - std::min(elapsed_ms, slack_ms);
+}
 
 Status Refused(std::string why) { return Status(EACCES, Code::kTokenRefused, std::move(why)); }
 
@@ -35,7 +39,7 @@ void AccessGate::LearnClock(uint64_t clock, uint64_t shows_ms, uint64_t asked_ms
     clocks_.erase(std::ranges::min_element(
         clocks_, [](const auto& a, const auto& b) { return a.second.asked_ms < b.second.asked_ms; }));
   }
-  clocks_[clock] = {shows_ms, asked_ms};
+  clocks_[clock] = {shows_ms, asked_ms, now};
 }
 
 bool AccessGate::Latest(uint64_t clock, uint64_t* ms) const {
@@ -44,6 +48,19 @@ bool AccessGate::Latest(uint64_t clock, uint64_t* ms) const {
   const uint64_t now = NowMs();
   *ms = AtMost(it->second.shows_ms, now - std::min(now, it->second.asked_ms));
   return true;
+}
+
+// By the least that its clock may show: what was given out before is never taken for run out too early.
+bool AccessGate::Over(const Fenced& fence) const {
+  const uint64_t now = NowMs();
+  auto it = clocks_.find(fence.clock);
+  if (it == clocks_.end()) return now - std::min(now, fence.came_ms) >= kFenceMsMax;
+  return AtLeast(it->second.shows_ms, now - std::min(now, it->second.heard_ms)) >= fence.expires_ms;
+}
+
+bool AccessGate::Fenced::Refuses(const Grant& grant) const {
+  if (grant.clock == clock) return grant.serial < serial;
+  return others;
 }
 
 Result<AccessGate::Grant> AccessGate::Verify(const pb::ChunkRef& ref, const pb::ChunkAccess& access,
@@ -90,9 +107,7 @@ Status AccessGate::Check(const Grant& grant) {
   const auto end = fences_.upper_bound({grant.volume, grant.session, UINT64_MAX});
   bool fenced = false;
   for (; it != end; ++it) {
-    const Fenced& f = it->second;
-    fenced = fenced || (f.only_clock != 0 ? grant.clock != f.only_clock
-                                          : grant.clock == f.clock && grant.serial < f.serial);
+    fenced = fenced || (it->second.Refuses(grant) && !Over(it->second));
   }
   if (fenced) {
     ++counters_.fenced;
@@ -103,24 +118,27 @@ Status AccessGate::Check(const Grant& grant) {
 
 Status AccessGate::Fence(const pb::FenceSessionsRequest& request) {
   std::lock_guard lock(mutex_);
-  const auto room = static_cast<size_t>(request.fence_size());
+  const auto key = [&](const auto& f) {
+    return std::tuple(request.volume(), f.session(), f.others() ? 0 : request.clock());
+  };
+  const auto room = static_cast<size_t>(
+      std::ranges::count_if(request.fence(), [&](const auto& f) { return !fences_.contains(key(f)); }));
   if (fences_.size() + room > kFencesMax) Sweep();
   if (fences_.size() + room > kFencesMax)
     return Status(EAGAIN, Code::kTryAgain, "too many sessions are fenced");
   for (const auto& f : request.fence()) {
-    Fenced& fenced = fences_[{request.volume(), f.session(), f.others() ? 0 : request.clock()}];
+    Fenced& fenced = fences_[key(f)];
     if (!f.others() && f.serial() < fenced.serial) continue;  // overtaken
-    fenced = {f.serial(), f.others() ? request.clock() : 0, request.clock(), f.expires_ms()};
+    fenced = {f.serial(), f.others(), request.clock(), f.expires_ms(), NowMs()};
   }
   return {};
 }
 
-// What has run out is refused anyway. A clock that is not known cannot be used either: its tickets are
-// refused, and when it is heard of again (it was pushed out), its metaserver tells of its fences first.
+// A clock that is not known opens nothing, so that what fences only its own tickets can go: when it is heard
+// of again (it was pushed out), its metaserver tells of its fences first.
 void AccessGate::Sweep() {
   std::erase_if(fences_, [this](const auto& f) {
-    uint64_t now = 0;
-    return !Latest(f.second.clock, &now) || now >= f.second.expires_ms;
+    return Over(f.second) || (!f.second.others && !clocks_.contains(f.second.clock));
   });
 }
 

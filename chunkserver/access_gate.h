@@ -28,6 +28,9 @@ class AccessGate {
   static constexpr size_t kClocksMax = 64;
   // Sessions fenced and not yet run out.
   static constexpr size_t kFencesMax = 65536;
+  // Where it is not known what the clock of a fence shows, it is over after this: no session lives longer
+  // without being heard of (session-ttl is an hour at most).
+  static constexpr uint64_t kFenceMsMax = 3'700'000;
 
   // `key` is this chunkserver's; `clock` outlives it. `without`: requests that show nothing at all pass, too:
   // for the time in which mounts of before tokens are still there (tls = accept).
@@ -61,16 +64,21 @@ class AccessGate {
   size_t fences() const;
 
  private:
+  // It showed this between the asking and the hearing.
   struct Shown {
-    uint64_t shows_ms = 0, asked_ms = 0;
+    uint64_t shows_ms = 0, asked_ms = 0, heard_ms = 0;
   };
   struct Fenced {
-    uint64_t serial = 0;      // lower ones are refused
-    uint64_t only_clock = 0;  // not 0: tickets by any other clock are
+    uint64_t serial = 0;  // lower ones of the clock are refused
+    bool others = false;  // and all of other clocks
     uint64_t clock = 0, expires_ms = 0;
+    uint64_t came_ms = 0;  // by our clock
+    bool Refuses(const Grant& grant) const;
   };
   // At most what it shows now; none: it is not known.
   bool Latest(uint64_t clock, uint64_t* ms) const;
+  // What it fences has run out: whoever shows a ticket now got it later.
+  bool Over(const Fenced& fence) const;
   void Sweep();
 
   const std::string key_;

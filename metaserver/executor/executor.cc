@@ -75,7 +75,7 @@ void Executor::AddVolume(std::unique_ptr<Volume> volume) {
   volume->settings.session_keep = options_.session_keep;
   volume->tickets.SetTtl(options_.session_ttl);
   for (const auto& [sid, session] : volume->sessions) {
-    if (session->expired == 0) volume->tickets.EndEarlier(sid);
+    if (session->expired == 0) volume->tickets.EndEarlier(*session);
   }
   volume->settings.slow_op = options_.slow_op;
   volumes_[id] = std::move(volume);

@@ -51,7 +51,10 @@ SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionReque
       hooks_.close_connection(
           *session, Status(EPIPE, Code::kConnectionLost, "the session has attached another connection"));
     }
-    if (session->expired != 0) volume->Revive(*session);
+    if (session->expired != 0) {
+      volume->tickets.EndEarlier(*session);
+      volume->Revive(*session);
+    }
     KFS_LOG(info, "session.attached volume={} session={} host={} expiries={}", volume->info.name(),
             session->id.v, session->host, session->expiries);
   } else {

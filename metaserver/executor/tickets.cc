@@ -109,13 +109,20 @@ void Tickets::End(Session& session) {
   session.tickets.clear();
 }
 
-void Tickets::EndEarlier(SessionId session) {
+// What an expired one had has run out, so that nobody has to wait: its fence only takes the place of an
+// earlier owner's, which would refuse what it is given now.
+void Tickets::EndEarlier(Session& session) {
+  const bool may_write = session.expired == 0;
+  // Higher than any that this process gave out when it owned the volume before: it ended fewer than these a
+  // millisecond.
+  constexpr int kEndsPerMsBits = 16;
+  session.ticket_serial = std::max(session.ticket_serial, clock_.BootMs() << kEndsPerMsBits);
   for (const auto& [id, server] : servers_.all()) {
-    fences_.Add(id, {.session = session,
-                     .serial = 0,
+    fences_.Add(id, {.session = session.id,
+                     .serial = session.ticket_serial,
                      .expires_ms = clock_.BootMs() + Ms(ttl_),
                      .others = true,
-                     .files = nullptr});
+                     .files = may_write ? nullptr : std::make_shared<std::unordered_set<Ino>>()});
   }
 }
 

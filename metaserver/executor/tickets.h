@@ -25,8 +25,8 @@ class Tickets {
   void Renew(Session& session, pb::KeepAliveReply* reply);
   // What was given to the session counts no more; it may be given new ones.
   void End(Session& session);
-  // So do those that an earlier owner of the volume gave to it.
-  void EndEarlier(SessionId session);
+  // So does what an earlier owner of the volume gave to it, or this process when it owned it before.
+  void EndEarlier(Session& session);
   // The chunkserver has another key now: what the session is given from now on is signed under that.
   void KeyChanged(Session& session, ServerId server);
 

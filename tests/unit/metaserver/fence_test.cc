@@ -262,6 +262,42 @@ TEST_F(FenceTest, ANewOwnerFencesAllEarlierTickets) {
   EXPECT_TRUE(read->answered && read->status.ok());
 }
 
+// It had expired when this owner came, which therefore did not fence it: a chunkserver may still know an
+// earlier owner's fence, which would refuse whatever is given to it now.
+TEST_F(FenceTest, ASessionThatIsRevivedIsFencedOfEarlierOwnersAndNobodyWaits) {
+  const uint64_t f = Create(1, "f").attr().ino();
+  ASSERT_EQ(Write(f, 0, 10), 0);
+  SessionPtr other = OpenSession();
+  clock_.Advance(kTtl - std::chrono::seconds(5));
+  KeepAlive(s_);
+  clock_.Advance(std::chrono::seconds(10));
+  executor_->OnTimer();
+  executor_->EndTick();
+  ASSERT_NE(other->expired, 0);
+  Restart();
+  AckFences();
+  executor_->EndTick();
+  fence_history_.clear();
+  auto_ack_fences_ = false;
+  SessionPtr back = Attach(other);
+  ASSERT_NE(back, nullptr);
+  ASSERT_EQ(fenced_.size(), 1u);
+  const pb::FenceSessionsRequest sent = fenced_[0].request;
+  ASSERT_EQ(sent.fence_size(), 1);
+  EXPECT_EQ(sent.fence(0).session(), back->id.v);
+  EXPECT_TRUE(sent.fence(0).others());
+  EXPECT_FALSE(volume().fences.Pending(ServerId(1), Ino(f), s_->id));
+  AckFences();
+  pb::ReclaimRequest r;
+  r.set_last(true);
+  ASSERT_TRUE(Reclaim(back, r).ok());
+  ASSERT_EQ(OpenBy(back, f, O_RDONLY), 0);
+  const pb::LayoutReply layout = Run<rpc::ReadLayout>(ReadOf(f), back);
+  ASSERT_EQ(layout.ticket_size(), 1);
+  EXPECT_GE(layout.ticket(0).ticket().serial(), sent.fence(0).serial());
+  EXPECT_EQ(layout.ticket(0).ticket().clock(), sent.clock());
+}
+
 TEST_F(FenceTest, AWriteThatIsGivenUpRaisesTheVersionOnce) {
   const uint64_t f = Create(1, "f").attr().ino();
   ASSERT_EQ(Write(f, 0, 10), 0);
