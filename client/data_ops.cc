@@ -61,6 +61,7 @@ Result<Duration> ChunkRetry::Next() {
 void DataOp::Again(ChunkRetry& retry, std::function<void()> fn) {
   const Result<Duration> pause = retry.Next();
   if (!pause.ok()) return Finish(pause.status());
+  NoteTrouble(retry.last());
   RunAfter(*pause, std::move(fn));
 }
 

@@ -33,6 +33,8 @@ class ChunkRetry {
   void GivenUp() { given_up_.clear(); }
   // A commit was refused: the layout changed.
   void NoteStale();
+  // What went wrong last.
+  const Status& last() const { return last_; }
   // The pause before the next try, or the error that ends the op.
   Result<Duration> Next();
   // Tells the metaserver of a chunk that is ahead of its layout.

@@ -22,6 +22,13 @@ void KfsOp::Finish(Status status) {
   worker_->OpDone(self);
 }
 
+std::string KfsOp::WhyWaiting() const {
+  if (auto step = step_.lock(); step != nullptr && !step->finished_) return step->WhyWaiting();
+  std::string why = trouble_.ok() ? "" : trouble_.message();
+  if (!calls_.empty()) why += (why.empty() ? "" : "; ") + calls_.front()->Awaits();
+  return why.empty() ? "it waits for other calls of this mount" : why;
+}
+
 void KfsOp::Stamp(Stage stage) { stamps_[stage] = std::chrono::steady_clock::now(); }
 
 void KfsOp::RunAfter(Duration pause, std::function<void()> fn) {

@@ -7,10 +7,12 @@
 // early leaves its mutations to complete under their ids.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -51,6 +53,15 @@ class KfsOp : public std::enable_shared_from_this<KfsOp> {
     return status_.ok() ? Result<T>(std::move(value)) : Result<T>(status_);
   }
 
+  // A server refused a step of it, which is tried again: for whoever asks what it waits for.
+  void NoteTrouble(const Status& why) { trouble_ = why; }
+  // Why it has not ended, for a person: the last refusal, and which answer is awaited.
+  std::string WhyWaiting() const;
+  // Since when its caller has seen nothing of it.
+  std::chrono::steady_clock::time_point waiting_since() const {
+    return std::max(stamps_[kQueued], came_forward_);
+  }
+
   void Stamp(Stage stage);
   std::chrono::steady_clock::time_point stamp(Stage stage) const { return stamps_[stage]; }
 
@@ -75,6 +86,9 @@ class KfsOp : public std::enable_shared_from_this<KfsOp> {
   ProtocolWorker* worker_ = nullptr;
   bool finished_ = false;
   Status status_;
+  Status trouble_;
+  MonoTime came_forward_{};    // an op of many steps
+  std::weak_ptr<KfsOp> step_;  // its present one, that is an op itself
   EventLoop::Timer timer_;
   std::vector<RemoteCall*> calls_;  // under way; they take themselves out
   std::chrono::steady_clock::time_point stamps_[kStageCount]{};

@@ -16,6 +16,7 @@ namespace {
 constexpr Duration kShutdownMax = std::chrono::seconds(2);
 
 int64_t Micros(Duration d) { return std::chrono::duration_cast<std::chrono::microseconds>(d).count(); }
+Duration Waited(const KfsOp& op) { return std::chrono::steady_clock::now() - op.waiting_since(); }
 
 }  // namespace
 
@@ -39,7 +40,12 @@ ProtocolWorker::ProtocolWorker(KfsClient::Options options, Credentials credentia
                                                .on_lost = [this] { MutationsLost(); },
                                                .on_held_lost = [this] { HandlesLost(); },
                                                .on_stopped = [this] { VolumeStopped(); },
-                                               .on_refused = [this](const Status& why) { Connected(why); }});
+                                               .on_refused = [this](const Status& why) { Connected(why); },
+                                               .oldest_call =
+                                                   [this] {
+                                                     const KfsOp* op = OldestOp();
+                                                     return op == nullptr ? Duration::zero() : Waited(*op);
+                                                   }});
 }
 
 ProtocolWorker::~ProtocolWorker() {
@@ -143,6 +149,7 @@ void ProtocolWorker::StartRequest(RequestPtr request) {
 
 void ProtocolWorker::RunChild(KfsOp& parent, const KfsOpPtr& child, std::function<void(KfsOp&)> done) {
   child->worker_ = this;
+  parent.step_ = child;
   child->call_id = parent.call_id;
   child->on_child_done = [weak = parent.weak_from_this(), done = std::move(done)](KfsOp& op) {
     if (auto p = weak.lock(); p != nullptr && !p->finished()) done(op);
@@ -157,7 +164,8 @@ void ProtocolWorker::RunAlone(const KfsOpPtr& op) {
 }
 
 void ProtocolWorker::ExtendDeadline(KfsOp& op) {
-  if (op.deadline) op.deadline = std::chrono::steady_clock::now() + options_.timeout;
+  op.came_forward_ = std::chrono::steady_clock::now();
+  if (op.deadline) op.deadline = op.came_forward_ + options_.timeout;
 }
 
 void ProtocolWorker::OpDone(const KfsOpPtr& op) {
@@ -189,6 +197,7 @@ void ProtocolWorker::FinishRequest(const RequestPtr& request) {
   if (!op.status().ok()) errors_.fetch_add(1, std::memory_order_relaxed);
   const bool slow = op.stamp(KfsOp::kDone) - op.stamp(KfsOp::kQueued) >= kSlowOp && !op.waits_for_others();
   if (options_.trace || slow) LogStages(op);
+  if (!op.waits_for_others()) session_->ProgramWaited(Waited(op));
   in_flight_.fetch_sub(1);
   {
     std::lock_guard lock(mutex_);
@@ -213,6 +222,33 @@ void ProtocolWorker::LogStages(const KfsOp& op) const {
   } else {
     KFS_LOG(warn, "client.slow_op {}", line);
   }
+}
+
+const KfsOp* ProtocolWorker::OldestOp() const {
+  const KfsOp* oldest = nullptr;
+  for (const auto& [id, request] : requests_) {
+    const KfsOp& op = request->op();
+    if (op.waits_for_others()) continue;
+    if (oldest == nullptr || op.waiting_since() < oldest->waiting_since()) oldest = &op;
+  }
+  return oldest;
+}
+
+// One line for all: whatever one waits for, most others do, too.
+void ProtocolWorker::TellWaiting() {
+  const KfsOp* op = OldestOp();
+  if (op == nullptr || Waited(*op) < kWaitingTold) {
+    tell_waiting_at_ = {};
+    return;
+  }
+  const MonoTime now = std::chrono::steady_clock::now();
+  if (now < tell_waiting_at_) return;
+  tell_waiting_at_ = now + kWaitingToldAgain;
+  const auto waiting = std::ranges::count_if(requests_, [](const auto& r) {
+    return !r.second->op().waits_for_others() && Waited(r.second->op()) >= kWaitingTold;
+  });
+  KFS_LOG(warn, "client.waiting op={} call={} seconds={} others={} why=\"{}\"", op->name(), op->call_id,
+          Micros(Waited(*op)) / 1'000'000, waiting - 1, op->WhyWaiting());
 }
 
 void ProtocolWorker::CheckDeadlines() {
@@ -280,6 +316,7 @@ void ProtocolWorker::Connect(DoneStatus done) {
   session_->KeepAlive(meta);
   meta->KeepConnected();
   connect_timer_ = loop().RunEvery(std::chrono::milliseconds(20), [this] { CheckConnecting(); });
+  waiting_timer_ = loop().RunEvery(std::chrono::seconds(1), [this] { TellWaiting(); });
   if (options_.soft) {
     const Duration period =
         std::clamp<Duration>(options_.timeout / 10, std::chrono::milliseconds(10), std::chrono::seconds(1));
@@ -374,6 +411,7 @@ void ProtocolWorker::Stop() {
   for (const auto& [id, request] : requests)
     request->op().Finish(Status(ECANCELED, "the client is shutting down"));
   deadline_timer_.Cancel();
+  waiting_timer_.Cancel();
   connect_timer_.Cancel();
   connect_done_ = nullptr;
   session_->Stop();

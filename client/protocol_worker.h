@@ -29,6 +29,9 @@ class ProtocolWorker : public std::enable_shared_from_this<ProtocolWorker> {
   static constexpr size_t kLayoutInodesMax = 4096;
   // An op that took longer logs where its time went.
   static constexpr Duration kSlowOp = std::chrono::seconds(5);
+  // While ops have waited for longer, the log says what the oldest waits for: at once, and again so often.
+  static constexpr Duration kWaitingTold = std::chrono::seconds(10);
+  static constexpr Duration kWaitingToldAgain = std::chrono::seconds(60);
 
   ProtocolWorker(KfsClient::Options options, Credentials credentials);
   ~ProtocolWorker();
@@ -82,6 +85,9 @@ class ProtocolWorker : public std::enable_shared_from_this<ProtocolWorker> {
   void RunDeferred();
   void CheckDeadlines();
   void LogStages(const KfsOp& op) const;
+  // Of those that do not wait for others; null: there is none.
+  const KfsOp* OldestOp() const;
+  void TellWaiting();
   void CheckConnecting();
   void Connected(const Status& status);
   void OnServerRequest(IncomingCallPtr call);
@@ -113,7 +119,8 @@ class ProtocolWorker : public std::enable_shared_from_this<ProtocolWorker> {
   std::vector<RequestPtr> deferred_;
   std::deque<std::pair<MonoTime, CallId>> deadlines_;  // soft; one timeout for all, so they are in order
   std::unordered_set<RemoteCall*> mutations_;
-  EventLoop::Timer deadline_timer_, connect_timer_;
+  EventLoop::Timer deadline_timer_, connect_timer_, waiting_timer_;
+  MonoTime tell_waiting_at_{};
   MonoTime connect_deadline_;
   DoneStatus connect_done_;
   std::function<void(std::function<void()>)> drain_releases_;

@@ -1,5 +1,7 @@
 #include "client/remote_call.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cassert>
 
@@ -101,7 +103,18 @@ void RemoteCall::Answered(Answer answer) {
   // cleans up.
   const bool unwanted = spec_.op != nullptr && (spec_.op->finished() || code == Code::kStopped);
   if ((unwanted && !GoesOn()) || worker_->stopping()) return Complete(answer);
+  if (spec_.op != nullptr) spec_.op->NoteTrouble(answer.status);
   Repeat();
+}
+
+std::string RemoteCall::Awaits() const {
+  const std::string from =
+      spec_.address.empty() ? "the metaserver" : fmt::format("the chunkserver at {}", spec_.address);
+  if (!in_net_) return fmt::format("{} is asked again for {}", from, OpName(spec_.code));
+  const auto net = net_.lock();
+  const Status error = net == nullptr || net->connected() ? Status() : net->last_error();
+  return fmt::format("no answer from {} to {}{}{}", from, OpName(spec_.code), error.ok() ? "" : ": ",
+                     error.message());
 }
 
 void RemoteCall::Repeat() {

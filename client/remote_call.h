@@ -56,6 +56,8 @@ class RemoteCall : public std::enable_shared_from_this<RemoteCall> {
   void Abandon();
   // The session that the mutation belongs to is gone.
   void SessionLost();
+  // What has not come yet, for a person.
+  std::string Awaits() const;
   bool mutates() const { return spec_.mutates; }
   Op code() const { return spec_.code; }
 

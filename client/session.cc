@@ -198,7 +198,9 @@ void Session::SendKeepAlive() {
   };
   request.set_calls(calls_.count);
   request.set_calls_micros(micros(calls_.took));
-  request.set_slowest_micros(micros(calls_.slowest));
+  // One that hangs has not ended and perhaps never will: it counts for as long as it has waited.
+  const Duration oldest = hooks_.oldest_call ? hooks_.oldest_call() : Duration::zero();
+  request.set_slowest_micros(micros(std::max(calls_.slowest, oldest)));
   calls_ = Calls{};
   net->Enqueue({.op = Op::kKeepAlive,
                 .request = &request,

@@ -14,6 +14,7 @@
 // Worker's thread only.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <string>
@@ -48,6 +49,7 @@ class Session : public std::enable_shared_from_this<Session> {
     std::function<void()> on_held_lost;             // those that rest on an open file or a lock must
     std::function<void()> on_stopped;               // all ops must end now, with stopped()
     std::function<void(const Status&)> on_refused;  // no session at the first try: Connect fails
+    std::function<Duration()> oldest_call;          // for how long the oldest has waited that is unanswered
   };
 
   Session(EventLoop& loop, Options options, Hooks hooks);
@@ -60,6 +62,8 @@ class Session : public std::enable_shared_from_this<Session> {
   void Refused(const Status& why);
   // Told to the metaserver, so that 'kfs health' knows of a mount whose programs wait for long.
   void CallEnded(Duration took);
+  // A program's call, of however many of those, has ended after so long.
+  void ProgramWaited(Duration took) { calls_.slowest = std::max(calls_.slowest, took); }
   // An attached connection is gone: a restarted owner is the common case.
   void Disconnected();
   void Stop();

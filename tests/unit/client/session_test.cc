@@ -258,6 +258,38 @@ TEST(Session, IsKeptAlive) {
   cluster.Until([&] { return cluster.Seen(Op::kKeepAlive) >= 2; });
 }
 
+// It has not ended, and perhaps never will: who looks for slow mounts must see it all the same.
+TEST(Session, ACallThatHangsIsToldWhileItHangs) {
+  FakeCluster cluster;
+  cluster.ttl_ms = 300;
+  auto client = cluster.Client();
+  std::vector<IncomingCallPtr> held;
+  uint64_t slowest_micros = 0, ended = 0;
+  cluster.On([&] {
+    cluster.intercept = [&](const IncomingCallPtr& call) {
+      if (call->op() == Op::kGetattr) {
+        held.push_back(call);
+        return true;
+      }
+      pb::KeepAliveRequest told;
+      if (call->op() == Op::kKeepAlive && call->Parse(&told)) {
+        slowest_micros = std::max(slowest_micros, told.slowest_micros());
+        ended = told.calls();
+      }
+      return false;
+    };
+  });
+  std::thread caller([&] { (void)client->Stat({}, "/"); });
+  cluster.Until([&] { return slowest_micros >= 500'000; });
+  cluster.On([&] {
+    EXPECT_EQ(ended, 0u);
+    cluster.intercept = nullptr;
+    for (const IncomingCallPtr& call : held) call->Fail(Status(EIO, "given up"));
+    held.clear();
+  });
+  caller.join();
+}
+
 TEST(Session, DrainReleasesReachesTheMount) {
   FakeCluster cluster;
   ConnectionPtr connection;
