@@ -57,6 +57,7 @@ class ChunkStore {
   void SetGarbageKeep(Duration keep) { garbage_keep_ = keep; }
   // From here on no chunk is created (EAGAIN/kTryAgain), as long as `refuse`.
   void RefuseNew(bool refuse);
+  const Clock& clock() const { return *clock_; }
   // EBUSY: there are chunks, or a disk that cannot be read may have some. With RefuseNew(true) it stays so.
   Status HoldsNothing() const;
 

@@ -38,8 +38,18 @@ DiskAge LastAge(const Disk& disk) {
 }  // namespace
 
 std::string EncodeDiskAge(const DiskAge& age) {
-  return SealTextRecord(TextRecordHead(kAgeTitle) +
-                        fmt::format("age={}\nstart={}\ntaken={}\n", age.age, age.start, age.taken ? 1 : 0));
+  std::string text = fmt::format("age={}\nstart={}\ntaken={}\n", age.age, age.start, age.taken ? 1 : 0);
+  if (age.copy_accepted != 0)
+    text += fmt::format("copy_accepted={}\ncopy_age={}\n", age.copy_accepted, age.copy_age);
+  return SealTextRecord(TextRecordHead(kAgeTitle) + text);
+}
+
+DiskAge DiskAge::Next(uint64_t to, std::string by) const {
+  DiskAge next = *this;
+  next.age = to;
+  next.start = std::move(by);
+  next.taken = false;
+  return next;
 }
 
 Result<DiskAge> DecodeDiskAge(const std::string& text) {
@@ -52,7 +62,9 @@ Result<DiskAge> DecodeDiskAge(const std::string& text) {
   };
   DiskAge age{.age = std::strtoull(field("age").c_str(), nullptr, 10),
               .start = field("start"),
-              .taken = field("taken") == "1"};
+              .taken = field("taken") == "1",
+              .copy_accepted = std::strtoll(field("copy_accepted").c_str(), nullptr, 10),
+              .copy_age = std::strtoull(field("copy_age").c_str(), nullptr, 10)};
   if (age.age == 0 || age.age > DiskAges::kMax || age.start.empty())
     return Status(EIO, Code::kCorrupt, "it says no age");
   return age;
@@ -65,9 +77,13 @@ void DiskAges::Begin(uint64_t over) {
     const DiskAge last = LastAge(*disk);
     disk->SetAge(last);
     if (last.age != 0 && !last.taken && last.age > over) continue;
-    if (last.age != 0 && last.age <= over)
+    DiskAge next = last.Next(std::max(last.age, over) + 1, NewUuid());
+    if (last.age != 0 && last.age <= over) {
       KFS_LOG(warn, "disk.older_copy_accepted disk={} age={} over={}", disk->path(), last.age, over);
-    NoteAge(*disk, {.age = std::max(last.age, over) + 1, .start = NewUuid(), .taken = false});
+      next.copy_accepted = std::max<TimeNs>(1, store_->clock().WallNow());
+      next.copy_age = last.taken ? last.age : last.age - 1;  // its refused start raised it
+    }
+    NoteAge(*disk, std::move(next));
   }
 }
 

@@ -3,6 +3,7 @@
 // what it was is known, a snapshot or an image put back. docs/chunk-format.md, "Age of a disk".
 //
 //   kfs-disk.age: age, start, taken     start: drawn when the age was raised by a start
+//                 copy_accepted, copy_age     once an older copy was accepted
 //
 // Until a metaserver has taken it, a start's age stays what it is, start after start: an older copy that is
 // refused must not come past the right one by being started again and again.
@@ -23,6 +24,11 @@ struct DiskAge {
   uint64_t age = 0;  // 0: none yet
   std::string start;
   bool taken = false;  // a metaserver has seen it
+  // The last older copy that was accepted here: when (0: none ever was), and how old its content was.
+  TimeNs copy_accepted = 0;
+  uint64_t copy_age = 0;
+  // Another start of it, at the age that this is.
+  DiskAge Next(uint64_t to, std::string by) const;
 };
 std::string EncodeDiskAge(const DiskAge& age);
 Result<DiskAge> DecodeDiskAge(const std::string& text);

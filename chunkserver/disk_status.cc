@@ -22,6 +22,8 @@ void FillDiskStatus(const ChunkStore& store, bool fresh,
       status->set_uuid(disk->identity().disk_uuid);
       status->set_age(age.age);
       status->set_start(age.start);
+      status->set_copy_accepted(age.copy_accepted);
+      status->set_copy_age(age.copy_age);
     }
   }
 }

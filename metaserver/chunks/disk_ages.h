@@ -23,6 +23,8 @@ class DiskAges {
   Status Check(const Disks& shown) const;
   // True: there was news.
   bool Note(const Disks& shown);
+  // When an older copy of one of them was accepted last, for a person; empty: never.
+  std::string CopyAccepted() const;
 
   void Load(const rec::Chunkserver& record);
   void Store(rec::Chunkserver* record) const;

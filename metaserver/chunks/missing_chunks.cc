@@ -9,6 +9,24 @@
 
 namespace kfs::meta {
 
+namespace {
+
+// What was in its place before an older copy was accepted is refused now: putting it back is no way.
+std::string Advice(const Chunkserver* server) {
+  if (const std::string date = server == nullptr ? "" : server->ages.CopyAccepted(); !date.empty())
+    return fmt::format(
+        "an older copy of that chunkserver's data was accepted on {} (accept-older-copy): what was written "
+        "between the copy and then is not in it. These files are to be had from a backup (find MOUNTPOINT "
+        "-inum INODE names them); if the data directory that was there before still exists, keep it: it may "
+        "have them, but is refused as long as the accepted one is used",
+        date);
+  return "was a disk taken out of that chunkserver, or other data put in its place? Put the right data "
+         "directory back. Else these files are to be had from a backup (find MOUNTPOINT -inum INODE names "
+         "them)";
+}
+
+}  // namespace
+
 uint64_t MissingChunks::NamedBy(Volume& volume, ServerId server, uint64_t chunk, uint64_t* version) {
   const ChunkId id(chunk);
   Db& db = volume.store.db();
@@ -91,10 +109,7 @@ void MissingChunks::Show(const std::pair<VolumeId, ServerId>& where, Found& foun
   const auto& [chunk, ino] = *found.chunks.begin();
   if (found.subject.empty())
     found.subject = fmt::format("volume {} on chunkserver {} ({})", name, where.second.v, address);
-  const char* next =
-      "was a disk taken out of that chunkserver, or other data put in its place? Put the right data "
-      "directory "
-      "back. Else these files are to be had from a backup (find MOUNTPOINT -inum INODE names them)";
+  const std::string next = Advice(server);
   alarms_.Raise(
       "chunk.missing", found.subject,
       {.severity = pb::ClusterStatusReply::Alarm::CRITICAL,

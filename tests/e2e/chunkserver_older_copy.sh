@@ -79,4 +79,6 @@ kill_role chunkserver 1 TERM
 rm -rf "$dir"
 mv "$WORK/right" "$dir"
 refused_start
+grep -q 'another copy of it was accepted on .*this one has data which the accepted one has not' "$WORK/copy.log" || fail "it does not say which has what: $(tail -3 "$WORK/copy.log")"
+{ kfs_at 1 health --json || :; } | jq -e '.findings[] | select(.alarm == "chunkserver.older_copy" and (.words | test("another copy of it was accepted")))' >/dev/null || fail "kfs health does not say so"
 pass

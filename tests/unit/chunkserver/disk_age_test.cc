@@ -49,6 +49,7 @@ TEST_F(DiskAgeTest, ACopyThatIsRefusedStaysWhereItIs) {
   Copy(dirs_[0], root_ + "/older");
   Begin()->Taken();
   const DiskAge right = Age();
+  EXPECT_EQ(right.copy_accepted, 0);
   Copy(root_ + "/older", dirs_[0]);
   for (int i = 0; i < 5; ++i) {
     auto ages = Begin();
@@ -62,8 +63,13 @@ TEST_F(DiskAgeTest, ACopyThatIsRefusedStaysWhereItIs) {
   Begin(right.age)->Taken();
   EXPECT_GT(Age().age, right.age);
   const uint64_t accepted = Age().age;
+  EXPECT_NE(Age().copy_accepted, 0);
+  EXPECT_EQ(Age().copy_age, 1u) << "that of the copy, not of its starts that were refused";
+  const TimeNs when = Age().copy_accepted;
   Begin(right.age)->Taken();  // the option was left where it is
   EXPECT_EQ(Age().age, accepted + 1);
+  EXPECT_EQ(Age().copy_accepted, when);
+  EXPECT_EQ(DecodeDiskAge(EncodeDiskAge(Age()))->copy_age, 1u);
 }
 
 TEST_F(DiskAgeTest, GetsOlderWhileChunksChangeAndOnlyThen) {

@@ -43,6 +43,36 @@ TEST(DiskAges, AnOlderCopyIsRefusedAndNothingElse) {
   EXPECT_NE(one.message().find("accept-older-copy=5"), std::string::npos) << one.message();
 }
 
+// The right directory turns up after a copy was accepted: neither has everything, and no advice may lead from
+// one to the other and back.
+TEST(DiskAges, AnAcceptedCopyIsRemembered) {
+  DiskAges ages;
+  ages.Note(Disks({{"a", 9, "x"}}));
+  EXPECT_EQ(ages.CopyAccepted(), "");
+  DiskAges::Disks accepted = Disks({{"a", 10, "copy"}});
+  accepted[0].set_copy_accepted(int64_t{1'700'000'000} * 1'000'000'000);
+  accepted[0].set_copy_age(4);
+  ASSERT_TRUE(ages.Check(accepted).ok());
+  EXPECT_TRUE(ages.Note(accepted));
+  rec::Chunkserver record;
+  ages.Store(&record);
+  DiskAges again;
+  again.Load(record);
+  EXPECT_EQ(again.CopyAccepted(), "2023-11-14 22:13 UTC");
+  const std::string original = again.Check(Disks({{"a", 10, "y"}})).message();
+  EXPECT_NE(original.find("another copy of it was accepted on 2023-11-14"), std::string::npos) << original;
+  EXPECT_NE(original.find("this one has data which the accepted one has not"), std::string::npos) << original;
+  EXPECT_NE(original.find("accept-older-copy=10"), std::string::npos) << original;
+  const std::string same = again.Check(Disks({{"a", 5, "z"}})).message();
+  EXPECT_EQ(same.find("this one has data"), std::string::npos) << "the same copy: " << same;
+  // The original is gone on with after all.
+  DiskAges::Disks back = Disks({{"a", 11, "y"}});
+  back[0].set_copy_accepted(int64_t{1'700'100'000} * 1'000'000'000);
+  back[0].set_copy_age(9);
+  EXPECT_TRUE(again.Note(back));
+  EXPECT_EQ(again.CopyAccepted(), "2023-11-16 02:00 UTC");
+}
+
 TEST(DiskAges, AreRememberedAndBounded) {
   DiskAges ages;
   EXPECT_TRUE(ages.Note(Disks({{"a", 5, "x"}})));
@@ -105,6 +135,23 @@ TEST_F(MissingTest, WhatTheVolumeNamesIsAFindingUntilItIsThere) {
   missing_->Held(ServerId(1), VolumeId(1), chunk, layout.chunk(0).version());
   Later();
   EXPECT_EQ(Findings(), 0);
+}
+
+TEST_F(MissingTest, SaysThatACopyWasAccepted) {
+  const uint64_t f = Mknod(1, "f");
+  pb::LayoutReply layout = Run<rpc::PrepareWrite>(PrepareOf(f, 0, 100));
+  Run<rpc::CommitWrite>(CommitOf(f, 0, 100, layout));
+  DiskAges::Disks accepted = Disks({{"a", 10, "copy"}});
+  accepted[0].set_copy_accepted(int64_t{1'700'000'000} * 1'000'000'000);
+  pb::HeartbeatRequest heartbeat;
+  *heartbeat.mutable_disk() = accepted;
+  ASSERT_TRUE(servers_->Heartbeat(ServerId(1), heartbeat).ok());
+  Tell(layout.chunk(0).chunk());
+  pb::ClusterStatusReply reply;
+  alarms_.Fill(clock_.MonoNow(), &reply);
+  ASSERT_EQ(reply.alarm_size(), 1);
+  EXPECT_NE(reply.alarm(0).next().find("accepted on 2023-11-14"), std::string::npos) << reply.alarm(0).next();
+  EXPECT_EQ(reply.alarm(0).next().find("Put the right data directory back"), std::string::npos);
 }
 
 TEST_F(MissingTest, IsOverWhenNothingNamesIt) {
