@@ -82,12 +82,7 @@ Status ChunkserverDaemon::Start() {
   auto credentials = ReadCredentials(o);
   if (!credentials.ok()) return credentials.status();
   d.credentials = std::move(*credentials);
-  if (o.metaservers().empty())
-    return Status(EINVAL, "option metaservers is empty: name the metaserver to register with (HOST:PORT)");
-  if (o.advertise().empty() && (o.listen().starts_with("0.0.0.0:") || o.listen().starts_with("[::]:"))) {
-    return Status(EINVAL,
-                  "listen=" + o.listen() + " needs advertise=HOST:PORT: the address that clients can reach");
-  }
+  KFS_RETURN_IF_ERROR(o.Check());
   ChunkStore::Options store;
   store.data_dirs = o.data_dirs();
   store.reserve_bytes = static_cast<uint64_t>(o.reserve_bytes());

@@ -1,6 +1,7 @@
 // What an operator may set; deploy's sample file, --help and the checks come from here.
 #pragma once
 
+#include "rpc/address.h"
 #include "rpc/daemon.h"
 
 namespace kfs {
@@ -83,6 +84,21 @@ struct ChunkserverOptions : DaemonOptions {
       "once."};
   Option<int64_t> inventory_rate{
       this, "inventory-rate", 5000, 1, 1 << 20, "Chunks looked at in a second while comparing (1/s)."};
+
+  Status Check() const override {
+    KFS_RETURN_IF_ERROR(DaemonOptions::Check());
+    if (data_dirs().empty()) return Status(EINVAL, "no data directory is given: set option data-dirs");
+    if (metaservers().empty())
+      return Status(EINVAL, "option metaservers is empty: name the metaserver to register with (HOST:PORT)");
+    for (const std::string& metaserver : metaservers())
+      KFS_RETURN_IF_ERROR(CheckReachable(metaservers.name(), metaserver, kMetaserverPort));
+    KFS_RETURN_IF_ERROR(CheckListen(listen.name(), listen()));
+    if (!advertise().empty()) return CheckReachable(advertise.name(), advertise(), 0);
+    if (listen().starts_with("0.0.0.0:") || listen().starts_with("[::]:"))
+      return Status(EINVAL,
+                    "listen=" + listen() + " needs advertise=HOST:PORT: the address that clients can reach");
+    return {};
+  }
 };
 
 }  // namespace kfs

@@ -1,6 +1,7 @@
 // The options of kfs-metaserver.
 #pragma once
 
+#include "rpc/address.h"
 #include "rpc/daemon.h"
 
 namespace kfs::meta {
@@ -69,6 +70,12 @@ struct MetaOptions : DaemonOptions {
                             "served (bytes a second; see: kfs volume move)."};
   Option<int64_t> slow_op_ms{this, "slow-op-ms", 1000,
                              1,    3600000,      "Ops that take longer are logged (milliseconds)."};
+
+  Status Check() const override {
+    KFS_RETURN_IF_ERROR(DaemonOptions::Check());
+    KFS_RETURN_IF_ERROR(CheckListen(listen.name(), listen()));
+    return advertise().empty() ? Status() : CheckReachable(advertise.name(), advertise(), kMetaserverPort);
+  }
 };
 
 }  // namespace kfs::meta

@@ -14,6 +14,7 @@
 #include "common/allocator.h"
 #include "common/log.h"
 #include "common/text_file.h"
+#include "rpc/address.h"
 #include "rpc/hello.h"
 #include "rpc/service_manager.h"
 
@@ -62,6 +63,7 @@ int ParseArguments(int argc, char** argv, const DaemonProgram& program, DaemonOp
   for (const std::string& pair : pairs) {
     if (Status s = options.SetPair(pair); !s.ok()) return Usage(program, s.ToString());
   }
+  if (Status s = options.Check(); !s.ok()) return Usage(program, s.message());
   return -1;
 }
 
@@ -114,6 +116,24 @@ class Signals {
 };
 
 }  // namespace
+
+Status DaemonOptions::CheckListen(const std::string& option, const std::string& address) {
+  const auto parsed = ParseNumericAddress(address, 0);
+  if (parsed.ok()) return {};
+  return Status(EINVAL, "option " + option + ": cannot listen on '" + address +
+                            "': want a numeric address and a port (" + parsed.status().message() + ")");
+}
+
+Status DaemonOptions::CheckReachable(const std::string& option, const std::string& address,
+                                     uint16_t default_port) {
+  if (address.starts_with("unix:")) return {};
+  std::string host;
+  uint16_t port = 0;
+  if (Status s = SplitAddress(address, default_port, &host, &port); !s.ok())
+    return Status(EINVAL, "option " + option + ": " + s.message());
+  if (port == 0) return Status(EINVAL, "option " + option + ": nobody can reach port 0 ('" + address + "')");
+  return {};
+}
 
 void KeepToOneself() {
   umask(077);

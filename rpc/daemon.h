@@ -32,6 +32,19 @@ struct DaemonOptions : OptionSet {
   Option<std::string> log_level{this, "log-level", "info", "trace, debug, info, warn, error or off."};
   Option<std::string> address_file{this, "address-file", "",
                                    "File that gets the address (HOST:PORT) once serving. Empty: none."};
+
+  // Of all values together: EINVAL for what can never work on any machine, which ends the daemon with exit
+  // code 2.
+  virtual Status Check() const {
+    return metrics_listen().empty() ? Status() : CheckListen(metrics_listen.name(), metrics_listen());
+  }
+
+  virtual ~DaemonOptions() = default;
+
+ protected:
+  // An address to listen on; one that others reach (port 0 `default_port`: it must be there).
+  static Status CheckListen(const std::string& option, const std::string& address);
+  static Status CheckReachable(const std::string& option, const std::string& address, uint16_t default_port);
 };
 
 // What the daemon links itself with: the secret file's key and the options above.

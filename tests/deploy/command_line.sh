@@ -27,8 +27,15 @@ refused "an unknown option" 2 'nonsense' "$chunk" --set nonsense=1
 refused "an argument that is not known" 2 'nonsense' "$chunk" nonsense
 refused "metaserver: another's directory" 1 'not empty' "$meta" --set data-dir="$work/full" --set listen=127.0.0.1:0 --set secret-file="$work/daemon-secret"
 refused "chunkserver: another's directory" 1 'not empty' "$chunk" --set data-dirs="$work/full" --set metaservers=127.0.0.1:1 --set secret-file="$work/daemon-secret"
-refused "chunkserver: no metaserver" 1 'metaservers is empty' "$chunk" --set data-dirs="$work/chunks" --set metaservers= --set secret-file="$work/daemon-secret"
-refused "chunkserver: an address nobody can reach" 1 'advertise' "$chunk" --set data-dirs="$work/chunks" --set listen=0.0.0.0:0 --set secret-file="$work/daemon-secret"
+refused "chunkserver: no metaserver" 2 'metaservers is empty' "$chunk" --set data-dirs="$work/chunks" --set metaservers= --set secret-file="$work/daemon-secret"
+refused "chunkserver: no data directory" 2 'data-dirs' "$chunk" --set secret-file="$work/daemon-secret"
+refused "chunkserver: a port that is none" 2 'metaservers.*99999' "$chunk" --set data-dirs="$work/chunks" --set metaservers=m1:99999 --set secret-file="$work/daemon-secret"
+refused "chunkserver: an address that is none" 2 'advertise.*foo:bar' "$chunk" --set data-dirs="$work/chunks" --set advertise=foo:bar --set secret-file="$work/daemon-secret"
+refused "chunkserver: no port to listen on" 2 'listen' "$chunk" --set data-dirs="$work/chunks" --set listen=127.0.0.1 --set secret-file="$work/daemon-secret"
+refused "metaserver: no port to listen on" 2 'listen' "$meta" --set listen=127.0.0.1 --set secret-file="$work/daemon-secret"
+refused "metaserver: a port that is none" 2 'listen' "$meta" --set listen=127.0.0.1:70000 --set secret-file="$work/daemon-secret"
+refused "metaserver: an address that is none" 2 'advertise.*foo:bar' "$meta" --set advertise=foo:bar --set secret-file="$work/daemon-secret"
+refused "chunkserver: an address nobody can reach" 2 'advertise' "$chunk" --set data-dirs="$work/chunks" --set listen=0.0.0.0:0 --set secret-file="$work/daemon-secret"
 says_why() {  # a chunkserver that reaches no metaserver: it says so
   "$chunk" --set data-dirs="$work/chunks" --set metaservers=127.0.0.1:1 --set listen=127.0.0.1:0 --set secret-file="$work/daemon-secret" \
     --set log-file="$work/chunk.log" & local pid=$! n
