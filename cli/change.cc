@@ -116,7 +116,7 @@ int Run(GlobalOptions& global, const ChangeCommand& change, bool dry_run) {
   }
   *request.mutable_ctx() = NewContext(global, *admin, dry_run);
   code = ReportChange(global, *admin, admin->Change<rpc::ConfChange>(request));
-  if (code == kOk && change.next && !dry_run && !global.json) Print(change.next());
+  if (code == kOk && change.next && !dry_run && !global.json) Print(change.next(*admin));
   return code;
 }
 

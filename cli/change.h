@@ -30,7 +30,7 @@ struct ChangeCommand {
   // Asks the person, before anything is sent; not for a dry run. An error ends the command. May be null.
   std::function<Status(AdminConnection&)> confirm;
   // What to do next, for a person, once it is made. May be null.
-  std::function<std::string()> next;
+  std::function<std::string(AdminConnection&)> next;
 };
 // Adds --dry-run, and what is to run.
 void MakeChangeCommand(CLI::App* command, GlobalOptions& global, ChangeCommand change);

@@ -186,7 +186,8 @@ void AddRemove(CLI::App& chunkserver, GlobalOptions& global) {
              if (args->lost) return ConfirmLost(admin, *args, number.get());
              return LookIfItRuns(admin, args->id, runs.get());
            },
-       .next = [args, number, runs] { return args->lost && *number != 0 ? AfterLost(*number) : *runs; }});
+       .next = [args, number,
+                runs](AdminConnection&) { return args->lost && *number != 0 ? AfterLost(*number) : *runs; }});
   command->footer(
       "Stop its daemon first: one that still runs registers again, and is taken in under another number, "
       "unless\n'kfs cluster get chunkserver-admission' is 'command'.");

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <memory>
 
 #include "cli/arguments.h"
@@ -31,6 +32,25 @@ Status BuildCreate(const CreateArgs& args, pb::Change* change) {
   create->set_replicas(args.replicas);
   create->set_number(args.number);
   return ParseLabels(args.labels, create->mutable_label());
+}
+
+// A metaserver that answers: the volume's owner, or the one that has made the change. The first that was
+// named may be down.
+std::string MountFrom(AdminConnection& admin, const std::string& volume, const std::string& named) {
+  const Result<pb::ConfShowReply> shown = admin.Call<rpc::ConfShow>({});
+  if (!shown.ok()) return named;
+  const auto of = [&](const std::string& uuid) {
+    const auto& all = shown->conf().member();
+    const auto it = std::ranges::find_if(all, [&](const auto& m) { return m.uuid() == uuid; });
+    return it == all.end() ? named : it->address();
+  };
+  std::string owner;
+  for (const auto& v : shown->conf().volume()) {
+    if (v.name() == volume) owner = v.owner();
+  }
+  const bool there =
+      std::ranges::any_of(shown->peer(), [&](const auto& p) { return p.uuid() == owner && p.connected(); });
+  return of(there ? owner : shown->self());
 }
 
 }  // namespace
@@ -71,11 +91,12 @@ void AddVolumeCreateCommand(CLI::App& volume, GlobalOptions& global) {
                     {.build = [args](pb::Change* change) { return BuildCreate(*args, change); },
                      .confirm = nullptr,
                      .next =
-                         [&global, args] {
+                         [&global, args](AdminConnection& admin) {
                            if (args->number != 0)
                              return fmt::format("restore it: kfs volume restore {} FILE\n", args->name);
                            return fmt::format("mount it: kfs mount {}:/{} DIRECTORY\n",
-                                              global.metaservers.front(), args->name);
+                                              MountFrom(admin, args->name, global.metaservers.front()),
+                                              args->name);
                          }});
 }
 

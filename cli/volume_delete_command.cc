@@ -34,20 +34,20 @@ void AddVolumeDeleteCommand(CLI::App& volume, GlobalOptions& global) {
   command->fallthrough();
   AddVolumeArgument(command, global, &args->name);
   AddYes(command, &args->yes);
-  MakeChangeCommand(command, global,
-                    {.build =
-                         [args](pb::Change* change) {
-                           change->mutable_delete_volume()->set_name(args->name);
-                           return Status();
-                         },
-                     .confirm =
-                         [args](AdminConnection& admin) {
-                           if (args->yes) return Status();
-                           return ConfirmFor(args->name, admin, [args](const pb::VolumeInfo& v) {
-                             return AskToDelete(args->name, v);
-                           });
-                         },
-                     .next = [] { return std::string("its space is freed in the background\n"); }});
+  MakeChangeCommand(
+      command, global,
+      {.build =
+           [args](pb::Change* change) {
+             change->mutable_delete_volume()->set_name(args->name);
+             return Status();
+           },
+       .confirm =
+           [args](AdminConnection& admin) {
+             if (args->yes) return Status();
+             return ConfirmFor(args->name, admin,
+                               [args](const pb::VolumeInfo& v) { return AskToDelete(args->name, v); });
+           },
+       .next = [](AdminConnection&) { return std::string("its space is freed in the background\n"); }});
 }
 
 }  // namespace kfs::cli
