@@ -87,6 +87,17 @@ void Examination::Room(const std::string& name, uint64_t capacity, uint64_t avai
       "remove files, or add a chunkserver");
 }
 
+uint64_t Examination::InsteadOf(const pb::ClusterStatusReply::Chunkserver& down) const {
+  if (down.address().empty()) return 0;
+  for (const MemberAnswer& a : answers) {
+    if (!a.status.ok() || Member(a.conf.self()) == nullptr) continue;
+    for (const auto& s : a.cluster.chunkserver()) {
+      if (s.up() && s.id() != down.id() && s.address() == down.address()) return s.id();
+    }
+  }
+  return 0;
+}
+
 void Examination::Chunkservers() {
   uint64_t capacity = 0, available = 0;
   if (conf().chunkserver().empty())
@@ -108,6 +119,18 @@ void Examination::Chunkservers() {
     const std::string where =
         best_view == nullptr || best_view->address().empty() ? c.uuid().substr(0, 8) : best_view->address();
     const std::string subject = fmt::format("chunkserver {} ({})", c.id(), where);
+    if (const uint64_t other = best_view == nullptr || best_view->up() ? 0 : InsteadOf(*best_view);
+        other != 0) {
+      Add(Severity::kCritical, "chunkserver.swapped", subject,
+          fmt::format(
+              "its address is answered by another one, chunkserver {}: its data directory was lost or "
+              "swapped; reads and writes of its chunks wait",
+              other),
+          fmt::format("start each with its own data-dirs; if those of chunkserver {0} are lost for good: kfs "
+                      "chunkserver remove {0} --lost",
+                      c.id()));
+      continue;
+    }
     if (best_view == nullptr || best_view->last_seen() == 0) {
       Add(Severity::kWarning, "chunkserver.down", subject, "has not been seen",
           fmt::format("start it, or: kfs chunkserver remove {}", c.id()));
@@ -213,7 +236,8 @@ std::vector<Finding> Examine(const std::vector<MemberAnswer>& members, TimeNs no
   }
   if (e.best == nullptr) {
     for (const MemberAnswer& a : members)
-      e.Add(Severity::kCritical, "metaserver.down", "metaserver " + a.address, FirstLine(a.status.message()),
+      e.Add(Severity::kCritical, "metaserver.down", "metaserver " + a.address,
+            WhyNotAsked(a.address, a.status),
             NextStep(a.status, "start kfs-metaserver there, or name another one with --metaserver"));
   } else {
     e.Metaservers();

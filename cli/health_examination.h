@@ -21,6 +21,8 @@ inline std::chrono::milliseconds MeanOf(uint64_t count, uint64_t micros) {
   return std::chrono::milliseconds(count == 0 ? 0 : micros / count / 1000);
 }
 inline std::string FirstLine(const std::string& text) { return text.substr(0, text.find('\n')); }
+// Why the metaserver there has not answered: what follows "metaserver ADDRESS: ".
+std::string WhyNotAsked(const std::string& address, const Status& why);
 // What to do about one that was asked and has not answered: where it has refused us, or we it, the error's
 // own second line says it.
 std::string NextStep(const Status& refused, std::string otherwise);
@@ -74,6 +76,9 @@ struct Examination {
     const auto* seen = SeenAs(uuid);
     return AnswerOf(uuid) != nullptr || (seen != nullptr && seen->connected());
   }
+
+  // The chunkserver that is up at the address of one that is not; 0: none.
+  uint64_t InsteadOf(const pb::ClusterStatusReply::Chunkserver& down) const;
 
   void Metaservers();
   void Instead(const pb::MemberConf& member, const MemberAnswer& there);

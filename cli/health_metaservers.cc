@@ -21,6 +21,14 @@ std::string NextStep(const Status& refused, std::string otherwise) {
   return next.substr(std::min(next.size(), next.find_first_not_of(' ')));
 }
 
+std::string WhyNotAsked(const std::string& address, const Status& why) {
+  std::string words = FirstLine(why.message());
+  for (const std::string& said : {std::string("metaserver: "), fmt::format("metaserver at {} ", address)}) {
+    if (words.starts_with(said)) words.erase(0, said.size());
+  }
+  return words;
+}
+
 // One that was wiped, set up anew or started with another's data: the links of the others, by uuid, may stand
 // all the same.
 void Examination::Instead(const pb::MemberConf& m, const MemberAnswer& there) {
@@ -71,7 +79,7 @@ void Examination::Metaservers() {
     const auto asked = std::find_if(answers.begin(), answers.end(),
                                     [&](const MemberAnswer& a) { return a.address == m.address(); });
     const Status not_reached = asked == answers.end() ? Status(ENOTCONN, "was not asked") : asked->status;
-    const std::string why = FirstLine(not_reached.message());
+    const std::string why = WhyNotAsked(m.address(), not_reached);
     if (const auto* seen = SeenAs(m.uuid()); seen != nullptr && seen->connected()) {
       Add(Severity::kWarning, "metaserver.not_asked", subject,
           fmt::format("is not reached from here, only from other metaservers: {}", why),
@@ -94,7 +102,7 @@ void Examination::Metaservers() {
                                       [&](const auto& m) { return m.address() == a.address; });
       if (!member)
         Add(Severity::kWarning, "metaserver.not_asked", "metaserver " + a.address,
-            FirstLine(a.status.message()),
+            WhyNotAsked(a.address, a.status),
             NextStep(a.status, "correct --metaserver, $KFS_METASERVER or /etc/kfs/client.toml"));
       continue;
     }

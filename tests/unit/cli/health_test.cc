@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "cli/health_examination.h"
 #include "cli/reports.h"
 #include "cli_fixture.h"
 
@@ -234,6 +235,28 @@ TEST_F(HealthTest, AMemberWhoseAddressAnotherAnswersIsFoundWhateverItsLinksSay) 
   EXPECT_TRUE(Found().empty()) << HealthText(Found(), all_);
   all_[1].also_at = {"m1:7400"};
   EXPECT_EQ(Only("metaserver.swapped").subject, "metaserver m1:7400");
+}
+
+TEST_F(HealthTest, AChunkserverAtWhoseAddressAnotherAnswersIsSaidToBeSwapped) {
+  for (MemberAnswer& a : all_) {
+    a.conf.mutable_conf()->add_chunkserver()->set_id(2);
+    pb::ClusterStatusReply::Chunkserver other = a.cluster.chunkserver(0);
+    other.set_id(2);
+    a.cluster.mutable_chunkserver(0)->set_up(false);
+    *a.cluster.add_chunkserver() = other;
+  }
+  const Finding found = Only("chunkserver.swapped");
+  EXPECT_EQ(found.subject, "chunkserver 1 (m2:7401)");
+  EXPECT_EQ(found.severity, Severity::kCritical);
+  EXPECT_TRUE(Tells(found.words, "answered by another one, chunkserver 2")) << found.words;
+  EXPECT_TRUE(Tells(found.next, "its own data-dirs")) << found.next;
+}
+
+TEST_F(HealthTest, WhatAMetaserverThatDoesNotAnswerIsCalledIsSaidOnce) {
+  EXPECT_EQ(WhyNotAsked("m1:7400", Status(ETIMEDOUT, "metaserver: metaserver at m1:7400 does not answer")),
+            "does not answer");
+  EXPECT_EQ(WhyNotAsked("m1:7400", Status(ECONNREFUSED, "cannot connect to m1:7400: refused\n  start it")),
+            "cannot connect to m1:7400: refused");
 }
 
 TEST_F(HealthTest, AMemberThatHasLostItsDiskIsOneFindingThatSaysHowItIsMended) {
