@@ -146,6 +146,11 @@ Result<Credentials> OwnCredentials(const Credentials& configured, const ChunkSto
   pb::JoinClusterRequest request;
   for (const auto& [name, value] : labels) (*request.mutable_label())[name] = value;
   Result<Credentials> given = Join(configured, uuid, metaservers, request);
+  if (!given.ok() && given.status().err() != EINTR)
+    return Status(given.status().err(), given.status().code(),
+                  fmt::format("{}. If the invitation {} is over or used up: 'kfs chunkserver invite' makes "
+                              "another",
+                              given.status().message(), configured.key_id()));
   if (!given.ok()) return given;
   KFS_RETURN_IF_ERROR(Keep(store, {.credentials = *given, .given_for = configured.key_id()}));
   KFS_LOG(info, "join.done key={} invitation={}", given->key_id(), configured.key_id());

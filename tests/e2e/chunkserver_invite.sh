@@ -98,7 +98,7 @@ ends 'is for|not for chunkservers' stranger "$WORK/reader.key"
 invite over --expires 2s
 over() { kfs_at 1 key list --json | jq -e '.[] | select(.name == "over") | .expired' >/dev/null; }
 wait_until 10 over || fail "an invitation does not end"
-ends 'expired|over' stranger "$WORK/over.key"
+ends '(expired|over).*kfs chunkserver invite' stranger "$WORK/over.key"
 must_fail kfs_at 1 chunkserver invite forever --expires 1000d -o "$WORK/forever.key"
 [ ! -e "$WORK/forever.key" ] || fail "a refused invitation leaves a file"
 
