@@ -333,6 +333,15 @@ void ProtocolWorker::CheckConnecting() {
   if (std::chrono::steady_clock::now() < connect_deadline_) return;
   const int err = why.ok() ? ETIMEDOUT : why.err();
   if (const std::string& owner = session_->metaservers().owner(); !owner.empty()) {
+    // It runs and answers, as somebody else.
+    if (session_->another_at_owner()) {
+      return Connected(Status(
+          err, Code::kNotOwner,
+          fmt::format("volume \"{0}\" is served by the metaserver at {1}, but another metaserver answers at "
+                      "that address: start each metaserver with its own data-dir; 'kfs health' says which "
+                      "answers where (metaserver.swapped)",
+                      options_.volume, owner)));
+    }
     return Connected(
         Status(err, fmt::format("volume \"{}\" is served by the metaserver at {}, which cannot be "
                                 "used{}{}; is it running, and can it be reached from here?",

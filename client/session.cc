@@ -95,6 +95,7 @@ void Session::Ready(const std::shared_ptr<Attaching>& a) {
   incarnation_ = a->incarnation;
   ++attaches_;
   other_cluster_.clear();
+  another_at_owner_ = false;
   if (const auto net = net_.lock(); net != nullptr && cluster_.empty()) cluster_ = net->server_cluster_id();
   metaservers_.IsThere();
   if (!stopped_.ok()) KFS_LOG(info, "session.volume_started volume={} session={}", options_.volume, session_);

@@ -76,6 +76,8 @@ class Session : public std::enable_shared_from_this<Session> {
   // Not OK: an administrator has stopped the volume. What ops end with until it is started.
   const Status& stopped() const { return stopped_; }
   const MetaserverList& metaservers() const { return metaservers_; }
+  // Who answers at the owner's address says that it is not the owner.
+  bool another_at_owner() const { return another_at_owner_; }
   uint64_t id() const { return session_; }
   uint64_t incarnation() const { return incarnation_; }
   uint64_t attaches() const { return attaches_; }
@@ -129,6 +131,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::string other_cluster_;  // that answered in its place, told last
   MetaserverList metaservers_;
   bool locating_ = false;
+  bool another_at_owner_ = false;
   MonoTime last_redirect_{};
   Status stopped_;
   OpIds ids_;

@@ -69,6 +69,7 @@ void Session::OnRedirected(const std::shared_ptr<Attaching>& a, const Status& wh
   const Status status = ParseAnswer(answer, &reply);
   if (!status.ok() || net == nullptr) return a->ready(status.ok() ? why : status, false);
   const std::string from = net->address();
+  if (reply.owner() == from) another_at_owner_ = true;
   const auto taken = TakeMetaservers(reply);
   const MonoTime now = std::chrono::steady_clock::now();
   const bool at_once =

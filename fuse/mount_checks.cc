@@ -101,7 +101,8 @@ Status ExplainConnect(const MountOptions& options, const Status& why) {
       hint = "the address belongs to another cluster: check the host and port";
       break;
     case Code::kStopped:
-      return why;  // the metaserver's words say what to do
+    case Code::kNotOwner:  // another metaserver answers at the owner's address
+      return why;          // the metaserver's words say what to do
     default:
       break;
   }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "metaserver/cluster/configuration.h"
@@ -47,10 +48,18 @@ void Diagnose(const pb::ClusterConf& conf, const std::string& checksum, const pb
        peer.alone() ? "its state was wiped, or it was set up anew: " + repair
                     : "another metaserver has this address: give the right one (kfs peer address)");
   if (!same_cluster) return;
+  const auto other =
+      std::ranges::find_if(conf.member(), [&](const auto& m) { return m.uuid() == peer.uuid(); });
   find("identity", peer.uuid() == member.uuid(),
        peer.uuid() == member.uuid() ? "the same"
-                                    : fmt::format("{} there, {} here", peer.uuid(), member.uuid()),
-       "another member has this address: give the right one (kfs peer address)");
+                                    : fmt::format("{} there{}, {} here", peer.uuid(),
+                                                  other == conf.member().end() || other->address().empty()
+                                                      ? ""
+                                                      : ", which is " + other->address(),
+                                                  member.uuid()),
+       "another member answers at this address: start each with its own data-dir; if it has moved: kfs peer "
+       "address " +
+           member.address() + " HOST:PORT");
   if (peer.uuid() != member.uuid()) return;
   // As long as it has none it neither votes nor catches up, whatever else is right.
   if (peer.no_room()) {

@@ -55,6 +55,14 @@ kill_role metaserver 2 CONT
 start_role metaserver 3
 wait_until 20 healthy || { kfs_at 1 health; fail "not healthy again"; }
 
+# A volume is made by way of one that answers, and is to be mounted from there: not from the one that was named first.
+two=$(address_of 2)
+kill_role metaserver 3
+"$KFS" volume create of-two --owner "$two" --metaserver "$(address_of 3)" --metaserver "$(address_of 1)" --secret-file "$CLUSTER/secret" >"$WORK/out" 2>&1 || { cat "$WORK/out"; fail "no volume is made by way of the second that is named"; }
+grep -q "^mount it: kfs mount $two:/of-two " "$WORK/out" || { cat "$WORK/out"; fail "another metaserver than the owner is named to mount from"; }
+start_role metaserver 3
+wait_until 20 healthy || { kfs_at 1 health; fail "not healthy with a volume more"; }
+
 # Each with the other's data: they are connected, and nobody finds them where they should be.
 swap() {
   kill_role metaserver 2
@@ -71,6 +79,12 @@ for n in 1 2 3; do
   finds metaserver.swapped critical
   [ "$(jq '[.findings[] | select(.alarm == "metaserver.swapped")] | length' "$WORK/out")" = 2 ] || { cat "$WORK/out"; fail "not both are found from metaserver $n"; }
 done
+kfs_at 1 peer why "$two" >"$WORK/out" 2>&1 || :
+grep -q "^BAD  identity: .*, which is $(address_of 3), .*start each with its own data-dir" "$WORK/out" || { cat "$WORK/out"; fail "kfs peer why does not say who answers there"; }
+mkdir "$WORK/mnt-two"
+! timeout 60 "$KFS" mount "$two:/of-two" "$WORK/mnt-two" -o "secretfile=$CLUSTER/secret" >"$WORK/out" 2>&1 || { umount "$WORK/mnt-two"; fail "it is mounted from another's data"; }
+grep -q 'another metaserver answers at that address: start each metaserver with its own data-dir' "$WORK/out" || { cat "$WORK/out"; fail "the mount does not say who answers there"; }
+! grep -q 'must run there' "$WORK/out" || { cat "$WORK/out"; fail "the mount says to start the metaserver that runs"; }
 swap
 wait_until 20 healthy || { kfs_at 1 health; fail "not healthy with their own data"; }
 

@@ -118,6 +118,11 @@ TEST_F(DiagnoseTest, AnotherMemberAtItsAddressIsSaid) {
   there_.reply.set_uuid("m3");
   EXPECT_EQ(Bad("identity").words(), "m3 there, m2 here");
   EXPECT_EQ(Last().what(), "identity");
+  pb::MemberConf* other = conf_.add_member();
+  other->set_uuid("m3");
+  other->set_address("m3:7400");
+  EXPECT_EQ(Bad("identity").words(), "m3 there, which is m3:7400, m2 here");
+  EXPECT_THAT(Bad("identity").remedy(), HasSubstr("start each with its own data-dir"));
 }
 
 TEST_F(DiagnoseTest, AnEarlierIncarnationHasNoVote) {
