@@ -328,9 +328,8 @@ TEST_F(Data, FsyncAsksAgainFromWhereALayoutEnded) {
   for (uint64_t i : {0, 1, 2, 5, 9}) ASSERT_TRUE(Write(ino, i * kChunkSize, "x").ok());
   cluster.On([&] { cluster.layout_chunks_max = 2; });
   ASSERT_TRUE(client->WaitStatus([&](auto done) { client->Fsync(Ino(ino), false, done); }).ok());
-  cluster.On([&] {
-    EXPECT_EQ(cluster.chunkservers[0].synced.size() + cluster.chunkservers[1].synced.size(), 5u);
-  });
+  cluster.On(
+      [&] { EXPECT_EQ(cluster.chunkservers[0].synced.size() + cluster.chunkservers[1].synced.size(), 5u); });
 }
 
 TEST_F(Data, SeekFindsDataAndHoles) {

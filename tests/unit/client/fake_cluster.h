@@ -111,7 +111,7 @@ class FakeCluster {
   std::set<size_t> without_volume;  // these have never heard of it
   bool stopped = false;
   int layout_chunks_max = 4096;  // of one ReadLayout's answer
-  uint64_t generation = 0;  // 0: LocateVolume is not served
+  uint64_t generation = 0;       // 0: LocateVolume is not served
   uint64_t incarnation = 1;
   uint32_t expiries = 0;  // of every session
   uint32_t ttl_ms = 30000;
