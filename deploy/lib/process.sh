@@ -25,7 +25,8 @@ wait_for() {
   done
 }
 
-# process_stat PID: sets process_state (a letter) and process_started, in clock ticks: with the pid it names one process for ever.
+# process_stat PID: sets process_state (a letter; E: threads of it are ending) and process_started, in clock ticks: with the pid it names
+# one process for ever.
 # Fails where there is none.
 process_state="" process_started=""
 process_stat() {
@@ -33,6 +34,8 @@ process_stat() {
   { read -rd '' stat <"/proc/$1/stat"; } 2>/dev/null || [ -n "$stat" ] || return 1  # all lines: a name may have several
   read -ra fields <<<"${stat##*) }"
   process_state=${fields[0]} process_started=${fields[19]}
+  # A process whose first thread has ended is a zombie, too, while others hold its files still: it has not ended yet.
+  if [ "$process_state" = Z ] && [ "${fields[17]}" -gt 1 ]; then process_state=E; fi
 }
 
 # live_pid_of FILE: prints the pid in FILE.pid if that process runs and began at the time in FILE.started; else fails.

@@ -74,8 +74,9 @@ dead() {
   local stat=") Z"
   kill -0 "$1" 2>/dev/null || return 0
   { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 0
-  stat=${stat##*) }
-  [ "${stat%% *}" = Z ]
+  read -ra stat <<<"${stat##*) }"
+  # A process whose first thread has ended is a zombie, too, while others hold its files still.
+  [ "${stat[0]}" = Z ] && [ "${stat[17]:-0}" -le 1 ]
 }
 lines_at_least() { [ "$(wc -l <"$1")" -ge "$2" ]; }
 # For commands that must not succeed. (A bare "! command", or a false one before "&&", does not end a test.)
@@ -132,6 +133,7 @@ cleanup() {
     if ! timeout 60 "$DEVCLUSTER" down --dir "$CLUSTER" </dev/null; then
       say "devcluster down failed" >&2
       [ $status = 0 ] && status=1
+      for pid in "$CLUSTER"/run/*.pid; do pid=$(live_pid_of "${pid%.pid}") && kill -9 "$pid"; done
     fi
   fi
   for mount in $(awk -v work="$WORK/" 'index($2, work) == 1 {print $2}' /proc/self/mounts | sort -r); do umount -l "$mount"; done
