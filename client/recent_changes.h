@@ -1,5 +1,6 @@
-// The changes that the metaserver has answered with success lately: what is concerned when it has lost power,
-// and with it those that it had not made durable yet. Worker's thread only. Bounded in time and number.
+// The changes that the metaserver has answered with success lately, of those that it logs (proto/logged.h):
+// what is concerned when it has lost power, and with it those that it had not made durable yet. Worker's
+// thread only. Bounded in time and number.
 #pragma once
 
 #include <array>

@@ -171,7 +171,7 @@ void RemoteCall::Complete(Answer& answer) {
   pause_timer_.Cancel();
   if (spec_.mutates) {
     worker_->session().ids().Answered(op_id_);
-    if (answer.status.ok())
+    if (answer.status.ok() && spec_.logged)
       worker_->session().changes().Made(op_id_, spec_.touched, std::chrono::steady_clock::now());
     worker_->RemoveMutation(this);
   }

@@ -21,6 +21,7 @@
 
 #include "client/kfs_op.h"
 #include "client/recent_changes.h"
+#include "proto/logged.h"
 #include "rpc/net_client.h"
 
 namespace kfs {
@@ -33,6 +34,7 @@ class RemoteCall : public std::enable_shared_from_this<RemoteCall> {
     std::unique_ptr<google::protobuf::MessageLite> request;
     pb::Context* context = nullptr;  // inside `request`; null: it has none
     bool mutates = false;
+    bool logged = false;  // proto/logged.h
     Touched touched{};
     bool keep = false;
     SharedBuffer payload;
@@ -89,6 +91,7 @@ class RemoteCall : public std::enable_shared_from_this<RemoteCall> {
 template <typename Rpc, typename Fn>
 void RemoteCall::Meta(ProtocolWorker& worker, KfsOpPtr op, typename Rpc::Request request, Fn fn, bool keep) {
   const Touched touched = TouchedBy(request);
+  const bool logged = Rpc::kMutates && IsLogged(request);
   auto owned = std::make_unique<typename Rpc::Request>(std::move(request));
   pb::Context* context = nullptr;
   if constexpr (requires { owned->mutable_ctx(); }) context = owned->mutable_ctx();
@@ -97,6 +100,7 @@ void RemoteCall::Meta(ProtocolWorker& worker, KfsOpPtr op, typename Rpc::Request
                  .request = std::move(owned),
                  .context = context,
                  .mutates = Rpc::kMutates,
+                 .logged = logged,
                  .touched = touched,
                  .keep = keep,
                  .payload = {},
@@ -116,6 +120,7 @@ void RemoteCall::Chunk(ProtocolWorker& worker, KfsOpPtr op, const std::string& a
                  .request = std::make_unique<typename Rpc::Request>(std::move(request)),
                  .context = nullptr,
                  .mutates = false,
+                 .logged = false,
                  .touched = {},
                  .keep = false,
                  .payload = std::move(payload),

@@ -28,6 +28,7 @@ void Session::Open(const std::shared_ptr<Attaching>& a) {
   request.set_mountpoint(options_.mountpoint);
   request.set_path(options_.path);
   request.set_root(root_);
+  request.set_counts_logged(true);
   if (synced_.sequence() != 0) *request.mutable_synced() = synced_;
   if (session_ != 0) {
     request.set_session(session_);

@@ -134,7 +134,7 @@ void MetaServer::FillStatus(pb::ClusterStatusReply* reply) {
       }
       out->set_opens(static_cast<uint32_t>(s->opens.size()));
       out->set_locks(static_cast<uint32_t>(v->locks.CountOf(sid)));
-      out->set_replies_kept(static_cast<uint32_t>(s->replies.size()));
+      out->set_replies_kept(static_cast<uint32_t>(s->replies_kept()));
       const Session::Calls calls = s->RecentCalls();
       out->set_recent_ops(calls.count);
       out->set_recent_micros(calls.micros);

@@ -35,7 +35,7 @@ void MetaServer::UpdateMetrics() {
           static_cast<double>(LoopStallMicros()) / 1e6);
   counter("kfs_meta_cold_runs_total", "Ops that waited for records on disk.",
           static_cast<double>(executor_->cold_runs()));
-  counter("kfs_meta_replays_total", "Stored answers sent again.", static_cast<double>(executor_->replays()));
+  counter("kfs_meta_replays_total", "Kept answers sent again.", static_cast<double>(executor_->replays()));
   gauge("kfs_meta_rss_bytes", "Resident memory.", static_cast<double>(ResidentBytes()));
   gauge("kfs_meta_db_memory_bytes", "Block cache and write buffers.", static_cast<double>(memory_->used()));
   gauge("kfs_meta_connections", "Connections.", static_cast<double>(server_->connections().size()));

@@ -40,6 +40,8 @@ void MetaServer::AddStateMetrics(std::vector<Sample>* out) {
   }
   for (const auto& [id, v] : executor_->volumes()) {
     const Labels labels = {{"volume", v->info.name()}};
+    out->push_back({"kfs_meta_log_writes_total", "Batches written to the log of the volume's database.", true,
+                    labels, static_cast<double>(v->store.db().writes())});
     uint64_t away = 0, lost = 0, calls = 0, micros = 0, slowest = 0;
     for (const auto& [sid, s] : v->sessions) {
       if (s->expired != 0) {

@@ -13,7 +13,7 @@
 #include "proto/meta.pb.h"
 
 // KFS_OP(number, Name, ReplyMessage, mutates, run, senders)
-// mutates: the op has a Context with an op_id, and its answer is stored with its effects (exactly once).
+// mutates: the op has a Context with an op_id, and its answer is kept where its effects are (exactly once).
 // run: how its handler may be run, see Run.
 #define KFS_OPS(KFS_OP)                                                                        \
   KFS_OP(1, Hello, HelloReply, false, kRepeats, kAnyRole)                                      \

@@ -10,6 +10,7 @@
 #include "metaserver/executor/op_env.h"
 #include "metaserver/ops/handlers.h"
 #include "metaserver/store/keys.h"
+#include "proto/logged.h"
 #include "rpc/stall.h"
 
 namespace kfs::meta {
@@ -211,7 +212,8 @@ void Executor::RunTyped(const CallPtr& call) {
   if (std::max(ctx.caps_uids_size(), ctx.caps_gids_size()) > kIdRangesMax * 2) {
     return Refuse(call, Status(EINVAL, Code::kMalformed, "too many ranges of ids"));
   }
-  if (!Admit(call, Rpc::kRun, ctx, &SameRequest<Rpc>)) return;
+  const bool logged = Rpc::kMutates && IsLogged(*request);
+  if (!Admit(call, Rpc::kRun, ctx, logged, &SameRequest<Rpc>)) return;
   Session& session = *call->session;
   Volume& volume = *session.volume;
   SquashCaller(session.rights, request->mutable_ctx());
@@ -231,7 +233,10 @@ void Executor::RunTyped(const CallPtr& call) {
   }
   if (Status read = volume.store.db().TakeReadError(); !read.ok() && !env.parked) status = read;
   // Of an op that runs in steps, too, nothing may be changed.
-  const Status writable = volume.txn.changes_inodes() ? CheckWritable(volume, session) : Status();
+  Status writable = volume.txn.changes_inodes() ? CheckWritable(volume, session) : Status();
+  // Our bug: without a stored answer it could happen twice (P3), so it does not happen at all.
+  if (Rpc::kMutates && !logged && !volume.txn.empty())
+    writable = Status(EIO, fmt::format("{} changes what is stored, and is not logged", OpName(Rpc::kOp)));
   if (env.parked && writable.ok()) {
     volume.txn.Apply();
     return Schedule();
@@ -255,8 +260,7 @@ void Executor::RunTyped(const CallPtr& call) {
     MapInodes(reply, [&session](uint64_t ino) { return ToSession(session, Ino(ino)); });
   std::string out;
   reply->SerializeToString(&out);
-  if (Rpc::kMutates)
-    StoreReply(volume, session, call->op_id, Rpc::kOp, out, env.opened, env.opened_for, env.lock);
+  if (Rpc::kMutates) KeepReply(*call, logged, out, env.opened, env.opened_for, env.lock);
   volume.txn.Apply();
   Answer(call, std::move(out));
   if (volume.store.db().batch_bytes() > kBatchBytesMax) volume.store.Commit();
@@ -271,7 +275,7 @@ void Executor::FetchAndRerun(Volume& volume, const CallPtr& call, std::vector<st
                });
 }
 
-bool Executor::Admit(const CallPtr& call, Run run, const pb::Context& ctx, SameFn same) {
+bool Executor::Admit(const CallPtr& call, Run run, const pb::Context& ctx, bool logged, SameFn same) {
   Session& session = *call->session;
   if (!session.reclaimed) {
     Refuse(call, Status(EAGAIN, Code::kTryAgain, "the metaserver has restarted: reclaim first"));
@@ -287,8 +291,8 @@ bool Executor::Admit(const CallPtr& call, Run run, const pb::Context& ctx, SameF
   }
   const uint64_t op_id = call->op_id;
   if (op_id == 0) return true;
-  if (session.replies.contains(op_id)) {
-    if (Replay(call)) return false;
+  if (session.replies.contains(op_id) || session.remembered.contains(op_id)) {
+    if (Replay(call, logged)) return false;
   }
   if (op_id <= session.acked) {
     Refuse(call, Status(EINVAL, Code::kMalformed, "an op that was acknowledged cannot come again"));
@@ -309,7 +313,7 @@ bool Executor::Admit(const CallPtr& call, Run run, const pb::Context& ctx, SameF
     }
     return false;
   }
-  if (session.replies.size() >= kRepliesKeptMax) {
+  if (session.replies_kept() >= kRepliesKeptMax) {
     Refuse(call, Status(EAGAIN, Code::kTryAgain, "too many answers are not yet acknowledged"));
     return false;
   }

@@ -2,7 +2,7 @@
 // the tick's end each volume commits once, and only then the answers leave. What all ops share is here and
 // nowhere else: session, exactly-once (P3), parking and running again, commit, slow-op log.
 //
-//   call -> its turn -> [stored reply? send it] -> handler -> Txn applied with its reply -> EndTick: commit
+//   call -> its turn -> [reply kept? send it] -> handler -> Txn applied with its reply -> EndTick: commit
 //   -> answers
 //                                                    `-> parked -> Rerun / Finish later
 //
@@ -151,17 +151,20 @@ class Executor {
   // False when the op has been dealt with (replayed, refused, joined to its first arrival: `same` says
   // whether it asks for the same).
   using SameFn = bool (*)(const Call& first, const Call& again);
-  bool Admit(const CallPtr& call, Run run, const pb::Context& ctx, SameFn same);
-  // False: the stored answer no longer holds, the op is to be executed.
-  bool Replay(const CallPtr& call);
+  bool Admit(const CallPtr& call, Run run, const pb::Context& ctx, bool logged, SameFn same);
+  // False: what it did is not there any more, the op is to be executed.
+  bool Replay(const CallPtr& call, bool logged);
   void ContinueReclaim(const SessionPtr& session);
   // False: they are being read.
   bool ReclaimOpens(const SessionPtr& session, Reclaiming& r);
   void ReclaimLocks(Session& session, Reclaiming& r);
   void ReclaimLater(const SessionPtr& session);
   void TrimReplies(Session& session, uint64_t acked);
-  void StoreReply(Volume& volume, Session& session, uint64_t op_id, Op op, const std::string& body,
-                  Ino opened, uint32_t opened_for, const pb::LockRange* lock);
+  // Removes one that is stored; gives the next.
+  static std::set<uint64_t>::iterator DropReply(Session& session, std::set<uint64_t>::iterator it);
+  // Stores it with the tick's batch, or remembers it.
+  static void KeepReply(const Call& call, bool logged, const std::string& body, Ino opened,
+                        uint32_t opened_for, const pb::LockRange* lock);
   // Runs the call again when the keys are in memory.
   void FetchAndRerun(Volume& volume, const CallPtr& call, std::vector<std::string> keys);
   void ForgetDb(Db& db);

@@ -29,7 +29,7 @@ struct OpEnv {
   bool parked = false;
   ParkedPtr waits;  // the last that was parked
 
-  // Stored with the reply, for its replay after a restart.
+  // Stored with the reply where that is stored, for its replay after a restart.
   Ino opened;
   uint32_t opened_for = 0;  // bits of ChunkRights
   const pb::LockRange* lock = nullptr;

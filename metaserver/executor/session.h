@@ -72,6 +72,16 @@ struct Session {
   // Stored replies not yet acknowledged, by op id; old ones date from before a restart of the metaserver.
   std::set<uint64_t> replies;
   std::unordered_set<uint64_t> old_replies;
+  // Those of ops that are not logged (proto/logged.h). They are as old as what the ops did: gone with it.
+  struct Remembered {
+    Op op{};
+    std::string body;
+  };
+  std::map<uint64_t, Remembered> remembered;
+  size_t replies_kept() const { return replies.size() + remembered.size(); }
+  // Of a version before: any op that is not stored it takes for a lost change
+  // (OpenSessionRequest.counts_logged).
+  bool counts_all = false;
   uint64_t acked = 0;
   // Its programs' calls, as it tells with its signs of life: of the minute under way and the one before, so
   // that whoever looks once a minute misses none.

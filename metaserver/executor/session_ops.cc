@@ -77,6 +77,7 @@ SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionReque
             rights.key.empty() ? "-" : rights.key);
   }
   volume->attached = true;
+  session->counts_all = !request.counts_logged();
   ++session->connection_number;
   session->last_heard = clock_.MonoNow();
   pb::OpenSessionReply reply;
@@ -127,11 +128,11 @@ void Executor::KeepAlive(const CallPtr& call, const pb::KeepAliveRequest& reques
         ++it;
         continue;
       }
-      session.volume->store.db().DeleteBlind(ReplyKey(session.id, *it));
-      session.old_replies.erase(*it);
-      it = session.replies.erase(it);
+      it = DropReply(session, it);
     }
-    Schedule();
+    std::erase_if(session.remembered, [&](const auto& entry) {
+      return entry.first <= request.last() && !pending.contains(entry.first);
+    });
   }
   pb::KeepAliveReply reply;
   reply.set_generation(generation_);

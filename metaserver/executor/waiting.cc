@@ -97,7 +97,7 @@ void Executor::FinishLock(const ParkedPtr& parked, const Status& status, const p
       parked->call = nullptr;
       return (void)Alive(call);
     }
-    if (status.ok()) StoreReply(*session.volume, session, call->op_id, call->op(), "", {}, 0, &lock);
+    if (status.ok()) KeepReply(*call, /*logged=*/false, "", {}, 0, &lock);
     Finish(parked, status);
   });
   Schedule();

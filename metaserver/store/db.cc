@@ -99,6 +99,7 @@ struct Db::Impl {
   rocksdb::WriteBatch batch;
   // Uncommitted values by key; nullopt: deleted.
   std::unordered_map<std::string, std::optional<std::string>, Hash, std::equal_to<>> overlay;
+  std::vector<std::string> soon;  // keys to be deleted with the next batch
   rocksdb::Status read_error;
   bool unsure = false;
   bool memory_only = false;
@@ -265,6 +266,11 @@ void Db::DeleteBlind(std::string_view key) {
   dirty_ = true;
 }
 
+void Db::DeleteSoon(std::string_view key) {
+  impl_->soon.emplace_back(key);
+  if (impl_->soon.size() >= kSoonMax) dirty_ = true;
+}
+
 void Db::DeleteAll(std::string_view prefix) {
   Commit();
   const std::string end = EndOf(prefix);
@@ -303,6 +309,11 @@ void Db::Commit() {
     rocksdb::Status s = value ? impl_->batch.Put(Slice(key), Slice(*value)) : impl_->batch.Delete(Slice(key));
     if (!s.ok()) std::abort();
   }
+  for (const std::string& key : impl_->soon) {
+    if (!impl_->batch.Delete(Slice(key)).ok()) std::abort();
+  }
+  impl_->soon.clear();
+  if (!lost()) ++writes_;
   rocksdb::Status s = lost() ? rocksdb::Status() : impl_->db->Write(rocksdb::WriteOptions(), &impl_->batch);
   if (s.IsCorruption() && kind_ == "volume") {
     // RocksDB has found it in the background, and takes nothing from there on.

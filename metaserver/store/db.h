@@ -65,6 +65,10 @@ class Db {
   // The same for keys that nobody reads before the commit: not indexed, so cheaper.
   void PutBlind(std::string_view key, std::string_view value);
   void DeleteBlind(std::string_view key);
+  // The same for what may as well stay for a while: it goes with the next batch that is written for another
+  // reason, or when kSoonMax have gathered. REQUIRES: the key is never put again.
+  void DeleteSoon(std::string_view key);
+  static constexpr size_t kSoonMax = 1024;
 
   // Commits, then calls fn(key, value) for keys that begin with `prefix`, from `from` on (or the prefix's
   // begin), in order, until it says false.
@@ -77,6 +81,8 @@ class Db {
   bool dirty() const { return dirty_; }
   size_t batch_bytes() const;
   void Commit();
+  // Batches written to the log since it was opened.
+  uint64_t writes() const { return writes_; }
   // Whether anything was committed since the last call: it has to be synced.
   bool TakeUnsynced();
   // Any thread: what was committed before the call survives loss of power after it.
@@ -112,6 +118,7 @@ class Db {
   const std::string path_, kind_;
   bool dirty_ = false;
   bool unsynced_ = false;
+  uint64_t writes_ = 0;
   Status damage_;  // set once, before lost_
   std::atomic<bool> lost_{false};
   uint64_t opened_at_ = 0;

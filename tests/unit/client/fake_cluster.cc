@@ -244,7 +244,9 @@ void FakeCluster::ServeSessions() {
   meta_->Handle<rpc::Reclaim>([this](IncomingCallPtr call, const pb::ReclaimRequest& request) {
     seen.push_back({Op::kReclaim, 0, 0});
     reclaims.push_back(request);
-    call->Reply(pb::ReclaimReply());
+    pb::ReclaimReply reply;
+    if (known) reply.set_known(*known);
+    call->Reply(reply);
   });
   Query<rpc::KeepAlive>([this](const auto&, auto& reply) {
     reply.set_generation(generation);

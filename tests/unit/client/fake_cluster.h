@@ -96,6 +96,7 @@ class FakeCluster {
   };
   std::vector<SeenOp> seen;
   std::vector<pb::ReclaimRequest> reclaims;
+  std::optional<uint64_t> known;  // what Reclaim is answered
   std::vector<pb::CommitWriteRequest> commits;
   std::vector<uint64_t> aborted_tokens;
   std::vector<pb::GivenUpChunk> given_up;  // by GiveUpWrite and PrepareWrite

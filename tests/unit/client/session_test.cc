@@ -103,6 +103,37 @@ TEST(Session, ARestartedMetaserverIsToldOpensAndLocks) {
   });
 }
 
+// Opens, releases and locks are reclaimed or sent again: that a metaserver does not know their ids says
+// nothing.
+TEST(Session, OnlyWhatIsLoggedIsMissedAfterARestart) {
+  FakeCluster cluster;
+  auto client = cluster.Client();
+  const uint64_t a = cluster.On([&] { return cluster.AddFile("a", 0); });
+  const auto restart = [&](uint64_t known) {
+    cluster.On([&] {
+      cluster.known = known;
+      cluster.Restart();
+    });
+    EXPECT_TRUE(client->Stat({}, "/").ok());
+    return client->WaitStatus([&](auto done) { client->Fsync(Ino(a), false, done); }).err();
+  };
+  auto cut = client->Wait<Attr>([&](auto done) { client->Open({}, Ino(a), O_RDWR | O_TRUNC, done); });
+  ASSERT_TRUE(cut.ok());
+  const uint64_t logged = cluster.On([&] {
+    for (const auto& s : cluster.seen) {
+      if (s.op == Op::kOpen) return s.op_id;
+    }
+    return uint64_t{0};
+  });
+  ASSERT_NE(logged, 0u);
+  ASSERT_TRUE(OpenFile(*client, a).ok());
+  const FileLock lock = {.owner = 9, .type = FileLock::kWrite, .flock = true, .start = 0, .end = 0, .pid = 3};
+  ASSERT_TRUE(client->WaitStatus([&](auto done) { client->SetLock(Ino(a), lock, false, done); }).ok());
+  ASSERT_TRUE(client->WaitStatus([&](auto done) { client->Release(Ino(a), false, 0, done); }).ok());
+  EXPECT_EQ(restart(logged), 0);
+  EXPECT_EQ(restart(logged - 1), EIO);
+}
+
 TEST(Session, PendingOpsAreSentAfterTheReclaim) {
   FakeCluster cluster;
   auto client = cluster.Client();

@@ -170,6 +170,7 @@ class MetaTest : public testing::Test {
     auto call = std::make_shared<TestCall>(Op::kOpenSession, "");
     pb::OpenSessionRequest request;
     request.set_volume("vol");
+    request.set_counts_logged(!old_client_);
     SessionPtr s = executor_->OpenSession(call, request, "host", "client");
     executor_->EndTick();
     EXPECT_TRUE(call->answered && call->status.ok()) << call->status.ToString();
@@ -180,6 +181,7 @@ class MetaTest : public testing::Test {
     auto call = std::make_shared<TestCall>(Op::kOpenSession, "");
     pb::OpenSessionRequest request;
     request.set_volume("vol");
+    request.set_counts_logged(!old_client_);
     request.set_session(old->id.v);
     request.set_key(old->key);
     SessionPtr s = executor_->OpenSession(call, request, "host", "client");
@@ -481,6 +483,7 @@ class MetaTest : public testing::Test {
   bool groups_known_ = true, fixed_caller_ = false;
   std::vector<uint32_t> groups_;
   bool opens_for_data_ = true;
+  bool old_client_ = false;  // Session::counts_all
   bool auto_ack_fences_ = true;
   std::deque<Fenced> fenced_;  // not yet answered
   std::vector<pb::FenceSessionsRequest> fence_history_;

@@ -33,6 +33,7 @@ class SessionRootTest : public MetaTest {
   SessionPtr Open(const std::string& path, const MountRights& rights = {}, uint64_t root = 0) {
     auto call = std::make_shared<TestCall>(Op::kOpenSession, "");
     pb::OpenSessionRequest request;
+    request.set_counts_logged(true);
     request.set_volume("vol");
     request.set_path(path);
     request.set_root(root);
@@ -44,6 +45,7 @@ class SessionRootTest : public MetaTest {
   SessionPtr AttachWith(const SessionPtr& old, const MountRights& rights) {
     auto call = std::make_shared<TestCall>(Op::kOpenSession, "");
     pb::OpenSessionRequest request;
+    request.set_counts_logged(true);
     request.set_volume("vol");
     request.set_session(old->id.v);
     request.set_key(old->key);

@@ -85,6 +85,7 @@ class VolumeHostTest : public testing::Test {
   // With `session` it attaches to that one.
   Status Open(pb::OpenSessionReply* reply, const pb::OpenSessionReply* session = nullptr) {
     pb::OpenSessionRequest request;
+    request.set_counts_logged(true);
     request.set_volume("data");
     if (session != nullptr) {
       request.set_session(session->session());
