@@ -22,7 +22,6 @@
 #include "metaserver/executor/executor.h"
 #include "metaserver/images/image_reader.h"
 #include "metaserver/images/mover.h"
-#include "metaserver/job_thread.h"
 #include "metaserver/members/peer_ops.h"
 #include "metaserver/metrics.h"
 #include "metaserver/options.h"
@@ -30,6 +29,7 @@
 #include "metaserver/sync_points.h"
 #include "metaserver/volume_host.h"
 #include "rpc/daemon.h"
+#include "rpc/job_thread.h"
 #include "rpc/server.h"
 
 namespace kfs::meta {

@@ -9,7 +9,7 @@
 #include <memory>
 
 #include "common/types.h"
-#include "metaserver/job_thread.h"
+#include "rpc/job_thread.h"
 
 namespace kfs::meta {
 

@@ -15,9 +15,9 @@
 
 #include "common/clock.h"
 #include "metaserver/executor/executor.h"
-#include "metaserver/job_thread.h"
 #include "proto/admin.pb.h"
 #include "proto/cluster.pb.h"
+#include "rpc/job_thread.h"
 
 namespace kfs::meta {
 

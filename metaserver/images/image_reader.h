@@ -9,8 +9,8 @@
 
 #include "common/clock.h"
 #include "metaserver/images/image_files.h"
-#include "metaserver/job_thread.h"
 #include "metaserver/store/db.h"
+#include "rpc/job_thread.h"
 
 namespace kfs::meta {
 

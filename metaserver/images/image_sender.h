@@ -15,7 +15,7 @@
 #include <string>
 
 #include "metaserver/images/image_files.h"
-#include "metaserver/job_thread.h"
+#include "rpc/job_thread.h"
 #include "rpc/net_client.h"
 
 namespace kfs::meta {

@@ -13,8 +13,8 @@
 
 #include "common/clock.h"
 #include "metaserver/images/image_files.h"
-#include "metaserver/job_thread.h"
 #include "proto/cluster.pb.h"
+#include "rpc/job_thread.h"
 
 namespace kfs::meta {
 

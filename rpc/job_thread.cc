@@ -1,4 +1,4 @@
-#include "metaserver/job_thread.h"
+#include "rpc/job_thread.h"
 
 #include <algorithm>
 #include <condition_variable>
@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-namespace kfs::meta {
+namespace kfs {
 
 struct JobThread::Impl {
   struct Job {
@@ -79,4 +79,4 @@ void JobThread::Forget(const void* uses) {
   impl_->idle.wait(lock, [&] { return std::find(busy.begin(), busy.end(), uses) == busy.end(); });
 }
 
-}  // namespace kfs::meta
+}  // namespace kfs

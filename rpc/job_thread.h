@@ -7,7 +7,7 @@
 
 #include "common/status.h"
 
-namespace kfs::meta {
+namespace kfs {
 
 class JobThread {
  public:
@@ -26,4 +26,4 @@ class JobThread {
   std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace kfs::meta
+}  // namespace kfs

@@ -1,4 +1,4 @@
-#include "metaserver/job_thread.h"
+#include "rpc/job_thread.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 #include <mutex>
 #include <vector>
 
-namespace kfs::meta {
+namespace kfs {
 namespace {
 
 class JobThreadTest : public testing::Test {
@@ -117,4 +117,4 @@ TEST_F(JobThreadTest, SeveralRunAtOnceWhereThatIsWanted) {
 }
 
 }  // namespace
-}  // namespace kfs::meta
+}  // namespace kfs
