@@ -10,8 +10,8 @@
 #include "common/log.h"
 #include "common/secret.h"
 #include "metaserver/data_dir.h"
+#include "metaserver/executor/handlers.h"
 #include "metaserver/members/admin_ops.h"
-#include "metaserver/ops/handlers.h"
 
 namespace kfs::meta {
 namespace {

@@ -7,8 +7,8 @@
 
 #include "common/limits.h"
 #include "common/log.h"
+#include "metaserver/executor/handlers.h"
 #include "metaserver/executor/op_env.h"
-#include "metaserver/ops/handlers.h"
 #include "metaserver/store/keys.h"
 #include "proto/logged.h"
 #include "rpc/stall.h"

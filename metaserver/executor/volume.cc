@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "common/log.h"
-#include "metaserver/ops/resize.h"
+#include "metaserver/executor/file_chunks.h"
 #include "metaserver/store/keys.h"
 
 namespace kfs::meta {

@@ -139,7 +139,7 @@ class Volume {
   // EROFS when nothing may be changed.
   Status CheckWritable() const;
 
-  // ---- files that were cut, and have chunks behind their end yet (ops/resize.h)
+  // ---- files that were cut, and have chunks behind their end yet (file_chunks.h)
   struct Trim {
     uint64_t before = 0;  // chunks with lower numbers are to go
     uint64_t from = 0;    // from this index on

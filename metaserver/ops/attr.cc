@@ -1,6 +1,6 @@
 // Getattr, Access, Statfs.
+#include "metaserver/executor/handlers.h"
 #include "metaserver/ops/common.h"
-#include "metaserver/ops/handlers.h"
 
 namespace kfs::meta {
 

@@ -3,8 +3,8 @@
 
 #include "common/limits.h"
 #include "metaserver/executor/executor.h"
+#include "metaserver/executor/handlers.h"
 #include "metaserver/ops/common.h"
-#include "metaserver/ops/handlers.h"
 #include "metaserver/ops/open_check.h"
 #include "metaserver/store/keys.h"
 

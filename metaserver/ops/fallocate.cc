@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "common/limits.h"
+#include "metaserver/executor/handlers.h"
 #include "metaserver/ops/common.h"
-#include "metaserver/ops/handlers.h"
 #include "metaserver/ops/privileges.h"
 #include "metaserver/ops/resize.h"
 

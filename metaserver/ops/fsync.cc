@@ -1,8 +1,8 @@
 // Fsync: answered once the log has been synced past everything acknowledged before it. ESTALE when the inode
 // does not exist (any more): after a loss of power that took it along nothing can be made durable.
 #include "metaserver/executor/executor.h"
+#include "metaserver/executor/handlers.h"
 #include "metaserver/ops/common.h"
-#include "metaserver/ops/handlers.h"
 
 namespace kfs::meta {
 

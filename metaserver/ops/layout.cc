@@ -5,9 +5,9 @@
 
 #include "common/limits.h"
 #include "metaserver/executor/executor.h"
+#include "metaserver/executor/handlers.h"
 #include "metaserver/ops/chunk_ops.h"
 #include "metaserver/ops/common.h"
-#include "metaserver/ops/handlers.h"
 #include "metaserver/store/keys.h"
 
 namespace kfs::meta {

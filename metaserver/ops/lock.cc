@@ -1,7 +1,7 @@
 // GetLock, SetLock, Flush.
 #include "metaserver/executor/executor.h"
+#include "metaserver/executor/handlers.h"
 #include "metaserver/ops/common.h"
-#include "metaserver/ops/handlers.h"
 
 namespace kfs::meta {
 namespace {

@@ -2,7 +2,7 @@
 #include <fcntl.h>
 
 #include "metaserver/executor/executor.h"
-#include "metaserver/ops/handlers.h"
+#include "metaserver/executor/handlers.h"
 #include "metaserver/ops/open_check.h"
 #include "metaserver/ops/privileges.h"
 #include "metaserver/ops/resize.h"

@@ -2,8 +2,8 @@
 #include <algorithm>
 
 #include "common/limits.h"
+#include "metaserver/executor/handlers.h"
 #include "metaserver/ops/common.h"
-#include "metaserver/ops/handlers.h"
 #include "metaserver/store/keys.h"
 
 namespace kfs::meta {

@@ -1,7 +1,7 @@
 // Link, Unlink, Rmdir.
 #include "common/limits.h"
+#include "metaserver/executor/handlers.h"
 #include "metaserver/ops/common.h"
-#include "metaserver/ops/handlers.h"
 #include "metaserver/store/keys.h"
 
 namespace kfs::meta {

@@ -1,7 +1,7 @@
 // Rename: plain, NOREPLACE, EXCHANGE.
 #include "common/limits.h"
+#include "metaserver/executor/handlers.h"
 #include "metaserver/ops/common.h"
-#include "metaserver/ops/handlers.h"
 
 namespace kfs::meta {
 namespace {

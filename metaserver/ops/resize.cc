@@ -2,45 +2,9 @@
 
 #include <algorithm>
 
-#include "metaserver/store/keys.h"
 #include "proto/chunk.pb.h"
 
 namespace kfs::meta {
-
-void StartTrim(Volume& volume, Txn& txn, Ino ino) {
-  rec::Trim trim;
-  trim.set_before_chunk(volume.store.counters().next_chunk());
-  txn.Put(TrimKey(ino), trim.SerializeAsString());
-  Volume* v = &volume;
-  txn.OnApply([v, ino, before = trim.before_chunk()] { v->StartTrim(ino, before); });
-}
-
-bool TrimStep(Volume& volume, Txn& txn, Ino ino) {
-  const Volume::Trim* trim = volume.FindTrim(ino);
-  if (trim == nullptr) return true;
-  Volume* v = &volume;
-  const rec::Inode* found = txn.Find(ino);
-  std::vector<ChunkRow> rows;
-  if (found != nullptr) {
-    const uint64_t cs = volume.chunk_size();
-    const uint64_t behind = found->size() / cs + (found->size() % cs == 0 ? 0 : 1);
-    rows = ListChunks(volume, txn, *found, std::max<uint64_t>(behind, trim->from), UINT32_MAX, kChunksOfStep);
-  }
-  if (!rows.empty()) {
-    rec::Inode* inode = txn.Edit(ino);
-    for (const ChunkRow& row : rows) {
-      if (row.chunk.chunk() < trim->before) FreeChunk(volume, txn, inode, row);
-    }
-  }
-  if (rows.size() < kChunksOfStep) {
-    txn.Delete(TrimKey(ino));
-    txn.OnApply([v, ino] { v->EndTrim(ino); });
-    return true;
-  }
-  // What was made since is passed over: this comes to an end however fast it is made.
-  txn.OnApply([v, ino, next = uint64_t{rows.back().index} + 1] { v->TrimFrom(ino, next); });
-  return false;
-}
 
 bool SettleTrim(OpEnv& env, Ino ino) {
   if (env.volume.FindTrim(ino) == nullptr) return true;

@@ -20,9 +20,5 @@ bool SettleTrim(OpEnv& env, Ino ino);
 Result<bool> ReadyToGrow(OpEnv& env, Ino ino, uint64_t size);
 // Times are the caller's. REQUIRES: ReadyToGrow, in this run of the op.
 void SetSize(OpEnv& env, rec::Inode* inode, uint64_t size);
-// The chunks that are behind the file's end now are to be freed.
-void StartTrim(Volume& volume, Txn& txn, Ino ino);
-// Frees some of them. True: that was all.
-bool TrimStep(Volume& volume, Txn& txn, Ino ino);
 
 }  // namespace kfs::meta

@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "common/limits.h"
+#include "metaserver/executor/handlers.h"
 #include "metaserver/ops/chunk_ops.h"
 #include "metaserver/ops/common.h"
-#include "metaserver/ops/handlers.h"
 #include "metaserver/ops/privileges.h"
 #include "metaserver/ops/resize.h"
 #include "metaserver/store/features.h"

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "metaserver/executor/executor.h"
-#include "metaserver/ops/handlers.h"
+#include "metaserver/executor/handlers.h"
 #include "tests/unit/common/temp_dir.h"
 
 namespace kfs::meta {

@@ -1,6 +1,6 @@
-// The handlers of all ops that clients send within a session: one function an op, found by the request's
-// type. A handler reads and changes through env.txn; OK commits it together with the reply, an error drops
-// it.
+// What the executor calls: the handlers of all ops that clients send within a session, one function an op,
+// found by the request's type. ops/ has them. A handler reads and changes through env.txn; OK commits it
+// together with the reply, an error drops it.
 #pragma once
 
 #include "metaserver/executor/op_env.h"
