@@ -9,8 +9,8 @@
 #include "common/keys.h"
 #include "common/log.h"
 #include "common/secret.h"
-#include "metaserver/data_dir.h"
 #include "metaserver/executor/handlers.h"
+#include "metaserver/hosting/data_dir.h"
 #include "metaserver/members/admin_ops.h"
 
 namespace kfs::meta {

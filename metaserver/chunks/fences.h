@@ -14,8 +14,8 @@
 #include <unordered_set>
 #include <vector>
 
+#include "metaserver/base/call.h"
 #include "metaserver/chunks/chunkservers.h"
-#include "metaserver/executor/call.h"
 
 namespace kfs::meta {
 

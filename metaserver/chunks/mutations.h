@@ -11,8 +11,8 @@
 #include <unordered_set>
 #include <vector>
 
+#include "metaserver/base/call.h"
 #include "metaserver/chunks/chunkservers.h"
-#include "metaserver/executor/call.h"
 #include "metaserver/store/volume_store.h"
 
 namespace kfs::meta {

@@ -15,7 +15,8 @@
 #include <string>
 #include <vector>
 
-#include "metaserver/executor/call.h"
+#include "metaserver/base/call.h"
+#include "metaserver/base/mount_rights.h"
 #include "metaserver/executor/ending.h"
 #include "metaserver/executor/open_proof.h"
 #include "metaserver/executor/reclaim.h"

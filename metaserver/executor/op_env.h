@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <functional>
 
-#include "metaserver/executor/call.h"
+#include "metaserver/base/call.h"
 #include "metaserver/executor/session.h"
 #include "metaserver/executor/volume.h"
 #include "metaserver/store/txn.h"

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "metaserver/executor/call.h"
+#include "metaserver/base/call.h"
 #include "proto/meta.pb.h"
 
 namespace kfs::meta {

@@ -16,7 +16,7 @@
 #include "common/clock.h"
 #include "common/status.h"
 #include "common/types.h"
-#include "metaserver/executor/call.h"
+#include "metaserver/base/call.h"
 #include "metaserver/executor/session_view.h"
 #include "proto/chunk.pb.h"
 

@@ -5,9 +5,9 @@
 #include "common/limits.h"
 #include "common/uuid.h"
 #include "metaserver/cluster/configuration.h"
-#include "metaserver/cluster_keyring.h"
 #include "metaserver/members/answers.h"
 #include "metaserver/members/asking.h"
+#include "metaserver/members/cluster_keyring.h"
 
 namespace kfs::meta {
 namespace {

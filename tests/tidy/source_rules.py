@@ -4,8 +4,8 @@
   tests/tidy/source_rules.py [ROOT]
 
 layers   a part includes only the parts below it (the order is in the design: common < proto < rpc < client < fuse, and both
-         servers above rpc; the command line may use what a client may)
-cycles   no header includes itself by way of others
+         servers above rpc; the command line may use what a client may); so do the folders of the metaserver
+cycles   no header includes itself by way of others, and no folder of the metaserver uses itself by way of others
 length   a file has at most 800 lines (most should stay below 400)
 words    no paths of somebody's machine, no leftovers of a merge
 guard    headers say in their first lines what they are, and may be included twice
@@ -26,6 +26,23 @@ MAY_INCLUDE = {
     "metaserver": {"common", "proto", "rpc", "metaserver"},
     "chunkserver": {"common", "proto", "rpc", "chunkserver"},
     "cli": {"common", "proto", "rpc", "client", "fuse", "cli"},
+}
+# Folder -> what it may include besides itself; ".": what lies in metaserver/ itself. docs/README.md says what each is.
+METASERVER_MAY_INCLUDE = {
+    "base": set(),
+    "cluster": set(),
+    "acl": set(),
+    "locks": set(),
+    "placement": set(),
+    "store": {"cluster"},
+    "chunks": {"base", "cluster", "placement", "store"},
+    "executor": {"base", "chunks", "locks", "store"},
+    "ops": {"acl", "base", "chunks", "executor", "locks", "store"},
+    "losses": {"base", "chunks", "executor", "store"},
+    "members": {"base", "chunks", "cluster", "store"},
+    "images": {"store"},
+    "hosting": {"base", "chunks", "cluster", "executor", "images", "members", "store"},
+    ".": {"base", "chunks", "cluster", "executor", "hosting", "images", "losses", "members", "store"},
 }
 LENGTH_MAX = 800
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
@@ -55,7 +72,7 @@ def cycles(graph):
     def visit(node):
         state[node] = 1
         path.append(node)
-        for other in graph.get(node, ()):
+        for other in sorted(graph.get(node, ())):
             if state.get(other) == 1:
                 found.append(" -> ".join(path[path.index(other):] + [other]))
             elif other not in state:
@@ -69,8 +86,31 @@ def cycles(graph):
     return found
 
 
-def main():
-    root = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+def metaserver_folder(name):
+    """metaserver/store/db.h is in store, metaserver/options.h in "."; None: it is not the metaserver's."""
+    parts = name.split("/")
+    if parts[0] != "metaserver" or len(parts) < 2:
+        return None
+    return parts[1] if len(parts) > 2 else "."
+
+
+def above(name, include):
+    """Why a file may not include another one; None: it may."""
+    part, target = name.split("/")[0], include.split("/")[0]
+    if part in MAY_INCLUDE and target in MAY_INCLUDE and target not in MAY_INCLUDE[part]:
+        return f"{part} is below {target} or beside it"
+    folder, other = metaserver_folder(name), metaserver_folder(include)
+    if folder is None or other is None or folder == other:
+        return None
+    if folder not in METASERVER_MAY_INCLUDE:
+        return f"METASERVER_MAY_INCLUDE does not say what {folder} may include"
+    if other not in METASERVER_MAY_INCLUDE[folder]:
+        return f"in the metaserver {folder} is below {other} or beside it"
+    return None
+
+
+def check(root):
+    """Findings by rule."""
     findings = {"layers": [], "cycles": [], "length": [], "words": [], "guard": []}
     graph = {}
     for name in sorted(files(root)):
@@ -91,16 +131,20 @@ def main():
         includes = INCLUDE.findall(text)
         part = name.split("/")[0]
         for include in includes:
-            target = include.split("/")[0]
-            if part in MAY_INCLUDE and target in MAY_INCLUDE and target not in MAY_INCLUDE[part]:
-                findings["layers"].append(f"{name}: includes {include}, and {part} is below {target} or beside it")
+            if why := above(name, include):
+                findings["layers"].append(f"{name}: includes {include}, and {why}")
         if name.endswith(".h"):
             graph[name] = includes
             if "#pragma once" not in text and not re.search(r"^#ifndef \w+_H_?$", text, re.M):
                 findings["guard"].append(f"{name}: may be included twice")
             if part in MAY_INCLUDE and not text.startswith("//"):
                 findings["guard"].append(f"{name}: does not say in its first lines what it is")
-    findings["cycles"] = cycles(graph)
+    findings["cycles"] = cycles(graph) + cycles(METASERVER_MAY_INCLUDE)
+    return findings
+
+
+def main():
+    findings = check(sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
     failed = 0
     for rule, found in findings.items():
         failed += bool(found)

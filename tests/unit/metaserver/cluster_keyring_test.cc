@@ -1,5 +1,5 @@
 // Which keys open a metaserver, to whom, from where, and until when.
-#include "metaserver/cluster_keyring.h"
+#include "metaserver/members/cluster_keyring.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "metaserver/chunks/believed.h"
-#include "metaserver/chunks/missing_chunks.h"
+#include "metaserver/losses/missing_chunks.h"
 #include "tests/unit/metaserver/meta_fixture.h"
 
 namespace kfs::meta {

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "common/chunk_token.h"
-#include "metaserver/cluster_keyring.h"
+#include "metaserver/members/cluster_keyring.h"
 
 namespace kfs::meta {
 namespace {

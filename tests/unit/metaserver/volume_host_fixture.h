@@ -4,8 +4,8 @@
 #include <gmock/gmock.h>
 
 #include "metaserver/cluster/configuration.h"
+#include "metaserver/hosting/volume_host.h"
 #include "metaserver/store/keys.h"
-#include "metaserver/volume_host.h"
 #include "tests/unit/common/temp_dir.h"
 #include "tests/unit/metaserver/meta_fixture.h"
 

@@ -1,4 +1,4 @@
-#include "metaserver/cluster_keyring.h"
+#include "metaserver/members/cluster_keyring.h"
 
 #include <fmt/format.h>
 

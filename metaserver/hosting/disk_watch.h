@@ -7,7 +7,7 @@
 #include <functional>
 #include <string>
 
-#include "metaserver/alarms.h"
+#include "metaserver/base/alarms.h"
 
 namespace kfs::meta {
 

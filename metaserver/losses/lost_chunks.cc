@@ -1,4 +1,4 @@
-#include "metaserver/chunks/lost_chunks.h"
+#include "metaserver/losses/lost_chunks.h"
 
 #include <algorithm>
 

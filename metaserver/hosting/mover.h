@@ -17,9 +17,9 @@
 #include <memory>
 #include <string>
 
+#include "metaserver/hosting/volume_host.h"
 #include "metaserver/images/image_sender.h"
 #include "metaserver/members/member.h"
-#include "metaserver/volume_host.h"
 
 namespace kfs::meta {
 

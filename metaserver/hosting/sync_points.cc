@@ -1,4 +1,4 @@
-#include "metaserver/sync_points.h"
+#include "metaserver/hosting/sync_points.h"
 
 #include <fmt/format.h>
 

@@ -6,7 +6,7 @@
 
 #include "common/utf8.h"
 #include "metaserver/cluster/configuration.h"
-#include "metaserver/cluster_keyring.h"
+#include "metaserver/members/cluster_keyring.h"
 
 namespace kfs::meta {
 namespace {

@@ -1,4 +1,4 @@
-#include "metaserver/disk_watch.h"
+#include "metaserver/hosting/disk_watch.h"
 
 #include <sys/statvfs.h>
 

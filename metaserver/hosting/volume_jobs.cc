@@ -1,4 +1,4 @@
-#include "metaserver/volume_jobs.h"
+#include "metaserver/hosting/volume_jobs.h"
 
 #include <utility>
 

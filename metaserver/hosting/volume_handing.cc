@@ -3,8 +3,8 @@
 #include <filesystem>
 #include <utility>
 
+#include "metaserver/hosting/volume_host.h"
 #include "metaserver/store/keys.h"
-#include "metaserver/volume_host.h"
 
 namespace kfs::meta {
 

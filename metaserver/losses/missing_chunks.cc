@@ -1,4 +1,4 @@
-#include "metaserver/chunks/missing_chunks.h"
+#include "metaserver/losses/missing_chunks.h"
 
 #include <fmt/format.h>
 

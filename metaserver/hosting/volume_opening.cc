@@ -1,12 +1,12 @@
-#include "metaserver/volume_opening.h"
+#include "metaserver/hosting/volume_opening.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <filesystem>
 
+#include "metaserver/hosting/sync_points.h"
 #include "metaserver/store/keys.h"
-#include "metaserver/sync_points.h"
 
 namespace kfs::meta {
 namespace {

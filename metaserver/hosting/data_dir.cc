@@ -1,4 +1,4 @@
-#include "metaserver/data_dir.h"
+#include "metaserver/hosting/data_dir.h"
 
 #include <fmt/format.h>
 #include <sys/statvfs.h>

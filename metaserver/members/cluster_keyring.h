@@ -9,7 +9,7 @@
 
 #include "common/clock.h"
 #include "common/credentials.h"
-#include "metaserver/executor/session_view.h"
+#include "metaserver/base/mount_rights.h"
 #include "proto/admin.pb.h"
 #include "proto/cluster.pb.h"
 #include "rpc/connection.h"

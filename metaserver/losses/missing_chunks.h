@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "common/clock.h"
-#include "metaserver/alarms.h"
+#include "metaserver/base/alarms.h"
 #include "metaserver/chunks/chunkservers.h"
 #include "metaserver/executor/executor.h"
 

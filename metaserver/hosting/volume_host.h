@@ -20,11 +20,11 @@
 
 #include "metaserver/chunks/chunkservers.h"
 #include "metaserver/executor/executor.h"
+#include "metaserver/hosting/sync_points.h"
+#include "metaserver/hosting/volume_jobs.h"
+#include "metaserver/hosting/volume_opening.h"
 #include "metaserver/images/image_store.h"
 #include "metaserver/store/cluster_store.h"
-#include "metaserver/sync_points.h"
-#include "metaserver/volume_jobs.h"
-#include "metaserver/volume_opening.h"
 #include "proto/cluster.pb.h"
 
 namespace kfs::meta {
@@ -64,7 +64,7 @@ class VolumeHost {
   // The same when somebody has heard of a later state of it than it was opened with.
   void CloseOlder(VolumeId id);
 
-  // ---- handing over (images/mover.h)
+  // ---- handing over (mover.h)
   // Null: it is not open.
   Db* OpenDb(VolumeId id) const;
   // Closes it, and keeps it closed; `why` is what callers are told. `closed`: its files do not change any

@@ -1,4 +1,4 @@
-#include "metaserver/images/mover.h"
+#include "metaserver/hosting/mover.h"
 
 #include <fmt/format.h>
 

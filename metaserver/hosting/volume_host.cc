@@ -1,4 +1,4 @@
-#include "metaserver/volume_host.h"
+#include "metaserver/hosting/volume_host.h"
 
 #include <fmt/format.h>
 

@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+"""What source_rules.py is there to find, it finds; and docs/README.md says of the metaserver's folders what it checks.
+
+  tests/tidy/source_rules_test.py
+"""
+import os
+import re
+import sys
+import tempfile
+import unittest
+from unittest import mock
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.dont_write_bytecode = True
+import source_rules
+
+
+def findings(files):
+    """By rule, in a tree of these files."""
+    with tempfile.TemporaryDirectory() as root:
+        for name, text in files.items():
+            os.makedirs(os.path.join(root, os.path.dirname(name)), exist_ok=True)
+            with open(os.path.join(root, name), "w", encoding="utf-8") as f:
+                f.write(text)
+        return source_rules.check(root)
+
+
+def including(*headers):
+    return "// Something.\n#pragma once\n" + "".join(f'#include "{h}"\n' for h in headers)
+
+
+class SourceRules(unittest.TestCase):
+    def test_what_may_be_included_is_no_finding(self):
+        found = findings({"metaserver/ops/a.h": including("metaserver/executor/b.h", "rpc/c.h", "metaserver/ops/d.h"),
+                          "metaserver/a.cc": including("metaserver/hosting/b.h", "metaserver/options.h")})
+        self.assertEqual([], sum(found.values(), []))
+
+    def test_a_part_above(self):
+        found = findings({"rpc/a.cc": including("metaserver/base/b.h")})["layers"]
+        self.assertEqual(["rpc/a.cc: includes metaserver/base/b.h, and rpc is below metaserver or beside it"], found)
+
+    def test_a_folder_of_the_metaserver_above(self):
+        found = findings({"metaserver/executor/a.cc": including("metaserver/ops/b.h")})["layers"]
+        self.assertEqual(["metaserver/executor/a.cc: includes metaserver/ops/b.h, and in the metaserver executor is below "
+                          "ops or beside it"], found)
+
+    def test_a_folder_of_the_metaserver_that_includes_its_root(self):
+        found = findings({"metaserver/store/a.h": including("metaserver/options.h")})["layers"]
+        self.assertEqual(1, len(found), found)
+
+    def test_a_folder_of_the_metaserver_that_the_table_lacks(self):
+        found = findings({"metaserver/cellar/a.h": including("metaserver/store/b.h")})["layers"]
+        self.assertEqual(["metaserver/cellar/a.h: includes metaserver/store/b.h, and METASERVER_MAY_INCLUDE does not say "
+                          "what cellar may include"], found)
+
+    def test_headers_in_a_circle(self):
+        found = findings({"rpc/a.h": including("rpc/b.h"), "rpc/b.h": including("rpc/a.h")})["cycles"]
+        self.assertEqual(["rpc/a.h -> rpc/b.h -> rpc/a.h"], found)
+
+    def test_folders_in_a_circle(self):
+        table = {**source_rules.METASERVER_MAY_INCLUDE, "store": {"chunks"}}
+        with mock.patch.object(source_rules, "METASERVER_MAY_INCLUDE", table):
+            self.assertEqual(["chunks -> store -> chunks"], findings({})["cycles"])
+
+    def test_the_document_says_the_same_of_the_metaservers_folders(self):
+        with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/README.md"), encoding="utf-8") as f:
+            rows = re.findall(r"^\| (the root|`.*?) \| .* \| (.*?) \| .*? \|$", f.read().split("| library |", 1)[1], re.M)
+        said = {folder: set(re.findall(r"`(\w+)/`", may))
+                for folders, may in rows for folder in re.findall(r"`(\w+)/`", folders) or ["."]}
+        self.assertEqual(source_rules.METASERVER_MAY_INCLUDE, said)
+
+
+if __name__ == "__main__":
+    unittest.main()
