@@ -1,0 +1,111 @@
+// Appends: one at a time on a file, each behind the one before.
+#include "tests/unit/metaserver/meta_fixture.h"
+
+namespace kfs::meta {
+namespace {
+
+using AppendTest = MetaTest;
+
+TEST_F(AppendTest, AppendersTakeTurns) {
+  uint64_t f = Mknod(1, "f");
+  Write(f, 0, 100);
+  TestCallPtr a = Begin<rpc::PrepareWrite>(PrepareOf(f, 0, 10, true));
+  TestCallPtr b = Begin<rpc::PrepareWrite>(PrepareOf(f, 0, 20, true));
+  ASSERT_TRUE(a->answered);
+  EXPECT_FALSE(b->answered);
+  pb::LayoutReply la, lb;
+  la.ParseFromString(a->reply);
+  EXPECT_EQ(la.offset(), 100u);
+  Run<rpc::CommitWrite>(CommitOf(f, la.offset(), 10, la));
+  EXPECT_EQ(err(), 0);
+  ASSERT_TRUE(b->answered);
+  lb.ParseFromString(b->reply);
+  EXPECT_EQ(lb.offset(), 110u);
+  Run<rpc::CommitWrite>(CommitOf(f, lb.offset(), 20, lb));
+  EXPECT_EQ(Stat(f).size(), 130u);
+}
+
+TEST_F(AppendTest, ATokenIsGoodOnce) {
+  uint64_t f = Mknod(1, "f");
+  pb::LayoutReply l = Run<rpc::PrepareWrite>(PrepareOf(f, 0, 10, true));
+  Run<rpc::CommitWrite>(CommitOf(f, 0, 10, l));
+  EXPECT_EQ(err(), 0);
+  Run<rpc::CommitWrite>(CommitOf(f, 10, 10, l));
+  EXPECT_EQ(last_.code(), Code::kStaleChunk);
+}
+
+TEST_F(AppendTest, AnAbortedAppendLetsTheNextOneGoOnAFreshVersion) {
+  uint64_t f = Mknod(1, "f");
+  Write(f, 0, 100);
+  pb::LayoutReply l = Run<rpc::PrepareWrite>(PrepareOf(f, 0, 10, true));
+  TestCallPtr b = Begin<rpc::PrepareWrite>(PrepareOf(f, 0, 20, true));
+  pb::AbortAppendRequest abort;
+  abort.set_ino(f);
+  abort.set_append_token(l.append_token());
+  Run<rpc::AbortAppend>(abort);
+  ASSERT_TRUE(b->answered);
+  pb::LayoutReply lb;
+  lb.ParseFromString(b->reply);
+  EXPECT_GT(lb.chunk(0).version(), l.chunk(0).version());
+}
+
+TEST_F(AppendTest, ALostConnectionEndsTheTurn) {
+  uint64_t f = Mknod(1, "f");
+  pb::LayoutReply l = Run<rpc::PrepareWrite>(PrepareOf(f, 0, 10, true));
+  SessionPtr other = OpenSession();
+  TestCallPtr b = Begin<rpc::PrepareWrite>(PrepareOf(f, 0, 20, true), other);
+  EXPECT_FALSE(b->answered);
+  executor_->Disconnected(*s_, s_->connection_number);
+  executor_->EndTick();
+  EXPECT_TRUE(b->answered);
+  Attach(s_);
+  Run<rpc::CommitWrite>(CommitOf(f, 0, 10, l));
+  EXPECT_EQ(last_.code(), Code::kStaleChunk);
+}
+
+TEST_F(AppendTest, WhoKeepsOthersWaitingHasNoTurnAnyMore) {
+  uint64_t f = Mknod(1, "f");
+  Write(f, 0, 100);
+  SessionPtr other = OpenSession();
+  const auto later = [&](Duration d) {
+    clock_.Advance(d);
+    for (const SessionPtr& s : {s_, other}) s->last_heard = clock_.MonoNow();
+    executor_->OnTimer();
+    executor_->EndTick();
+  };
+  pb::LayoutReply l = Run<rpc::PrepareWrite>(PrepareOf(f, 0, 10, true));
+  later(2 * Volume::kAppendTurn);  // alone it may take its time
+  EXPECT_NE(volume().FindAppender(Ino(f)), nullptr);
+  pb::OpenRequest open;
+  open.set_ino(f);
+  open.set_flags(O_RDWR);
+  Run<rpc::Open>(open, other);
+  TestCallPtr b = Begin<rpc::PrepareWrite>(PrepareOf(f, 0, 20, true), other);
+  EXPECT_FALSE(b->answered);
+  later(std::chrono::milliseconds(1));
+  ASSERT_TRUE(b->answered);
+  pb::LayoutReply lb;
+  lb.ParseFromString(b->reply);
+  EXPECT_GT(lb.chunk(0).version(), l.chunk(0).version());  // what is still on its way does not land
+  Run<rpc::CommitWrite>(CommitOf(f, l.offset(), 10, l));
+  EXPECT_EQ(last_.code(), Code::kStaleChunk);
+  Run<rpc::CommitWrite>(CommitOf(f, lb.offset(), 20, lb), other);
+  EXPECT_EQ(err(), 0);
+}
+
+TEST_F(AppendTest, TokensOfAnEarlierIncarnationAreRefused) {
+  uint64_t f = Mknod(1, "f");
+  Write(f, 0, 100);
+  pb::LayoutReply l = Run<rpc::PrepareWrite>(PrepareOf(f, 0, 10, true));
+  SessionPtr old = s_;
+  Restart();
+  s_ = Attach(old);
+  EXPECT_TRUE(ReclaimNothing(s_).ok());
+  Run<rpc::CommitWrite>(CommitOf(f, 100, 10, l));
+  EXPECT_EQ(last_.code(), Code::kStaleChunk);
+  pb::LayoutReply again = Run<rpc::PrepareWrite>(PrepareOf(f, 0, 10, true));
+  EXPECT_GT(again.chunk(0).version(), l.chunk(0).version());
+}
+
+}  // namespace
+}  // namespace kfs::meta
