@@ -18,24 +18,11 @@
 
 #include "client/kfs_client.h"
 #include "rpc/server.h"
+#include "tests/unit/client/fake_chunkserver.h"
 
 namespace kfs::test {
 
-constexpr uint64_t kChunkSize = 64 << 10;
 constexpr char kSecret[] = "a secret of at least sixteen bytes";
-
-struct FakeChunk {
-  uint64_t version = 1;
-  std::string data;
-};
-
-struct FakeChunkserver {
-  std::unique_ptr<Server> server;
-  std::map<uint64_t, FakeChunk> chunks;
-  std::vector<uint64_t> synced;
-  // True: the call was dealt with.
-  std::function<bool(const IncomingCallPtr&)> intercept;
-};
 
 struct FakeInode {
   pb::Attr attr;
@@ -134,7 +121,6 @@ class FakeCluster {
   void ServeNames();
   void ServeFiles();
   void ServeLocks();
-  void ServeChunks(FakeChunkserver& s);
   Status FillLayout(uint64_t ino, uint64_t offset, uint64_t length, bool allocate, pb::LayoutReply* reply);
   void GiveUp(uint64_t ino, const google::protobuf::RepeatedPtrField<pb::GivenUpChunk>& chunks);
   uint64_t NewInode(uint32_t mode);
