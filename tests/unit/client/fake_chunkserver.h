@@ -1,5 +1,5 @@
-// A chunkserver that keeps its chunks in memory: reads, writes, syncs, holes, and versions that are compared as
-// the real one does. On the thread of whoever made its Server.
+// A chunkserver that keeps its chunks in memory: reads, writes, syncs, holes, and versions that are compared
+// as the real one does. On the thread of whoever made its Server.
 #pragma once
 
 #include <functional>

@@ -1,0 +1,254 @@
+// A NetClient's way to a connection on which calls may leave: resolving, connecting, greeting, and what comes
+// after a failure of each.
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "common/log.h"
+#include "rpc/event_loop_impl.h"
+#include "rpc/hello.h"
+#include "rpc/local_socket.h"
+#include "rpc/net_client_impl.h"
+#include "rpc/tls_stream.h"
+
+namespace kfs {
+
+namespace asio = boost::asio;
+
+void NetClient::Impl::Connect() {
+  state = kConnecting;
+  uint64_t mine = ++attempt;
+  if (addresses.empty())
+    return Trouble(Status(EDESTADDRREQ, options.name + ": no address is configured"), true);
+  address = addresses[next_address++ % addresses.size()];
+  connect_timer = loop.RunAfter(options.connect_timeout, [this, mine] {
+    if (mine == attempt) {
+      Trouble(Status(ETIMEDOUT, fmt::format("{} at {} does not answer", options.name, address)), false);
+    }
+  });
+  ResolveAddress(loop, address, kMetaserverPort, std::weak_ptr<void>(shared_from_this()),
+                 [this, mine](Result<std::vector<SocketAddress>> found) {
+                   if (mine != attempt) return;
+                   if (!found.ok()) return Trouble(found.status(), false);
+                   TryAddress(std::move(*found), 0);
+                 });
+}
+
+void NetClient::Impl::TryAddress(std::vector<SocketAddress> found, size_t index) {
+  uint64_t mine = attempt;
+  std::string distrust;
+  if (int local = ConnectLocally(options.credentials.policy().socket_dir, found[index], &distrust);
+      local >= 0)
+    return OnSocket(local);
+  if (!distrust.empty())
+    KFS_LOG(warn, "net.local_socket_refused server=\"{}\" reason=\"{}\"", options.name, distrust);
+  auto fd = StartConnect(found[index]);
+  if (!fd.ok()) {
+    if (index + 1 < found.size()) return TryAddress(std::move(found), index + 1);
+    return Trouble(Status(fd.status().err(),
+                          fmt::format("cannot connect to {} at {}", options.name, found[index].ToString())),
+                   false);
+  }
+  connecting = std::make_unique<asio::posix::stream_descriptor>(loop.impl().context, *fd);
+  connecting->async_wait(
+      asio::posix::stream_descriptor::wait_write,
+      [weak = weak_from_this(), mine, found, index](const boost::system::error_code& error) mutable {
+        auto self = weak.lock();
+        if (error || self == nullptr || mine != self->attempt) return;
+        int socket = self->connecting->release();
+        self->connecting.reset();
+        if (int err = ConnectResult(socket); err != 0) {
+          close(socket);
+          if (index + 1 < found.size()) return self->TryAddress(std::move(found), index + 1);
+          return self->Trouble(Status(err, fmt::format("cannot connect to {} at {}", self->options.name,
+                                                       found[index].ToString())),
+                               false);
+        }
+        self->OnSocket(socket);
+      });
+}
+
+// What this attempt shows.
+Credentials NetClient::Impl::Shown() {
+  const auto& older = options.credentials.older();
+  const bool older_now = std::exchange(older_next, false) && older != nullptr && !knows_newer &&
+                         options.may_be_older && options.may_be_older();
+  return older_now ? *older : options.credentials;
+}
+
+// It does not know what was shown, and has never been seen to: with the next attempt it is the older one's
+// turn. False: there is none, or it has just been shown.
+bool NetClient::Impl::TryOlder() {
+  const auto& older = options.credentials.older();
+  if (older == nullptr || knows_newer || shown_key_id == older->key_id()) return false;
+  return older_next = options.may_be_older && options.may_be_older();
+}
+
+std::unique_ptr<ByteStream> NetClient::Impl::Stream(int fd, const Credentials& shown) {
+  const TlsMode mode = options.credentials.policy().tls;
+  const bool plain = mode == TlsMode::kOff || (mode == TlsMode::kAccept && std::exchange(plain_next, false));
+  if (plain || PeerAddress(fd).starts_with("unix:")) return SocketStream(loop, fd);
+  const LinkEnds ends{options.role, options.id, shown.key_id(), options.server_role, options.server_uuid};
+  if (!PskIdentity(ends).ok()) return nullptr;
+  return TlsConnect(loop, fd, ends, shown.key());
+}
+
+void NetClient::Impl::OnSocket(int fd) {
+  state = kGreeting;
+  if (options.hard_close) {
+    const linger at_once{.l_onoff = 1, .l_linger = 0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+  }
+  const Credentials shown = Shown();
+  shown_key_id = shown.key_id();
+  std::unique_ptr<ByteStream> stream = Stream(fd, shown);
+  if (stream == nullptr) {
+    close(fd);
+    return Trouble(Status(EINVAL, options.name + ": our id or our key's name cannot be used on a link"),
+                   true);
+  }
+  uint64_t mine = attempt;
+  auto weak = weak_from_this();
+  connection =
+      Connection::Adopt(loop, std::move(stream),
+                        {.on_request =
+                             [weak](IncomingCallPtr call) {
+                               auto self = weak.lock();
+                               if (self != nullptr && self->on_request && call->connection()->greeted) {
+                                 self->on_request(std::move(call));
+                               } else {
+                                 call->Fail(Status(EOPNOTSUPP, "this client serves no requests"));
+                               }
+                             },
+                         .on_close =
+                             [weak, mine](Status why) {
+                               auto self = weak.lock();
+                               if (self != nullptr && mine == self->attempt) self->Lost(why);
+                             }});
+  Greet(connection,
+        {.role = options.role,
+         .id = options.id,
+         .cluster_id = options.cluster_id,
+         .credentials = shown,
+         .server_role = options.server_role,
+         .server_uuid = options.server_uuid},
+        [weak, mine, key_id = shown.key_id()](Result<pb::HelloReply> reply) {
+          auto self = weak.lock();
+          if (self == nullptr || mine != self->attempt) return;
+          if (reply.ok()) return self->OnGreeted(*reply, key_id);
+          if (reply.status().code() == Code::kConnectionLost) return;  // on_close follows and says more
+          self->Refused(reply.status());
+        });
+}
+
+// The server does not want us, or is not whom we want.
+void NetClient::Impl::Refused(const Status& why) {
+  const Code code = why.code();
+  const bool fatal = code == Code::kWrongCluster || code == Code::kBadProof || code == Code::kWrongVersion;
+  const bool older = code == Code::kBadProof && TryOlder();
+  const bool give_up = fatal && !ever_ready && options.may_give_up && !older;
+  if (fatal && !give_up && last_error.ToString() != why.ToString())
+    KFS_LOG(warn, "net.refused server=\"{}\" reason=\"{}\"", options.name, why.ToString());
+  Trouble(why, give_up);
+}
+
+void NetClient::Impl::OnGreeted(const pb::HelloReply& reply, const std::string& key_id) {
+  state = kAttaching;
+  knows_newer |= key_id == options.credentials.key_id();
+  const std::string_view kind = connection->stream().kind();
+  seen_tls |= kind == "tls";
+  if (kind == "plain" && !std::exchange(said_plain, true)) {
+    KFS_LOG(warn,
+            "link.plain server=\"{}\" address={} tls={} next=\"whoever is in the network can read and change "
+            "what "
+            "goes over this link; set tls = required at both ends\"",
+            options.name, connection->peer_address(), TlsModeName(options.credentials.policy().tls));
+  }
+  server_cluster_id = reply.cluster_id();
+  connection->hello.set_role(pb::HelloRequest::METASERVER);
+  if (!on_connected) return OnReady();
+  uint64_t mine = attempt;
+  on_connected(connection, [weak = weak_from_this(), mine](Status status, bool fatal) {
+    auto self = weak.lock();
+    if (self == nullptr || mine != self->attempt || self->state != kAttaching) return;
+    if (!status.ok()) return self->Trouble(status, fatal);
+    self->OnReady();
+  });
+}
+
+void NetClient::Impl::OnReady() {
+  connect_timer.Cancel();
+  state = kReady;
+  failures = 0;
+  next_pause.reset();
+  last_error = Status();
+  if (ever_ready) {
+    ++reconnects;
+    KFS_LOG(info, "net.reconnected server=\"{}\" address={} pending={}", options.name,
+            connection->peer_address(), pending.size());
+  }
+  ever_ready = true;
+  for (auto& [id, p] : pending) {
+    if (!p.sent) SendOne(id, p);
+  }
+}
+
+void NetClient::Impl::Lost(const Status& why) {
+  if (state == kClosed || state == kFailed || state == kBackoff) return;
+  if (state == kGreeting && why.code() == Code::kBadProof)
+    return Refused(Status(EACCES, why.code(), why.message()));
+  // kTryAgain: it ended the connection when TLS began. It may be of before TLS, or just have been killed.
+  if (state == kGreeting && why.code() == Code::kTryAgain) plain_next = !seen_tls;
+  bool was_ready = state == kReady;
+  if (was_ready)
+    KFS_LOG(info, "net.connection_lost server=\"{}\" reason=\"{}\" pending={}", options.name, why.message(),
+            pending.size());
+  // A server that answers a greeting with an error closes after it; that error, not the close, is the reason
+  // to tell.
+  Trouble(why, false);
+  if (was_ready && on_disconnected) on_disconnected(why);
+}
+
+void NetClient::Impl::Trouble(const Status& why, bool fatal) {
+  auto keep = shared_from_this();
+  ++attempt;
+  ping_sent = false;
+  connect_timer.Cancel();
+  connecting.reset();
+  last_error = why;
+  state = fatal ? kFailed : kBackoff;
+  if (auto c = std::move(connection)) c->Close(why);
+  std::vector<uint64_t> unsaveable;
+  for (auto& [id, p] : pending) {
+    p.sent = false;
+    if (!p.resend) unsaveable.push_back(id);
+  }
+  for (uint64_t id : unsaveable) Finish(id, Status(EIO, Code::kConnectionLost, why.message()));
+  if (fatal) {
+    KFS_LOG(error, "net.gave_up server=\"{}\" reason=\"{}\"", options.name, why.ToString());
+    FinishAll(why);
+    return;
+  }
+  if (state != kBackoff) return;  // closed by one of the completions
+  ++failures;
+  const auto asked = std::exchange(next_pause, std::nullopt);
+  if (pending.empty() && !keep_connected) {
+    state = kIdle;
+    return;
+  }
+  backoff_timer = loop.RunAfter(asked ? *asked : Backoff(), [this] {
+    if (state == kBackoff) Connect();
+  });
+}
+
+Duration NetClient::Impl::Backoff() {
+  // The first try is made at once: a restarted server is the common case.
+  Duration base = options.backoff_min * (1ll << std::min(failures - 1, 20));
+  base = std::min(base, options.backoff_max);
+  std::uniform_real_distribution<double> jitter(0.5, 1.0);
+  return std::chrono::duration_cast<Duration>(base * jitter(random));
+}
+
+}  // namespace kfs
