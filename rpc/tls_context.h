@@ -1,4 +1,5 @@
-// For tls_stream.cc only: OpenSSL's side of it. Errors of OpenSSL are left for TlsError().
+// For tls_stream.cc and tls_handshake.cc only: OpenSSL's side of it. Errors of OpenSSL are left for
+// TlsError().
 #pragma once
 
 #include <openssl/ssl.h>

@@ -18,6 +18,7 @@
 #include "rpc/frame.h"
 #include "rpc/stall.h"
 #include "rpc/tls_context.h"
+#include "rpc/tls_handshake.h"
 
 namespace kfs {
 namespace {
@@ -33,20 +34,14 @@ constexpr int kHandshakesPerTick = 8;
 // TLS messages after the handshake (key updates) that one connection may send: we never ask for any.
 constexpr int kMessagesMax = 16;
 
-std::string Psk(const std::string& key, std::string_view identity) {
-  return Hkdf(key, "kfs tls psk|" + std::string(identity));
-}
-
 }  // namespace
 
 struct TlsAcceptor::Shared {
   Shared(EventLoop& l, pb::HelloRequest::Role r, std::string u, std::shared_ptr<const Keyring> k)
-      : loop(l), role(r), uuid(std::move(u)), keyring(std::move(k)) {}
+      : loop(l), end{r, std::move(u), std::move(k)} {}
 
   EventLoop& loop;
-  const pb::HelloRequest::Role role;
-  const std::string uuid;
-  const std::shared_ptr<const Keyring> keyring;
+  const TlsServerEnd end;
   SslContextPtr context = MakeTlsContext(true);
   int handshakes = 0;  // in this tick
   std::vector<std::function<void()>> waiting;
@@ -70,21 +65,19 @@ namespace {
 
 class TlsStream : public ByteStream, private CipherEnds {
  public:
-  TlsStream(EventLoop& loop, int fd, LinkEnds ends, std::string key)
+  TlsStream(EventLoop& loop, int fd, const LinkEnds& ends, const std::string& key)
       : descriptor_(loop.impl().context, fd),
         peer_address_(PeerAddress(fd)),
         context_(MakeTlsContext(false)),
-        identity_(*PskIdentity(ends)),
-        psk_(Psk(key, identity_)) {
+        handshake_(ends, key) {
     Begin(context_.get());
-    SSL_set_psk_use_session_callback(ssl_.get(), UseSession);
-    SSL_set_connect_state(ssl_.get());
   }
 
   TlsStream(std::shared_ptr<TlsAcceptor::Shared> shared, int fd)
       : descriptor_(shared->loop.impl().context, fd),
         peer_address_(PeerAddress(fd)),
         shared_(std::move(shared)),
+        handshake_(shared_->end, peer_address_),
         state_(kSniff) {}
 
   void Read(const iovec (&into)[2], User& user, std::shared_ptr<void> keep) override {
@@ -131,8 +124,10 @@ class TlsStream : public ByteStream, private CipherEnds {
 
   const std::string& peer_address() const override { return peer_address_; }
   const char* kind() const override { return state_ == kPlain || ssl_ == nullptr ? "plain" : "tls"; }
-  std::string binding() const override { return binding_; }
-  const Peer* proven() const override { return proven_.role != 0 && state_ == kOpen ? &proven_ : nullptr; }
+  std::string binding() const override { return handshake_.binding(); }
+  const Peer* proven() const override {
+    return handshake_.proven().role != 0 && state_ == kOpen ? &handshake_.proven() : nullptr;
+  }
 
  private:
   enum State { kSniff, kHandshake, kOpen, kPlain, kClosed };
@@ -140,8 +135,8 @@ class TlsStream : public ByteStream, private CipherEnds {
   void Begin(SSL_CTX* context) {
     ssl_.reset(SSL_new(context));
     if (ssl_ == nullptr) std::abort();
-    SSL_set_app_data(ssl_.get(), this);
     SetCipherEnds(ssl_.get(), this);
+    handshake_.Begin(ssl_.get());
     state_ = kHandshake;
   }
   void Later() {
@@ -155,8 +150,6 @@ class TlsStream : public ByteStream, private CipherEnds {
   void Progress();
   bool Sniffed();
   bool Handshake();
-  void HandshakeFailed(int why);
-  Status CheckHandshake();
   void Decrypt();
   void Done(const Status& status, size_t n);
   int Flush();
@@ -169,23 +162,17 @@ class TlsStream : public ByteStream, private CipherEnds {
   }
   void AddOutput(const char* from, size_t size) override { out_.append(from, size); }
 
-  static int UseSession(SSL* ssl, const EVP_MD* md, const unsigned char** id, size_t* id_size,
-                        SSL_SESSION** session);
-  static int FindSession(SSL* ssl, const unsigned char* identity, size_t size, SSL_SESSION** session);
-  static void OnMessage(int write, int, int type, const void*, size_t, SSL* ssl, void*);
+  static void OnMessage(int write, int, int type, const void*, size_t, SSL*, void* stream);
 
   asio::posix::stream_descriptor descriptor_;
   const std::string peer_address_;
   const std::shared_ptr<TlsAcceptor::Shared> shared_;  // null: the connecting end
   SslContextPtr context_;                              // of the connecting end
-  const std::string identity_, psk_;                   // of the connecting end
+  TlsHandshake handshake_;
   SslPtr ssl_;
   State state_;
   bool started_ = false, heard_ = false;
   int messages_ = 0;  // of TLS itself, after the handshake
-  Peer proven_;
-  std::string binding_;
-  Status refusal_;  // why the accepting end had no key for it
 
   // Encrypted (or plain, for a stream that turned out to be): [in_begin_, in_end_) has not been looked at.
   std::vector<char> in_ = std::vector<char>(kFirstInput);
@@ -201,49 +188,8 @@ class TlsStream : public ByteStream, private CipherEnds {
   std::vector<char> record_;
 };
 
-int TlsStream::UseSession(SSL* ssl, const EVP_MD* md, const unsigned char** id, size_t* id_size,
-                          SSL_SESSION** session) {
-  const auto* self = static_cast<const TlsStream*>(SSL_get_app_data(ssl));
-  *session = nullptr;
-  if (md != nullptr && EVP_MD_get_type(md) != NID_sha256) return 1;  // it would not fit: none
-  *session = PskSession(ssl, self->psk_);
-  *id = reinterpret_cast<const unsigned char*>(self->identity_.data());
-  *id_size = self->identity_.size();
-  return *session != nullptr ? 1 : 0;
-}
-
-int TlsStream::FindSession(SSL* ssl, const unsigned char* identity, size_t size, SSL_SESSION** session) {
-  auto* self = static_cast<TlsStream*>(SSL_get_app_data(ssl));
-  const std::string_view text(reinterpret_cast<const char*>(identity), size);
-  *session = nullptr;
-  Result<LinkEnds> ends = ParsePskIdentity(text);
-  if (!ends.ok() || ends->client_role == pb::HelloRequest::UNKNOWN) {
-    self->refusal_ = Malformed("a TLS handshake that is not one of KFS");
-    return 1;
-  }
-  // An administrator who has named a chunkserver for a metaserver shall be told so, and can do nothing else
-  // here.
-  const bool role = ends->server_role == self->shared_->role || ends->client_role == pb::HelloRequest::ADMIN;
-  if (!role ||
-      (!ends->server_id.empty() && !self->shared_->uuid.empty() && ends->server_id != self->shared_->uuid)) {
-    self->refusal_ = Status(EACCES, Code::kBadProof, "the handshake was made for another server");
-    return 1;
-  }
-  Result<FoundKey> key = self->shared_->keyring->Find({.role = ends->client_role,
-                                                       .id = ends->client_id,
-                                                       .key_id = ends->key_id,
-                                                       .address = self->peer_address_});
-  if (!key.ok()) {
-    self->refusal_ = key.status();
-    return 1;
-  }
-  self->proven_ = {ends->client_role, ends->client_id, ends->key_id};
-  *session = PskSession(ssl, Psk(key->key, text));
-  return *session != nullptr ? 1 : 0;
-}
-
-void TlsStream::OnMessage(int write, int, int type, const void*, size_t, SSL* ssl, void*) {
-  auto* self = static_cast<TlsStream*>(SSL_get_app_data(ssl));
+void TlsStream::OnMessage(int write, int, int type, const void*, size_t, SSL*, void* stream) {
+  auto* self = static_cast<TlsStream*>(stream);
   if (write == 0 && type == SSL3_RT_HANDSHAKE && self->state_ == kOpen) ++self->messages_;
 }
 
@@ -302,8 +248,6 @@ bool TlsStream::Sniffed() {
   constexpr char kHandshakeRecord = 0x16;
   if (in_[in_begin_] == kHandshakeRecord) {
     Begin(shared_->context.get());
-    SSL_set_psk_find_session_callback(ssl_.get(), FindSession);
-    SSL_set_accept_state(ssl_.get());
     return true;
   }
   state_ = kPlain;
@@ -328,61 +272,22 @@ bool TlsStream::Handshake() {
     return false;
   }
   if (why != SSL_ERROR_NONE) {
-    HandshakeFailed(why);
+    Done(handshake_.Failed(why), 0);
     return false;
   }
-  if (Status s = CheckHandshake(); !s.ok()) {
+  if (Status s = handshake_.Check(ssl_.get()); !s.ok()) {
     Done(s, 0);
     return false;
   }
   state_ = kOpen;
   SSL_set_msg_callback(ssl_.get(), OnMessage);
+  SSL_set_msg_callback_arg(ssl_.get(), this);
   in_.reserve(kInput);
   in_.resize(kInput);
   User* writer = std::exchange(writer_, nullptr);
   const auto keep = writer_keep_.lock();
   if (writer != nullptr) writer->OnWritable({});
   return state_ == kOpen;
-}
-
-void TlsStream::HandshakeFailed(int why) {
-  const bool fatal = why == SSL_ERROR_SSL;
-  const unsigned long first = ERR_peek_error();
-  const bool certificate =
-      ERR_GET_LIB(first) == ERR_LIB_SSL && ERR_GET_REASON(first) == SSL_R_CERTIFICATE_VERIFY_FAILED;
-  const std::string reason = fatal ? TlsError() : "the connection was broken off";
-  if (shared_ != nullptr) {
-    if (!refusal_.ok()) return Done(refusal_, 0);
-    return Done(Status(EACCES, Code::kBadProof, "the TLS handshake failed: " + reason), 0);
-  }
-  if (certificate) {
-    return Done(
-        Status(
-            EACCES, Code::kBadProof,
-            "it shows a certificate instead of proving that it has our key: it is no server of this cluster"),
-        0);
-  }
-  Done(Status(
-           EACCES, Code::kBadProof,
-           "it does not accept our key, or has another one (another cluster, a wrong secret file, or the key "
-           "was revoked or may not be used so); TLS says: " +
-               reason),
-       0);
-}
-
-// What must hold besides what OpenSSL has checked. A server that passes over the PSK has no certificate that
-// would do; this is the second lock on that door.
-Status TlsStream::CheckHandshake() {
-  if (SSL_session_reused(ssl_.get()) != 1 || SSL_version(ssl_.get()) != TLS1_3_VERSION ||
-      (shared_ != nullptr && proven_.role == 0)) {
-    return Status(EACCES, Code::kBadProof, "the TLS handshake was not made by our key");
-  }
-  constexpr std::string_view kLabel = "EXPORTER-kfs-greeting";
-  binding_.resize(32);
-  if (SSL_export_keying_material(ssl_.get(), reinterpret_cast<unsigned char*>(binding_.data()),
-                                 binding_.size(), kLabel.data(), kLabel.size(), nullptr, 0, 0) != 1)
-    return Status(EACCES, Code::kBadProof, "TLS: " + TlsError());
-  return {};
 }
 
 // Gives the reader what is there, or waits for more.
