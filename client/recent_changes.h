@@ -12,6 +12,7 @@
 
 #include "common/clock.h"
 #include "common/types.h"
+#include "proto/meta.pb.h"
 
 namespace kfs {
 
@@ -30,6 +31,18 @@ Touched TouchedBy(const Request& r) {
   return t;
 }
 
+// Which of the session's ops the metaserver's database has, as it says when it is told what the mount holds.
+struct KnownOps {
+  explicit KnownOps(const pb::ReclaimReply& reply);
+  bool Has(uint64_t op_id) const;
+
+  uint64_t highest = 0;
+  // All up to `to` but `but`, and `later`. Not `exact`: all up to `highest`, says a metaserver of before.
+  bool exact = false;
+  uint64_t to = 0;
+  std::unordered_set<uint64_t> but, later;
+};
+
 class RecentChanges {
  public:
   // All are durable after a second; a metaserver that is busy may take longer.
@@ -39,9 +52,11 @@ class RecentChanges {
   void Made(uint64_t op_id, const Touched& touched, MonoTime now);
   // The highest op id of them.
   uint64_t made() const { return made_; }
-  // The metaserver knows of none after `known`: the inodes concerned; none: they are not all kept any more.
-  // From here on those are no longer among them.
-  std::optional<std::unordered_set<Ino>> Lost(uint64_t known);
+  // How many of them the metaserver does not know of.
+  size_t Missing(const KnownOps& known) const;
+  // The inodes that are concerned by those which the metaserver does not know of; none: they are not all kept
+  // any more. From here on those are no longer among them.
+  std::optional<std::unordered_set<Ino>> Lost(const KnownOps& known);
 
  private:
   void Drop();

@@ -87,7 +87,9 @@ void Session::Reclaim(const std::shared_ptr<Attaching>& a) {
               self->session_, ino);
       self->held_.Vanished(Ino(ino));
     }
-    if (reply.has_known() && reply.known() < self->changes_.made()) self->ChangesLost(reply.known());
+    if (reply.has_known()) {
+      if (const KnownOps known(reply); self->changes_.Missing(known) != 0) self->ChangesLost(known);
+    }
     self->Reclaim(a);
   });
 }
@@ -126,12 +128,12 @@ void Session::TakeSynced(const pb::SyncPoint& told) {
     synced_ = told;
 }
 
-void Session::ChangesLost(uint64_t known) {
-  KFS_LOG(
-      error,
-      "session.changes_lost session={} volume={} known={} answered={} reason=\"the metaserver has lost what "
-      "it had not made durable yet\" effect=\"fsync of what was changed fails with EIO\"",
-      session_, options_.volume, known, changes_.made());
+void Session::ChangesLost(const KnownOps& known) {
+  KFS_LOG(error,
+          "session.changes_lost session={} volume={} changes={} known={} answered={} reason=\"the metaserver "
+          "has lost what "
+          "it had not made durable yet\" effect=\"fsync of what was changed fails with EIO\"",
+          session_, options_.volume, changes_.Missing(known), known.highest, changes_.made());
   held_.ChangesLost(changes_.Lost(known), std::chrono::steady_clock::now());
 }
 

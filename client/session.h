@@ -110,7 +110,7 @@ class Session : public std::enable_shared_from_this<Session> {
   MetaserverList::Taken TakeMetaservers(const pb::LocateVolumeReply& reply);
   void Reclaim(const std::shared_ptr<Attaching>& a);
   void Ready(const std::shared_ptr<Attaching>& a);
-  void ChangesLost(uint64_t known);
+  void ChangesLost(const KnownOps& known);
   void HeldLost(const std::string& why);
   void Lost(const Status& why);
   void SendKeepAlive();

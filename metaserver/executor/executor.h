@@ -161,6 +161,8 @@ class Executor {
   void ReclaimLocks(Session& session, Reclaiming& r);
   void ReclaimLater(const SessionPtr& session);
   void TrimReplies(Session& session, uint64_t acked);
+  // The same of all up to `last` but those that are pending.
+  void TrimReplies(Session& session, uint64_t last, std::set<uint64_t> pending);
   // Removes one that is stored; gives the next.
   static std::set<uint64_t>::iterator DropReply(Session& session, std::set<uint64_t>::iterator it);
   // Stores it with the tick's batch, or remembers it.

@@ -22,6 +22,19 @@ bool NeedsProof(const Session& session) {
   return r.read_only() || r.squash() != pb::KeyConf::NONE || session.reach != nullptr;
 }
 
+// Which ops of the session are stored: of the others, those that had been answered were lost with the power.
+void TellKnown(const Session& session, pb::ReclaimReply* reply) {
+  reply->set_known(session.replies.empty() ? 0 : *session.replies.rbegin());
+  const auto& [exact, to, but] = session.answered;
+  if (!exact) return;
+  reply->set_known_to(to);
+  for (const uint64_t id : but) {
+    if (!session.replies.contains(id)) reply->add_not_known(id);
+  }
+  for (auto it = session.replies.upper_bound(to); it != session.replies.end(); ++it)
+    reply->add_known_later(*it);
+}
+
 }  // namespace
 
 std::optional<pb::OpenProof> Executor::ProofOf(const Session& session, Ino ino, uint32_t rights) const {
@@ -73,8 +86,11 @@ void Executor::ContinueReclaim(const SessionPtr& s) {
       session.reclaim_connection = session.connection_number;
       volume.BeginReclaim(session);
     }
-    session.reclaimed_up_to = std::max(session.reclaimed_up_to, r->request.op_ids());
-    r->reply.set_known(session.replies.empty() ? 0 : *session.replies.rbegin());
+    // Told once more, because the answer was lost, it stands as it was told first: a release that was handed
+    // out since is of it.
+    if (!r->settled || session.revived)
+      session.reclaimed_up_to = std::max(session.reclaimed_up_to, r->request.op_ids());
+    if (r->request.last()) TellKnown(session, &r->reply);
   }
   if (r->open < r->request.open_size()) {
     if (!ReclaimOpens(s, *r)) return;

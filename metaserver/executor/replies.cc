@@ -6,6 +6,21 @@
 #include "metaserver/store/keys.h"
 
 namespace kfs::meta {
+namespace {
+
+// The last one stays: versions before take it for how far this database knows what the session has done.
+bool IsDropped(const Session& session, std::set<uint64_t>::iterator it, uint64_t acked) {
+  return it != session.replies.end() && std::next(it) != session.replies.end() && *it <= acked;
+}
+
+void NoteAnswered(const Session& session) {
+  rec::Answered record;
+  record.set_to(session.answered.to);
+  record.mutable_but()->Assign(session.answered.but.begin(), session.answered.but.end());
+  session.volume->store.db().PutSoon(ReplyKey(session.id, 0), record.SerializeAsString());
+}
+
+}  // namespace
 
 void Executor::KeepReply(const Call& call, bool logged, const std::string& body, Ino opened,
                          uint32_t opened_for, const pb::LockRange* lock) {
@@ -28,12 +43,38 @@ std::set<uint64_t>::iterator Executor::DropReply(Session& session, std::set<uint
   return session.replies.erase(it);
 }
 
-// The last one stays: it tells how far this database knows what the session has done (ReclaimReply.known).
 void Executor::TrimReplies(Session& session, uint64_t acked) {
   session.acked = acked;
   session.remembered.erase(session.remembered.begin(), session.remembered.upper_bound(acked));
-  while (session.replies.size() > 1 && *session.replies.begin() <= acked)
+  bool dropped = false;
+  while (IsDropped(session, session.replies.begin(), acked)) {
     DropReply(session, session.replies.begin());
+    dropped = true;
+  }
+  Session::Answered& answered = session.answered;
+  answered.but.erase(answered.but.begin(), answered.but.upper_bound(acked));
+  answered.to = std::max(answered.to, acked);
+  if (dropped && answered.exact) NoteAnswered(session);
+}
+
+void Executor::TrimReplies(Session& session, uint64_t last, std::set<uint64_t> pending) {
+  if (last < session.answered.to || pending.size() > kRepliesKeptMax) return;
+  pending.erase(pending.upper_bound(last), pending.end());
+  bool dropped = false;
+  for (auto it = session.replies.begin(); IsDropped(session, it, last);) {
+    if (pending.contains(*it)) {
+      ++it;
+      continue;
+    }
+    it = DropReply(session, it);
+    dropped = true;
+  }
+  std::erase_if(session.remembered,
+                [&](const auto& entry) { return entry.first <= last && !pending.contains(entry.first); });
+  // From here on a session of a version before has what it had done without a note, too.
+  dropped |= !session.answered.exact;
+  session.answered = {.exact = true, .to = last, .but = std::move(pending)};
+  if (dropped) NoteAnswered(session);
 }
 
 bool Executor::Replay(const CallPtr& call, bool logged) {

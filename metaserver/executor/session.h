@@ -62,7 +62,8 @@ struct Session {
   uint32_t expiries = 0;                             // so far
   uint64_t reclaim_connection = 0;                   // on which the reclaiming under way began
   std::deque<std::shared_ptr<Reclaiming>> reclaims;  // the first is under way (executor/reclaim.h)
-  uint64_t reclaimed_up_to = 0;                      // op ids handed out by the client when it reclaimed
+  bool revived = false;  // it had expired since this metaserver began, so that it has nothing to tell again
+  uint64_t reclaimed_up_to = 0;  // op ids handed out by the client when it reclaimed
 
   std::unordered_map<Ino, Opens> opens;
   // What it may touch chunks with (Tickets): under the present serial, by chunkserver.
@@ -72,6 +73,15 @@ struct Session {
   // Stored replies not yet acknowledged, by op id; old ones date from before a restart of the metaserver.
   std::set<uint64_t> replies;
   std::unordered_set<uint64_t> old_replies;
+  // Which of them the client has said to have: all up to `to` but `but` (rec::Answered). What is not among
+  // these, nor in `replies`, this database does not know of. Not `exact`: of a version that did not write it
+  // down.
+  struct Answered {
+    bool exact = false;
+    uint64_t to = 0;
+    std::set<uint64_t> but;
+  };
+  Answered answered;
   // Those of ops that are not logged (proto/logged.h). They are as old as what the ops did: gone with it.
   struct Remembered {
     Op op{};

@@ -120,20 +120,8 @@ void Executor::KeepAlive(const CallPtr& call, const pb::KeepAliveRequest& reques
                      .slowest_micros = request.slowest_micros()},
                     session.last_heard);
   if (request.acked() > session.acked) TrimReplies(session, request.acked());
-  if (request.last() != 0) {
-    const std::set<uint64_t> pending(request.pending().begin(), request.pending().end());
-    for (auto it = session.replies.begin(); it != session.replies.end() && *it <= request.last();) {
-      const bool newest = std::next(it) == session.replies.end();  // as in TrimReplies
-      if (newest || pending.contains(*it)) {
-        ++it;
-        continue;
-      }
-      it = DropReply(session, it);
-    }
-    std::erase_if(session.remembered, [&](const auto& entry) {
-      return entry.first <= request.last() && !pending.contains(entry.first);
-    });
-  }
+  if (request.last() != 0)
+    TrimReplies(session, request.last(), {request.pending().begin(), request.pending().end()});
   pb::KeepAliveReply reply;
   reply.set_generation(generation_);
   if (hooks_.synced) *reply.mutable_synced() = hooks_.synced(*session.volume);
@@ -237,6 +225,7 @@ void Executor::EndSession(const SessionPtr& session, const std::string& why, std
   Ending ending(session, volume);
   ending.why = Status(EACCES, Code::kUnknownSession, "the session has ended: " + why);
   ending.replies.swap(session->replies);
+  ending.replies.insert(0);  // rec::Answered
   ending.done = [this, session, why, done = std::move(done)] {
     if (done) done();
     closing_.emplace_back(session, Status(EPIPE, "the session has ended: " + why));

@@ -75,13 +75,19 @@ Status Volume::Load() {
     TakeIn(s);
     return true;
   });
-  store.Scan("A", "", [&](std::string_view key, std::string_view) {
+  store.Scan("A", "", [&](std::string_view key, std::string_view value) {
     auto it = sessions.find(SessionId(KeyU64(key, 1)));
     if (it == sessions.end()) {
       store.db().Delete(key);
       return true;
     }
     uint64_t op_id = KeyU64(key, 9);
+    if (op_id == 0) {
+      rec::Answered answered;
+      if (answered.ParseFromArray(value.data(), static_cast<int>(value.size())))
+        it->second->answered = {true, answered.to(), {answered.but().begin(), answered.but().end()}};
+      return true;
+    }
     it->second->replies.insert(it->second->replies.end(), op_id);
     it->second->old_replies.insert(op_id);
     return true;
@@ -119,6 +125,8 @@ void Volume::AddSession(const SessionPtr& s) {
   s->last_heard = clock_.MonoNow();
   Confine(*s);
   PutSession(*s);
+  store.db().PutSoon(ReplyKey(s->id, 0), "");
+  s->answered.exact = true;
   TakeIn(s);
 }
 
@@ -184,6 +192,7 @@ void Volume::Expire(const SessionPtr& session) {
 }
 
 void Volume::Revive(Session& session) {
+  session.revived = true;
   session.expired = 0;
   --expired_;
   PutSession(session);

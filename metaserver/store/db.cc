@@ -99,7 +99,8 @@ struct Db::Impl {
   rocksdb::WriteBatch batch;
   // Uncommitted values by key; nullopt: deleted.
   std::unordered_map<std::string, std::optional<std::string>, Hash, std::equal_to<>> overlay;
-  std::vector<std::string> soon;  // keys to be deleted with the next batch
+  // What goes with the next batch, whatever that is written for; nullopt: deleted.
+  std::map<std::string, std::optional<std::string>> soon;
   rocksdb::Status read_error;
   bool unsure = false;
   bool memory_only = false;
@@ -267,8 +268,12 @@ void Db::DeleteBlind(std::string_view key) {
 }
 
 void Db::DeleteSoon(std::string_view key) {
-  impl_->soon.emplace_back(key);
+  impl_->soon.insert_or_assign(std::string(key), std::nullopt);
   if (impl_->soon.size() >= kSoonMax) dirty_ = true;
+}
+
+void Db::PutSoon(std::string_view key, std::string_view value) {
+  impl_->soon.insert_or_assign(std::string(key), std::string(value));
 }
 
 void Db::DeleteAll(std::string_view prefix) {
@@ -309,8 +314,9 @@ void Db::Commit() {
     rocksdb::Status s = value ? impl_->batch.Put(Slice(key), Slice(*value)) : impl_->batch.Delete(Slice(key));
     if (!s.ok()) std::abort();
   }
-  for (const std::string& key : impl_->soon) {
-    if (!impl_->batch.Delete(Slice(key)).ok()) std::abort();
+  for (const auto& [key, value] : impl_->soon) {
+    rocksdb::Status s = value ? impl_->batch.Put(Slice(key), Slice(*value)) : impl_->batch.Delete(Slice(key));
+    if (!s.ok()) std::abort();
   }
   impl_->soon.clear();
   if (!lost()) ++writes_;

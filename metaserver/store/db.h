@@ -69,6 +69,9 @@ class Db {
   // reason, or when kSoonMax have gathered. REQUIRES: the key is never put again.
   void DeleteSoon(std::string_view key);
   static constexpr size_t kSoonMax = 1024;
+  // With the same batch as what is deleted soon; the last value counts. REQUIRES: the key is put in no other
+  // way once anything is to be deleted soon.
+  void PutSoon(std::string_view key, std::string_view value);
 
   // Commits, then calls fn(key, value) for keys that begin with `prefix`, from `from` on (or the prefix's
   // begin), in order, until it says false.

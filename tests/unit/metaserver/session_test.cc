@@ -129,6 +129,28 @@ TEST_F(ReplayTest, PendingReleasesAreNotCountedTwice) {
   EXPECT_EQ(err(), 0);
 }
 
+TEST_F(ReplayTest, AReleaseThatWasHandedOutBeforeAReclaimCameAgainCounts) {
+  op_ids_ = 10;
+  uint64_t ino = Create(1, "f").attr().ino();
+  SessionPtr old = s_;
+  Restart();
+  s_ = Attach(old);
+  pb::ReclaimRequest reclaim;
+  reclaim.add_open()->set_ino(ino);
+  reclaim.mutable_open(0)->set_count(1);
+  reclaim.set_op_ids(op_ids_);
+  reclaim.set_last(true);
+  EXPECT_TRUE(Reclaim(s_, reclaim).ok());
+  // Its answer was lost, and the handle has been closed since.
+  s_ = Attach(s_);
+  reclaim.clear_open();
+  reclaim.set_op_ids(op_ids_ + 1);
+  EXPECT_TRUE(Reclaim(s_, reclaim).ok());
+  Release(ino);
+  Unlink(1, "f");
+  EXPECT_TRUE(Gone(ino));
+}
+
 // Though all answers have been acknowledged, so that they could be forgotten.
 TEST_F(SessionTest, TheLastOpOfASessionIsKnownAfterARestart) {
   op_ids_ = 10;

@@ -1,0 +1,123 @@
+// Which of a session's ops this database knows of, as a mount is told after a restart: what it had been
+// answered and is not among them was lost with the power, and fsync must not say otherwise.
+#include <algorithm>
+#include <set>
+
+#include "memory_ops_fixture.h"
+#include "metaserver/store/keys.h"
+
+namespace kfs::meta {
+namespace {
+
+class KnownOpsTest : public MemoryOpsTest {
+ protected:
+  // The ops under these ids, in this order.
+  void MkdirAs(std::initializer_list<uint64_t> ids) {
+    for (const uint64_t id : ids) {
+      pb::MkdirRequest r;
+      r.set_parent(1);
+      r.set_name("d" + std::to_string(id));
+      r.mutable_ctx()->set_op_id(id);
+      Run<rpc::Mkdir>(r);
+      ASSERT_EQ(err(), 0);
+    }
+  }
+  // What the client says with a sign of life.
+  void SayPending(uint64_t last, std::initializer_list<uint64_t> pending) {
+    pb::KeepAliveRequest keep;
+    keep.set_last(last);
+    for (const uint64_t id : pending) keep.add_pending(id);
+    auto call = std::make_shared<TestCall>(Op::kKeepAlive, "");
+    call->session = s_;
+    executor_->KeepAlive(call, keep);
+  }
+  pb::ReclaimReply AfterARestart() {
+    pb::ReclaimReply reply;
+    RestartAndReclaim({}, &reply);
+    return reply;
+  }
+  static std::set<uint64_t> Known(const pb::ReclaimReply& r, uint64_t up_to) {
+    EXPECT_TRUE(r.has_known_to());
+    std::set<uint64_t> known(r.known_later().begin(), r.known_later().end());
+    for (uint64_t id = 1; id <= r.known_to(); ++id) known.insert(id);
+    for (const uint64_t id : r.not_known()) known.erase(id);
+    known.erase(known.upper_bound(up_to), known.end());
+    return known;
+  }
+};
+
+// An op that waits for records on disk is executed after one that was sent later. When the power goes between
+// the two, the later one is stored.
+TEST_F(KnownOpsTest, ALaterOpDoesNotStandForOneBeforeIt) {
+  acked_ = 1;
+  MkdirAs({2, 3, 5});
+  const pb::ReclaimReply reply = AfterARestart();
+  EXPECT_EQ(reply.known(), 5u);
+  EXPECT_EQ(Known(reply, 9), (std::set<uint64_t>{2, 3, 5}));
+}
+
+TEST_F(KnownOpsTest, NorWhenItsAnswerHasBeenAcknowledgedAndRemoved) {
+  acked_ = 1;
+  MkdirAs({2, 3, 5, 6});
+  SayPending(6, {4});
+  MkdirAs({7, 9});  // with which the removal is written
+  ASSERT_EQ(RepliesOnDisk(), 3u);
+  EXPECT_EQ(Known(AfterARestart(), 9), (std::set<uint64_t>{1, 2, 3, 5, 6, 7, 9}));
+  // And from one metaserver to the next.
+  MkdirAs({4});
+  EXPECT_EQ(Known(AfterARestart(), 9), (std::set<uint64_t>{1, 2, 3, 4, 5, 6, 7, 9}));
+  acked_ = 7;
+  MkdirAs({10, 11});
+  EXPECT_EQ(Known(AfterARestart(), 11), (std::set<uint64_t>{1, 2, 3, 4, 5, 6, 7, 9, 10, 11}));
+}
+
+// However far the removals of acknowledged answers have got.
+TEST_F(KnownOpsTest, WhatIsStoredIsKnown) {
+  acked_ = 0;
+  std::set<uint64_t> all;
+  for (uint64_t id = 1; id <= 20; ++id) {
+    op_ids_ = id;  // of which all but this one are acknowledged
+    MkdirAs({id});
+    all.insert(id);
+    if (id % 3 == 0) SayPending(id, {});
+    if (id % 4 == 0) {
+      EXPECT_EQ(Known(AfterARestart(), id), all);
+    }
+  }
+}
+
+// A database of before does not say what it has removed: up to the highest all counts as stored, as it did,
+// until the client has said what it has.
+TEST_F(KnownOpsTest, ASessionOfAVersionBeforeIsKnownToItsHighestOp) {
+  acked_ = 1;
+  MkdirAs({2, 3, 5});
+  volume().store.db().DeleteBlind(ReplyKey(s_->id, 0));
+  volume().store.Commit();
+  pb::ReclaimReply reply = AfterARestart();
+  EXPECT_FALSE(reply.has_known_to());
+  EXPECT_EQ(reply.known(), 5u);
+  acked_ = 3;
+  MkdirAs({6, 7});
+  EXPECT_FALSE(AfterARestart().has_known_to());
+  SayPending(7, {4});
+  MkdirAs({8});
+  EXPECT_EQ(Known(AfterARestart(), 9), (std::set<uint64_t>{1, 2, 3, 5, 6, 7, 8}));
+}
+
+TEST_F(KnownOpsTest, NothingIsLeftOfASessionThatEnds) {
+  acked_ = 1;
+  MkdirAs({2, 3, 5});
+  SayPending(5, {4});
+  MkdirAs({6});
+  auto call = std::make_shared<TestCall>(Op::kCloseSession, "");
+  call->session = s_;
+  executor_->CloseSession(call);
+  executor_->EndTick();
+  volume().store.Commit();
+  size_t left = 0;
+  volume().store.db().Scan("A", "", [&](std::string_view, std::string_view) { return ++left != 0; });
+  EXPECT_EQ(left, 0u);
+}
+
+}  // namespace
+}  // namespace kfs::meta
