@@ -29,7 +29,7 @@ Status Trouble(archive* a, const std::string& path) {
   return Status(err, fmt::format("{}: {}", path, words == nullptr ? "cannot be used" : words));
 }
 
-nlohmann::json ToJson(const pb::ImageManifest& m) {
+nlohmann::json ManifestJson(const pb::ImageManifest& m) {
   nlohmann::json files = nlohmann::json::array();
   for (const pb::ImageFile& f : m.file())
     files.push_back({{"name", f.name()}, {"size", f.size()}, {"sha256", Hex(f.sha256())}});
@@ -201,7 +201,7 @@ Status BackupWriter::End() {
 
 Status BackupWriter::Finish(pb::ImageManifest* manifest) {
   for (pb::ImageFile& f : *manifest->mutable_file()) f.set_sha256(impl_->sums[f.name()]);
-  const std::string text = ToJson(*manifest).dump(1) + "\n";
+  const std::string text = ManifestJson(*manifest).dump(1) + "\n";
   KFS_RETURN_IF_ERROR(impl_->Header(kManifestName, text.size()));
   KFS_RETURN_IF_ERROR(impl_->Data(text));
   if (archive_write_close(impl_->out) != ARCHIVE_OK) return Trouble(impl_->out, impl_->path);

@@ -231,7 +231,7 @@ std::string VolumeName(const pb::ClusterConf& conf, const pb::KeyConf& key) {
 
 bool Expired(const pb::KeyConf& key) { return key.expires() != 0 && key.expires() <= WallNow(); }
 
-json ToJson(const pb::ClusterConf& conf, const pb::KeyConf& k) {
+json KeyJson(const pb::ClusterConf& conf, const pb::KeyConf& k) {
   json out = {{"name", k.name()},
               {"serial", k.serial()},
               {"kind", k.kind() == pb::KeyConf::ADMIN         ? "admin"
@@ -267,7 +267,7 @@ int RunList(GlobalOptions& global) {
   const pb::ClusterConf& conf = reply->conf();
   if (global.json) {
     json keys = json::array();
-    for (const pb::KeyConf& k : conf.key()) keys.push_back(ToJson(conf, k));
+    for (const pb::KeyConf& k : conf.key()) keys.push_back(KeyJson(conf, k));
     PrintJson(keys);
     return kOk;
   }
