@@ -9,6 +9,7 @@ cycles   no header includes itself by way of others, and no folder of the metase
 length   a file has at most 800 lines (most should stay below 400)
 words    no paths of somebody's machine, no leftovers of a merge
 guard    headers say in their first lines what they are, and may be included twice
+built    each source is in the CMakeLists.txt of its folder or of one above: a test that nobody builds finds nothing
 
 Prints one line a finding and last "N passed, N failed, N skipped". Exit code 1 if one failed.
 """
@@ -109,9 +110,33 @@ def above(name, include):
     return None
 
 
+# Folder -> sources that it takes without naming each.
+GLOBS = {"metaserver/acl", "metaserver/locks", "metaserver/ops"}
+FUZZER = re.compile(r"tests/fuzz/fuzz_(\w+)\.cc$")
+
+
+def is_built(root, name):
+    """Whether a CMakeLists.txt at or above a source names it, or something that stands for it does."""
+    folder = os.path.dirname(name)
+    if folder in GLOBS or folder == "tests/e2e":  # which compiles small helpers when a test wants them
+        return True
+    fuzzer = FUZZER.match(name)
+    while True:
+        path = os.path.join(root, folder, "CMakeLists.txt")
+        if os.path.isfile(path):
+            with open(path, encoding="utf-8") as f:
+                text = f.read()
+            wanted = f"kfs_fuzzer({fuzzer.group(1)}" if fuzzer else os.path.relpath(name, folder or ".")
+            if re.search(r"(^|[\s(]|SOURCE_DIR\}/)" + re.escape(wanted) + r"($|[\s)])", text):
+                return True
+        if not folder:
+            return False
+        folder = os.path.dirname(folder)
+
+
 def check(root):
     """Findings by rule."""
-    findings = {"layers": [], "cycles": [], "length": [], "words": [], "guard": []}
+    findings = {"layers": [], "cycles": [], "length": [], "words": [], "guard": [], "built": []}
     graph = {}
     for name in sorted(files(root)):
         try:
@@ -133,6 +158,8 @@ def check(root):
         for include in includes:
             if why := above(name, include):
                 findings["layers"].append(f"{name}: includes {include}, and {why}")
+        if name.endswith(".cc") and not is_built(root, name):
+            findings["built"].append(f"{name}: no CMakeLists.txt names it")
         if name.endswith(".h"):
             graph[name] = includes
             if "#pragma once" not in text and not re.search(r"^#ifndef \w+_H_?$", text, re.M):

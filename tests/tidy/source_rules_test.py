@@ -32,7 +32,8 @@ def including(*headers):
 class SourceRules(unittest.TestCase):
     def test_what_may_be_included_is_no_finding(self):
         found = findings({"metaserver/ops/a.h": including("metaserver/executor/b.h", "rpc/c.h", "metaserver/ops/d.h"),
-                          "metaserver/a.cc": including("metaserver/hosting/b.h", "metaserver/options.h")})
+                          "metaserver/a.cc": including("metaserver/hosting/b.h", "metaserver/options.h"),
+                          "metaserver/CMakeLists.txt": "add_library(m a.cc)"})
         self.assertEqual([], sum(found.values(), []))
 
     def test_a_part_above(self):
@@ -61,6 +62,14 @@ class SourceRules(unittest.TestCase):
         table = {**source_rules.METASERVER_MAY_INCLUDE, "store": {"chunks"}}
         with mock.patch.object(source_rules, "METASERVER_MAY_INCLUDE", table):
             self.assertEqual(["chunks -> store -> chunks"], findings({})["cycles"])
+
+    def test_a_source_that_nobody_builds(self):
+        found = findings({"tests/posix/CMakeLists.txt": "add_executable(t a_test.cc)", "tests/posix/a_test.cc": "",
+                          "tests/posix/b_test.cc": "", "tests/fuzz/CMakeLists.txt": "kfs_fuzzer(a LIBS rpc)",
+                          "tests/fuzz/fuzz_a.cc": "", "tests/fuzz/fuzz_b.cc": "",
+                          "rpc/CMakeLists.txt": "add_library(r in/a.cc)", "rpc/in/a.cc": "", "rpc/a.cc": ""})["built"]
+        self.assertEqual([f"{name}: no CMakeLists.txt names it"
+                          for name in ("rpc/a.cc", "tests/fuzz/fuzz_b.cc", "tests/posix/b_test.cc")], found)
 
     def test_the_document_says_the_same_of_the_metaservers_folders(self):
         with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/README.md"), encoding="utf-8") as f:
