@@ -58,7 +58,7 @@ ChunkMetrics::ChunkMetrics() : impl_(std::make_unique<Impl>()) {
                        .Add({});
   impl_->stall_seconds = &prometheus::BuildCounter()
                               .Name("kfs_loop_stall_seconds_total")
-                              .Help("Time of these ticks")
+                              .Help("Time of the ticks over 50 ms")
                               .Register(*impl_->registry)
                               .Add({});
   const prometheus::Histogram::BucketBoundaries buckets{1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2,
@@ -101,11 +101,12 @@ void ChunkMetrics::Update(const ChunkStore& store, size_t waiting, const AccessG
     set("kfs_chunk_disk_available_bytes", "Room for new data", disk->space().available, labels);
     set("kfs_chunk_disk_chunks", "Chunks on the disk", static_cast<uint64_t>(disk->chunks), labels);
     set("kfs_chunk_disk_garbage_chunks", "Deleted chunks that can be had back", disk->bin().chunks(), labels);
-    set("kfs_chunk_disk_garbage_bytes", "Their room, which is made as soon as it is needed",
+    set("kfs_chunk_disk_garbage_bytes",
+        "Room of the deleted chunks that can be had back; it is made as soon as it is needed",
         disk->bin().bytes(), labels);
     set("kfs_chunk_disk_set_aside", "Data files that have lost their header", disk->bin().set_aside(),
         labels);
-    set("kfs_chunk_disk_healthy", "1: in order, 0: sick", disk->healthy() ? 1 : 0, labels);
+    set("kfs_chunk_disk_healthy", "1: the disk is in order, 0: sick", disk->healthy() ? 1 : 0, labels);
   }
   const auto stats = store.stats();
   set("kfs_chunk_corrupt_blocks", "Blocks refused because of their checksum", store.counters().corrupt);
@@ -136,7 +137,7 @@ void ChunkMetrics::Update(const ChunkStore& store, size_t waiting, const AccessG
   set("kfs_chunk_tokens_refused", refused, gate.counters().fenced, {{"reason", "fenced"}});
   set("kfs_chunk_tokens_refused", refused, gate.counters().unknown_clock, {{"reason", "unknown_clock"}});
   set("kfs_chunk_fenced_sessions", "Sessions whose earlier tickets count no more", gate.fences());
-  set("kfs_process_resident_bytes", "Resident memory", ResidentBytes());
+  set("kfs_process_resident_bytes", "Resident memory of the process", ResidentBytes());
 }
 
 }  // namespace kfs

@@ -29,7 +29,8 @@ install(FILES deploy/conf/chunkserver.toml DESTINATION /etc/kfs RENAME chunkserv
 install(FILES deploy/conf/client.toml DESTINATION /etc/kfs COMPONENT client EXCLUDE_FROM_ALL)
 file(GLOB KFS_DOCUMENTS CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/docs/*.md)
 install(FILES README.md CHANGELOG.md ${KFS_DOCUMENTS} DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/kfs-client COMPONENT client EXCLUDE_FROM_ALL)
-install(FILES deploy/systemd/mnt-kfs.mount DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/kfs-client/examples COMPONENT client EXCLUDE_FROM_ALL)
+install(FILES deploy/systemd/mnt-kfs.mount deploy/prometheus/kfs-alerts.yml deploy/grafana/kfs.json
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/kfs-client/examples COMPONENT client EXCLUDE_FROM_ALL)
 # For "mount -o remount": the kernel calls the type of the mount fuse.kfs. /sbin is /usr/sbin.
 install(CODE [[file(CREATE_LINK mount.kfs "$ENV{DESTDIR}${CMAKE_INSTALL_PREFIX}/sbin/mount.fuse.kfs" SYMBOLIC)]]
   COMPONENT client EXCLUDE_FROM_ALL)

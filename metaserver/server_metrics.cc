@@ -17,7 +17,7 @@ void MetaServer::UpdateMetrics() {
                    {{"op", op}},
                    static_cast<double>(stats->errors)});
     out.push_back({"kfs_meta_op_seconds_total",
-                   "Time from arrival to answer.",
+                   "Time of these ops, from arrival to answer.",
                    true,
                    {{"op", op}},
                    static_cast<double>(stats->micros) / 1e6});
@@ -31,14 +31,16 @@ void MetaServer::UpdateMetrics() {
   counter("kfs_meta_bad_frames_total", "Connections ended for malformed input.",
           static_cast<double>(server_->bad_frames()));
   counter("kfs_loop_stalls_total", "Ticks of an event loop over 50 ms.", static_cast<double>(LoopStalls()));
-  counter("kfs_loop_stall_seconds_total", "Time of these ticks.",
+  counter("kfs_loop_stall_seconds_total", "Time of the ticks over 50 ms.",
           static_cast<double>(LoopStallMicros()) / 1e6);
   counter("kfs_meta_cold_runs_total", "Ops that waited for records on disk.",
           static_cast<double>(executor_->cold_runs()));
   counter("kfs_meta_replays_total", "Kept answers sent again.", static_cast<double>(executor_->replays()));
-  gauge("kfs_meta_rss_bytes", "Resident memory.", static_cast<double>(ResidentBytes()));
-  gauge("kfs_meta_db_memory_bytes", "Block cache and write buffers.", static_cast<double>(memory_->used()));
-  gauge("kfs_meta_connections", "Connections.", static_cast<double>(server_->connections().size()));
+  gauge("kfs_meta_rss_bytes", "Resident memory of the process.", static_cast<double>(ResidentBytes()));
+  gauge("kfs_meta_db_memory_bytes", "Block cache and write buffers of all volumes' databases.",
+        static_cast<double>(memory_->used()));
+  gauge("kfs_meta_connections", "Connections that others have to this metaserver.",
+        static_cast<double>(server_->connections().size()));
   gauge("kfs_meta_waiting_ops", "Ops that wait for a lock, a mutation or their turn.",
         static_cast<double>(executor_->parked_now()));
   AddStateMetrics(&out);
@@ -46,7 +48,8 @@ void MetaServer::UpdateMetrics() {
     auto of = [&out, volume = v.get()](const char* name, const char* help, double value) {
       out.push_back({name, help, false, {{"volume", volume->info.name()}}, value});
     };
-    of("kfs_meta_sessions", "Mounts.", static_cast<double>(v->mounts()));
+    of("kfs_meta_sessions", "Sessions of the volume: mounts that it knows.",
+       static_cast<double>(v->mounts()));
     of("kfs_meta_inodes", "Inodes in use.", static_cast<double>(v->store.counters().inodes()));
     of("kfs_meta_cache_bytes", "Decoded inodes and names in memory.",
        static_cast<double>(v->store.cache_bytes()));

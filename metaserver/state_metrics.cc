@@ -3,6 +3,7 @@
 #include <sys/statvfs.h>
 
 #include <algorithm>
+#include <map>
 
 #include "common/event_counts.h"
 #include "metaserver/cluster/configuration.h"
@@ -26,16 +27,23 @@ void MetaServer::AddStateMetrics(std::vector<Sample>* out) {
   gauge("kfs_meta_generation", "Generation of the configuration.", {},
         static_cast<double>(conf.generation()));
   gauge("kfs_meta_members", "Metaservers of the cluster.", {}, conf.member_size());
+  std::map<std::string, bool> heard = {{member_->uuid(), true}};
   for (const PeerView& p : member_->node().Peers()) {
+    heard[p.uuid] = p.connected;
     gauge("kfs_meta_peer_connected", "1: the other metaserver is connected.", {{"peer", p.address}},
           p.connected ? 1 : 0);
   }
   for (const pb::VolumeConf& v : conf.volume()) {
+    // Seen by all members: whoever owns it cannot tell that it is down.
+    const pb::MemberConf* owner = FindMember(conf, v.owner());
+    gauge("kfs_meta_volume_owner_up", "1: the owner of the volume is this metaserver, or connected to it.",
+          {{"volume", v.name()}, {"owner", owner == nullptr ? "" : owner->address()}},
+          heard[v.owner()] ? 1 : 0);
     if (v.owner() != member_->uuid()) continue;
     const Labels labels = {{"volume", v.name()}};
-    gauge("kfs_meta_volume_started", "1: it is to be served, 0: it was stopped.", labels,
+    gauge("kfs_meta_volume_started", "1: the volume is to be served, 0: it was stopped.", labels,
           v.started() ? 1 : 0);
-    gauge("kfs_meta_volume_served", "1: this metaserver, its owner, serves it.", labels,
+    gauge("kfs_meta_volume_served", "1: this metaserver, its owner, serves the volume.", labels,
           executor_->FindVolume(VolumeId(v.id())) != nullptr ? 1 : 0);
   }
   for (const auto& [id, v] : executor_->volumes()) {
@@ -56,9 +64,11 @@ void MetaServer::AddStateMetrics(std::vector<Sample>* out) {
     gauge("kfs_meta_mounts_away", "Mounts that are not connected.", labels, static_cast<double>(away));
     gauge("kfs_meta_sessions_lost", "Mounts that were silent for too long, and have lost what they held.",
           labels, static_cast<double>(lost));
-    gauge("kfs_meta_mount_call_mean_seconds", "Of the calls of the last two minutes, as mounts tell of them.",
-          labels, calls == 0 ? 0 : static_cast<double>(micros) / static_cast<double>(calls) / 1e6);
-    gauge("kfs_meta_mount_call_slowest_seconds", "The slowest of them.", labels,
+    gauge("kfs_meta_mount_call_mean_seconds",
+          "Mean time of the calls of the last two minutes, as mounts tell of them.", labels,
+          calls == 0 ? 0 : static_cast<double>(micros) / static_cast<double>(calls) / 1e6);
+    gauge("kfs_meta_mount_call_slowest_seconds",
+          "Slowest call of the last two minutes, as mounts tell of them.", labels,
           static_cast<double>(slowest) / 1e6);
     pb::VolumeInfo info;
     lost_->Fill(id, &info);
@@ -71,22 +81,24 @@ void MetaServer::AddStateMetrics(std::vector<Sample>* out) {
   for (const auto& [id, s] : chunkservers_->all()) {
     const Labels labels = {{"chunkserver", std::to_string(id.v)}, {"address", s.address}};
     const bool up = chunkservers_->IsUp(id);
-    gauge("kfs_meta_chunkserver_up", "1: it is connected.", labels, up ? 1 : 0);
-    gauge("kfs_meta_chunkserver_unreached", "1: it is not reached at the address that clients use.", labels,
+    gauge("kfs_meta_chunkserver_up", "1: the chunkserver is connected.", labels, up ? 1 : 0);
+    gauge("kfs_meta_chunkserver_unreached",
+          "1: the chunkserver is not reached at the address that clients use.", labels,
           s.unreached.empty() ? 0 : 1);
-    gauge("kfs_meta_chunkserver_sick_disks", "Disks that are not used for an error.", labels,
-          static_cast<double>(std::count_if(s.disks.begin(), s.disks.end(),
-                                            [](const auto& d) { return !d.error().empty(); })));
-    gauge("kfs_meta_chunkserver_capacity_bytes", "Of its disks that are well.", labels,
+    gauge("kfs_meta_chunkserver_sick_disks", "Disks of the chunkserver that are not used for an error.",
+          labels, static_cast<double>(std::count_if(s.disks.begin(), s.disks.end(), [](const auto& d) {
+            return !d.error().empty();
+          })));
+    gauge("kfs_meta_chunkserver_capacity_bytes", "Size of the chunkserver's disks that are well.", labels,
           static_cast<double>(s.capacity()));
-    gauge("kfs_meta_chunkserver_available_bytes", "Of its disks that are well.", labels,
+    gauge("kfs_meta_chunkserver_available_bytes", "Room on the chunkserver's disks that are well.", labels,
           static_cast<double>(s.available()));
   }
   struct statvfs st {};
   if (statvfs(options_.data_dir().c_str(), &st) == 0) {
-    gauge("kfs_meta_data_capacity_bytes", "Of the metadata's file system.", {},
+    gauge("kfs_meta_data_capacity_bytes", "Size of the file system of data-dir.", {},
           static_cast<double>(st.f_blocks * st.f_frsize));
-    gauge("kfs_meta_data_available_bytes", "Of the metadata's file system.", {},
+    gauge("kfs_meta_data_available_bytes", "Room on the file system of data-dir.", {},
           static_cast<double>(st.f_bavail * st.f_frsize));
   }
   AddLinkMetrics(out);

@@ -28,7 +28,8 @@ for part in metaserver:kfs-metaserver.service chunkserver:kfs-chunkserver@.servi
   check "kfs-${part%:*}: its man page" has "kfs-${part%:*}" ".* ./usr/share/man/man8/kfs-${part%:*}.8"
 done
 for file in usr/bin/kfs usr/sbin/mount.kfs usr/sbin/mount.fuse.kfs usr/share/bash-completion/completions/kfs usr/share/man/man1/kfs.1 \
-  usr/share/man/man1/kfs-volume.1 usr/share/man/man1/kfs-chunkserver.1 usr/share/doc/kfs-client/operate.md; do
+  usr/share/man/man1/kfs-volume.1 usr/share/man/man1/kfs-chunkserver.1 usr/share/doc/kfs-client/operate.md \
+  usr/share/doc/kfs-client/examples/kfs-alerts.yml usr/share/doc/kfs-client/examples/kfs.json; do
   check "kfs-client: $file" has kfs-client "[-l]rw.* ./$file"
 done
 
