@@ -8,6 +8,10 @@
 namespace kfs::meta {
 namespace {
 
+// A note names all that are pending: with more of them, answers are dropped with signs of life only, which
+// cost the client as much, and not with each op.
+constexpr size_t kNotedOften = 64;
+
 // The last one stays: versions before take it for how far this database knows what the session has done.
 bool IsDropped(const Session& session, std::set<uint64_t>::iterator it, uint64_t acked) {
   return it != session.replies.end() && std::next(it) != session.replies.end() && *it <= acked;
@@ -46,19 +50,20 @@ std::set<uint64_t>::iterator Executor::DropReply(Session& session, std::set<uint
 void Executor::TrimReplies(Session& session, uint64_t acked) {
   session.acked = acked;
   session.remembered.erase(session.remembered.begin(), session.remembered.upper_bound(acked));
+  Session::Answered& answered = session.answered;
+  answered.but.erase(answered.but.begin(), answered.but.upper_bound(acked));
+  answered.to = std::max(answered.to, acked);
+  if (answered.but.size() > kNotedOften) return;
   bool dropped = false;
   while (IsDropped(session, session.replies.begin(), acked)) {
     DropReply(session, session.replies.begin());
     dropped = true;
   }
-  Session::Answered& answered = session.answered;
-  answered.but.erase(answered.but.begin(), answered.but.upper_bound(acked));
-  answered.to = std::max(answered.to, acked);
   if (dropped && answered.exact) NoteAnswered(session);
 }
 
 void Executor::TrimReplies(Session& session, uint64_t last, std::set<uint64_t> pending) {
-  if (last < session.answered.to || pending.size() > kRepliesKeptMax) return;
+  if (last < session.answered.to) return;
   pending.erase(pending.upper_bound(last), pending.end());
   bool dropped = false;
   for (auto it = session.replies.begin(); IsDropped(session, it, last);) {

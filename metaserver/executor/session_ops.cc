@@ -120,7 +120,7 @@ void Executor::KeepAlive(const CallPtr& call, const pb::KeepAliveRequest& reques
                      .slowest_micros = request.slowest_micros()},
                     session.last_heard);
   if (request.acked() > session.acked) TrimReplies(session, request.acked());
-  if (request.last() != 0)
+  if (request.last() != 0 && static_cast<size_t>(request.pending_size()) <= kRepliesKeptMax)
     TrimReplies(session, request.last(), {request.pending().begin(), request.pending().end()});
   pb::KeepAliveReply reply;
   reply.set_generation(generation_);
@@ -225,7 +225,7 @@ void Executor::EndSession(const SessionPtr& session, const std::string& why, std
   Ending ending(session, volume);
   ending.why = Status(EACCES, Code::kUnknownSession, "the session has ended: " + why);
   ending.replies.swap(session->replies);
-  ending.replies.insert(0);  // rec::Answered
+  volume->store.db().DeleteSoon(ReplyKey(session->id, 0));  // rec::Answered, which may yet be to be written
   ending.done = [this, session, why, done = std::move(done)] {
     if (done) done();
     closing_.emplace_back(session, Status(EPIPE, "the session has ended: " + why));

@@ -101,6 +101,7 @@ struct Db::Impl {
   std::unordered_map<std::string, std::optional<std::string>, Hash, std::equal_to<>> overlay;
   // What goes with the next batch, whatever that is written for; nullopt: deleted.
   std::map<std::string, std::optional<std::string>> soon;
+  size_t soon_bytes = 0;  // put since the last batch
   rocksdb::Status read_error;
   bool unsure = false;
   bool memory_only = false;
@@ -274,6 +275,8 @@ void Db::DeleteSoon(std::string_view key) {
 
 void Db::PutSoon(std::string_view key, std::string_view value) {
   impl_->soon.insert_or_assign(std::string(key), std::string(value));
+  impl_->soon_bytes += value.size();
+  if (impl_->soon_bytes >= kSoonBytesMax) dirty_ = true;
 }
 
 void Db::DeleteAll(std::string_view prefix) {
@@ -319,6 +322,7 @@ void Db::Commit() {
     if (!s.ok()) std::abort();
   }
   impl_->soon.clear();
+  impl_->soon_bytes = 0;
   if (!lost()) ++writes_;
   rocksdb::Status s = lost() ? rocksdb::Status() : impl_->db->Write(rocksdb::WriteOptions(), &impl_->batch);
   if (s.IsCorruption() && kind_ == "volume") {

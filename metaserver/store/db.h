@@ -69,9 +69,10 @@ class Db {
   // reason, or when kSoonMax have gathered. REQUIRES: the key is never put again.
   void DeleteSoon(std::string_view key);
   static constexpr size_t kSoonMax = 1024;
-  // With the same batch as what is deleted soon; the last value counts. REQUIRES: the key is put in no other
-  // way once anything is to be deleted soon.
+  // With the same batch as what is deleted soon, or when kSoonBytesMax have gathered; the last value counts.
+  // REQUIRES: once it has been called, the key is put and deleted in no other way than `Soon`.
   void PutSoon(std::string_view key, std::string_view value);
+  static constexpr size_t kSoonBytesMax = 1u << 20;
 
   // Commits, then calls fn(key, value) for keys that begin with `prefix`, from `from` on (or the prefix's
   // begin), in order, until it says false.

@@ -31,6 +31,18 @@ class KnownOpsTest : public MemoryOpsTest {
     call->session = s_;
     executor_->KeepAlive(call, keep);
   }
+  size_t LeftWhenItEnds() {
+    auto call = std::make_shared<TestCall>(Op::kCloseSession, "");
+    call->session = s_;
+    executor_->CloseSession(call);
+    executor_->EndTick();
+    volume().store.db().PutBlind("~", "");  // whatever waits for another change is written
+    volume().store.Commit();
+    size_t left = 0;
+    volume().store.db().Scan("A", "", [&](std::string_view, std::string_view) { return ++left != 0; });
+    return left;
+  }
+  size_t NoteBytes() { return volume().store.db().Get(ReplyKey(s_->id, 0)).value_or("").size(); }
   pb::ReclaimReply AfterARestart() {
     pb::ReclaimReply reply;
     RestartAndReclaim({}, &reply);
@@ -109,14 +121,55 @@ TEST_F(KnownOpsTest, NothingIsLeftOfASessionThatEnds) {
   MkdirAs({2, 3, 5});
   SayPending(5, {4});
   MkdirAs({6});
-  auto call = std::make_shared<TestCall>(Op::kCloseSession, "");
+  EXPECT_EQ(LeftWhenItEnds(), 0u);
+}
+
+// Nor of what would have been written with the next change.
+TEST_F(KnownOpsTest, NothingIsWrittenOfASessionThatHasEnded) {
+  acked_ = 1;
+  MkdirAs({2, 3, 5});
+  SayPending(5, {4});
+  EXPECT_EQ(LeftWhenItEnds(), 0u);
+}
+
+// A record that names all pending ops is not made for each small op: a client that says once that thousands
+// are, and acknowledges one at a time, would have a thousand times as much written as it sends.
+TEST_F(KnownOpsTest, ACrowdOfPendingOpsIsNotWrittenDownWithEachOp) {
+  constexpr uint64_t kPending = 20000;
+  acked_ = 1;
+  MkdirAs({2, 3, kPending + 2});
+  pb::KeepAliveRequest keep;
+  keep.set_last(kPending + 3);
+  for (uint64_t id = 4; id < kPending; ++id) keep.add_pending(id);
+  auto call = std::make_shared<TestCall>(Op::kKeepAlive, "");
   call->session = s_;
-  executor_->CloseSession(call);
-  executor_->EndTick();
+  executor_->KeepAlive(call, keep);
+  MkdirAs({4});
+  const size_t before = NoteBytes();
+  EXPECT_GT(before, kPending);
+  for (uint64_t id = 5; id < 40; ++id) {
+    acked_ = id - 1;
+    MkdirAs({id});
+    EXPECT_EQ(NoteBytes(), before) << id;
+  }
+  // It is exact all the same, and what is acknowledged goes when the client says again what is pending.
+  std::set<uint64_t> known;
+  for (uint64_t id = 1; id < 40; ++id) known.insert(id);
+  EXPECT_EQ(Known(AfterARestart(), 100), known);
+  SayPending(kPending + 3, {});
+  MkdirAs({kPending + 10});
+  EXPECT_LE(RepliesOnDisk(), 2u);
+}
+
+// It waits for no other change then.
+TEST_F(KnownOpsTest, WhatIsToBeWrittenSoonIsBounded) {
+  Db& db = volume().store.db();
   volume().store.Commit();
-  size_t left = 0;
-  volume().store.db().Scan("A", "", [&](std::string_view, std::string_view) { return ++left != 0; });
-  EXPECT_EQ(left, 0u);
+  const std::string half(Db::kSoonBytesMax / 2, 'x');
+  db.PutSoon(ReplyKey(SessionId(77), 0), half);
+  EXPECT_FALSE(db.dirty());
+  db.PutSoon(ReplyKey(SessionId(78), 0), half);
+  EXPECT_TRUE(db.dirty());
 }
 
 }  // namespace
