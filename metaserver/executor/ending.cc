@@ -4,7 +4,8 @@
 
 namespace kfs::meta {
 
-Ending::Ending(SessionPtr ended, const Volume* of) : session(std::move(ended)) {
+Ending::Ending(SessionPtr ended, const Volume* of)
+    : session(std::move(ended)), remembered(std::move(session->remembered)) {
   if (of != nullptr) {
     volume = of->id();
     incarnation = of->incarnation();
@@ -37,8 +38,12 @@ bool Endings::StepOf(Ending& e) {
   for (; left > 0 && !e.waiting.empty(); --left) e.waiting.erase(e.waiting.begin());
   if (left == 0) return true;
   Volume* volume = VolumeOf(e);
-  if (volume == nullptr) return false;
-  if (volume->locks.ReleaseSome(e.session->id)) return true;
+  // Others wait for locks and tokens.
+  if (volume != nullptr && volume->locks.ReleaseSome(e.session->id)) return true;
+  if (volume == nullptr) {
+    e.session->append_tokens.clear();
+    e.replies.clear();
+  }
   std::set<Ino>& tokens = e.session->append_tokens;
   for (; left > 0 && !tokens.empty(); --left) {
     const Ino ino = *tokens.begin();
@@ -49,6 +54,7 @@ bool Endings::StepOf(Ending& e) {
     volume->store.db().DeleteBlind(ReplyKey(e.session->id, *e.replies.begin()));
     e.replies.erase(e.replies.begin());
   }
+  for (; left > 0 && e.remembered.size() != 0; --left) e.remembered.DropFirst();
   return left == 0;
 }
 

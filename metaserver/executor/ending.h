@@ -30,6 +30,7 @@ struct Ending {
   Status why;                // what those who wait are told; OK: nothing, they come again
   std::set<ParkedPtr> parked;
   std::map<uint64_t, ParkedPtr> waiting;
+  Remembered remembered;       // what these answers tell of is gone
   std::set<uint64_t> replies;  // whose records go, too
   std::function<void()> done;  // may be empty
 };

@@ -313,7 +313,8 @@ bool Executor::Admit(const CallPtr& call, Run run, const pb::Context& ctx, bool 
     }
     return false;
   }
-  if (session.replies_kept() >= kRepliesKeptMax) {
+  const bool room = logged || session.remembered.HasRoom(*remembered_bytes_);
+  if (session.replies_kept() >= kRepliesKeptMax || !room) {
     Refuse(call, Status(EAGAIN, Code::kTryAgain, "too many answers are not yet acknowledged"));
     return false;
   }

@@ -166,8 +166,8 @@ class Executor {
   // Removes one that is stored; gives the next.
   static std::set<uint64_t>::iterator DropReply(Session& session, std::set<uint64_t>::iterator it);
   // Stores it with the tick's batch, or remembers it.
-  static void KeepReply(const Call& call, bool logged, const std::string& body, Ino opened,
-                        uint32_t opened_for, const pb::LockRange* lock);
+  void KeepReply(const Call& call, bool logged, const std::string& body, Ino opened, uint32_t opened_for,
+                 const pb::LockRange* lock);
   // Runs the call again when the keys are in memory.
   void FetchAndRerun(Volume& volume, const CallPtr& call, std::vector<std::string> keys);
   void ForgetDb(Db& db);
@@ -199,7 +199,8 @@ class Executor {
   Endings endings_;
   std::vector<std::pair<SessionPtr, Status>> closing_;  // connections to be closed after the tick's answers
   Turns turns_{clock_};
-  const std::shared_ptr<size_t> parked_bytes_ = std::make_shared<size_t>(0);  // of all sessions
+  const std::shared_ptr<size_t> parked_bytes_ = std::make_shared<size_t>(0);      // of all sessions
+  const std::shared_ptr<size_t> remembered_bytes_ = std::make_shared<size_t>(0);  // the same
   std::vector<Outgoing> outgoing_;
   std::map<VolumeId, std::vector<ParkedPtr>> sync_waits_;
   std::vector<std::shared_ptr<Drain>> drains_;

@@ -29,7 +29,7 @@ void NoteAnswered(const Session& session) {
 void Executor::KeepReply(const Call& call, bool logged, const std::string& body, Ino opened,
                          uint32_t opened_for, const pb::LockRange* lock) {
   Session& session = *call.session;
-  if (!logged) session.remembered.insert_or_assign(call.op_id, Session::Remembered{call.op(), body});
+  if (!logged) session.remembered.Keep(call.op_id, {call.op(), body}, remembered_bytes_);
   if (!logged && !session.counts_all) return;
   rec::Reply record;
   record.set_op(static_cast<uint32_t>(call.op()));
@@ -49,7 +49,7 @@ std::set<uint64_t>::iterator Executor::DropReply(Session& session, std::set<uint
 
 void Executor::TrimReplies(Session& session, uint64_t acked) {
   session.acked = acked;
-  session.remembered.erase(session.remembered.begin(), session.remembered.upper_bound(acked));
+  session.remembered.Drop(acked, {});
   Session::Answered& answered = session.answered;
   answered.but.erase(answered.but.begin(), answered.but.upper_bound(acked));
   answered.to = std::max(answered.to, acked);
@@ -74,8 +74,7 @@ void Executor::TrimReplies(Session& session, uint64_t last, std::set<uint64_t> p
     it = DropReply(session, it);
     dropped = true;
   }
-  std::erase_if(session.remembered,
-                [&](const auto& entry) { return entry.first <= last && !pending.contains(entry.first); });
+  session.remembered.Drop(last, pending);
   // From here on a session of a version before has what it had done without a note, too.
   dropped |= !session.answered.exact;
   session.answered = {.exact = true, .to = last, .but = std::move(pending)};
@@ -95,9 +94,8 @@ bool Executor::Replay(const CallPtr& call, bool logged) {
     Answer(call, body);
     return true;
   };
-  if (auto it = session.remembered.find(call->op_id); it != session.remembered.end()) {
-    return it->second.op == call->op() ? answer(it->second.body) : another();
-  }
+  if (const Remembered::Reply* kept = session.remembered.Find(call->op_id); kept != nullptr)
+    return kept->op == call->op() ? answer(kept->body) : another();
   volume.store.Commit();  // stored replies of this tick are not indexed
   std::optional<std::string> stored = volume.store.db().Get(ReplyKey(session.id, call->op_id));
   rec::Reply record;

@@ -17,6 +17,7 @@
 #include "common/status.h"
 #include "common/types.h"
 #include "metaserver/base/call.h"
+#include "metaserver/executor/remembered.h"
 #include "metaserver/executor/session_view.h"
 #include "proto/chunk.pb.h"
 
@@ -82,12 +83,7 @@ struct Session {
     std::set<uint64_t> but;
   };
   Answered answered;
-  // Those of ops that are not logged (proto/logged.h). They are as old as what the ops did: gone with it.
-  struct Remembered {
-    Op op{};
-    std::string body;
-  };
-  std::map<uint64_t, Remembered> remembered;
+  Remembered remembered;  // those of ops that are not logged
   size_t replies_kept() const { return replies.size() + remembered.size(); }
   // Of a version before: any op that is not stored it takes for a lost change
   // (OpenSessionRequest.counts_logged).

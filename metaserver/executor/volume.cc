@@ -184,7 +184,6 @@ void Volume::Expire(const SessionPtr& session) {
   Leave(*session);
   // What a replayed reply had opened or locked is gone with the rest, and taken anew when it is replayed.
   session->old_replies.insert(session->replies.begin(), session->replies.end());
-  session->remembered.clear();
   session->expired = Now();
   ++session->expiries;
   ++expired_;

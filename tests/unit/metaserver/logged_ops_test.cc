@@ -69,7 +69,7 @@ TEST_F(LoggedOpsTest, AnswersThatAreNotAcknowledgedAreBounded) {
   const uint64_t ino = Create(1, "f").attr().ino();
   acked_ = 1;
   for (size_t i = s_->replies_kept(); i < kRepliesKeptMax; ++i)
-    s_->remembered[1000000 + i] = {Op::kFlush, ""};
+    s_->remembered.Keep(1000000 + i, {Op::kFlush, ""}, std::make_shared<size_t>(0));
   pb::FlushRequest flush = FlushOf(ino, 7);
   acked_ = 1;
   EXPECT_EQ(Begin<rpc::Flush>(flush)->status.code(), Code::kTryAgain);
@@ -82,6 +82,55 @@ TEST_F(LoggedOpsTest, AnswersThatAreNotAcknowledgedAreBounded) {
   executor_->KeepAlive(call, keep);
   EXPECT_EQ(s_->remembered.size(), 1u);
   EXPECT_TRUE(Begin<rpc::Flush>(flush)->status.ok());
+}
+
+// Nor do many sessions together, which cost nobody a write.
+TEST_F(LoggedOpsTest, AnswersInMemoryOfAllSessionsAreBounded) {
+  const uint64_t ino = Create(1, "f").attr().ino();
+  acked_ = 1;
+  Run<rpc::Flush>(FlushOf(ino, 7));
+  const size_t of_one = s_->remembered.bytes();
+  EXPECT_GT(of_one, 0u);
+  // Others take all that there is.
+  auto others = std::make_shared<Session>();
+  const std::string large(64u << 10, 'x');
+  const auto all = std::make_shared<size_t>(0);
+  for (uint64_t id = 1; *all < Remembered::kBytesAllMax; ++id)
+    others->remembered.Keep(id, {Op::kOpen, large}, all);
+  EXPECT_FALSE(others->remembered.HasRoom(*all));
+  EXPECT_TRUE(s_->remembered.HasRoom(*all));  // who acknowledges needs little
+  others->remembered.Drop(1, {});
+  EXPECT_TRUE(others->remembered.HasRoom(*all));
+  others->remembered.Keep(1, {Op::kOpen, large}, all);
+  others->remembered.Keep(1, {Op::kOpen, large}, all);  // once
+  const size_t full = *all;
+  Remembered taken(std::move(others->remembered));
+  EXPECT_EQ(others->remembered.size(), 0u);
+  EXPECT_EQ(*all, full);
+  while (taken.size() != 0) taken.DropFirst();
+  EXPECT_EQ(*all, 0u);
+}
+
+// However many they are, others have their turn meanwhile.
+TEST_F(LoggedOpsTest, AnswersInMemoryGoInStepsWithTheirSession) {
+  const uint64_t ino = Create(1, "f").attr().ino();
+  acked_ = 1;
+  for (int i = 0; i < 1000; ++i) {
+    const pb::FlushRequest flush = FlushOf(ino, 7);
+    acked_ = 1;
+    Run<rpc::Flush>(flush);
+  }
+  EXPECT_GE(s_->remembered.size(), 1000u);
+  Ending ending(s_, &volume());
+  EXPECT_GE(ending.remembered.size(), 1000u);
+  EXPECT_EQ(s_->remembered.size(), 0u);
+  Endings endings({.find = [this](VolumeId) { return &volume(); },
+                   .refuse = [](const CallPtr&, const Status&) {},
+                   .changed = [] {}});
+  endings.Add(std::move(ending));
+  int steps = 1;
+  while (endings.Step()) ++steps;
+  EXPECT_GE(steps, 1000 / static_cast<int>(Endings::kStep));
 }
 
 // ---- a client of before, which takes any op that is not known for a lost change
