@@ -88,6 +88,9 @@ Status Volume::Load() {
         it->second->answered = {true, answered.to(), {answered.but().begin(), answered.but().end()}};
       return true;
     }
+    rec::Reply reply;
+    if (reply.ParseFromArray(value.data(), static_cast<int>(value.size())) && reply.opened() != 0)
+      opened_before_.insert(Ino(reply.opened()));
     it->second->replies.insert(it->second->replies.end(), op_id);
     it->second->old_replies.insert(op_id);
     return true;
@@ -333,7 +336,14 @@ void Volume::QueueStep() {
     orphans.push_back(Ino(KeyU64(key, 1)));
     return true;
   });
-  for (Ino ino : orphans) MaybeReap(ino);
+  for (Ino ino : orphans) {
+    if (opened_before_.contains(ino)) {
+      Linger(ino);
+    } else {
+      MaybeReap(ino);
+    }
+  }
+  if (!orphans_to_queue_) opened_before_ = {};
 }
 
 void Volume::ReapStep() {

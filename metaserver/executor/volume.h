@@ -223,6 +223,9 @@ class Volume {
   std::unordered_map<ChunkId, MonoTime> repaired_;
   bool orphans_to_queue_ = false;  // from this key on
   std::string orphans_from_;
+  // What stored answers had opened, of clients that may not have got them: asked for again, it is opened
+  // again.
+  std::unordered_set<Ino> opened_before_;
   std::deque<std::pair<MonoTime, Ino>> linger_;  // in order of their end
   MonoTime linger_end_{};                        // until which they have gone, or go in the next steps
   std::unordered_set<Ino> lingering_;

@@ -12,6 +12,33 @@ TEST_F(MemoryOpsTest, ACreateAndItsCloseAreOneLogWrite) {
   }
 }
 
+// An inode that never had a name is there for who asks again for the answer that he has not got.
+TEST_F(MemoryOpsTest, ATmpfileSentAgainAfterARestartIsOpen) {
+  pb::TmpfileRequest r;
+  r.set_parent(1);
+  r.set_mode(0600);
+  r.set_flags(O_RDWR);
+  r = Numbered(r);
+  const uint64_t ino = Run<rpc::Tmpfile>(r).attr().ino();
+  ASSERT_EQ(err(), 0);
+  RestartAndReclaim();
+  for (int i = 0; i < 3; ++i) executor_->EndTick();
+  EXPECT_EQ(Run<rpc::Tmpfile>(r).attr().ino(), ino);
+  EXPECT_EQ(OpensOf(ino), 1u);
+  EXPECT_FALSE(Gone(ino));
+  Release(ino);
+  EXPECT_TRUE(Gone(ino));
+}
+
+TEST_F(MemoryOpsTest, ATmpfileThatNobodyAsksForAgainGoes) {
+  pb::TmpfileRequest r;
+  r.set_parent(1);
+  r.set_flags(O_RDWR);
+  const uint64_t ino = Run<rpc::Tmpfile>(Numbered(r)).attr().ino();
+  RestartAndReclaim();
+  EXPECT_TRUE(Gone(ino));
+}
+
 TEST_F(MemoryOpsTest, OpenCloseLockAndUnlockAreNone) {
   const uint64_t ino = Create(1, "f").attr().ino();
   const uint64_t n = WritesOf([&] {
@@ -112,8 +139,7 @@ TEST_F(MemoryOpsTest, AnOpenThatWasNotAnsweredIsMadeAfterARestart) {
 }
 
 TEST_F(MemoryOpsTest, AnOpenOfWhatWasRemovedMeanwhileFailsAfterARestart) {
-  const uint64_t ino = Create(1, "f").attr().ino();
-  Release(ino);
+  const uint64_t ino = Mknod(1, "f");
   const pb::OpenRequest open = OpenOf(ino);
   Run<rpc::Open>(open);
   ASSERT_EQ(Unlink(1, "f"), 0);
