@@ -90,6 +90,9 @@ void Executor::ContinueReclaim(const SessionPtr& s) {
     // out since is of it.
     if (!r->settled || session.revived)
       session.reclaimed_up_to = std::max(session.reclaimed_up_to, r->request.op_ids());
+    // Begun again, it has locks that were told first, and perhaps given back since.
+    if ((!r->settled && session.unlocked_up_to == 0) || session.revived)
+      session.unlocked_up_to = std::max(session.unlocked_up_to, r->request.op_ids());
     if (r->request.last()) TellKnown(session, &r->reply);
   }
   if (r->open < r->request.open_size()) {

@@ -65,6 +65,9 @@ struct Session {
   std::deque<std::shared_ptr<Reclaiming>> reclaims;  // the first is under way (executor/reclaim.h)
   bool revived = false;  // it had expired since this metaserver began, so that it has nothing to tell again
   uint64_t reclaimed_up_to = 0;  // op ids handed out by the client when it reclaimed
+  // The same when it began to say which locks it has: what ops up to there give back nobody has told of. A
+  // lock of that owner came after them, although they come here only now.
+  uint64_t unlocked_up_to = 0;
 
   std::unordered_map<Ino, Opens> opens;
   // What it may touch chunks with (Tickets): under the present serial, by chunkserver.

@@ -72,7 +72,8 @@ Status Handle(OpEnv& env, const pb::ReleaseRequest& request, pb::Empty*) {
   Ino ino(request.ino());
   Volume* volume = &env.volume;
   Session* session = &env.session;
-  bool unlock = request.unlock_flock();
+  // One that its owner has then was taken later.
+  bool unlock = request.unlock_flock() && request.ctx().op_id() > session->unlocked_up_to;
   uint64_t owner = request.flock_owner();
   // A client counts a release from its sending on: what was pending when it reclaimed is not in what it
   // reclaimed.

@@ -39,6 +39,61 @@ TEST_F(MemoryOpsTest, ATmpfileThatNobodyAsksForAgainGoes) {
   EXPECT_TRUE(Gone(ino));
 }
 
+// A release, refused while its volume moved, comes a moment later than a lock that a new handle has taken
+// under the same owner: the kernel names owners by the address of what it has just freed.
+TEST_F(MemoryOpsTest, WhatGaveALockBackBeforeARestartTakesNoLaterOne) {
+  const uint64_t ino = Create(1, "f").attr().ino();
+  for (const bool flock : {true, false}) {
+    const pb::SetLockRequest unlock = Numbered(LockOf(ino, 7, pb::LockRange::UNLOCK, false, flock));
+    const pb::FlushRequest flush = FlushOf(ino, 7);
+    pb::ReleaseRequest release = ReleaseOf(ino);
+    release.set_unlock_flock(true);
+    release.set_flock_owner(7);
+    pb::ReclaimRequest held = Holding(ino, 1);
+    *held.add_lock() = LockOf(ino, 7, pb::LockRange::WRITE, false, flock).lock();
+    RestartAndReclaim(held);
+    ASSERT_EQ(locks(), 1u);
+    acked_ = 1;
+    Run<rpc::SetLock>(unlock);
+    Run<rpc::Flush>(flush);
+    Run<rpc::Release>(release);
+    EXPECT_EQ(locks(), 1u);
+    EXPECT_EQ(OpensOf(ino), 1u);
+    // From now on they count.
+    if (flock) {
+      pb::ReleaseRequest again = ReleaseOf(ino);
+      again.set_unlock_flock(true);
+      again.set_flock_owner(7);
+      Run<rpc::Release>(again);
+    } else {
+      Run<rpc::Flush>(FlushOf(ino, 7));
+    }
+    EXPECT_EQ(locks(), 0u);
+  }
+}
+
+// A reclaim that is begun again is of the locks that were told first, too: one that was given back between
+// the two is given back.
+TEST_F(MemoryOpsTest, ALockThatWasToldAndGivenBackBeforeTheReclaimEndedIsFree) {
+  const uint64_t ino = Create(1, "f").attr().ino();
+  const SessionPtr old = s_;
+  Restart();
+  s_ = Attach(old);
+  pb::ReclaimRequest part = Holding(ino, 1);
+  *part.add_lock() = LockOf(ino, 7, pb::LockRange::WRITE, false, false).lock();
+  part.set_op_ids(op_ids_);
+  ASSERT_TRUE(Reclaim(s_, part).ok());
+  ASSERT_EQ(locks(), 1u);
+  const pb::FlushRequest flush = FlushOf(ino, 7);
+  s_ = Attach(s_);
+  pb::ReclaimRequest all = Holding(ino, 1);
+  all.set_op_ids(op_ids_);
+  all.set_last(true);
+  ASSERT_TRUE(Reclaim(s_, all).ok());
+  Run<rpc::Flush>(flush);
+  EXPECT_EQ(locks(), 0u);
+}
+
 TEST_F(MemoryOpsTest, OpenCloseLockAndUnlockAreNone) {
   const uint64_t ino = Create(1, "f").attr().ino();
   const uint64_t n = WritesOf([&] {
