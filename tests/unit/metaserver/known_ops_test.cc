@@ -1,6 +1,7 @@
 // Which of a session's ops this database knows of, as a mount is told after a restart: what it had been
 // answered and is not among them was lost with the power, and fsync must not say otherwise.
 #include <algorithm>
+#include <random>
 #include <set>
 
 #include "memory_ops_fixture.h"
@@ -159,6 +160,44 @@ TEST_F(KnownOpsTest, ACrowdOfPendingOpsIsNotWrittenDownWithEachOp) {
   SayPending(kPending + 3, {});
   MkdirAs({kPending + 10});
   EXPECT_LE(RepliesOnDisk(), 2u);
+}
+
+// Whatever comes when: ops that overtake each other, answers that are acknowledged with ops and with signs of
+// life, and restarts between any two.
+TEST_F(KnownOpsTest, WhatHasBeenExecutedIsKnownAndNothingElse) {
+  const uint64_t seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937_64 random(seed);
+  Mkdir(1, "first");
+  uint64_t next = op_ids_ + 1;
+  std::set<uint64_t> waiting, executed;
+  for (uint64_t id = 1; id < next; ++id) executed.insert(id);
+  const auto some = [&] { return *std::next(waiting.begin(), static_cast<long>(random() % waiting.size())); };
+  for (int step = 0; step < 1500; ++step) {
+    while (waiting.size() < 1 + random() % 200) waiting.insert(next++);
+    acked_ = *waiting.begin() - 1;
+    const uint64_t what = random() % 100;
+    if (what < 80) {
+      const uint64_t id = random() % 3 == 0 ? some() : *waiting.begin();
+      MkdirAs({id});
+      waiting.erase(id);
+      executed.insert(id);
+    } else if (what < 90) {
+      pb::KeepAliveRequest keep;
+      keep.set_acked(acked_);
+      keep.set_last(next - 1);
+      keep.mutable_pending()->Assign(waiting.begin(), waiting.end());
+      auto call = std::make_shared<TestCall>(Op::kKeepAlive, "");
+      call->session = s_;
+      executor_->KeepAlive(call, keep);
+      executor_->EndTick();
+    } else if (what < 97) {
+      executor_->EndTick();
+    } else {
+      op_ids_ = next - 1;
+      ASSERT_EQ(Known(AfterARestart(), next - 1), executed) << "step " << step;
+    }
+  }
 }
 
 // It waits for no other change then.
