@@ -206,12 +206,7 @@ Status Executor::RoomForSession(Volume& volume, const std::string& key_id) {
   const auto of_key = [&] { return !IsRootKey(key_id) && volume.SessionsOf(key_id) >= kSessionsOfKeyMax; };
   const auto full = [&] { return volume.sessions.size() >= kSessionsMax; };
   if (!full() && !of_key()) return {};
-  const bool only_its = of_key();
-  SessionPtr oldest;
-  for (const auto& [sid, s] : volume.sessions) {
-    if (s->expired == 0 || (only_its && s->rights.key() != key_id)) continue;
-    if (oldest == nullptr || s->expired < oldest->expired) oldest = s;
-  }
+  const SessionPtr oldest = volume.OldestExpired(of_key() ? &key_id : nullptr);
   if (oldest != nullptr) EndSession(oldest, "room for another");
   if (of_key()) return Status(EAGAIN, Code::kTryAgain, "too many sessions of this key on the volume");
   if (full()) return Status(EAGAIN, Code::kTryAgain, "too many sessions on this volume");

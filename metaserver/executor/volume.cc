@@ -135,7 +135,32 @@ void Volume::AddSession(const SessionPtr& s) {
 
 void Volume::TakeIn(const SessionPtr& s) {
   sessions.emplace(s->id, s);
+  NoteExpired(*s);
   ++of_key_[s->rights.key()];
+}
+
+void Volume::NoteExpired(const Session& session) {
+  if (session.expired != 0) expired_of_[session.rights.key()].emplace(session.expired, session.id);
+}
+
+void Volume::ForgetExpired(const Session& session) {
+  const auto of = expired_of_.find(session.rights.key());
+  if (session.expired == 0 || of == expired_of_.end()) return;
+  of->second.erase({session.expired, session.id});
+  if (of->second.empty()) expired_of_.erase(of);
+}
+
+SessionPtr Volume::OldestExpired(const std::string* key_id) const {
+  const std::pair<int64_t, SessionId>* oldest = nullptr;
+  if (key_id != nullptr) {
+    const auto of = expired_of_.find(*key_id);
+    if (of != expired_of_.end()) oldest = &*of->second.begin();
+  } else {
+    for (const auto& [key, expired] : expired_of_) {
+      if (oldest == nullptr || *expired.begin() < *oldest) oldest = &*expired.begin();
+    }
+  }
+  return oldest == nullptr ? nullptr : sessions.at(oldest->second);
 }
 
 void Volume::UncountKey(const std::string& key_id) {
@@ -144,7 +169,9 @@ void Volume::UncountKey(const std::string& key_id) {
 
 void Volume::ChangeKey(Session& session, const std::string& key_id) {
   UncountKey(session.rights.key());
+  ForgetExpired(session);
   session.rights.set_key(key_id);
+  NoteExpired(session);
   ++of_key_[key_id];
   PutSession(session);
 }
@@ -188,6 +215,7 @@ void Volume::Expire(const SessionPtr& session) {
   // What a replayed reply had opened or locked is gone with the rest, and taken anew when it is replayed.
   session->old_replies.insert(session->replies.begin(), session->replies.end());
   session->expired = Now();
+  NoteExpired(*session);
   ++session->expiries;
   ++expired_;
   PutSession(*session);
@@ -195,6 +223,7 @@ void Volume::Expire(const SessionPtr& session) {
 
 void Volume::Revive(Session& session) {
   session.revived = true;
+  ForgetExpired(session);
   session.expired = 0;
   --expired_;
   PutSession(session);
@@ -206,6 +235,7 @@ void Volume::EndSession(const SessionPtr& session, const std::string& why) {
   Leave(*session);
   store.db().Delete(SessionKey(session->id));
   if (session->expired != 0) --expired_;
+  ForgetExpired(*session);
   sessions.erase(session->id);
   UncountKey(session->rights.key());
   session->volume = nullptr;

@@ -7,9 +7,11 @@
 #include <map>
 #include <memory>
 #include <random>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "metaserver/chunks/chunkservers.h"
@@ -61,6 +63,8 @@ class Volume {
     auto it = of_key_.find(key_id);
     return it == of_key_.end() ? 0 : it->second;
   }
+  // The one that has expired the longest ago, of one key's or (null) of all; null: none has.
+  SessionPtr OldestExpired(const std::string* key_id) const;
   // The same for good: it is not known any more.
   void EndSession(const SessionPtr& session, const std::string& why);
   // Sessions that were known at start and have neither reclaimed nor ended.
@@ -201,6 +205,8 @@ class Volume {
   void TrimOne();
   void TakeIn(const SessionPtr& session);
   void UncountKey(const std::string& key_id);
+  void NoteExpired(const Session& session);
+  void ForgetExpired(const Session& session);
   static void Confine(Session& session);
   void Leave(Session& session);
   void DropOpen(Ino ino, uint64_t count);
@@ -212,6 +218,8 @@ class Volume {
   MonoTime settled_at_{};
   size_t unreclaimed_ = 0;
   std::unordered_map<std::string, size_t> of_key_;  // sessions
+  // Those of them that have expired, the oldest first: whoever wants room does not look through all.
+  std::map<std::string, std::set<std::pair<int64_t, SessionId>>> expired_of_;
   size_t expired_ = 0;
   std::unordered_map<Ino, uint64_t> open_counts_;
   std::deque<std::unordered_map<Ino, Opens>> dropped_;  // of sessions that have none of them any more

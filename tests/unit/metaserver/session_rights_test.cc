@@ -211,6 +211,44 @@ TEST_F(SessionRootTest, OneKeysSessionsDoNotPushOutOthers) {
   EXPECT_NE(AttachWith(others, {}), nullptr);
 }
 
+// Who asks for room again and again would have all sessions looked through each time, outside of any turn.
+TEST_F(SessionRootTest, WhichSessionHasExpiredTheLongestAgoIsKnownWithoutALookAtAll) {
+  MountRights rights;
+  std::vector<SessionPtr> of_a, of_b;
+  for (int i = 0; i < 3; ++i) {
+    rights.key = "mount/a/1";
+    of_a.push_back(Open("", rights));
+    rights.key = "mount/b/1";
+    of_b.push_back(Open("", rights));
+  }
+  const std::string a = "mount/a/1", b = "mount/b/1", c = "root/2";
+  const auto oldest = [&](const std::string* key) { return volume().OldestExpired(key); };
+  EXPECT_EQ(oldest(nullptr), nullptr);
+  const auto expire = [&](const SessionPtr& s) {
+    clock_.Advance(std::chrono::milliseconds(1));
+    volume().Expire(s);
+  };
+  for (const SessionPtr& s : {of_a[1], of_b[0], of_a[0], of_b[2]}) expire(s);
+  EXPECT_EQ(oldest(nullptr), of_a[1]);
+  EXPECT_EQ(oldest(&a), of_a[1]);
+  EXPECT_EQ(oldest(&b), of_b[0]);
+  EXPECT_EQ(oldest(&c), nullptr);
+  volume().Revive(*of_a[1]);
+  EXPECT_EQ(oldest(&a), of_a[0]);
+  EXPECT_EQ(oldest(nullptr), of_b[0]);
+  volume().ChangeKey(*of_b[0], c);
+  EXPECT_EQ(oldest(&c), of_b[0]);
+  EXPECT_EQ(oldest(&b), of_b[2]);
+  volume().EndSession(of_b[0], "test");
+  EXPECT_EQ(oldest(&c), nullptr);
+  EXPECT_EQ(oldest(nullptr), of_a[0]);
+  const SessionId first = of_a[0]->id;
+  Restart();
+  ASSERT_NE(volume().OldestExpired(&a), nullptr);
+  EXPECT_EQ(volume().OldestExpired(&a)->id, first);
+  EXPECT_EQ(volume().OldestExpired(nullptr)->id, first);
+}
+
 TEST_F(SessionRootTest, ASessionThatGoesOverToANewRootSecretIsCountedThere) {
   MountRights rights;
   rights.key = "root/1";
