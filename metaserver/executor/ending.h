@@ -31,7 +31,7 @@ struct Ending {
   std::set<ParkedPtr> parked;
   std::map<uint64_t, ParkedPtr> waiting;
   Remembered remembered;       // what these answers tell of is gone
-  std::set<uint64_t> replies;  // whose records go, too
+  Session::Replies replies;    // whose records go, too
   std::function<void()> done;  // may be empty
 };
 

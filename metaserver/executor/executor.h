@@ -164,7 +164,7 @@ class Executor {
   // The same of all up to `last` but those that are pending.
   void TrimReplies(Session& session, uint64_t last, std::set<uint64_t> pending);
   // Removes one that is stored; gives the next.
-  static std::set<uint64_t>::iterator DropReply(Session& session, std::set<uint64_t>::iterator it);
+  static Session::Replies::iterator DropReply(Session& session, Session::Replies::iterator it);
   // Stores it with the tick's batch, or remembers it.
   void KeepReply(const Call& call, bool logged, const std::string& body, Ino opened, uint32_t opened_for,
                  const pb::LockRange* lock);

@@ -24,7 +24,7 @@ bool NeedsProof(const Session& session) {
 
 // Which ops of the session are stored: of the others, those that had been answered were lost with the power.
 void TellKnown(const Session& session, pb::ReclaimReply* reply) {
-  reply->set_known(session.replies.empty() ? 0 : *session.replies.rbegin());
+  reply->set_known(session.replies.empty() ? 0 : session.replies.rbegin()->first);
   const auto& [exact, to, but] = session.answered;
   if (!exact) return;
   reply->set_known_to(to);
@@ -32,7 +32,7 @@ void TellKnown(const Session& session, pb::ReclaimReply* reply) {
     if (!session.replies.contains(id)) reply->add_not_known(id);
   }
   for (auto it = session.replies.upper_bound(to); it != session.replies.end(); ++it)
-    reply->add_known_later(*it);
+    reply->add_known_later(it->first);
 }
 
 }  // namespace

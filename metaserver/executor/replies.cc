@@ -13,8 +13,8 @@ namespace {
 constexpr size_t kNotedOften = 64;
 
 // The last one stays: versions before take it for how far this database knows what the session has done.
-bool IsDropped(const Session& session, std::set<uint64_t>::iterator it, uint64_t acked) {
-  return it != session.replies.end() && std::next(it) != session.replies.end() && *it <= acked;
+bool IsDropped(const Session& session, Session::Replies::const_iterator it, uint64_t acked) {
+  return it != session.replies.end() && std::next(it) != session.replies.end() && it->first <= acked;
 }
 
 void NoteAnswered(const Session& session) {
@@ -38,12 +38,11 @@ void Executor::KeepReply(const Call& call, bool logged, const std::string& body,
   record.set_opened_for(opened_for);
   if (lock != nullptr) record.set_lock(lock->SerializeAsString());
   session.volume->store.db().PutBlind(ReplyKey(session.id, call.op_id), record.SerializeAsString());
-  session.replies.insert(session.replies.end(), call.op_id);
+  session.replies.emplace_hint(session.replies.end(), call.op_id, session.life);
 }
 
-std::set<uint64_t>::iterator Executor::DropReply(Session& session, std::set<uint64_t>::iterator it) {
-  session.volume->store.db().DeleteSoon(ReplyKey(session.id, *it));
-  if (!session.old_replies.empty()) session.old_replies.erase(*it);
+Session::Replies::iterator Executor::DropReply(Session& session, Session::Replies::iterator it) {
+  session.volume->store.db().DeleteSoon(ReplyKey(session.id, it->first));
   return session.replies.erase(it);
 }
 
@@ -67,7 +66,7 @@ void Executor::TrimReplies(Session& session, uint64_t last, std::set<uint64_t> p
   pending.erase(pending.upper_bound(last), pending.end());
   bool dropped = false;
   for (auto it = session.replies.begin(); IsDropped(session, it, last);) {
-    if (pending.contains(*it)) {
+    if (pending.contains(it->first)) {
       ++it;
       continue;
     }
@@ -108,7 +107,8 @@ bool Executor::Replay(const CallPtr& call, bool logged) {
   // Stored for a client that counts all, or by a version that stored all: what it did went with the memory.
   if (!logged) return false;
   // What a create had opened did, too; the client has not reclaimed what it did not know of.
-  if (session.old_replies.erase(call->op_id) > 0 && record.opened() != 0 &&
+  const uint32_t given_in = std::exchange(session.replies.at(call->op_id), session.life);
+  if (given_in != session.life && record.opened() != 0 &&
       volume.store.GetInode(Ino(record.opened())) != nullptr) {
     volume.AddOpen(session, Ino(record.opened()),
                    record.opened_for() != 0 ? record.opened_for() : kReadChunk | kWriteChunk);

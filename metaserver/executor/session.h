@@ -74,9 +74,12 @@ struct Session {
   uint64_t ticket_serial = 1;
   std::map<ServerId, pb::SessionTicket> tickets;
   std::map<ServerId, std::pair<std::string, std::string>> link_keys;  // id and key, made once a day
-  // Stored replies not yet acknowledged, by op id; old ones date from before a restart of the metaserver.
-  std::set<uint64_t> replies;
-  std::unordered_set<uint64_t> old_replies;
+  // Stored replies not yet acknowledged, by op id, and in which of the session's lives each was given. A life
+  // ends with the memory of what it held: when the metaserver restarts (0: before that), when it expires. So
+  // an expiry need not look at each of them.
+  using Replies = std::map<uint64_t, uint32_t>;
+  Replies replies;
+  uint32_t life = 1;
   // Which of them the client has said to have: all up to `to` but `but` (rec::Answered). What is not among
   // these, nor in `replies`, this database does not know of. Not `exact`: of a version that did not write it
   // down.

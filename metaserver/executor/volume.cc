@@ -91,8 +91,7 @@ Status Volume::Load() {
     rec::Reply reply;
     if (reply.ParseFromArray(value.data(), static_cast<int>(value.size())) && reply.opened() != 0)
       opened_before_.insert(Ino(reply.opened()));
-    it->second->replies.insert(it->second->replies.end(), op_id);
-    it->second->old_replies.insert(op_id);
+    it->second->replies.emplace_hint(it->second->replies.end(), op_id, 0);
     return true;
   });
   store.Scan("T", "", [&](std::string_view key, std::string_view value) {
@@ -213,7 +212,7 @@ void Volume::Expire(const SessionPtr& session) {
           info.name(), session->id.v, session->host, session->mountpoint);
   Leave(*session);
   // What a replayed reply had opened or locked is gone with the rest, and taken anew when it is replayed.
-  session->old_replies.insert(session->replies.begin(), session->replies.end());
+  ++session->life;
   session->expired = Now();
   NoteExpired(*session);
   ++session->expiries;

@@ -105,6 +105,42 @@ TEST_F(ReplayTest, ReplayedCreatesHoldTheirFileAgain) {
   EXPECT_TRUE(Gone(ino));
 }
 
+// However often it comes, whatever of its session's memory has gone: it is opened once.
+TEST_F(ReplayTest, AReplayedCreateOpensOnceInEachLifeOfItsSession) {
+  pb::CreateRequest r;
+  r.set_parent(1);
+  r.set_name("f");
+  r.set_flags(O_RDWR);
+  r.mutable_ctx()->set_op_id(100);
+  const uint64_t ino = Run<rpc::Create>(r).attr().ino();
+  const auto comes_twice = [&] {
+    s_ = Attach(s_);
+    EXPECT_TRUE(ReclaimNothing(s_).ok());
+    EXPECT_TRUE(s_->opens.empty());
+    for (int i = 0; i < 2; ++i) {
+      Run<rpc::Create>(r);
+      EXPECT_EQ(err(), 0);
+      ASSERT_TRUE(s_->opens.contains(Ino(ino)));
+      EXPECT_EQ(s_->opens.at(Ino(ino)).count, 1u);
+    }
+  };
+  const auto expire = [&] {
+    const uint32_t before = s_->expiries;
+    clock_.Advance(std::chrono::seconds(31));
+    executor_->OnTimer();
+    executor_->EndTick();
+    ASSERT_EQ(s_->expiries, before + 1);
+  };
+  expire();
+  comes_twice();
+  Restart();
+  comes_twice();
+  expire();
+  comes_twice();
+  expire();
+  comes_twice();
+}
+
 TEST_F(ReplayTest, PendingReleasesAreNotCountedTwice) {
   op_ids_ = 10;
   uint64_t ino = Create(1, "f").attr().ino();
