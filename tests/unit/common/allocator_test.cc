@@ -40,6 +40,7 @@ TEST(AllocatorTest, ABurstsMemoryGoesBackToTheSystem) {
   while (!freed) std::this_thread::yield();
   using Clock = std::chrono::steady_clock;
   const auto until = Clock::now() + std::chrono::seconds(60);
+  // The allocator's thread tells nobody what it has returned; a minute bounds it.
   while (ResidentNow() > before + kBurst / 4 && Clock::now() < until)
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   EXPECT_LT(ResidentNow(), before + kBurst / 4);
