@@ -10,13 +10,15 @@
 
 #include <cstdlib>
 
+#include "common/entropy.h"
+
 namespace kfs {
 
-std::string RandomBytes(size_t size) {
-  std::string bytes(size, '\0');
-  if (RAND_bytes(reinterpret_cast<unsigned char*>(bytes.data()), static_cast<int>(size)) != 1) std::abort();
-  return bytes;
+void SystemEntropy::Fill(char* to, size_t size) {
+  if (RAND_bytes(reinterpret_cast<unsigned char*>(to), static_cast<int>(size)) != 1) std::abort();
 }
+
+std::string RandomBytes(size_t size) { return SystemEntropy().Bytes(size); }
 
 std::string GenerateSecret() {
   static constexpr char kHex[] = "0123456789abcdef";

@@ -9,7 +9,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <boost/asio/post.hpp>
 #include <charconv>
 #include <cstring>
 #include <thread>
@@ -136,7 +135,7 @@ void ResolveAddress(EventLoop& loop, const std::string& text, uint16_t default_p
     // loop: it keeps what it posts to.
     std::thread([impl = loop.shared_impl(), host, port, alive, done] {
       auto result = Lookup(host, port, 0);
-      boost::asio::post(impl->context, [alive, result, done] {
+      impl->Post([alive, result, done] {
         if (auto still = alive.lock()) done(result);
       });
     }).detach();

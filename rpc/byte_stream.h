@@ -1,5 +1,5 @@
-// What carries a connection's bytes: a socket as it is, or TLS over one (rpc/tls_stream.h). One reader, one
-// writer, on the loop's thread; nothing here blocks.
+// What carries a connection's bytes: a socket as it is (or what a simulation has in its place), or TLS over
+// such a stream (rpc/tls_stream.h). One reader, one writer, on the loop's thread; nothing here blocks.
 //
 // A stream is driven by its reader: a TLS handshake, too, goes on only while a Read is under way.
 #pragma once

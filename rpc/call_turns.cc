@@ -12,9 +12,9 @@ constexpr Duration kLeastOfCall = std::chrono::microseconds(2);
 }  // namespace
 
 void CallTurns::RunNow(Caller& caller, const Fn& fn) {
-  const auto began = std::chrono::steady_clock::now();
+  const auto began = loop_.clock().MonoNow();
   fn();
-  const Duration took = std::max<Duration>(std::chrono::steady_clock::now() - began, kLeastOfCall);
+  const Duration took = std::max<Duration>(loop_.clock().MonoNow() - began, kLeastOfCall);
   caller.used += took;
   used_ += took;
 }

@@ -9,7 +9,6 @@
 #include "common/limits.h"
 #include "common/log.h"
 #include "rpc/request_cost.h"
-#include "rpc/stall.h"
 
 namespace kfs {
 namespace {
@@ -107,15 +106,11 @@ struct Connection::Impl : ByteStream::User {
   uint64_t next_seq = 1;
   size_t in_service = 0, request_bytes = 0, answer_bytes = 0;
   bool closed = false;
-  MonoTime last_received = std::chrono::steady_clock::now();
+  MonoTime last_received = loop.Now();
 };
 
 Connection::Connection(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) { impl_->self = this; }
 Connection::~Connection() = default;
-
-ConnectionPtr Connection::Adopt(EventLoop& loop, int fd, Handlers handlers) {
-  return Adopt(loop, SocketStream(loop, fd), std::move(handlers));
-}
 
 ConnectionPtr Connection::Adopt(EventLoop& loop, std::unique_ptr<ByteStream> stream, Handlers handlers) {
   auto c =
@@ -156,7 +151,6 @@ void Connection::Impl::StartRead() {
 }
 
 void Connection::Impl::OnRead(const Status& status, size_t n) {
-  TickBegins();
   reading = false;
   if (closed) return;
   if (!status.ok() || n == 0) {
@@ -168,7 +162,7 @@ void Connection::Impl::OnRead(const Status& status, size_t n) {
   partial_got += into_partial;
   in_end += n - into_partial;
   input_filled = in_end == input_size;
-  last_received = std::chrono::steady_clock::now();
+  last_received = loop.Now();
   if (ParseInput()) StartRead();
 }
 
@@ -348,7 +342,6 @@ void Connection::Impl::Flush() {
 }
 
 void Connection::Impl::OnWritable(const Status& status) {
-  TickBegins();
   waiting_writable = false;
   // What went wrong is told by the next read or write.
   if (!closed && status.ok()) Flush();
@@ -413,7 +406,9 @@ size_t Connection::requests_in_service() const { return impl_->in_service; }
 size_t Connection::bytes_queued() const { return impl_->queued_bytes + (impl_->stream->unsent() ? 1 : 0); }
 
 IncomingCall::IncomingCall(ConnectionPtr connection, Message message)
-    : connection_(std::move(connection)), message_(std::move(message)) {}
+    : connection_(std::move(connection)),
+      message_(std::move(message)),
+      arrived_(connection_->loop().Now()) {}
 
 IncomingCall::~IncomingCall() {
   // A server that stops drops what it has not begun: the caller shall ask again, here or elsewhere.
@@ -427,7 +422,7 @@ void IncomingCall::Answered(bool ok) {
   if (stats_ == nullptr) return;
   ++stats_->count;
   if (!ok) ++stats_->errors;
-  auto taken = std::chrono::steady_clock::now() - arrived_;
+  auto taken = connection_->loop().Now() - arrived_;
   stats_->micros +=
       static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(taken).count());
 }

@@ -74,7 +74,7 @@ class IncomingCall {
   Message message_;
   bool answered_ = false;
   bool parked_ = false;
-  const MonoTime arrived_ = std::chrono::steady_clock::now();
+  const MonoTime arrived_;
   std::shared_ptr<OpStats> stats_;
 };
 using IncomingCallPtr = std::shared_ptr<IncomingCall>;
@@ -97,8 +97,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
   };
 
   static ConnectionPtr Adopt(EventLoop& loop, std::unique_ptr<ByteStream> stream, Handlers handlers);
-  // The same of a connected, non-blocking socket as it is.
-  static ConnectionPtr Adopt(EventLoop& loop, int fd, Handlers handlers);
   ~Connection();
 
   // Sends a request; `done` runs on the loop's thread exactly once: answer, or EIO/kConnectionLost.

@@ -2,94 +2,33 @@
 
 #include <pthread.h>
 
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <cassert>
 #include <future>
+#include <thread>
 
+#include "rpc/asio_loop.h"
 #include "rpc/event_loop_impl.h"
-#include "rpc/stall.h"
+#include "rpc/workers.h"
 
 namespace kfs {
 
-namespace asio = boost::asio;
-
-namespace {
-
-// Handlers of one tick, and their time.
-constexpr int kReadyMax = 1024;
-constexpr auto kReadyTime = std::chrono::milliseconds(2);
-
-}  // namespace
-
-EventLoop::EventLoop() : impl_(std::make_shared<Impl>()) {}
+EventLoop::EventLoop() : EventLoop(MakeAsioLoop()) {}
+EventLoop::EventLoop(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 EventLoop::~EventLoop() = default;
 
-void EventLoop::Run() {
-  auto guard = asio::make_work_guard(impl_->context);
-  impl_->thread = std::this_thread::get_id();
-  impl_->stopping = false;
-  std::vector<std::function<void()>> round;
-  while (!impl_->stopping) {
-    impl_->context.run_one();
-    // A flood of ready handlers must not put off the answers for ever.
-    const MonoTime until = std::chrono::steady_clock::now() + kReadyTime;
-    for (int i = 0; i < kReadyMax && impl_->context.poll_one() != 0; ++i) {
-      if (std::chrono::steady_clock::now() > until) break;
-    }
-    while (!impl_->tick_end.empty()) {
-      round.swap(impl_->tick_end);
-      for (auto& fn : round) fn();
-      round.clear();
-    }
-    TickEnds();
-  }
+void EventLoop::Run() { impl_->Run(); }
+void EventLoop::Stop() { impl_->Stop(); }
+void EventLoop::Post(std::function<void()> fn) { impl_->Post(std::move(fn)); }
+void EventLoop::AtTickEnd(std::function<void()> fn) { impl_->AtTickEnd(std::move(fn)); }
+bool EventLoop::InLoopThread() const { return impl_->InLoopThread(); }
+MonoTime EventLoop::Now() { return impl_->Now(); }
+Clock& EventLoop::clock() { return impl_->clock(); }
+Entropy& EventLoop::entropy() { return impl_->entropy(); }
+Network& EventLoop::network() { return impl_->network(); }
+
+std::unique_ptr<Workers> EventLoop::StartWorkers(const char* name, int at_once) {
+  return impl_->StartWorkers(name, at_once);
 }
-
-void EventLoop::Stop() {
-  Post([this] { impl_->stopping = true; });
-}
-
-void EventLoop::Post(std::function<void()> fn) {
-  asio::post(impl_->context, [fn = std::move(fn)] {
-    TickBegins();
-    fn();
-  });
-}
-
-void EventLoop::AtTickEnd(std::function<void()> fn) { impl_->tick_end.push_back(std::move(fn)); }
-
-bool EventLoop::InLoopThread() const { return impl_->thread == std::this_thread::get_id(); }
-
-struct EventLoop::Timer::State : std::enable_shared_from_this<State> {
-  State(asio::io_context& context, Duration period_, std::function<void()> fn_)
-      : timer(context), period(period_), fn(std::move(fn_)) {}
-
-  void Arm(Duration delay) {
-    timer.expires_after(std::chrono::duration_cast<asio::steady_timer::duration>(delay));
-    timer.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
-      if (error || !self->active) return;
-      TickBegins();
-      if (self->period == Duration::zero()) {
-        self->active = false;
-        auto fn = std::move(self->fn);
-        fn();
-        return;
-      }
-      // A copy: the function may cancel its own timer.
-      auto fn = self->fn;
-      self->Arm(self->period);
-      fn();
-    });
-  }
-
-  asio::steady_timer timer;
-  const Duration period;  // zero: one shot
-  std::function<void()> fn;
-  bool active = true;
-};
 
 EventLoop::Timer::Timer(Timer&&) noexcept = default;
 
@@ -104,67 +43,26 @@ EventLoop::Timer& EventLoop::Timer::operator=(Timer&& other) noexcept {
 EventLoop::Timer::~Timer() { Cancel(); }
 
 void EventLoop::Timer::Cancel() {
-  if (state_ == nullptr) return;
-  state_->active = false;
-  state_->fn = nullptr;
-  state_->timer.cancel();
-  state_.reset();
+  if (state_ != nullptr) std::exchange(state_, nullptr)->Cancel();
 }
 
-bool EventLoop::Timer::active() const { return state_ != nullptr && state_->active; }
+bool EventLoop::Timer::active() const { return state_ != nullptr && state_->active(); }
 
 EventLoop::Timer EventLoop::RunAfter(Duration delay, std::function<void()> fn) {
   Timer timer;
-  timer.state_ = std::make_shared<Timer::State>(impl_->context, Duration::zero(), std::move(fn));
-  timer.state_->Arm(delay);
+  timer.state_ = impl_->StartTimer(delay, Duration::zero(), std::move(fn));
   return timer;
 }
 
 EventLoop::Timer EventLoop::RunEvery(Duration period, std::function<void()> fn) {
   assert(period > Duration::zero());
   Timer timer;
-  timer.state_ = std::make_shared<Timer::State>(impl_->context, period, std::move(fn));
-  timer.state_->Arm(period);
+  timer.state_ = impl_->StartTimer(period, period, std::move(fn));
   return timer;
 }
 
-namespace {
-
-class FdWatch : public EventLoop::Watch {
- public:
-  FdWatch(asio::io_context& context, int fd, std::function<void()> fn)
-      : state_(std::make_shared<State>(context, fd, std::move(fn))) {
-    state_->Arm();
-  }
-  ~FdWatch() override {
-    state_->active = false;
-    state_->descriptor.release();  // the descriptor stays its owner's; the wait ends with operation_aborted
-  }
-
- private:
-  struct State : std::enable_shared_from_this<State> {
-    State(asio::io_context& context, int fd, std::function<void()> f)
-        : descriptor(context, fd), fn(std::move(f)) {}
-    void Arm() {
-      descriptor.async_wait(asio::posix::stream_descriptor::wait_read,
-                            [self = shared_from_this()](const boost::system::error_code& error) {
-                              if (!self->active || error == asio::error::operation_aborted) return;
-                              TickBegins();
-                              self->fn();
-                              if (self->active) self->Arm();
-                            });
-    }
-    asio::posix::stream_descriptor descriptor;
-    std::function<void()> fn;
-    bool active = true;
-  };
-  std::shared_ptr<State> state_;
-};
-
-}  // namespace
-
 std::unique_ptr<EventLoop::Watch> EventLoop::WatchReadable(int fd, std::function<void()> fn) {
-  return std::make_unique<FdWatch>(impl_->context, fd, std::move(fn));
+  return impl_->WatchReadable(fd, std::move(fn));
 }
 
 struct LoopThread::Impl {

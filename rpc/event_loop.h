@@ -1,5 +1,7 @@
-// A thread's event loop. Everything that belongs to a loop runs on the thread that calls Run(): sockets,
-// timers, posted functions. Asio's io_context does the work and stays out of this header.
+// A thread's event loop, and through it all that a program has from its machine but disks: time, sockets,
+// randomness, other threads. Everything that belongs to a loop runs on the thread that calls Run(): sockets,
+// timers, posted functions. Asio's io_context does the work and stays out of this header; in a simulation
+// another implementation does it, in virtual time (rpc/event_loop_impl.h).
 //
 // Wake-ups are what costs, so work is done by the tick: all handlers that are ready run first, then the
 // functions given to AtTickEnd() run once; that is where answers leave and batches commit. A function run at
@@ -12,12 +14,18 @@
 #include <memory>
 
 #include "common/clock.h"
+#include "common/entropy.h"
 
 namespace kfs {
 
+class Network;
+class Workers;
+
 class EventLoop {
  public:
-  EventLoop();
+  struct Impl;
+  EventLoop();  // of this machine: Asio, its clocks, its sockets
+  explicit EventLoop(std::shared_ptr<Impl> impl);
   ~EventLoop();
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
@@ -32,6 +40,18 @@ class EventLoop {
   void AtTickEnd(std::function<void()> fn);
   bool InLoopThread() const;
 
+  // When this tick began, or close to it: one look at the clock a tick. For time-outs and figures; what lets
+  // something go out of force (a ticket, a term) asks clock().BootMs() afresh, last before it takes effect: a
+  // process can be stopped in mid-tick. Loop's thread only.
+  MonoTime Now();
+  // Any thread.
+  Clock& clock();
+  Entropy& entropy();
+  // How this machine reaches others.
+  Network& network();
+  // Threads for what may block: `at_once` of them, shown as `name` (at most 15 characters) by top -H.
+  std::unique_ptr<Workers> StartWorkers(const char* name, int at_once);
+
   // A one-shot or periodic timer; loop's thread only. Destruction cancels.
   class Timer {
    public:
@@ -42,24 +62,30 @@ class EventLoop {
     void Cancel();
     bool active() const;
 
+    // What an implementation keeps of a timer.
+    class State {
+     public:
+      virtual ~State() = default;
+      virtual void Cancel() = 0;  // it will not run any more
+      virtual bool active() const = 0;
+    };
+
    private:
     friend class EventLoop;
-    struct State;
     std::shared_ptr<State> state_;
   };
   [[nodiscard]] Timer RunAfter(Duration delay, std::function<void()> fn);
   [[nodiscard]] Timer RunEvery(Duration period, std::function<void()> fn);
 
   // Calls `fn` whenever `fd` (non-blocking, stays the caller's) is readable; again and again until the watch
-  // is destroyed.
+  // is destroyed. REQUIRES: a loop of this machine.
   class Watch {
    public:
     virtual ~Watch() = default;
   };
   [[nodiscard]] std::unique_ptr<Watch> WatchReadable(int fd, std::function<void()> fn);
 
-  // The asio::io_context, for the .cc files of rpc/ only.
-  struct Impl;
+  // For the .cc files of rpc/ and who writes another implementation.
   Impl& impl() { return *impl_; }
   // For a thread that may still be posting when the loop goes: what it posts then is never run.
   std::shared_ptr<Impl> shared_impl() { return impl_; }

@@ -1,19 +1,30 @@
-// For the .cc files of rpc/ only: the Asio side of an EventLoop.
+// What an EventLoop is made of. The loop of a program is rpc/asio_loop.cc; a simulation has its own, in which
+// time is virtual, and nothing else happens while a function runs (tests/sim/world/).
 #pragma once
 
-#include <boost/asio/io_context.hpp>
-#include <thread>
-#include <vector>
+#include <memory>
 
 #include "rpc/event_loop.h"
 
 namespace kfs {
 
-struct EventLoop::Impl {
-  boost::asio::io_context context{1};
-  std::vector<std::function<void()>> tick_end;
-  std::thread::id thread;
-  bool stopping = false;  // loop's thread only
+// Each method as EventLoop says of the one that has its name.
+struct EventLoop::Impl : std::enable_shared_from_this<EventLoop::Impl> {
+  virtual ~Impl() = default;
+  virtual void Run() = 0;
+  virtual void Stop() = 0;
+  virtual void Post(std::function<void()> fn) = 0;
+  virtual void AtTickEnd(std::function<void()> fn) = 0;
+  virtual bool InLoopThread() const = 0;
+  virtual MonoTime Now() = 0;
+  virtual Clock& clock() = 0;
+  virtual Entropy& entropy() = 0;
+  virtual Network& network() = 0;
+  virtual std::unique_ptr<Workers> StartWorkers(const char* name, int at_once) = 0;
+  // `period` zero: it runs once.
+  virtual std::shared_ptr<Timer::State> StartTimer(Duration delay, Duration period,
+                                                   std::function<void()> fn) = 0;
+  virtual std::unique_ptr<Watch> WatchReadable(int fd, std::function<void()> fn) = 0;
 };
 
 }  // namespace kfs

@@ -84,7 +84,7 @@ void Greet(const ConnectionPtr& connection, const GreetOptions& options,
   hello.set_version_min(kProtocolVersion);
   hello.set_version_max(kProtocolVersion);
   hello.set_cluster_id(options.cluster_id);
-  hello.set_nonce(RandomBytes(kNonceSize));
+  hello.set_nonce(connection->loop().entropy().Bytes(kNonceSize));
   hello.set_software(kSoftware);
   if (options.credentials.key_id() != kRootKeyId) hello.set_key_id(options.credentials.key_id());
   hello.set_tls(TlsOf(options.credentials.policy().tls));

@@ -38,7 +38,7 @@ uint64_t NetClient::Enqueue(Call call) {
   p.payload = std::move(call.payload);
   p.resend = call.resend;
   p.done = std::move(call.done);
-  if (call.timeout) p.deadline = std::chrono::steady_clock::now() + *call.timeout;
+  if (call.timeout) p.deadline = i.loop.Now() + *call.timeout;
   auto [at, inserted] = i.pending.emplace(id, std::move(p));
   i.StartWatchdog();
   if (i.state == Impl::kReady) {
@@ -103,7 +103,7 @@ void NetClient::Close() {
   keep->backoff_timer.Cancel();
   keep->connect_timer.Cancel();
   keep->watchdog.Cancel();
-  keep->connecting.reset();
+  keep->dialing.reset();
   const ConnectionPtr c = std::move(keep->connection);
   // Before the connection ends its calls: those that must not be sent again would be told that it was lost.
   keep->FinishAll(Status(ECANCELED, keep->options.name + ": the client is closing"));
@@ -155,7 +155,7 @@ void NetClient::Impl::StartWatchdog() {
 
 void NetClient::Impl::Watchdog() {
   auto keep = shared_from_this();
-  auto now = std::chrono::steady_clock::now();
+  const MonoTime now = loop.Now();
   std::vector<uint64_t> late;
   for (auto& [id, p] : pending) {
     if (p.deadline && now >= *p.deadline) late.push_back(id);

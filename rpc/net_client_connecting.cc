@@ -1,21 +1,15 @@
-// A NetClient's way to a connection on which calls may leave: resolving, connecting, greeting, and what comes
+// A NetClient's way to a connection on which calls may leave: dialing, greeting, and what comes
 // after a failure of each.
 #include <fmt/format.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 
 #include "common/log.h"
-#include "rpc/event_loop_impl.h"
 #include "rpc/hello.h"
-#include "rpc/local_socket.h"
 #include "rpc/net_client_impl.h"
 #include "rpc/tls_stream.h"
 
 namespace kfs {
-
-namespace asio = boost::asio;
 
 void NetClient::Impl::Connect() {
   state = kConnecting;
@@ -28,46 +22,17 @@ void NetClient::Impl::Connect() {
       Trouble(Status(ETIMEDOUT, fmt::format("{} at {} does not answer", options.name, address)), false);
     }
   });
-  ResolveAddress(loop, address, kMetaserverPort, std::weak_ptr<void>(shared_from_this()),
-                 [this, mine](Result<std::vector<SocketAddress>> found) {
-                   if (mine != attempt) return;
-                   if (!found.ok()) return Trouble(found.status(), false);
-                   TryAddress(std::move(*found), 0);
-                 });
-}
-
-void NetClient::Impl::TryAddress(std::vector<SocketAddress> found, size_t index) {
-  uint64_t mine = attempt;
-  std::string distrust;
-  if (int local = ConnectLocally(options.credentials.policy().socket_dir, found[index], &distrust);
-      local >= 0)
-    return OnSocket(local);
-  if (!distrust.empty())
-    KFS_LOG(warn, "net.local_socket_refused server=\"{}\" reason=\"{}\"", options.name, distrust);
-  auto fd = StartConnect(found[index]);
-  if (!fd.ok()) {
-    if (index + 1 < found.size()) return TryAddress(std::move(found), index + 1);
-    return Trouble(Status(fd.status().err(),
-                          fmt::format("cannot connect to {} at {}", options.name, found[index].ToString())),
-                   false);
-  }
-  connecting = std::make_unique<asio::posix::stream_descriptor>(loop.impl().context, *fd);
-  connecting->async_wait(
-      asio::posix::stream_descriptor::wait_write,
-      [weak = weak_from_this(), mine, found, index](const boost::system::error_code& error) mutable {
-        auto self = weak.lock();
-        if (error || self == nullptr || mine != self->attempt) return;
-        int socket = self->connecting->release();
-        self->connecting.reset();
-        if (int err = ConnectResult(socket); err != 0) {
-          close(socket);
-          if (index + 1 < found.size()) return self->TryAddress(std::move(found), index + 1);
-          return self->Trouble(Status(err, fmt::format("cannot connect to {} at {}", self->options.name,
-                                                       found[index].ToString())),
-                               false);
-        }
-        self->OnSocket(socket);
-      });
+  dialing = loop.network().Dial(loop, address,
+                                {.whom = options.name,
+                                 .socket_dir = options.credentials.policy().socket_dir,
+                                 .hard_close = options.hard_close},
+                                [this, mine](Result<std::unique_ptr<ByteStream>> plain) {
+                                  auto keep = shared_from_this();
+                                  if (mine != attempt) return;
+                                  auto done = std::move(dialing);
+                                  if (!plain.ok()) return Trouble(plain.status(), false);
+                                  OnDialed(std::move(*plain));
+                                });
 }
 
 // What this attempt shows.
@@ -86,29 +51,24 @@ bool NetClient::Impl::TryOlder() {
   return older_next = options.may_be_older && options.may_be_older();
 }
 
-std::unique_ptr<ByteStream> NetClient::Impl::Stream(int fd, const Credentials& shown) {
+std::unique_ptr<ByteStream> NetClient::Impl::Stream(std::unique_ptr<ByteStream> raw,
+                                                    const Credentials& shown) {
   const TlsMode mode = options.credentials.policy().tls;
   const bool plain = mode == TlsMode::kOff || (mode == TlsMode::kAccept && std::exchange(plain_next, false));
-  if (plain || PeerAddress(fd).starts_with("unix:")) return SocketStream(loop, fd);
+  if (plain || raw->kind() == std::string_view("unix")) return raw;
   const LinkEnds ends{options.role, options.id, shown.key_id(), options.server_role, options.server_uuid};
   if (!PskIdentity(ends).ok()) return nullptr;
-  return TlsConnect(loop, fd, ends, shown.key());
+  return TlsConnect(loop, std::move(raw), ends, shown.key());
 }
 
-void NetClient::Impl::OnSocket(int fd) {
+void NetClient::Impl::OnDialed(std::unique_ptr<ByteStream> plain) {
   state = kGreeting;
-  if (options.hard_close) {
-    const linger at_once{.l_onoff = 1, .l_linger = 0};
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
-  }
   const Credentials shown = Shown();
   shown_key_id = shown.key_id();
-  std::unique_ptr<ByteStream> stream = Stream(fd, shown);
-  if (stream == nullptr) {
-    close(fd);
+  std::unique_ptr<ByteStream> stream = Stream(std::move(plain), shown);
+  if (stream == nullptr)
     return Trouble(Status(EINVAL, options.name + ": our id or our key's name cannot be used on a link"),
                    true);
-  }
   uint64_t mine = attempt;
   auto weak = weak_from_this();
   connection =
@@ -216,7 +176,7 @@ void NetClient::Impl::Trouble(const Status& why, bool fatal) {
   ++attempt;
   ping_sent = false;
   connect_timer.Cancel();
-  connecting.reset();
+  dialing.reset();
   last_error = why;
   state = fatal ? kFailed : kBackoff;
   if (auto c = std::move(connection)) c->Close(why);

@@ -2,7 +2,6 @@
 // may leave on (net_client_connecting.cc).
 #pragma once
 
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <map>
 #include <memory>
 #include <optional>
@@ -11,10 +10,10 @@
 #include <utility>
 #include <vector>
 
-#include "rpc/address.h"
 #include "rpc/byte_stream.h"
 #include "rpc/event_loop.h"
 #include "rpc/net_client.h"
+#include "rpc/network.h"
 
 namespace kfs {
 
@@ -39,13 +38,13 @@ struct NetClient::Impl : std::enable_shared_from_this<NetClient::Impl> {
   };
 
   Impl(EventLoop& l, Options o)
-      : loop(l), options(std::move(o)), random(std::random_device()()), addresses(options.addresses) {}
+      : loop(l), options(std::move(o)), random(l.entropy().Next()), addresses(options.addresses) {}
 
   void Connect();
-  void TryAddress(std::vector<SocketAddress> found, size_t index);
-  void OnSocket(int fd);
+  void OnDialed(std::unique_ptr<ByteStream> plain);
   void OnGreeted(const pb::HelloReply& reply, const std::string& key_id);
-  std::unique_ptr<ByteStream> Stream(int fd, const Credentials& shown);
+  // Null: our id or our key's name cannot be used on a link.
+  std::unique_ptr<ByteStream> Stream(std::unique_ptr<ByteStream> raw, const Credentials& shown);
   Credentials Shown();
   bool TryOlder();
   void Refused(const Status& why);
@@ -75,7 +74,7 @@ struct NetClient::Impl : std::enable_shared_from_this<NetClient::Impl> {
   std::optional<Duration> next_pause;  // once, instead of the back-off
   uint64_t reconnects = 0;
   ConnectionPtr connection;
-  std::unique_ptr<boost::asio::posix::stream_descriptor> connecting;
+  std::unique_ptr<Network::Dialing> dialing;
   EventLoop::Timer backoff_timer, connect_timer, watchdog;
   Status last_error;
   std::string server_cluster_id;

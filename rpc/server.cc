@@ -1,20 +1,13 @@
 #include "rpc/server.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <google/protobuf/stubs/logging.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "common/log.h"
 #include "common/secret.h"
-#include "rpc/address.h"
 #include "rpc/call_turns.h"
 #include "rpc/hello.h"
-#include "rpc/local_socket.h"
+#include "rpc/network.h"
 #include "rpc/stall.h"
 #include "rpc/tls_stream.h"
 #include "rpc/unknown_peers.h"
@@ -26,20 +19,14 @@ constexpr size_t kConnectionsMax = 16384;
 // Of one key and one machine, once they have greeted: the others' share stays.
 constexpr size_t kClientsOfOneMax = 4096;
 constexpr auto kGreetingTimeout = std::chrono::seconds(10);
-// Connections taken from the queue at once; those that are served have their turn in between.
-constexpr int kAcceptsAtOnce = 32;
-constexpr auto kAcceptPause = std::chrono::milliseconds(1);
 
 }  // namespace
 
 struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   Impl(EventLoop& l, ServerIdentity i) : loop(l), identity(std::move(i)) {}
 
-  void Accept(int listener);
-  std::unique_ptr<ByteStream> Stream(int listener, int fd);
-  void ListenBeside();
+  void Accept(std::unique_ptr<ByteStream> stream, const std::string& origin);
   Status LinkRefusal(const Connection& c, const pb::HelloRequest& hello) const;
-  void WatchListeners();
   void OnRequest(IncomingCallPtr call);
   void OnHello(IncomingCallPtr call);
   void OnHelloProof(IncomingCallPtr call);
@@ -52,11 +39,10 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
 
   EventLoop& loop;
   ServerIdentity identity;
-  std::unique_ptr<TlsAcceptor> tls;   // null: tls = off
-  int listen_fd = -1, local_fd = -1;  // TCP (or a Unix socket by name); the Unix socket beside it
-  std::string address, local_path;
-  std::unique_ptr<EventLoop::Watch> watch, local_watch;
-  EventLoop::Timer greeting_timer, accept_pause;
+  std::unique_ptr<TlsAcceptor> tls;  // null: tls = off
+  std::unique_ptr<Network::Listener> listener;
+  std::string address;
+  EventLoop::Timer greeting_timer;
   std::unordered_map<uint16_t, Handler> handlers;
   CallTurns turns{loop};
   std::function<bool(Op)> in_turns;
@@ -68,7 +54,6 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   UnknownPeers unknown;  // those of `connections` that have not greeted
   std::unordered_map<uint16_t, std::shared_ptr<OpStats>> stats;
   uint64_t bad_frames = 0;
-  void PauseAccepting(Duration pause);
 };
 
 Server::Server(EventLoop& loop, ServerIdentity identity)
@@ -85,14 +70,15 @@ Server::Server(EventLoop& loop, ServerIdentity identity)
 Server::~Server() { Stop(); }
 
 Status Server::Listen(const std::string& address) {
-  auto parsed = ParseNumericAddress(address, 0);
-  if (!parsed.ok())
-    return Status(EINVAL, "cannot listen on '" + address + "': want a numeric address and a port");
-  auto fd = ListenOn(*parsed);
-  if (!fd.ok()) return fd.status();
-  impl_->listen_fd = *fd;
-  impl_->address = LocalAddress(*fd);
-  impl_->ListenBeside();
+  auto listener =
+      impl_->loop.network().Listen(impl_->loop, address, impl_->identity.policy.socket_dir,
+                                   [weak = impl_->weak_from_this()](std::unique_ptr<ByteStream> stream,
+                                                                    const std::string& origin) {
+                                     if (auto impl = weak.lock()) impl->Accept(std::move(stream), origin);
+                                   });
+  if (!listener.ok()) return listener.status();
+  impl_->listener = std::move(*listener);
+  impl_->address = impl_->listener->address();
   if (impl_->identity.policy.tls != TlsMode::kRequired) {
     KFS_LOG(
         warn,
@@ -101,7 +87,7 @@ Status Server::Listen(const std::string& address) {
         impl_->address, TlsModeName(impl_->identity.policy.tls));
   }
   auto start = [impl = impl_] {
-    impl->WatchListeners();
+    if (impl->listener == nullptr) return;
     impl->greeting_timer =
         impl->loop.RunEvery(std::chrono::seconds(1), [i = impl.get()] { i->CloseUngreeted(); });
   };
@@ -122,7 +108,6 @@ void Server::InTurns(std::function<bool(Op)> which) { impl_->in_turns = std::mov
 void Server::OnDisconnect(std::function<void(const ConnectionPtr&)> fn) {
   impl_->on_disconnect = std::move(fn);
 }
-void Server::Dispatch(IncomingCallPtr call) { impl_->Dispatch(std::move(call)); }
 const std::unordered_set<ConnectionPtr>& Server::connections() const { return impl_->connections; }
 const std::unordered_map<uint16_t, std::shared_ptr<OpStats>>& Server::stats() const { return impl_->stats; }
 uint64_t Server::bad_frames() const {
@@ -132,19 +117,8 @@ uint64_t Server::bad_frames() const {
 }
 
 void Server::Stop() {
-  impl_->watch.reset();
-  impl_->local_watch.reset();
-  if (impl_->local_fd >= 0) {
-    unlink(impl_->local_path.c_str());
-    close(impl_->local_fd);
-    impl_->local_fd = -1;
-  }
+  impl_->listener.reset();
   impl_->greeting_timer.Cancel();
-  impl_->accept_pause.Cancel();
-  if (impl_->listen_fd >= 0) {
-    close(impl_->listen_fd);
-    impl_->listen_fd = -1;
-  }
   auto connections = impl_->connections;
   for (auto& c : connections) {
     if (c->bytes_queued() == 0) {
@@ -155,85 +129,38 @@ void Server::Stop() {
   }
 }
 
-void Server::Impl::WatchListeners() {
-  watch = loop.WatchReadable(listen_fd, [this] { Accept(listen_fd); });
-  if (local_fd >= 0) local_watch = loop.WatchReadable(local_fd, [this] { Accept(local_fd); });
-}
-
-void Server::Impl::PauseAccepting(Duration pause) {
-  watch.reset();
-  local_watch.reset();
-  accept_pause = loop.RunAfter(pause, [this] {
-    if (listen_fd >= 0) WatchListeners();
-  });
-}
-
-// A server without a socket beside its address is as reachable as with one.
-void Server::Impl::ListenBeside() {
-  const std::string& dir = identity.policy.socket_dir;
-  Result<SocketAddress> own = ParseNumericAddress(address, 0);
-  if (dir.empty() || !own.ok() || own->storage.ss_family == AF_UNIX) return;
-  Result<int> fd = ListenLocally(dir, *own, &local_path);
-  if (!fd.ok()) {
-    KFS_LOG(info, "server.no_local_socket address={} reason=\"{}\"", address, fd.status().ToString());
-    return;
+void Server::Impl::Accept(std::unique_ptr<ByteStream> stream, const std::string& origin) {
+  if (connections.size() >= kConnectionsMax) {
+    KFS_LOG(warn, "server.too_many_connections address={} max={}", address, kConnectionsMax);
+    return stream->Close();
   }
-  local_fd = *fd;
-}
-
-std::unique_ptr<ByteStream> Server::Impl::Stream(int listener, int fd) {
-  const bool is_unix = listener == local_fd || address.starts_with("unix:");
-  if (is_unix || tls == nullptr) return SocketStream(loop, fd);
-  const int on = 1;
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-  return tls->Accept(fd);
-}
-
-void Server::Impl::Accept(int listener) {
-  for (int i = 0; i < kAcceptsAtOnce; ++i) {
-    int fd = accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0) {
-      if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) {
-        // The pending connection stays readable: pause instead of spinning.
-        KFS_LOG(warn, "server.accept_failed address={} reason=\"{}\"", address, ErrnoText(errno));
-        PauseAccepting(std::chrono::milliseconds(200));
-      }
-      return;
-    }
-    if (connections.size() >= kConnectionsMax) {
-      KFS_LOG(warn, "server.too_many_connections address={} max={}", address, kConnectionsMax);
-      close(fd);
-      continue;
-    }
-    const std::string origin = OriginOf(fd);
-    // The connection's handlers hold it weakly: it must not own itself.
-    auto slot = std::make_shared<std::weak_ptr<Connection>>();
-    auto impl = weak_from_this();
-    auto c = Connection::Adopt(loop, Stream(listener, fd),
-                               {.on_request =
-                                    [impl](IncomingCallPtr call) {
-                                      if (auto self = impl.lock()) self->OnRequest(std::move(call));
-                                    },
-                                .on_close =
-                                    [impl, slot](Status why) {
-                                      auto self = impl.lock();
-                                      auto connection = slot->lock();
-                                      if (self != nullptr && connection != nullptr)
-                                        self->OnClose(connection, why);
-                                    }});
-    *slot = c;
-    connections.insert(c);
-    for (const ConnectionPtr& old : unknown.Add(c, origin, std::chrono::steady_clock::now())) {
-      KFS_LOG(warn, "server.ungreeted_dropped address={} peer={} waiting={} reason=\"too many do not greet\"",
-              address, old->peer_address(), unknown.size());
-      old->Close(Status(ECONNABORTED, "others came that may greet"));
-    }
+  if (tls != nullptr && stream->kind() != std::string_view("unix")) stream = tls->Accept(std::move(stream));
+  // The connection's handlers hold it weakly: it must not own itself.
+  auto slot = std::make_shared<std::weak_ptr<Connection>>();
+  auto impl = weak_from_this();
+  auto c = Connection::Adopt(loop, std::move(stream),
+                             {.on_request =
+                                  [impl](IncomingCallPtr call) {
+                                    if (auto self = impl.lock()) self->OnRequest(std::move(call));
+                                  },
+                              .on_close =
+                                  [impl, slot](Status why) {
+                                    auto self = impl.lock();
+                                    auto connection = slot->lock();
+                                    if (self != nullptr && connection != nullptr)
+                                      self->OnClose(connection, why);
+                                  }});
+  *slot = c;
+  connections.insert(c);
+  for (const ConnectionPtr& old : unknown.Add(c, origin, loop.Now())) {
+    KFS_LOG(warn, "server.ungreeted_dropped address={} peer={} waiting={} reason=\"too many do not greet\"",
+            address, old->peer_address(), unknown.size());
+    old->Close(Status(ECONNABORTED, "others came that may greet"));
   }
-  PauseAccepting(kAcceptPause);
 }
 
 void Server::Impl::CloseUngreeted() {
-  for (const ConnectionPtr& c : unknown.WaitingSince(std::chrono::steady_clock::now() - kGreetingTimeout))
+  for (const ConnectionPtr& c : unknown.WaitingSince(loop.Now() - kGreetingTimeout))
     c->Close(Status(ETIMEDOUT, c->peer_address() + " did not greet in time"));
 }
 
@@ -347,7 +274,7 @@ void Server::Impl::OnHello(IncomingCallPtr call) {
   Result<FoundKey> key = identity.keyring->Find(
       {.role = hello.role(), .id = hello.id(), .key_id = hello.key_id(), .address = c->peer_address()});
   if (!key.ok()) return refuse(key.status().code(), key.status().message());
-  greeting->nonce = RandomBytes(kNonceSize);
+  greeting->nonce = loop.entropy().Bytes(kNonceSize);
   greeting->key = std::move(*key);
   const Transcript transcript{hello.nonce(), greeting->nonce, c->stream().binding()};
   c->hello = hello;

@@ -59,10 +59,6 @@ class Server {
   void InTurns(std::function<bool(Op)> which);
   // Called after a connection ended.
   void OnDisconnect(std::function<void(const ConnectionPtr&)> fn);
-  // The same greeting and dispatch for a connection that we opened ourselves (chunkserver -> metaserver): see
-  // NetClient.
-  void Dispatch(IncomingCallPtr call);
-
   // Stops listening and closes all connections after what is queued has been sent.
   void Stop();
 

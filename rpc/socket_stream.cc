@@ -5,8 +5,9 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 
 #include "rpc/address.h"
+#include "rpc/asio_loop.h"
 #include "rpc/byte_stream.h"
-#include "rpc/event_loop_impl.h"
+#include "rpc/stall.h"
 
 namespace kfs {
 namespace {
@@ -20,7 +21,7 @@ Status StatusOf(const boost::system::error_code& error) {
 class Socket : public ByteStream {
  public:
   Socket(EventLoop& loop, int fd)
-      : descriptor_(loop.impl().context, fd),
+      : descriptor_(AsioContext(loop), fd),
         peer_(PeerAddress(fd)),
         kind_(peer_.starts_with("unix:") ? "unix" : "plain") {}
 
@@ -31,6 +32,7 @@ class Socket : public ByteStream {
     descriptor_.async_read_some(
         buffers, [&user, keep = std::move(keep)](const boost::system::error_code& error, size_t n) {
           if (error == asio::error::operation_aborted) return;
+          TickBegins();
           user.OnRead(error && error != asio::error::eof ? StatusOf(error) : Status(), error ? 0 : n);
         });
   }
@@ -51,6 +53,7 @@ class Socket : public ByteStream {
     descriptor_.async_wait(asio::posix::stream_descriptor::wait_write,
                            [&user, keep = std::move(keep)](const boost::system::error_code& error) {
                              if (error == asio::error::operation_aborted) return;
+                             TickBegins();
                              user.OnWritable(error ? StatusOf(error) : Status());
                            });
   }

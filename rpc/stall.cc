@@ -11,14 +11,23 @@ namespace {
 
 std::atomic<uint64_t> g_stalls{0}, g_stall_micros{0};
 
+// The thread's processor time costs a system call, so it is not read each tick: what a stalled one is told to
+// have used may be too much by this.
+constexpr auto kCpuSample = std::chrono::milliseconds(5);
+
 struct Tick {
   bool begun = false;
   MonoTime at{};
-  int64_t cpu_ns = 0;
   std::string_view longest;
   Duration longest_time{};
   uint64_t parts = 0;
 };
+struct CpuSample {
+  MonoTime at{};
+  int64_t cpu_ns = 0;
+};
+thread_local CpuSample t_cpu;
+
 thread_local Tick t_tick;
 
 MonoTime Now() { return std::chrono::steady_clock::now(); }
@@ -35,7 +44,10 @@ int64_t Ms(Duration d) { return std::chrono::duration_cast<std::chrono::millisec
 
 void TickBegins() {
   if (t_tick.begun) return;
-  t_tick = {.begun = true, .at = Now(), .cpu_ns = ThreadCpuNs()};
+  t_tick = {};
+  t_tick.begun = true;
+  t_tick.at = Now();
+  if (t_tick.at - t_cpu.at > kCpuSample) t_cpu = {t_tick.at, ThreadCpuNs()};
 }
 
 void TickEnds() {
@@ -48,7 +60,7 @@ void TickEnds() {
       static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(took).count()),
       std::memory_order_relaxed);
   KFS_LOG(warn, "loop.stalled ms={} cpu_ms={} longest={} longest_ms={} parts={}", Ms(took),
-          (ThreadCpuNs() - t_tick.cpu_ns) / 1'000'000, t_tick.longest.empty() ? "?" : t_tick.longest,
+          (ThreadCpuNs() - t_cpu.cpu_ns) / 1'000'000, t_tick.longest.empty() ? "?" : t_tick.longest,
           Ms(t_tick.longest_time), t_tick.parts);
 }
 

@@ -1,29 +1,19 @@
 #include "rpc/tls_stream.h"
 
 #include <openssl/err.h>
-#include <sys/socket.h>
 
 #include <algorithm>
-#include <array>
-#include <boost/asio/buffer.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/post.hpp>
 #include <cstring>
 #include <functional>
 #include <utility>
 #include <vector>
 
-#include "rpc/address.h"
-#include "rpc/event_loop_impl.h"
 #include "rpc/frame.h"
-#include "rpc/stall.h"
 #include "rpc/tls_context.h"
 #include "rpc/tls_handshake.h"
 
 namespace kfs {
 namespace {
-
-namespace asio = boost::asio;
 
 constexpr size_t kRecord = 16u << 10;      // plain bytes of a TLS record, at most
 constexpr size_t kFirstInput = 2u << 10;   // until the other end has proved itself: enough for a handshake
@@ -63,21 +53,21 @@ struct TlsAcceptor::Shared {
 
 namespace {
 
-class TlsStream : public ByteStream, private CipherEnds {
+class TlsStream : public ByteStream, private ByteStream::User, private CipherEnds {
  public:
-  TlsStream(EventLoop& loop, int fd, const LinkEnds& ends, const std::string& key)
-      : descriptor_(loop.impl().context, fd),
-        peer_address_(PeerAddress(fd)),
+  TlsStream(EventLoop& loop, std::unique_ptr<ByteStream> plain, const LinkEnds& ends, const std::string& key)
+      : loop_(loop),
+        plain_(std::move(plain)),
         context_(MakeTlsContext(false)),
         handshake_(ends, key) {
     Begin(context_.get());
   }
 
-  TlsStream(std::shared_ptr<TlsAcceptor::Shared> shared, int fd)
-      : descriptor_(shared->loop.impl().context, fd),
-        peer_address_(PeerAddress(fd)),
+  TlsStream(std::shared_ptr<TlsAcceptor::Shared> shared, std::unique_ptr<ByteStream> plain)
+      : loop_(shared->loop),
+        plain_(std::move(plain)),
         shared_(std::move(shared)),
-        handshake_(shared_->end, peer_address_),
+        handshake_(shared_->end, plain_->peer_address()),
         state_(kSniff) {}
 
   void Read(const iovec (&into)[2], User& user, std::shared_ptr<void> keep) override {
@@ -94,7 +84,7 @@ class TlsStream : public ByteStream, private CipherEnds {
   }
 
   ssize_t Write(const iovec* from, int count) override;
-  bool unsent() const override { return out_begin_ != out_.size(); }
+  bool unsent() const override { return out_begin_ != out_.size() || plain_->unsent(); }
 
   void WaitWritable(User& user, std::shared_ptr<void> keep) override {
     if (state_ == kSniff || state_ == kHandshake) {
@@ -102,11 +92,7 @@ class TlsStream : public ByteStream, private CipherEnds {
       writer_keep_ = std::move(keep);
       return;
     }
-    descriptor_.async_wait(asio::posix::stream_descriptor::wait_write,
-                           [&user, keep = std::move(keep)](const boost::system::error_code& error) {
-                             if (error == asio::error::operation_aborted) return;
-                             user.OnWritable(error ? Status(EIO, error.message()) : Status());
-                           });
+    plain_->WaitWritable(user, std::move(keep));
   }
 
   void Close() override {
@@ -117,12 +103,11 @@ class TlsStream : public ByteStream, private CipherEnds {
       ERR_clear_error();
     }
     state_ = kClosed;
-    boost::system::error_code ignored;
-    descriptor_.close(ignored);
+    plain_->Close();
     reader_ = writer_ = nullptr;
   }
 
-  const std::string& peer_address() const override { return peer_address_; }
+  const std::string& peer_address() const override { return plain_->peer_address(); }
   const char* kind() const override { return state_ == kPlain || ssl_ == nullptr ? "plain" : "tls"; }
   std::string binding() const override { return handshake_.binding(); }
   const Peer* proven() const override {
@@ -140,13 +125,14 @@ class TlsStream : public ByteStream, private CipherEnds {
     state_ = kHandshake;
   }
   void Later() {
-    asio::post(descriptor_.get_executor(), [this, keep = keep_.lock()] {
-      TickBegins();
+    loop_.Post([this, keep = keep_.lock()] {
       if (state_ != kClosed && reader_ != nullptr) Progress();
     });
   }
   void ReadSocket();
-  void OnInput(const boost::system::error_code& error, size_t n);
+  void OnRead(const Status& status, size_t n) override;
+  void OnWritable(const Status&) override {}  // it is asked of the plain stream for the user
+  void OnInput(const Status& status, size_t n);
   void Progress();
   bool Sniffed();
   bool Handshake();
@@ -164,8 +150,8 @@ class TlsStream : public ByteStream, private CipherEnds {
 
   static void OnMessage(int write, int, int type, const void*, size_t, SSL*, void* stream);
 
-  asio::posix::stream_descriptor descriptor_;
-  const std::string peer_address_;
+  EventLoop& loop_;
+  const std::unique_ptr<ByteStream> plain_;
   const std::shared_ptr<TlsAcceptor::Shared> shared_;  // null: the connecting end
   SslContextPtr context_;                              // of the connecting end
   TlsHandshake handshake_;
@@ -195,29 +181,20 @@ void TlsStream::OnMessage(int write, int, int type, const void*, size_t, SSL*, v
 
 void TlsStream::ReadSocket() {
   auto keep = keep_.lock();
-  if (state_ == kPlain) {
-    const std::array<asio::mutable_buffer, 2> buffers{
-        asio::mutable_buffer(into_[0].iov_base, into_[0].iov_len),
-        asio::mutable_buffer(into_[1].iov_base, into_[1].iov_len)};
-    descriptor_.async_read_some(
-        buffers, [this, keep = std::move(keep)](const boost::system::error_code& error, size_t n) {
-          if (error == asio::error::operation_aborted || state_ == kClosed) return;
-          const bool bad = error && error != asio::error::eof;
-          Done(bad ? Status(ECONNRESET, error.message()) : Status(), error ? 0 : n);
-        });
-    return;
-  }
+  if (state_ == kPlain) return plain_->Read(into_, *this, std::move(keep));
   in_begin_ = in_end_ = 0;
-  descriptor_.async_read_some(
-      asio::buffer(in_), [this, keep = std::move(keep)](const boost::system::error_code& error, size_t n) {
-        if (error == asio::error::operation_aborted || state_ == kClosed) return;
-        OnInput(error, n);
-      });
+  const iovec into[2] = {{in_.data(), in_.size()}, {}};
+  plain_->Read(into, *this, std::move(keep));
 }
 
-void TlsStream::OnInput(const boost::system::error_code& error, size_t n) {
-  TickBegins();
-  if (!error && n != 0) {
+void TlsStream::OnRead(const Status& status, size_t n) {
+  if (state_ == kClosed) return;
+  if (state_ == kPlain) return Done(status.ok() ? Status() : Status(ECONNRESET, status.message()), n);
+  OnInput(status, n);
+}
+
+void TlsStream::OnInput(const Status& status, size_t n) {
+  if (status.ok() && n != 0) {
     in_end_ = n;
     heard_ = true;
     return Progress();
@@ -232,7 +209,7 @@ void TlsStream::OnInput(const boost::system::error_code& error, size_t n) {
     }
     return Done(Status(ECONNRESET, "the connection ended within the TLS handshake"), 0);
   }
-  if (error && error != asio::error::eof) return Done(Status(ECONNRESET, error.message()), 0);
+  if (!status.ok()) return Done(Status(ECONNRESET, status.message()), 0);
   // An end without TLS's own goodbye: the other end was killed, or somebody cuts the connection.
   Done(Status(ECONNRESET, "the connection was cut"), 0);
 }
@@ -328,14 +305,7 @@ void TlsStream::Done(const Status& status, size_t n) {
 
 ssize_t TlsStream::Write(const iovec* from, int count) {
   if (state_ == kSniff || state_ == kHandshake) return 0;
-  if (state_ == kPlain) {
-    msghdr message{};
-    message.msg_iov = const_cast<iovec*>(from);
-    message.msg_iovlen = static_cast<size_t>(count);
-    const ssize_t n = sendmsg(descriptor_.native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (n >= 0) return n;
-    return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-  }
+  if (state_ == kPlain) return plain_->Write(from, count);
   if (state_ != kOpen) return -EPIPE;
   size_t taken = 0;
   auto encrypt = [&](const char* data, size_t size) {
@@ -379,13 +349,10 @@ ssize_t TlsStream::Write(const iovec* from, int count) {
 // Sends what can be sent now. 0 or an errno.
 int TlsStream::Flush() {
   while (out_begin_ != out_.size()) {
-    const ssize_t n = send(descriptor_.native_handle(), out_.data() + out_begin_, out_.size() - out_begin_,
-                           MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (n < 0) {
-      if (errno == EINTR) continue;
-      if (errno == EAGAIN || errno == EWOULDBLOCK) break;
-      return errno;
-    }
+    const iovec rest{out_.data() + out_begin_, out_.size() - out_begin_};
+    const ssize_t n = plain_->Write(&rest, 1);
+    if (n < 0) return static_cast<int>(-n);
+    if (n == 0) break;
     out_begin_ += static_cast<size_t>(n);
   }
   if (out_begin_ == out_.size()) {
@@ -400,15 +367,17 @@ int TlsStream::Flush() {
 
 }  // namespace
 
-std::unique_ptr<ByteStream> TlsConnect(EventLoop& loop, int fd, const LinkEnds& ends,
+std::unique_ptr<ByteStream> TlsConnect(EventLoop& loop, std::unique_ptr<ByteStream> plain, const LinkEnds& ends,
                                        const std::string& key) {
-  return std::make_unique<TlsStream>(loop, fd, ends, key);
+  return std::make_unique<TlsStream>(loop, std::move(plain), ends, key);
 }
 
 TlsAcceptor::TlsAcceptor(EventLoop& loop, pb::HelloRequest::Role role, std::string uuid,
                          std::shared_ptr<const Keyring> keyring)
     : shared_(std::make_shared<Shared>(loop, role, std::move(uuid), std::move(keyring))) {}
 
-std::unique_ptr<ByteStream> TlsAcceptor::Accept(int fd) { return std::make_unique<TlsStream>(shared_, fd); }
+std::unique_ptr<ByteStream> TlsAcceptor::Accept(std::unique_ptr<ByteStream> plain) {
+  return std::make_unique<TlsStream>(shared_, std::move(plain));
+}
 
 }  // namespace kfs

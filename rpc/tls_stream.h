@@ -29,10 +29,11 @@ struct LinkEnds {
 Result<std::string> PskIdentity(const LinkEnds& ends);
 Result<LinkEnds> ParsePskIdentity(std::string_view identity);
 
-// The connecting end over a connected, non-blocking socket. Errors of Read: kBadProof where the other end
+// The connecting end, over a stream that is plain. Errors of Read: kBadProof where the other end
 // does not have the key, or shows something else instead; kTryAgain where it ends the connection when TLS
 // begins. REQUIRES: PskIdentity(ends) is fine.
-std::unique_ptr<ByteStream> TlsConnect(EventLoop& loop, int fd, const LinkEnds& ends, const std::string& key);
+std::unique_ptr<ByteStream> TlsConnect(EventLoop& loop, std::unique_ptr<ByteStream> plain, const LinkEnds& ends,
+                                       const std::string& key);
 
 // The accepting end. Makes streams of two kinds: whoever begins with a TLS handshake gets TLS, anybody else a
 // plain stream ("plain" says kind()), for the greeting to refuse or not.
@@ -40,7 +41,7 @@ class TlsAcceptor {
  public:
   TlsAcceptor(EventLoop& loop, pb::HelloRequest::Role role, std::string uuid,
               std::shared_ptr<const Keyring> keyring);
-  std::unique_ptr<ByteStream> Accept(int fd);
+  std::unique_ptr<ByteStream> Accept(std::unique_ptr<ByteStream> plain);
 
   struct Shared;
 

@@ -52,7 +52,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     bool closed = false;
     kfs::ConnectionPtr connection;
     loop.Post([&] {
-      connection = kfs::Connection::Adopt(loop, fds[0],
+      connection = kfs::Connection::Adopt(loop, SocketStream(loop, fds[0]),
                                           {.on_request =
                                                [&](kfs::IncomingCallPtr call) {
                                                  ++requests;

@@ -24,7 +24,7 @@ class RawPeer {
     fd_ = fds[0];
     OnLoop(loop, [&] {
       connection =
-          Connection::Adopt(loop, fds[1],
+          Connection::Adopt(loop, SocketStream(loop, fds[1]),
                             {.on_request = [this](IncomingCallPtr call) { calls.push_back(std::move(call)); },
                              .on_close = [this](Status why) { closed.set_value(why); }});
       connection->greeted = greeted;
