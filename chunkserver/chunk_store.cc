@@ -32,6 +32,7 @@ ChunkStore::ChunkStore(Options options)
     : options_(std::move(options)),
       ops_(options_.ops != nullptr ? options_.ops : &default_ops_),
       clock_(options_.clock != nullptr ? options_.clock : &default_clock_),
+      entropy_(options_.entropy != nullptr ? options_.entropy : &SystemRandom()),
       garbage_keep_(options_.garbage_keep) {}
 
 Result<std::unique_ptr<ChunkStore>> ChunkStore::Open(Options options) {
@@ -78,13 +79,13 @@ Status ChunkStore::SettleIdentity() {
           fmt::format("{} belongs to cluster {}, the others to {}", disk->path(), id.cluster_id, cluster));
     }
   }
-  if (server_uuid_.empty()) server_uuid_ = NewUuid();
+  if (server_uuid_.empty()) server_uuid_ = NewUuid(*entropy_);
   size_t usable = 0;
   std::string reasons;
   for (auto& disk : disks_) {
     DiskIdentity id = disk->identity();
     if (disk->healthy() && (id.disk_uuid.empty() || id.cluster_id != cluster)) {
-      if (id.disk_uuid.empty()) id.disk_uuid = NewUuid();
+      if (id.disk_uuid.empty()) id.disk_uuid = NewUuid(*entropy_);
       id.server_uuid = server_uuid_;
       id.cluster_id = cluster;
       if (Status st = disk->SetIdentity(id); !st.ok()) disk->NoteError(EIO, st.ToString());
@@ -337,9 +338,7 @@ Result<Disk*> ChunkStore::ChooseDisk() {
     if (total == 0 && disk->healthy() && disk->MakeRoom(0)) total += disk->space().available;
   }
   if (total == 0) return Status(ENOSPC, "all disks of this chunkserver are full");
-  uint64_t random = 0;
-  RandomBytes(sizeof(random)).copy(reinterpret_cast<char*>(&random), sizeof(random));
-  random %= total;
+  uint64_t random = entropy_->Next() % total;
   Disk* last = nullptr;
   for (auto& disk : disks_) {
     const uint64_t available = disk->healthy() ? disk->space().available : 0;

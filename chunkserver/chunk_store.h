@@ -20,6 +20,7 @@
 #include "chunkserver/chunk.h"
 #include "chunkserver/disk.h"
 #include "common/clock.h"
+#include "common/entropy.h"
 
 namespace kfs {
 
@@ -36,6 +37,7 @@ class ChunkStore {
     BootId boot = ReadBootId();
     FileOps* ops = nullptr;        // outlives the store; null: the real ones
     const Clock* clock = nullptr;  // likewise
+    Entropy* entropy = nullptr;    // likewise
   };
 
   // Fails when no data directory can be used, or when they belong to different chunkservers or clusters.
@@ -58,6 +60,7 @@ class ChunkStore {
   // From here on no chunk is created (EAGAIN/kTryAgain), as long as `refuse`.
   void RefuseNew(bool refuse);
   const Clock& clock() const { return *clock_; }
+  Entropy& entropy() const { return *entropy_; }
   // EBUSY: there are chunks, or a disk that cannot be read may have some. With RefuseNew(true) it stays so.
   Status HoldsNothing() const;
 
@@ -171,6 +174,7 @@ class ChunkStore {
   SystemClock default_clock_;
   FileOps* const ops_;
   const Clock* const clock_;
+  Entropy* const entropy_;
   BlockCounters counters_;
   std::vector<std::unique_ptr<Disk>> disks_;
   std::string server_uuid_;

@@ -51,7 +51,7 @@ struct ChunkserverDaemon::Impl {
 
   EventLoop& loop;
   const ChunkserverOptions& options;
-  const std::string instance = NewUuid();
+  const std::string instance = NewUuid(loop.entropy());
   Credentials credentials;
   std::unique_ptr<ChunkStore> store;
   std::unique_ptr<DiskAges> ages;  // outlives the pool's work
@@ -63,7 +63,6 @@ struct ChunkserverDaemon::Impl {
   std::unique_ptr<Server> server;
   std::unique_ptr<MetaserverLinks> links;
   std::unique_ptr<SyncThread> sync;
-  SystemClock clock;
   EventLoop::Timer second_timer, age_timer;
   std::function<void()> end = [] {
     spdlog::shutdown();
@@ -91,6 +90,8 @@ Status ChunkserverDaemon::Start() {
   store.clean_after = std::chrono::milliseconds(o.clean_after_ms());
   store.garbage_keep = std::chrono::seconds(o.garbage_keep_s());
   store.durable_mutations = o.durable_mutations();
+  store.clock = &d.loop.clock();
+  store.entropy = &d.loop.entropy();
   auto opened = ChunkStore::Open(std::move(store));
   if (!opened.ok()) return opened.status();
   d.store = std::move(*opened);
@@ -112,26 +113,27 @@ Status ChunkserverDaemon::Start() {
   // Its own key, which metaservers make from the root secret.
   const std::string key_id = ChunkserverKeyId(d.store->server_uuid(), d.credentials.generation());
   d.gate = std::make_unique<AccessGate>(
-      d.credentials.is_root() ? d.credentials.Derived(key_id).key() : d.credentials.key(), d.clock,
+      d.credentials.is_root() ? d.credentials.Derived(key_id).key() : d.credentials.key(), d.loop.clock(),
       d.credentials.policy().tls == TlsMode::kAccept);
   d.service = std::make_unique<ChunkService>(
-      d.store.get(), d.pool.get(), &d.metrics, d.terms.get(), d.gate.get(),
+      d.loop, d.store.get(), d.pool.get(), &d.metrics, d.terms.get(), d.gate.get(),
       ChunkService::Options{.inline_write_max = static_cast<size_t>(o.inline_write_max())});
   d.server = std::make_unique<Server>(
-      d.loop, ServerIdentity{
-                  .role = pb::HelloRequest::CHUNKSERVER,
-                  .cluster_id = d.store->cluster_id(),
-                  .keyring = std::make_shared<ChunkKeyring>(d.credentials, d.store->server_uuid(), d.clock),
-                  .uuid = d.store->server_uuid(),
-                  .instance = d.instance,
-                  .newest_connection_only = true,
-                  .policy = d.credentials.policy(),
-                  .seen = std::make_shared<SeenPeers>(o.data_dirs().front() + "/kfs-disk.seen-links")});
+      d.loop,
+      ServerIdentity{
+          .role = pb::HelloRequest::CHUNKSERVER,
+          .cluster_id = d.store->cluster_id(),
+          .keyring = std::make_shared<ChunkKeyring>(d.credentials, d.store->server_uuid(), d.loop.clock()),
+          .uuid = d.store->server_uuid(),
+          .instance = d.instance,
+          .newest_connection_only = true,
+          .policy = d.credentials.policy(),
+          .seen = std::make_shared<SeenPeers>(o.data_dirs().front() + "/kfs-disk.seen-links")});
   d.service->Register(d.server.get());
   KFS_RETURN_IF_ERROR(d.server->Listen(o.listen()));
   if (!o.metrics_listen().empty()) KFS_RETURN_IF_ERROR(d.metrics.Listen(o.metrics_listen()));
   d.StartLinks(std::move(*labels));
-  d.sync = std::make_unique<SyncThread>(d.store.get(), d.terms->in_force().sync_interval);
+  d.sync = std::make_unique<SyncThread>(d.loop, d.store.get(), d.terms->in_force().sync_interval);
   d.loop.Post([&d] {
     d.second_timer = d.loop.RunEvery(std::chrono::seconds(1), [&d] {
       d.metrics.Update(*d.store, d.pool->waiting(), *d.gate);
@@ -152,7 +154,7 @@ void ChunkserverDaemon::Impl::MakeTerms() {
                      .garbage_keep = std::chrono::seconds(options.garbage_keep_s()),
                      .sync_interval = std::chrono::milliseconds(options.sync_interval_ms())};
   terms = std::make_unique<ClusterTerms>(
-      own, clock,
+      own, loop.clock(),
       ClusterTerms::Hooks{.check = [this](const Tunables& t) { return CheckTunables(t); },
                           .apply = [this](const Tunables& t) { Apply(t); },
                           .refuse_new = [this](bool refuse) { store->RefuseNew(refuse); },

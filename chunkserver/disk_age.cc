@@ -77,7 +77,7 @@ void DiskAges::Begin(uint64_t over) {
     const DiskAge last = LastAge(*disk);
     disk->SetAge(last);
     if (last.age != 0 && !last.taken && last.age > over) continue;
-    DiskAge next = last.Next(std::max(last.age, over) + 1, NewUuid());
+    DiskAge next = last.Next(std::max(last.age, over) + 1, NewUuid(store_->entropy()));
     if (last.age != 0 && last.age <= over) {
       KFS_LOG(warn, "disk.older_copy_accepted disk={} age={} over={}", disk->path(), last.age, over);
       next.copy_accepted = std::max<TimeNs>(1, store_->clock().WallNow());

@@ -138,14 +138,14 @@ void Inventory::DeleteGarbage(const std::shared_ptr<Batch>& batch, std::vector<u
 
 void Inventory::Done() {
   KFS_LOG(debug, "inventory.done metaserver={} whole={}", options_.metaserver, cursor_.done);
-  rests_since_ = std::chrono::steady_clock::now();
+  rests_since_ = loop_.Now();
   Retime();
   turns_->Leave(this);
 }
 
 void Inventory::Retime() {
   if (rests_since_ == MonoTime()) return;
-  const Duration rested = std::chrono::steady_clock::now() - rests_since_;
+  const Duration rested = loop_.Now() - rests_since_;
   timer_ = loop_.RunAfter(std::max(Duration(0), options_.tunables->inventory_interval - rested),
                           [this] { Begin(); });
 }

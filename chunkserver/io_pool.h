@@ -3,17 +3,15 @@
 // EventLoop::Post.
 #pragma once
 
-#include <condition_variable>
 #include <deque>
 #include <functional>
-#include <mutex>
+#include <memory>
 #include <optional>
-#include <thread>
 #include <unordered_map>
-#include <vector>
 
 #include "chunkserver/format.h"
 #include "rpc/event_loop.h"
+#include "rpc/workers.h"
 
 namespace kfs {
 
@@ -38,7 +36,6 @@ class IoPool {
     std::optional<ChunkKey> key;
     Work work, done;
   };
-  void Run();
   void Push(Task task);
   void Finished(const std::shared_ptr<Task>& task);
 
@@ -47,12 +44,7 @@ class IoPool {
   std::unordered_map<ChunkKey, std::deque<Task>> lanes_;  // behind the running one
   size_t waiting_ = 0;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
-
-  std::mutex mutex_;  // guards the rest
-  std::condition_variable wake_;
-  std::deque<Task> queue_;
-  bool stop_ = false;
-  std::vector<std::thread> threads_;
+  std::unique_ptr<Workers> workers_;  // null: stopped
 };
 
 }  // namespace kfs

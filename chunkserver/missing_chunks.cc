@@ -4,8 +4,7 @@
 
 namespace kfs {
 
-void MissingChunks::Note(ChunkKey key, ChunkVersion version) {
-  const MonoTime now = std::chrono::steady_clock::now();
+void MissingChunks::Note(ChunkKey key, ChunkVersion version, MonoTime now) {
   const auto it = known_.find(key);
   if (it != known_.end() && now - it->second.noted < kAgain) return;
   Forget(key);

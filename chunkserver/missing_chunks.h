@@ -19,7 +19,7 @@ class MissingChunks {
   static constexpr auto kAgain = std::chrono::minutes(1);  // told again when asked for again so much later
   static constexpr auto kSayEvery = std::chrono::seconds(1);
 
-  void Note(ChunkKey key, ChunkVersion version);
+  void Note(ChunkKey key, ChunkVersion version, MonoTime now);
   // It is here after all: it has just been made.
   void Here(ChunkKey key) {
     if (!known_.empty()) Forget(key);

@@ -94,7 +94,7 @@ Given AskOne(EventLoop& loop, const Credentials& invitation, const std::string& 
 Result<Credentials> Join(const Credentials& invitation, const std::string& uuid,
                          const std::vector<std::string>& metaservers, const pb::JoinClusterRequest& request) {
   LoopThread thread("kfs-join");
-  const auto until = std::chrono::steady_clock::now() + kJoinPatience;
+  const auto until = thread.loop().clock().MonoNow() + kJoinPatience;
   Status last;
   for (size_t n = 0;; ++n) {
     const std::string& metaserver = metaservers[n % metaservers.size()];
@@ -113,7 +113,7 @@ Result<Credentials> Join(const Credentials& invitation, const std::string& uuid,
       KFS_LOG(info, "join.waits metaserver={} reason=\"{}\"", metaserver, given.status.ToString());
     last = given.status;
     if (AskedToStop()) return Status(EINTR, "stopped while it waited to join: " + last.message());
-    if (std::chrono::steady_clock::now() >= until)
+    if (thread.loop().clock().MonoNow() >= until)
       return Status(ETIMEDOUT, fmt::format("no metaserver of {} lets this chunkserver join: {}",
                                            fmt::join(metaservers, " "), last.message()));
     std::this_thread::sleep_for(kJoinPause);  // nobody calls back who may join later; kJoinPatience bounds it

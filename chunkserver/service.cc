@@ -72,7 +72,7 @@ void ChunkService::Execute(IncomingCallPtr call, ChunkKey key, bool may_inline, 
   if (!key.volume || !key.chunk)
     return call->Fail(Status(EINVAL, Code::kMalformed, "ids of volumes and chunks begin at 1"));
   if (may_inline && !pool_->Busy(key)) {
-    const MonoTime begun = std::chrono::steady_clock::now();
+    const MonoTime begun = loop_.clock().MonoNow();
     Outcome outcome = attempt(Wait::kNever);
     if (!WouldWait(outcome.status)) return Answer(call, std::move(outcome), begun);
   }
@@ -81,7 +81,7 @@ void ChunkService::Execute(IncomingCallPtr call, ChunkKey key, bool may_inline, 
 
 void ChunkService::OnPool(IncomingCallPtr call, std::optional<ChunkKey> key, Attempt attempt) {
   auto outcome = std::make_shared<Outcome>();
-  const MonoTime begun = std::chrono::steady_clock::now();
+  const MonoTime begun = loop_.clock().MonoNow();
   bool taken = pool_->Submit(
       key, [outcome, attempt = std::move(attempt)] { *outcome = attempt(Wait::kAllowed); },
       [this, call, outcome, begun] { Answer(call, std::move(*outcome), begun); });
@@ -89,13 +89,13 @@ void ChunkService::OnPool(IncomingCallPtr call, std::optional<ChunkKey> key, Att
 }
 
 void ChunkService::Answer(const IncomingCallPtr& call, Outcome outcome, MonoTime begun) {
-  metrics_->Count(call->op(), outcome.status, std::chrono::steady_clock::now() - begun, outcome.bytes);
+  metrics_->Count(call->op(), outcome.status, loop_.clock().MonoNow() - begun, outcome.bytes);
   if (outcome.made && outcome.status.ok()) missing_.Here(outcome.asked);
-  if (outcome.lost) missing_.Note(outcome.asked, outcome.version);
+  if (outcome.lost) missing_.Note(outcome.asked, outcome.version, loop_.Now());
   if (!outcome.status.ok()) {
     const Code code = outcome.status.code();
     if (code == Code::kStaleChunk && outcome.detail == 0 && outcome.asked.chunk)
-      missing_.Note(outcome.asked, outcome.version);
+      missing_.Note(outcome.asked, outcome.version, loop_.Now());
     if (code != Code::kStaleChunk && code != Code::kCorrupt && code != Code::kTokenRefused) {
       KFS_LOG(warn, "chunk.op_failed op={} peer={} reason=\"{}\"", OpName(call->op()),
               call->connection()->peer_address(), outcome.status.ToString());
@@ -111,7 +111,7 @@ std::optional<ChunkStore::MayFn> ChunkService::Admit(const IncomingCallPtr& call
   if (grant.ok()) return [gate = gate_, grant = *grant] { return gate->Check(grant); };
   Outcome refused;
   refused.status = grant.status();
-  Answer(call, std::move(refused), std::chrono::steady_clock::now());
+  Answer(call, std::move(refused), loop_.clock().MonoNow());
   return {};
 }
 

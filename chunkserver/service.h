@@ -25,9 +25,15 @@ class ChunkService {
     size_t inline_write_max = 256 << 10;
   };
   // All outlive it.
-  ChunkService(ChunkStore* store, IoPool* pool, ChunkMetrics* metrics, ClusterTerms* terms, AccessGate* gate,
-               Options options)
-      : store_(store), pool_(pool), metrics_(metrics), terms_(terms), gate_(gate), options_(options) {}
+  ChunkService(EventLoop& loop, ChunkStore* store, IoPool* pool, ChunkMetrics* metrics, ClusterTerms* terms,
+               AccessGate* gate, Options options)
+      : loop_(loop),
+        store_(store),
+        pool_(pool),
+        metrics_(metrics),
+        terms_(terms),
+        gate_(gate),
+        options_(options) {}
 
   // The ops of clients.
   void Register(Server* server);
@@ -56,6 +62,7 @@ class ChunkService {
   void Delete(IncomingCallPtr call, const pb::DeleteChunksRequest& request);
   void QueryDisks(IncomingCallPtr call);
 
+  EventLoop& loop_;
   ChunkStore* const store_;
   IoPool* const pool_;
   ChunkMetrics* const metrics_;

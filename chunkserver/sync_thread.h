@@ -1,62 +1,49 @@
-// The thread that makes written data durable about once a second. Ends when it is destroyed.
+// Makes written data durable about once a second, on a thread of its own: the next time begins an interval
+// after the last has ended. Loop's thread. Ends when it is destroyed.
 #pragma once
 
-#include <pthread.h>
-
-#include <condition_variable>
-#include <mutex>
-#include <thread>
+#include <memory>
 
 #include "chunkserver/chunk_store.h"
-#include "common/clock.h"
+#include "rpc/event_loop.h"
+#include "rpc/workers.h"
 
 namespace kfs {
 
 class SyncThread {
  public:
-  SyncThread(ChunkStore* store, Duration interval)
-      : store_(store), interval_(interval), thread_([this] { Run(); }) {
-    pthread_setname_np(thread_.native_handle(), "kfs-sync");
+  SyncThread(EventLoop& loop, ChunkStore* store, Duration interval)
+      : loop_(loop), store_(store), interval_(interval), worker_(loop.StartWorkers("kfs-sync", 1)) {
+    Arm();
   }
+  ~SyncThread() { *alive_ = false; }
+  SyncThread(const SyncThread&) = delete;
+  SyncThread& operator=(const SyncThread&) = delete;
+
   void SetInterval(Duration interval) {
-    {
-      std::lock_guard lock(mutex_);
-      if (interval_ == interval) return;
-      interval_ = interval;
-      changed_ = true;
-    }
-    wake_.notify_all();
-  }
-  ~SyncThread() {
-    {
-      std::lock_guard lock(mutex_);
-      stop_ = true;
-    }
-    wake_.notify_all();
-    thread_.join();
+    if (interval_ == interval) return;
+    interval_ = interval;
+    if (timer_.active()) Arm();  // else it is at it
   }
 
  private:
-  void Run() {
-    std::unique_lock lock(mutex_);
-    for (;;) {
-      if (wake_.wait_for(lock, interval_, [this] { return stop_ || changed_; })) {
-        if (stop_) return;
-        changed_ = false;
-        continue;
-      }
-      lock.unlock();
-      store_->SyncChangedDisks();
-      lock.lock();
-    }
+  void Arm() {
+    timer_ = loop_.RunAfter(interval_, [this] {
+      worker_->Do([this, alive = alive_] {
+        store_->SyncChangedDisks();
+        loop_.Post([this, alive] {
+          if (*alive) Arm();
+        });
+      });
+    });
   }
+
+  EventLoop& loop_;
   ChunkStore* const store_;
-  std::mutex mutex_;  // guards what follows
   Duration interval_;
-  bool changed_ = false;  // the interval
-  std::condition_variable wake_;
-  bool stop_ = false;
-  std::thread thread_;
+  EventLoop::Timer timer_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  std::unique_ptr<Workers> worker_;  // ends before the rest
 };
 
 }  // namespace kfs

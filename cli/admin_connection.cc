@@ -129,7 +129,7 @@ AdminConnection::AdminConnection(const GlobalOptions& options, Credentials crede
   net.name = "metaserver";
   net.addresses = {""};
   net.role = pb::HelloRequest::ADMIN;
-  net.id = NewUuid();
+  net.id = NewUuid(SystemRandom());
   net.cluster_id = credentials.cluster_id();
   net.credentials = std::move(credentials);
   net.connect_timeout = timeout_;

@@ -33,7 +33,7 @@ std::string Asker() {
 
 pb::CommandContext NewContext(const GlobalOptions& global, const AdminConnection& admin, bool dry_run) {
   pb::CommandContext ctx;
-  ctx.set_request_id(NewUuid());
+  ctx.set_request_id(NewUuid(SystemRandom()));
   ctx.set_words(global.words);
   ctx.set_timeout_ms(admin.timeout_ms());
   ctx.set_dry_run(dry_run);

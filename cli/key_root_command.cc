@@ -27,7 +27,7 @@ int RunRoot(const GlobalOptions& global, const RootArgs& args) {
                                    args.after, present->key_id())));
   if (present->generation() >= kKeyGenerationMax)
     return Report(Status(ERANGE, "there is no later root secret"));
-  const Credentials next = Credentials::Root(RandomBytes(kKeySize), present->generation() + 1);
+  const Credentials next = Credentials::Root(SystemRandom().Bytes(kKeySize), present->generation() + 1);
   Result<KeyFile> file = KeyFile::Make(args.output);
   if (!file.ok()) return Report(file.status());
   if (Status s = file->Write(next.FileText()); !s.ok()) return Report(s);

@@ -194,7 +194,7 @@ int Restore(GlobalOptions& global, const BackupArgs& args) {
                  args.name, "nothing was changed"});
     if (!s.ok()) return Report(s);
   }
-  const std::string transfer = NewUuid();
+  const std::string transfer = NewUuid(SystemRandom());
   request.set_transfer(transfer);
   if (Status s = SendBackup(*owner, args, *manifest, transfer); !s.ok())
     return Report(s, ExitCodeOf(s, owner->unreachable()));

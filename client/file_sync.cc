@@ -101,7 +101,7 @@ void FsyncOp::Sync(ProtocolWorker& worker) {
     pb::FsyncRequest request;
     request.set_ino(ino.v);
     RemoteCall::Meta<rpc::Fsync>(worker, self, std::move(request), [self, &worker](Status s, pb::Empty&) {
-      if (s.ok() && worker.session().held().ChangesLostLately(self->ino, std::chrono::steady_clock::now()))
+      if (s.ok() && worker.session().held().ChangesLostLately(self->ino, worker.loop().Now()))
         s = Status(EIO, "what was changed before has just been lost with the metaserver's power");
       self->Finish(self->Durable(worker, std::move(s)));
     });

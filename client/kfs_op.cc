@@ -29,8 +29,6 @@ std::string KfsOp::WhyWaiting() const {
   return why.empty() ? "it waits for other calls of this mount" : why;
 }
 
-void KfsOp::Stamp(Stage stage) { stamps_[stage] = std::chrono::steady_clock::now(); }
-
 void KfsOp::RunAfter(Duration pause, std::function<void()> fn) {
   timer_ = worker_->loop().RunAfter(pause, [weak = weak_from_this(), fn = std::move(fn)] {
     if (auto self = weak.lock(); self != nullptr && !self->finished_) fn();

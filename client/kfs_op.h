@@ -58,12 +58,11 @@ class KfsOp : public std::enable_shared_from_this<KfsOp> {
   // Why it has not ended, for a person: the last refusal, and which answer is awaited.
   std::string WhyWaiting() const;
   // Since when its caller has seen nothing of it.
-  std::chrono::steady_clock::time_point waiting_since() const {
-    return std::max(stamps_[kQueued], came_forward_);
-  }
+  MonoTime waiting_since() const { return std::max(stamps_[kQueued], came_forward_); }
 
-  void Stamp(Stage stage);
-  std::chrono::steady_clock::time_point stamp(Stage stage) const { return stamps_[stage]; }
+  // Not before an earlier one: a tick begins before what is queued in it.
+  void Stamp(Stage stage, MonoTime at) { stamps_[stage] = latest_stamp_ = std::max(latest_stamp_, at); }
+  MonoTime stamp(Stage stage) const { return stamps_[stage]; }
 
   // Runs `fn` on the worker's thread after `pause`, unless the op is finished by then. One at a time.
   void RunAfter(Duration pause, std::function<void()> fn);
@@ -91,7 +90,7 @@ class KfsOp : public std::enable_shared_from_this<KfsOp> {
   std::weak_ptr<KfsOp> step_;  // its present one, that is an op itself
   EventLoop::Timer timer_;
   std::vector<RemoteCall*> calls_;  // under way; they take themselves out
-  std::chrono::steady_clock::time_point stamps_[kStageCount]{};
+  MonoTime stamps_[kStageCount]{}, latest_stamp_{};
 };
 using KfsOpPtr = std::shared_ptr<KfsOp>;
 

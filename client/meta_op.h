@@ -73,7 +73,7 @@ class MakingOp final : public MetaOp<Rpc> {
 
  protected:
   void Succeeded(ProtocolWorker& worker) override {
-    worker.session().held().Created(Ino(this->reply.attr().ino()), std::chrono::steady_clock::now());
+    worker.session().held().Created(Ino(this->reply.attr().ino()), worker.loop().Now());
   }
 };
 
@@ -132,7 +132,7 @@ class OpeningOp final : public MetaOp<Rpc> {
     if (this->reply.has_open()) worker.session().held().Proven(ino, this->reply.open());
     if constexpr (requires { this->reply.created(); }) {
       if (this->reply.created())
-        worker.session().held().Created(Ino(this->reply.attr().ino()), std::chrono::steady_clock::now());
+        worker.session().held().Created(Ino(this->reply.attr().ino()), worker.loop().Now());
     }
     if ((this->request.flags() & O_TRUNC) != 0) worker.layouts().Drop(Ino(this->reply.attr().ino()));
   }

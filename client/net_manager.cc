@@ -4,12 +4,12 @@
 #include "common/uuid.h"
 
 namespace kfs {
-NetManager::NetManager(EventLoop* loop, Options options)
-    : options_(std::move(options)), id_(NewUuid()), loop_(loop) {
+NetManager::NetManager(EventLoop* loop, Options options) : options_(std::move(options)), loop_(loop) {
   if (loop_ == nullptr) {
     thread_ = std::make_unique<LoopThread>("kfs-worker");
     loop_ = &thread_->loop();
   }
+  id_ = NewUuid(loop_->entropy());
 }
 
 NetManager::~NetManager() = default;
@@ -61,7 +61,7 @@ void NetManager::LearnLinkKeys(const pb::LayoutReply& layout) {
 }
 
 void NetManager::Sweep() {
-  const MonoTime now = std::chrono::steady_clock::now();
+  const MonoTime now = loop_->Now();
   std::vector<std::shared_ptr<NetClient>> given_up;
   for (auto it = chunkservers_.begin(); it != chunkservers_.end();) {
     Link& link = it->second;

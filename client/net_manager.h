@@ -57,9 +57,9 @@ class NetManager {
   void Sweep();
 
   const Options options_;
-  const std::string id_;
   std::unique_ptr<LoopThread> thread_;
   EventLoop* loop_;
+  std::string id_;  // constant after construction
   bool stopped_ = false;
   std::shared_ptr<NetClient> metaserver_;
   std::unordered_map<std::string, Link> chunkservers_;  // by address

@@ -16,7 +16,6 @@ namespace {
 constexpr Duration kShutdownMax = std::chrono::seconds(2);
 
 int64_t Micros(Duration d) { return std::chrono::duration_cast<std::chrono::microseconds>(d).count(); }
-Duration Waited(const KfsOp& op) { return std::chrono::steady_clock::now() - op.waiting_since(); }
 
 }  // namespace
 
@@ -26,26 +25,26 @@ ProtocolWorker::ProtocolWorker(KfsClient::Options options, Credentials credentia
                            .cluster_id = options_.cluster_id,
                            .credentials = std::move(credentials),
                            .pending_max = 4 * options_.ops_in_flight_max}) {
-  session_ =
-      std::make_shared<Session>(loop(),
-                                Session::Options{.metaservers = options_.metaservers,
-                                                 .volume = options_.volume,
-                                                 .path = options_.path,
-                                                 .mountpoint = options_.mountpoint},
-                                Session::Hooks{.on_attached =
-                                                   [this] {
-                                                     if (session_->attaches() > 1) ++reconnects_;
-                                                     Connected(Status());
-                                                   },
-                                               .on_lost = [this] { MutationsLost(); },
-                                               .on_held_lost = [this] { HandlesLost(); },
-                                               .on_stopped = [this] { VolumeStopped(); },
-                                               .on_refused = [this](const Status& why) { Connected(why); },
-                                               .oldest_call =
-                                                   [this] {
-                                                     const KfsOp* op = OldestOp();
-                                                     return op == nullptr ? Duration::zero() : Waited(*op);
-                                                   }});
+  session_ = std::make_shared<Session>(
+      loop(),
+      Session::Options{.metaservers = options_.metaservers,
+                       .volume = options_.volume,
+                       .path = options_.path,
+                       .mountpoint = options_.mountpoint},
+      Session::Hooks{.on_attached =
+                         [this] {
+                           if (session_->attaches() > 1) ++reconnects_;
+                           Connected(Status());
+                         },
+                     .on_lost = [this] { MutationsLost(); },
+                     .on_held_lost = [this] { HandlesLost(); },
+                     .on_stopped = [this] { VolumeStopped(); },
+                     .on_refused = [this](const Status& why) { Connected(why); },
+                     .oldest_call =
+                         [this] {
+                           const KfsOp* op = OldestOp();
+                           return op == nullptr ? Duration::zero() : loop().Now() - op->waiting_since();
+                         }});
 }
 
 ProtocolWorker::~ProtocolWorker() {
@@ -60,7 +59,7 @@ ProtocolWorker::~ProtocolWorker() {
 
 CallId ProtocolWorker::Execute(RequestPtr request) {
   KfsOp& op = request->op();
-  op.Stamp(KfsOp::kQueued);
+  op.Stamp(KfsOp::kQueued, loop().clock().MonoNow());
   op.call_id = next_call_.fetch_add(1, std::memory_order_relaxed);
   const CallId id = op.call_id;
   if (request->blocks()) {
@@ -125,7 +124,7 @@ void ProtocolWorker::Drain() {
 
 void ProtocolWorker::StartRequest(RequestPtr request) {
   KfsOp& op = request->op();
-  op.Stamp(KfsOp::kDequeued);
+  op.Stamp(KfsOp::kDequeued, loop().Now());
   op.worker_ = this;
   requests_.emplace(op.call_id, request);
   request->starting = true;
@@ -164,7 +163,7 @@ void ProtocolWorker::RunAlone(const KfsOpPtr& op) {
 }
 
 void ProtocolWorker::ExtendDeadline(KfsOp& op) {
-  op.came_forward_ = std::chrono::steady_clock::now();
+  op.came_forward_ = loop().Now();
   if (op.deadline) op.deadline = op.came_forward_ + options_.timeout;
 }
 
@@ -192,12 +191,12 @@ void ProtocolWorker::RunDeferred() {
 
 void ProtocolWorker::FinishRequest(const RequestPtr& request) {
   KfsOp& op = request->op();
-  op.Stamp(KfsOp::kDone);
+  op.Stamp(KfsOp::kDone, loop().Now());
   ops_.fetch_add(1, std::memory_order_relaxed);
   if (!op.status().ok()) errors_.fetch_add(1, std::memory_order_relaxed);
   const bool slow = op.stamp(KfsOp::kDone) - op.stamp(KfsOp::kQueued) >= kSlowOp && !op.waits_for_others();
   if (options_.trace || slow) LogStages(op);
-  if (!op.waits_for_others()) session_->ProgramWaited(Waited(op));
+  if (!op.waits_for_others()) session_->ProgramWaited(loop().Now() - op.waiting_since());
   in_flight_.fetch_sub(1);
   {
     std::lock_guard lock(mutex_);
@@ -237,22 +236,23 @@ const KfsOp* ProtocolWorker::OldestOp() const {
 // One line for all: whatever one waits for, most others do, too.
 void ProtocolWorker::TellWaiting() {
   const KfsOp* op = OldestOp();
-  if (op == nullptr || Waited(*op) < kWaitingTold) {
+  const MonoTime now = loop().Now();
+  const auto waited = [now](const KfsOp& o) -> Duration { return now - o.waiting_since(); };
+  if (op == nullptr || waited(*op) < kWaitingTold) {
     tell_waiting_at_ = {};
     return;
   }
-  const MonoTime now = std::chrono::steady_clock::now();
   if (now < tell_waiting_at_) return;
   tell_waiting_at_ = now + kWaitingToldAgain;
-  const auto waiting = std::ranges::count_if(requests_, [](const auto& r) {
-    return !r.second->op().waits_for_others() && Waited(r.second->op()) >= kWaitingTold;
+  const auto waiting = std::ranges::count_if(requests_, [&](const auto& r) {
+    return !r.second->op().waits_for_others() && waited(r.second->op()) >= kWaitingTold;
   });
   KFS_LOG(warn, "client.waiting op={} call={} seconds={} others={} why=\"{}\"", op->name(), op->call_id,
-          Micros(Waited(*op)) / 1'000'000, waiting - 1, op->WhyWaiting());
+          Micros(waited(*op)) / 1'000'000, waiting - 1, op->WhyWaiting());
 }
 
 void ProtocolWorker::CheckDeadlines() {
-  const MonoTime now = std::chrono::steady_clock::now();
+  const MonoTime now = loop().Now();
   std::vector<std::pair<MonoTime, CallId>> again;
   while (!deadlines_.empty() && deadlines_.front().first <= now) {
     const CallId id = deadlines_.front().second;
@@ -305,7 +305,7 @@ void ProtocolWorker::HandlesLost() {
 
 void ProtocolWorker::Connect(DoneStatus done) {
   connect_done_ = std::move(done);
-  connect_deadline_ = std::chrono::steady_clock::now() + options_.connect_timeout;
+  connect_deadline_ = loop().Now() + options_.connect_timeout;
   net_.Start();
   const auto& meta = net_.metaserver();
   meta->OnConnected([session = session_](const ConnectionPtr& c, NetClient::ReadyFn ready) {
@@ -330,7 +330,7 @@ void ProtocolWorker::CheckConnecting() {
                         why.code() == Code::kWrongVersion || why.err() == EDESTADDRREQ;
   if (hopeless) return Connected(why);
   if (!why.ok() && options_.on_trying && !std::exchange(told_trying_, true)) options_.on_trying(why);
-  if (std::chrono::steady_clock::now() < connect_deadline_) return;
+  if (loop().Now() < connect_deadline_) return;
   const int err = why.ok() ? ETIMEDOUT : why.err();
   if (const std::string& owner = session_->metaservers().owner(); !owner.empty()) {
     // It runs and answers, as somebody else.

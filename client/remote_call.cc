@@ -30,7 +30,7 @@ void RemoteCall::Start(ProtocolWorker& worker, Spec spec) {
 }
 
 RemoteCall::RemoteCall(ProtocolWorker& worker, Spec spec)
-    : worker_(worker.shared_from_this()), spec_(std::move(spec)) {
+    : worker_(worker.shared_from_this()), spec_(std::move(spec)), began_(worker.loop().Now()) {
   if (spec_.context != nullptr && spec_.op != nullptr) {
     CallerToPb(spec_.op->caller, spec_.context);
     if (worker.options().trace) spec_.context->set_trace_id(spec_.op->call_id);
@@ -53,7 +53,7 @@ void RemoteCall::Send() {
     return Complete(answer);
   }
   if (spec_.context != nullptr) spec_.context->set_acked(worker_->session().ids().acked());
-  if (spec_.op != nullptr) spec_.op->Stamp(KfsOp::kSent);
+  if (spec_.op != nullptr) spec_.op->Stamp(KfsOp::kSent, worker_->loop().Now());
   net_ = net;
   in_net_ = true;
   sent_attached_ = net->connected();
@@ -172,14 +172,14 @@ void RemoteCall::Complete(Answer& answer) {
   if (spec_.mutates) {
     worker_->session().ids().Answered(op_id_);
     if (answer.status.ok() && spec_.logged)
-      worker_->session().changes().Made(op_id_, spec_.touched, std::chrono::steady_clock::now());
+      worker_->session().changes().Made(op_id_, spec_.touched, worker_->loop().Now());
     worker_->RemoveMutation(this);
   }
   if (spec_.op != nullptr) {
     // A lock is waited for as long as its holder likes.
-    if (spec_.code != Op::kSetLock) worker_->session().CallEnded(std::chrono::steady_clock::now() - began_);
+    if (spec_.code != Op::kSetLock) worker_->session().CallEnded(worker_->loop().Now() - began_);
     std::erase(spec_.op->calls_, this);
-    if (!spec_.op->finished()) spec_.op->Stamp(KfsOp::kAnswered);
+    if (!spec_.op->finished()) spec_.op->Stamp(KfsOp::kAnswered, worker_->loop().Now());
   }
   auto done = std::move(spec_.done);
   done(answer);

@@ -80,7 +80,7 @@ class RemoteCall : public std::enable_shared_from_this<RemoteCall> {
   std::weak_ptr<NetClient> net_;
   bool session_lost_ = false;
   bool completed_ = false;
-  const MonoTime began_ = std::chrono::steady_clock::now();
+  const MonoTime began_;
   bool sent_attached_ = false;  // at Enqueue the session was attached, so it left at once
   uint64_t attaches_at_enqueue_ = 0;
   bool maybe_done_ = false;  // refused the last time, but it may have been executed before

@@ -134,7 +134,7 @@ void Session::ChangesLost(const KnownOps& known) {
           "has lost what "
           "it had not made durable yet\" effect=\"fsync of what was changed fails with EIO\"",
           session_, options_.volume, changes_.Missing(known), known.highest, changes_.made());
-  held_.ChangesLost(changes_.Lost(known), std::chrono::steady_clock::now());
+  held_.ChangesLost(changes_.Lost(known), loop_.Now());
 }
 
 void Session::HeldLost(const std::string& why) {
@@ -150,7 +150,7 @@ void Session::HeldLost(const std::string& why) {
 void Session::Lost(const Status& why) {
   HeldLost(why.ToString());
   // The metaserver may have lost it, with all that was done in it.
-  if (changes_.made() != 0) held_.ChangesLost({}, std::chrono::steady_clock::now());
+  if (changes_.made() != 0) held_.ChangesLost({}, loop_.Now());
   changes_ = RecentChanges();
   session_ = 0;
   tickets_.clear();

@@ -71,7 +71,7 @@ void Session::OnRedirected(const std::shared_ptr<Attaching>& a, const Status& wh
   const std::string from = net->address();
   if (reply.owner() == from) another_at_owner_ = true;
   const auto taken = TakeMetaservers(reply);
-  const MonoTime now = std::chrono::steady_clock::now();
+  const MonoTime now = loop_.Now();
   const bool at_once =
       taken != MetaserverList::kIgnored && reply.owner() != from && now - last_redirect_ >= kRedirectPause;
   if (at_once) {

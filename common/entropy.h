@@ -31,4 +31,7 @@ class SystemEntropy : public Entropy {
   void Fill(char* to, size_t size) override;
 };
 
+// That source, for programs' mains and tests; what runs on a loop takes the loop's.
+Entropy& SystemRandom();
+
 }  // namespace kfs

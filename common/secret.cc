@@ -18,12 +18,15 @@ void SystemEntropy::Fill(char* to, size_t size) {
   if (RAND_bytes(reinterpret_cast<unsigned char*>(to), static_cast<int>(size)) != 1) std::abort();
 }
 
-std::string RandomBytes(size_t size) { return SystemEntropy().Bytes(size); }
+Entropy& SystemRandom() {
+  static SystemEntropy source;  // without a state
+  return source;
+}
 
-std::string GenerateSecret() {
+std::string GenerateSecret(Entropy& entropy) {
   static constexpr char kHex[] = "0123456789abcdef";
   std::string out;
-  for (unsigned char c : RandomBytes(32)) {
+  for (unsigned char c : entropy.Bytes(32)) {
     out += kHex[c >> 4];
     out += kHex[c & 15];
   }

@@ -6,15 +6,13 @@
 #include <string>
 #include <string_view>
 
+#include "common/entropy.h"
 #include "common/status.h"
 
 namespace kfs {
 
 // 32 random bytes as 64 hexadecimal digits.
-std::string GenerateSecret();
-
-// `size` bytes from the system's random source.
-std::string RandomBytes(size_t size);
+std::string GenerateSecret(Entropy& entropy);
 
 // Reads a secret file; fails if others than its owner may read it, if it is missing, or if it is shorter than
 // 16 bytes.

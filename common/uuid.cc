@@ -2,12 +2,10 @@
 
 #include <fmt/format.h>
 
-#include "common/secret.h"
-
 namespace kfs {
 
-std::string NewUuid() {
-  std::string b = RandomBytes(16);
+std::string NewUuid(Entropy& entropy) {
+  std::string b = entropy.Bytes(16);
   b[6] = static_cast<char>((b[6] & 0x0f) | 0x40);
   b[8] = static_cast<char>((b[8] & 0x3f) | 0x80);
   std::string text;

@@ -284,7 +284,7 @@ void MetaServer::ForgetOlderCopies() {
 void MetaServer::Accept(const IncomingCallPtr& call, const pb::RegisterChunkserverRequest& request) {
   const Status later(EAGAIN, Code::kTryAgain, "the chunkserver is being accepted: register again");
   pb::CommandContext ctx;
-  ctx.set_request_id(NewUuid());
+  ctx.set_request_id(NewUuid(loop_.entropy()));
   if (!accepting_.emplace(request.uuid(), Accepting{ctx.request_id(), call->connection().get()}).second)
     return call->Fail(later);
   ctx.set_words("chunkserver add " + request.uuid());

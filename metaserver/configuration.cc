@@ -56,7 +56,8 @@ Status MetaServer::Found() {
                     "or restore them from backups; nothing was changed",
                     entry.path().string(), options_.data_dir()));
   }
-  member_db_->Save(Founding(cluster_->cluster_id(), Advertised(options_.advertise(), address())));
+  member_db_->Save(
+      Founding(cluster_->cluster_id(), Advertised(options_.advertise(), address()), loop_.entropy()));
   return {};
 }
 
@@ -65,7 +66,7 @@ Status MetaServer::BecomeMember(const Credentials& credentials) {
   KFS_RETURN_IF_ERROR(Found());
   images_ = std::make_unique<ImageStore>(options_.data_dir(), *jobs_, clock_);
   KFS_RETURN_IF_ERROR(images_->Open());
-  image_reader_ = std::make_unique<ImageReader>(options_.data_dir(), *jobs_, clock_);
+  image_reader_ = std::make_unique<ImageReader>(options_.data_dir(), *jobs_, clock_, loop_.entropy());
   points_ = std::make_unique<SyncPoints>(PointKey(credentials, cluster_id()));
   points_told_ = std::make_unique<PointsTold>();
   vouched_by_ = clock_.MonoNow() + kVouchedWithin;

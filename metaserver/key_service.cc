@@ -40,7 +40,7 @@ void MetaServer::Join(const IncomingCallPtr& call, const pb::JoinClusterRequest&
   const pb::ChunkserverConf* there = FindChunkserver(member_->conf(), uuid);
   if (there != nullptr && there->invitation() == invitation) return done();
   pb::CommandContext ctx;
-  ctx.set_request_id(NewUuid());
+  ctx.set_request_id(NewUuid(loop_.entropy()));
   ctx.set_words("chunkserver add " + uuid + " by " + invitation);
   pb::Change change;
   pb::Change::AddChunkserver* add = change.mutable_add_chunkserver();

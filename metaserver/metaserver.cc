@@ -74,14 +74,16 @@ OpenProofs ProofKeys(const Credentials& root) {
 
 }  // namespace
 
-MetaServer::MetaServer(EventLoop& loop, const MetaOptions& options) : loop_(loop), options_(options) {}
+MetaServer::MetaServer(EventLoop& loop, const MetaOptions& options)
+    : loop_(loop), options_(options), clock_(loop.clock()) {}
 
 MetaServer::~MetaServer() { Stop(); }
 
 Status MetaServer::ReadSecret(Credentials* credentials) {
   const std::string& path = options_.secret_file();
   if (options_.create_secret() && !std::filesystem::exists(path)) {
-    if (Status s = WriteSecretFile(path, GenerateSecret()); !s.ok() && s.err() != EEXIST) return s;
+    if (Status s = WriteSecretFile(path, GenerateSecret(loop_.entropy())); !s.ok() && s.err() != EEXIST)
+      return s;
   }
   Result<Credentials> read = ReadCredentials(options_);
   if (!read.ok()) return read.status();
@@ -113,22 +115,24 @@ Status MetaServer::Start() {
   KFS_RETURN_IF_ERROR(ReadSecret(&credentials));
   started_wall_ = clock_.WallNow();
   memory_ = std::make_unique<DbMemory>(static_cast<size_t>(options_.db_memory()));
-  Result<std::unique_ptr<ClusterStore>> cluster = ClusterStore::Open(options_.data_dir(), *memory_);
+  Result<std::unique_ptr<ClusterStore>> cluster =
+      ClusterStore::Open(options_.data_dir(), *memory_, loop_.entropy());
   if (!cluster.ok()) return cluster.status();
   cluster_ = std::move(*cluster);
-  chunkservers_ = std::make_unique<Chunkservers>(cluster_->db(), clock_);
+  chunkservers_ = std::make_unique<Chunkservers>(cluster_->db(), clock_, loop_.entropy());
   chunkservers_->SetKeys(credentials);
   KFS_RETURN_IF_ERROR(chunkservers_->Load());
   bricks_ = std::make_unique<BrickPhase>(loop_, clock_, *chunkservers_);
 
   ExecutorOptions eo{.session_ttl = std::chrono::seconds(options_.session_ttl()),
                      .session_keep = std::chrono::seconds(options_.session_keep()),
-                     .slow_op = std::chrono::milliseconds(options_.slow_op_ms())};
+                     .slow_op = std::chrono::milliseconds(options_.slow_op_ms()),
+                     .entropy = &loop_.entropy()};
   const auto post = [this](std::function<void()> fn) { loop_.Post(std::move(fn)); };
   sync_ = std::make_unique<WalSync>(post);
-  cold_reads_ = std::make_unique<JobThread>(post, kColdReadsAtOnce);
-  jobs_ = std::make_unique<JobThread>(post);
-  scans_ = std::make_unique<JobThread>(post);
+  cold_reads_ = std::make_unique<JobThread>(loop_, "kfs-cold", kColdReadsAtOnce);
+  jobs_ = std::make_unique<JobThread>(loop_, "kfs-jobs");
+  scans_ = std::make_unique<JobThread>(loop_, "kfs-scans");
   executor_ = std::make_unique<Executor>(
       clock_, eo, sync_.get(),
       Executor::Hooks{.schedule_tick =
@@ -219,7 +223,7 @@ Status MetaServer::Start() {
   RegisterKeys();
   RegisterImages();
   RegisterFiles();
-  volumes_->UseThreads(post);
+  volumes_->UseThreads(loop_);
   RegisterMemberOps(*server_, *member_, *peers_, *chunkservers_,
                     [this](std::function<void()> answer) { AnswerWhenSettled(std::move(answer)); });
   RegisterChunkService();

@@ -117,7 +117,7 @@ class MetaServer : public Daemon {
 
   EventLoop& loop_;
   const MetaOptions& options_;
-  SystemClock clock_;
+  Clock& clock_;
   int64_t started_wall_ = 0;
   std::unique_ptr<DbMemory> memory_;
   std::unique_ptr<ClusterStore> cluster_;

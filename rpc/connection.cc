@@ -406,9 +406,7 @@ size_t Connection::requests_in_service() const { return impl_->in_service; }
 size_t Connection::bytes_queued() const { return impl_->queued_bytes + (impl_->stream->unsent() ? 1 : 0); }
 
 IncomingCall::IncomingCall(ConnectionPtr connection, Message message)
-    : connection_(std::move(connection)),
-      message_(std::move(message)),
-      arrived_(connection_->loop().Now()) {}
+    : connection_(std::move(connection)), message_(std::move(message)), arrived_(connection_->loop().Now()) {}
 
 IncomingCall::~IncomingCall() {
   // A server that stops drops what it has not begun: the caller shall ask again, here or elsewhere.

@@ -4,7 +4,6 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -18,54 +17,49 @@ struct JobThread::Impl {
   };
   std::function<void(std::function<void()>)> post;
   std::mutex mutex;
-  std::condition_variable wake, idle;
+  std::condition_variable idle;
   // Guarded by mutex.
   std::deque<Job> waiting;
   std::vector<const void*> busy_with;
-  bool stop = false;
-  std::vector<std::thread> threads;
+  std::unique_ptr<Workers> workers;  // ends before the rest
 
-  void Run() {
+  // On a worker, once for each job that was given: those that were forgotten are missing then.
+  void RunOne() {
     std::unique_lock lock(mutex);
-    while (true) {
-      wake.wait(lock, [this] { return stop || !waiting.empty(); });
-      if (stop) return;
-      Job job = std::move(waiting.front());
-      waiting.pop_front();
-      busy_with.push_back(job.uses);
-      lock.unlock();
-      Tell(std::move(job.done), job.work());
-      lock.lock();
-      busy_with.erase(std::find(busy_with.begin(), busy_with.end(), job.uses));
-      idle.notify_all();
-    }
+    if (waiting.empty()) return;
+    Job job = std::move(waiting.front());
+    waiting.pop_front();
+    busy_with.push_back(job.uses);
+    lock.unlock();
+    Tell(std::move(job.done), job.work());
+    job.work = nullptr;
+    lock.lock();
+    busy_with.erase(std::find(busy_with.begin(), busy_with.end(), job.uses));
+    idle.notify_all();
   }
   void Tell(std::function<void(const Status&)> done, Status s) {
     post([done = std::move(done), s = std::move(s)] { done(s); });
   }
 };
 
-JobThread::JobThread(std::function<void(std::function<void()>)> post, int at_once)
+JobThread::JobThread(std::function<void(std::function<void()>)> post, std::unique_ptr<Workers> workers)
     : impl_(std::make_unique<Impl>()) {
   impl_->post = std::move(post);
-  for (int i = 0; i < at_once; ++i) impl_->threads.emplace_back([impl = impl_.get()] { impl->Run(); });
+  impl_->workers = std::move(workers);
 }
 
-JobThread::~JobThread() {
-  {
-    std::lock_guard lock(impl_->mutex);
-    impl_->stop = true;
-  }
-  impl_->wake.notify_all();
-  for (std::thread& t : impl_->threads) t.join();
-}
+JobThread::JobThread(EventLoop& loop, const char* name, int at_once)
+    : JobThread([&loop](std::function<void()> fn) { loop.Post(std::move(fn)); },
+                loop.StartWorkers(name, at_once)) {}
+
+JobThread::~JobThread() { impl_->workers.reset(); }
 
 void JobThread::Do(const void* uses, std::function<Status()> work, std::function<void(const Status&)> done) {
   {
     std::lock_guard lock(impl_->mutex);
     impl_->waiting.push_back({uses, std::move(work), std::move(done)});
   }
-  impl_->wake.notify_one();
+  impl_->workers->Do([impl = impl_.get()] { impl->RunOne(); });
 }
 
 void JobThread::Forget(const void* uses) {

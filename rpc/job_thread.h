@@ -6,13 +6,17 @@
 #include <memory>
 
 #include "common/status.h"
+#include "rpc/event_loop.h"
+#include "rpc/workers.h"
 
 namespace kfs {
 
 class JobThread {
  public:
-  // `post` runs a function on the loop's thread. With more than one `at_once` jobs end in any order.
-  explicit JobThread(std::function<void(std::function<void()>)> post, int at_once = 1);
+  // `post` runs a function on the loop's thread. With more than one worker jobs end in any order.
+  JobThread(std::function<void(std::function<void()>)> post, std::unique_ptr<Workers> workers);
+  // The loop's own; shown as `name` (at most 15 characters).
+  JobThread(EventLoop& loop, const char* name, int at_once = 1);
   ~JobThread();  // ends what runs; what waits is dropped, and nobody told
 
   // `work` runs on the thread, then `done` on the loop. `uses`: what it works on, may be null. The caller

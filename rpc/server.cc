@@ -70,12 +70,11 @@ Server::Server(EventLoop& loop, ServerIdentity identity)
 Server::~Server() { Stop(); }
 
 Status Server::Listen(const std::string& address) {
-  auto listener =
-      impl_->loop.network().Listen(impl_->loop, address, impl_->identity.policy.socket_dir,
-                                   [weak = impl_->weak_from_this()](std::unique_ptr<ByteStream> stream,
-                                                                    const std::string& origin) {
-                                     if (auto impl = weak.lock()) impl->Accept(std::move(stream), origin);
-                                   });
+  auto listener = impl_->loop.network().Listen(
+      impl_->loop, address, impl_->identity.policy.socket_dir,
+      [weak = impl_->weak_from_this()](std::unique_ptr<ByteStream> stream, const std::string& origin) {
+        if (auto impl = weak.lock()) impl->Accept(std::move(stream), origin);
+      });
   if (!listener.ok()) return listener.status();
   impl_->listener = std::move(*listener);
   impl_->address = impl_->listener->address();

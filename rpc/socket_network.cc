@@ -76,8 +76,7 @@ class SocketDialing : public Network::Dialing {
     }
     void Failed(size_t index, int err) {
       if (index + 1 < addresses.size()) return Try(index + 1);
-      Done(Status(err,
-                  fmt::format("cannot connect to {} at {}", options.whom, addresses[index].ToString())));
+      Done(Status(err, fmt::format("cannot connect to {} at {}", options.whom, addresses[index].ToString())));
     }
     void Connected(int fd) {
       if (options.hard_close) {

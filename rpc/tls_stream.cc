@@ -56,10 +56,7 @@ namespace {
 class TlsStream : public ByteStream, private ByteStream::User, private CipherEnds {
  public:
   TlsStream(EventLoop& loop, std::unique_ptr<ByteStream> plain, const LinkEnds& ends, const std::string& key)
-      : loop_(loop),
-        plain_(std::move(plain)),
-        context_(MakeTlsContext(false)),
-        handshake_(ends, key) {
+      : loop_(loop), plain_(std::move(plain)), context_(MakeTlsContext(false)), handshake_(ends, key) {
     Begin(context_.get());
   }
 
@@ -367,8 +364,8 @@ int TlsStream::Flush() {
 
 }  // namespace
 
-std::unique_ptr<ByteStream> TlsConnect(EventLoop& loop, std::unique_ptr<ByteStream> plain, const LinkEnds& ends,
-                                       const std::string& key) {
+std::unique_ptr<ByteStream> TlsConnect(EventLoop& loop, std::unique_ptr<ByteStream> plain,
+                                       const LinkEnds& ends, const std::string& key) {
   return std::make_unique<TlsStream>(loop, std::move(plain), ends, key);
 }
 

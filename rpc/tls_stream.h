@@ -32,8 +32,8 @@ Result<LinkEnds> ParsePskIdentity(std::string_view identity);
 // The connecting end, over a stream that is plain. Errors of Read: kBadProof where the other end
 // does not have the key, or shows something else instead; kTryAgain where it ends the connection when TLS
 // begins. REQUIRES: PskIdentity(ends) is fine.
-std::unique_ptr<ByteStream> TlsConnect(EventLoop& loop, std::unique_ptr<ByteStream> plain, const LinkEnds& ends,
-                                       const std::string& key);
+std::unique_ptr<ByteStream> TlsConnect(EventLoop& loop, std::unique_ptr<ByteStream> plain,
+                                       const LinkEnds& ends, const std::string& key);
 
 // The accepting end. Makes streams of two kinds: whoever begins with a TLS handshake gets TLS, anybody else a
 // plain stream ("plain" says kind()), for the greeting to refuse or not.

@@ -54,10 +54,8 @@ std::string Chunkserver::host() const {
   return it != label.end() ? it->second : HostOf(address);
 }
 
-Chunkservers::Chunkservers(Db& cluster, Clock& clock)
-    : cluster_(cluster),
-      clock_(clock),
-      clock_id_(uint64_t{std::random_device{}()} << 32 | std::random_device{}() | 1) {}
+Chunkservers::Chunkservers(Db& cluster, Clock& clock, Entropy& entropy)
+    : cluster_(cluster), clock_(clock), clock_id_(entropy.Next() | 1) {}
 
 Status Chunkservers::Load() {
   cluster_.Scan("H", "", [&](std::string_view, std::string_view value) {

@@ -10,6 +10,7 @@
 
 #include "common/clock.h"
 #include "common/credentials.h"
+#include "common/entropy.h"
 #include "common/status.h"
 #include "common/types.h"
 #include "metaserver/chunks/disk_ages.h"
@@ -68,7 +69,7 @@ using ChunkRequestFn =
 class Chunkservers {
  public:
   // `cluster` outlives this.
-  Chunkservers(Db& cluster, Clock& clock);
+  Chunkservers(Db& cluster, Clock& clock, Entropy& entropy = SystemRandom());
   Status Load();
 
   // Who belongs to the cluster. Those that no longer do are let go of.

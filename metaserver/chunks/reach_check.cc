@@ -29,7 +29,7 @@ void ReachCheck::Dial(ServerId id, Server& server) {
   net.name = "chunkserver " + server.address;
   net.addresses = {server.address};
   net.role = pb::HelloRequest::METASERVER;
-  net.id = NewUuid();  // the answerer keeps one connection of each
+  net.id = NewUuid(loop_.entropy());  // the answerer keeps one connection of each
   net.server_role = pb::HelloRequest::CHUNKSERVER;
   const std::string uuid = chunkservers_.Find(id)->uuid;
   net.credentials = chunkservers_.ToMeet(uuid, credentials_);

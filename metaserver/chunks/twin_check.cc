@@ -102,7 +102,7 @@ void TwinCheck::AskAt(const std::shared_ptr<Question>& q, const std::string& add
   net.name = "chunkserver " + address;
   net.addresses = {address};
   net.role = pb::HelloRequest::METASERVER;
-  net.id = NewUuid();  // the answerer keeps one connection of each
+  net.id = NewUuid(loop_.entropy());  // the answerer keeps one connection of each
   net.credentials = chunkservers_.ToMeet(q->request.uuid(), credentials_);
   net.server_role = pb::HelloRequest::CHUNKSERVER;
   const auto link = links_.insert(links_.end(), std::make_unique<NetClient>(loop_, std::move(net)));
@@ -152,7 +152,7 @@ void TwinCheck::Closed(const std::shared_ptr<Question>& q) {
 }
 
 void TwinCheck::Refuse(const std::shared_ptr<Question>& q, const std::string& address) {
-  const MonoTime now = std::chrono::steady_clock::now();
+  const MonoTime now = loop_.Now();
   MonoTime& said = said_[q->request.uuid()];
   if (said == MonoTime() || now - said > kSayAgainAfter) {  // who is refused may be started again each second
     said = now;

@@ -67,7 +67,8 @@ VolumeHooks Executor::HooksForVolume() {
                 if (db.lost()) return;  // nothing may follow from what was not stored
                 if (sync_ == nullptr) return fn();
                 sync_->SyncNow(&db, std::move(fn));
-              }};
+              },
+          .seed = options_.entropy->Next()};
 }
 
 void Executor::AddVolume(std::unique_ptr<Volume> volume) {

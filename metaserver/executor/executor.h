@@ -31,6 +31,7 @@ struct ExecutorOptions {
   Duration session_ttl = std::chrono::seconds(30);
   Duration session_keep = std::chrono::hours(24);  // of one that has expired
   Duration slow_op = std::chrono::seconds(1);
+  Entropy* entropy = &SystemRandom();
 };
 
 class Executor {

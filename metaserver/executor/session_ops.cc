@@ -67,7 +67,7 @@ SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionReque
       Refuse(call, s);
       return nullptr;
     }
-    session->key = RandomBytes(16);
+    session->key = options_.entropy->Bytes(16);
     session->host = Printable(host, kTextMax);
     session->mountpoint = Printable(request.mountpoint(), kTextMax);
     session->client_id = Printable(client_id, kTextMax);

@@ -32,6 +32,7 @@ struct VolumeHooks {
   std::function<void()> changed;
   // Runs `fn` once everything committed so far survives loss of power. Empty: at once.
   std::function<void(Db&, std::function<void()> fn)> after_sync;
+  uint64_t seed = 1;  // of what it draws: nobody shall guess it
 };
 
 class Volume {
@@ -171,6 +172,7 @@ class Volume {
   bool attached = false;  // a mount has been, since it was opened
   VolumeStore& store;
   Txn txn;
+  std::mt19937_64 random;
   LockTable locks;
   std::unordered_map<SessionId, SessionPtr> sessions;
   Chunkservers& servers;
@@ -178,8 +180,6 @@ class Volume {
   Garbage garbage;
   Fences fences;
   Tickets tickets;
-  std::mt19937_64 random;
-
   static constexpr auto kSettle = std::chrono::seconds(60);
   static constexpr size_t kStep = 32;         // inodes looked at in one step
   static constexpr uint64_t kReapStep = 128;  // chunks freed in one step

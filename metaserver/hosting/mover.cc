@@ -92,7 +92,7 @@ void Mover::Move(const pb::VolumeConf& volume, const pb::VolumeMoveRequest& requ
     m->transfer = kDryTransfer;
     return Decide(m);
   }
-  m->transfer = NewUuid();
+  m->transfer = NewUuid(loop_.entropy());
   if (volume.started()) {
     moving_[m->id] = m;
     return Ask(m);

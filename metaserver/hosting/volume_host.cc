@@ -168,8 +168,14 @@ Status VolumeHost::Open(const pb::ClusterConf& conf, const pb::VolumeConf& v, ui
 
 // ---- on threads ----
 
-void VolumeHost::UseThreads(std::function<void(std::function<void()>)> post) {
-  jobs_ = std::make_unique<VolumeJobs>(std::move(post), kAtOnce);
+void VolumeHost::UseThreads(std::function<void(std::function<void()>)> post,
+                            std::unique_ptr<Workers> workers) {
+  jobs_ = std::make_unique<VolumeJobs>(std::move(post), std::move(workers));
+}
+
+void VolumeHost::UseThreads(EventLoop& loop) {
+  UseThreads([&loop](std::function<void()> fn) { loop.Post(std::move(fn)); },
+             loop.StartWorkers("kfs-volumes", kAtOnce));
 }
 
 void VolumeHost::StopThreads() {

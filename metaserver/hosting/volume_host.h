@@ -42,7 +42,8 @@ class VolumeHost {
   // From now on Apply returns before volumes that are to be served are open, and others closed: threads do
   // it, which may take as long as their logs are to be replayed, and the others are served meanwhile. `post`:
   // to the loop.
-  void UseThreads(std::function<void(std::function<void()>)> post);
+  void UseThreads(std::function<void(std::function<void()>)> post, std::unique_ptr<Workers> workers);
+  void UseThreads(EventLoop& loop);
   // Once none is being opened or closed (any more); whether it could be is for Trouble to say.
   void WhenSettled(std::function<void()> done);
   // Ends the threads; what they have opened is closed.

@@ -15,9 +15,9 @@ namespace kfs::meta {
 
 class VolumeJobs {
  public:
-  // `post` runs a function on the loop. `at_once`: volumes that are worked on at a time.
-  VolumeJobs(std::function<void(std::function<void()>)> post, int at_once)
-      : thread_(std::move(post), at_once) {}
+  // `post` runs a function on the loop; as many volumes are worked on at a time as there are workers.
+  VolumeJobs(std::function<void(std::function<void()>)> post, std::unique_ptr<Workers> workers)
+      : thread_(std::move(post), std::move(workers)) {}
   // Waits for what runs. The rest, and what has been done but not told, is let go of with all that it holds;
   // nobody is told.
   ~VolumeJobs() { *alive_ = false; }

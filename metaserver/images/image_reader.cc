@@ -12,13 +12,13 @@ constexpr size_t kCopiesMax = 2;
 }  // namespace
 
 // Below the directory that Mover empties at the start.
-ImageReader::ImageReader(std::string data_dir, JobThread& jobs, Clock& clock)
-    : root_(data_dir + "/moving"), jobs_(jobs), clock_(clock) {}
+ImageReader::ImageReader(std::string data_dir, JobThread& jobs, Clock& clock, Entropy& entropy)
+    : root_(data_dir + "/moving"), jobs_(jobs), clock_(clock), entropy_(entropy) {}
 
 void ImageReader::Open(Db* db, pb::ImageManifest about, OpenDone done) {
   if (copies_.size() >= kCopiesMax)
     return done(Status(EBUSY, "other backups are being made: try again later"), {});
-  about.set_transfer(NewUuid());
+  about.set_transfer(NewUuid(entropy_));
   about.set_taken(clock_.WallNow());
   Copy& copy = copies_[about.transfer()];
   copy.dir = root_ + "/backup-" + about.transfer();

@@ -16,7 +16,7 @@ namespace kfs::meta {
 
 class ImageReader {
  public:
-  ImageReader(std::string data_dir, JobThread& jobs, Clock& clock);
+  ImageReader(std::string data_dir, JobThread& jobs, Clock& clock, Entropy& entropy);
   ~ImageReader() { *alive_ = false; }
 
   using OpenDone = std::function<void(const Status&, const pb::ImageManifest&)>;
@@ -36,6 +36,7 @@ class ImageReader {
   const std::string root_;
   JobThread& jobs_;
   Clock& clock_;
+  Entropy& entropy_;
   std::map<std::string, Copy> copies_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

@@ -96,7 +96,7 @@ void ImageSender::SendPiece(std::shared_ptr<Buffer> bytes) {
       there_[file.name()] = std::move(file);
       reading_.offset = 0;
     }
-    const MonoTime now = std::chrono::steady_clock::now();
+    const MonoTime now = loop_.Now();
     next_at_ = std::max(next_at_, now) + std::chrono::microseconds(size * 1000000 / bytes_per_s_);
     if (!reading_.paced || next_at_ <= now) return Next();
     timer_ = loop_.RunAfter(next_at_ - now, [this] { Next(); });

@@ -18,8 +18,8 @@ bool Same(const LockRequest& a, const LockRequest& b) {
 
 }  // namespace
 
-LockTable::LockTable(size_t locks_per_session_max, size_t locks_per_user_max)
-    : limit_(locks_per_session_max), user_limit_(locks_per_user_max), seed_(std::random_device()()) {}
+LockTable::LockTable(uint64_t seed, size_t locks_per_session_max, size_t locks_per_user_max)
+    : limit_(locks_per_session_max), user_limit_(locks_per_user_max), seed_(seed) {}
 
 LockTable::InodeLocks& LockTable::LocksOf(Ino ino) {
   auto found = inodes_.find(ino);

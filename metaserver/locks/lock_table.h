@@ -57,7 +57,8 @@ class LockTable {
   static constexpr size_t kLocksPerUserMax = kLocksPerSessionMax / 2;
   static constexpr size_t kStep = 32;  // requests, ranges or groups looked at: some 100 us
 
-  explicit LockTable(size_t locks_per_session_max = kLocksPerSessionMax,
+  // `seed`: of the shape of its trees, which nobody shall guess.
+  explicit LockTable(uint64_t seed, size_t locks_per_session_max = kLocksPerSessionMax,
                      size_t locks_per_user_max = kLocksPerUserMax);
   LockTable(const LockTable&) = delete;
   LockTable& operator=(const LockTable&) = delete;

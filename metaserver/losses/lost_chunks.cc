@@ -44,15 +44,16 @@ void LostChunks::Step(VolumeId id, Volume& volume) {
   busy_ = true;
   Db* db = &volume.store.db();
   scans_.Do(
-      db, [db, present = state.present, pass] { return CountPage(*db, present, *pass); },
+      db,
+      [&clock = clock_, db, present = state.present, pass] { return CountPage(clock, *db, present, *pass); },
       [this, alive = alive_, id, pass](const Status& s) {
         if (*alive) Stepped(id, pass, s);
       });
 }
 
 // On the JobThread.
-Status LostChunks::CountPage(Db& db, const std::set<uint64_t>& present, Pass& pass) {
-  const auto began = std::chrono::steady_clock::now();
+Status LostChunks::CountPage(Clock& clock, Db& db, const std::set<uint64_t>& present, Pass& pass) {
+  const auto began = clock.MonoNow();
   DbView view(db);
   size_t looked_at = 0;
   const std::string from = std::exchange(pass.from, {});
@@ -74,7 +75,7 @@ Status LostChunks::CountPage(Db& db, const std::set<uint64_t>& present, Pass& pa
     }
     return true;
   });
-  pass.worked += std::chrono::steady_clock::now() - began;
+  pass.worked += clock.MonoNow() - began;
   return view.status();
 }
 

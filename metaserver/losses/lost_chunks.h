@@ -64,7 +64,7 @@ class LostChunks {
   void Begin(State& state, uint64_t incarnation, std::set<uint64_t> present);
   void Step(VolumeId id, Volume& volume);
   void Stepped(VolumeId id, const std::shared_ptr<Pass>& pass, const Status& s);
-  static Status CountPage(Db& db, const std::set<uint64_t>& present, Pass& pass);
+  static Status CountPage(Clock& clock, Db& db, const std::set<uint64_t>& present, Pass& pass);
 
   Clock& clock_;
   JobThread& scans_;

@@ -41,9 +41,9 @@ Status StatusOf(const Outcome& outcome) {
 
 }  // namespace
 
-pb::MemberRecord Founding(const std::string& cluster_id, const std::string& address) {
+pb::MemberRecord Founding(const std::string& cluster_id, const std::string& address, Entropy& entropy) {
   pb::MemberRecord record;
-  record.set_uuid(NewUuid());
+  record.set_uuid(NewUuid(entropy));
   record.set_incarnation(1);
   pb::ClusterConf* conf = record.mutable_conf();
   conf->set_cluster_id(cluster_id);
@@ -64,6 +64,7 @@ Member::Member(EventLoop& loop, Clock& clock, MemberDb& db, Credentials credenti
       db_(db),
       credentials_(std::move(credentials)),
       hooks_(std::move(hooks)),
+      random_(loop.entropy().Next()),
       test_stop_(std::move(test_stop)) {
   Begin();
 }
@@ -256,7 +257,7 @@ std::string Member::Absent(const std::string& u) const {
 
 MonoTime Member::Now() const { return clock_.MonoNow(); }
 uint64_t Member::Random() { return random_(); }
-std::string Member::NewTransactionId() { return NewUuid(); }
+std::string Member::NewTransactionId() { return NewUuid(loop_.entropy()); }
 void Member::Send(const std::string& u, const pb::PeerMessage& message) {
   test_stop_.At("send", message);
   if (links_ != nullptr) links_->Send(u, message);

@@ -96,7 +96,7 @@ class Member final : public ClusterEnv {
   MemberDb& db_;
   const Credentials credentials_;
   Hooks hooks_;
-  std::mt19937_64 random_{std::random_device{}()};
+  std::mt19937_64 random_;
   std::unique_ptr<PeerLinks> links_;
   std::unique_ptr<ClusterNode> node_;
   EventLoop::Timer timer_;
@@ -105,6 +105,7 @@ class Member final : public ClusterEnv {
 };
 
 // The record with which a metaserver begins: alone, in a cluster of its own.
-pb::MemberRecord Founding(const std::string& cluster_id, const std::string& address);
+pb::MemberRecord Founding(const std::string& cluster_id, const std::string& address,
+                          Entropy& entropy = SystemRandom());
 
 }  // namespace kfs::meta

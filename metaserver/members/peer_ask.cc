@@ -42,7 +42,7 @@ void AskPeer(EventLoop& loop, const std::string& address, const std::string& sel
   net.credentials = credentials;
   net.connect_timeout = std::chrono::seconds(2);
   auto link = std::make_shared<NetClient>(loop, std::move(net));
-  const auto began = std::chrono::steady_clock::now();
+  const MonoTime began = loop.Now();
   NetClient* client = link.get();
   auto watch = std::make_shared<EventLoop::Timer>();
   const uint64_t id = client->Enqueue<rpc::PeerAsk>(
@@ -50,7 +50,7 @@ void AskPeer(EventLoop& loop, const std::string& address, const std::string& sel
       [link, watch, address, began, done = std::move(done), &loop](Answer answer) mutable {
         watch->Cancel();
         PeerAnswer out;
-        out.took = std::chrono::steady_clock::now() - began;
+        out.took = loop.Now() - began;
         out.status = ParseAnswer(answer, &out.reply);
         if (!out.status.ok()) {
           out.status = WhyNoAnswer(address, out.status, link->last_error());
@@ -64,9 +64,9 @@ void AskPeer(EventLoop& loop, const std::string& address, const std::string& sel
                                    : Duration(kTimeoutToReach));
   // Not in the function itself, of which each run is a copy.
   const auto first = std::make_shared<std::optional<MonoTime>>();
-  *watch = loop.RunEvery(std::chrono::milliseconds(20), [client, id, first] {
+  *watch = loop.RunEvery(std::chrono::milliseconds(20), [client, id, first, &loop] {
     if (client->linked() || !Nobody(client->last_error())) return first->reset();
-    const auto now = std::chrono::steady_clock::now();
+    const MonoTime now = loop.Now();
     if (!*first) *first = now;
     if (now - **first >= kNobodyGrace) client->Cancel(id);
   });

@@ -32,7 +32,11 @@ Result<std::string> WithPort(const std::string& address) {
 }  // namespace
 
 PeerOps::PeerOps(EventLoop& loop, Clock& clock, Member& member, Hooks hooks)
-    : loop_(loop), clock_(clock), member_(member), hooks_(std::move(hooks)) {}
+    : loop_(loop),
+      clock_(clock),
+      member_(member),
+      hooks_(std::move(hooks)),
+      instance_(NewUuid(loop.entropy())) {}
 
 // ---- the side that is asked
 

@@ -55,7 +55,7 @@ class PeerOps {
   Clock& clock_;
   Member& member_;
   Hooks hooks_;
-  const std::string instance_ = NewUuid();
+  const std::string instance_;
   std::string reserved_for_;  // a cluster's id
   MonoTime reserved_until_{};
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -4,18 +4,19 @@
 #include "metaserver/store/keys.h"
 
 namespace kfs::meta {
-Result<std::unique_ptr<ClusterStore>> ClusterStore::Open(const std::string& data_dir, DbMemory& memory) {
+Result<std::unique_ptr<ClusterStore>> ClusterStore::Open(const std::string& data_dir, DbMemory& memory,
+                                                         Entropy& entropy) {
   Result<std::unique_ptr<Db>> db = Db::Open(data_dir + "/cluster", "cluster", memory);
   if (!db.ok()) return db.status();
   auto store = std::make_unique<ClusterStore>();
   store->db_ = std::move(*db);
-  if (Status s = store->Load(); !s.ok()) return s;
+  if (Status s = store->Load(entropy); !s.ok()) return s;
   return store;
 }
 
-Status ClusterStore::Load() {
+Status ClusterStore::Load(Entropy& entropy) {
   const std::optional<std::string> id = db_->Get("U");
-  cluster_id_ = id ? *id : NewUuid();
+  cluster_id_ = id ? *id : NewUuid(entropy);
   if (!id) db_->Put("U", cluster_id_);
   rec::ClusterCounters counters;
   if (auto stored = db_->Get(CountersKey()); stored && !counters.ParseFromString(*stored)) {

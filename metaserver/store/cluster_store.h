@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "common/entropy.h"
 #include "common/types.h"
 #include "metaserver/store/db.h"
 #include "metaserver/store/records.pb.h"
@@ -16,7 +17,8 @@ namespace kfs::meta {
 class ClusterStore {
  public:
   // Opens data_dir/cluster; makes a cluster id at the first start.
-  static Result<std::unique_ptr<ClusterStore>> Open(const std::string& data_dir, DbMemory& memory);
+  static Result<std::unique_ptr<ClusterStore>> Open(const std::string& data_dir, DbMemory& memory,
+                                                    Entropy& entropy = SystemRandom());
 
   const std::string& cluster_id() const { return cluster_id_; }
   // The metaserver has joined another cluster.
@@ -31,7 +33,7 @@ class ClusterStore {
   Db& db() { return *db_; }
 
  private:
-  Status Load();
+  Status Load(Entropy& entropy);
   Status Save();
 
   std::unique_ptr<Db> db_;

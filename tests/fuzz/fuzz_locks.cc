@@ -8,7 +8,7 @@ using namespace kfs::meta;  // NOLINT: one small program
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   kfs::fuzz::Input input(data, size);
-  LockTable table;
+  LockTable table(1);
   LockModel model;
   LockModel::Grants got, want;
   uint64_t next_id = 1;

@@ -137,13 +137,14 @@ TEST(MissingChunks, AreToldOnceToEachAndNotWhenTheyAreHere) {
     return refs.size();
   };
   uint64_t a = 0, b = 0;
-  for (uint64_t id = 1; id <= 3; ++id) missing.Note(key(id), kFirstChunkVersion);
-  missing.Note(key(1), kFirstChunkVersion);
+  for (uint64_t id = 1; id <= 3; ++id) missing.Note(key(id), kFirstChunkVersion, MonoTime());
+  missing.Note(key(1), kFirstChunkVersion, MonoTime());
   EXPECT_EQ(told(&a), 3);
   EXPECT_EQ(told(&a), 0);
   missing.Here(key(2));
   EXPECT_EQ(told(&b), 2);
-  for (uint64_t id = 1; id <= 3 * MissingChunks::kMax; ++id) missing.Note(key(id), kFirstChunkVersion);
+  for (uint64_t id = 1; id <= 3 * MissingChunks::kMax; ++id)
+    missing.Note(key(id), kFirstChunkVersion, MonoTime());
   int all = 0;
   for (int n = 1; n != 0; all += n) n = told(&b);
   EXPECT_LE(all, static_cast<int>(MissingChunks::kMax));

@@ -23,13 +23,13 @@ std::string Hex(const std::string& bytes) {
 TEST(Secret, GeneratedOnesAreLongAndDifferent) {
   std::set<std::string> seen;
   for (int i = 0; i < 100; ++i) {
-    const std::string s = GenerateSecret();
+    const std::string s = GenerateSecret(SystemRandom());
     EXPECT_EQ(s.size(), 64u);
     EXPECT_EQ(s.find_first_not_of("0123456789abcdef"), std::string::npos);
     EXPECT_TRUE(seen.insert(s).second);
   }
-  EXPECT_EQ(RandomBytes(16).size(), 16u);
-  EXPECT_NE(RandomBytes(16), RandomBytes(16));
+  EXPECT_EQ(SystemRandom().Bytes(16).size(), 16u);
+  EXPECT_NE(SystemRandom().Bytes(16), SystemRandom().Bytes(16));
 }
 
 // RFC 4231, test cases 1, 2 and 6.
@@ -54,7 +54,7 @@ TEST(Secret, EqualityIsExact) {
 
 TEST(SecretFile, IsPrivateAndReadsBack) {
   TempDir dir;
-  const std::string path = dir.File("secret"), secret = GenerateSecret();
+  const std::string path = dir.File("secret"), secret = GenerateSecret(SystemRandom());
   ASSERT_TRUE(WriteSecretFile(path, secret).ok());
   struct stat st {};
   ASSERT_EQ(stat(path.c_str(), &st), 0);
@@ -74,7 +74,7 @@ TEST(SecretFile, IsNeverOverwritten) {
 TEST(SecretFile, RefusesWhatOthersMayReadAndSaysWhatToDo) {
   TempDir dir;
   const std::string path = dir.File("secret");
-  ASSERT_TRUE(WriteSecretFile(path, GenerateSecret()).ok());
+  ASSERT_TRUE(WriteSecretFile(path, GenerateSecret(SystemRandom())).ok());
   for (mode_t mode : {0640, 0604, 0644}) {
     ASSERT_EQ(chmod(path.c_str(), mode), 0);
     Result<std::string> read = ReadSecretFile(path);

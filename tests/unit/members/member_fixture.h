@@ -47,7 +47,7 @@ class TestMember {
       const Status listening = server_->Listen(address_);
       ASSERT_TRUE(listening.ok()) << listening.ToString();
       address_ = server_->address();
-      if (*store_->Empty()) store_->Save(Founding(NewUuid(), address_));
+      if (*store_->Empty()) store_->Save(Founding(NewUuid(SystemRandom()), address_));
       member_ = std::make_unique<Member>(
           thread_.loop(), clock_, *store_, Credentials::Root(kSecret), TestStop(""),
           Member::Hooks{.learned = [](const pb::ClusterConf&) {},
@@ -119,7 +119,8 @@ class TestMember {
     });
   }
 
-  static pb::CommandContext Context(const std::string& words, const std::string& id = NewUuid()) {
+  static pb::CommandContext Context(const std::string& words,
+                                    const std::string& id = NewUuid(SystemRandom())) {
     pb::CommandContext ctx;
     ctx.set_words(words);
     ctx.set_request_id(id);
@@ -142,7 +143,8 @@ class TestMember {
     c.mutable_remove_member()->set_uuid(peer);
     return Change(c, "peer detach " + peer);
   }
-  Made Probe(const std::string& address, bool dry_run = false, const std::string& id = NewUuid()) {
+  Made Probe(const std::string& address, bool dry_run = false,
+             const std::string& id = NewUuid(SystemRandom())) {
     pb::PeerProbeRequest r;
     *r.mutable_ctx() = Context("peer probe " + address, id);
     r.mutable_ctx()->set_dry_run(dry_run);

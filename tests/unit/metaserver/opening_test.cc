@@ -13,11 +13,13 @@ class OpeningTest : public VolumeHostTest {
     OnThread();
   }
   void OnThread() {
-    host_->UseThreads([this](std::function<void()> fn) {
-      std::lock_guard lock(mutex_);
-      posted_.push_back(std::move(fn));
-      came_.notify_all();
-    });
+    host_->UseThreads(
+        [this](std::function<void()> fn) {
+          std::lock_guard lock(mutex_);
+          posted_.push_back(std::move(fn));
+          came_.notify_all();
+        },
+        threads_.StartWorkers("test", 2));
   }
   // The thread has done what it was to do, and the loop hears of it.
   void Hear() {

@@ -45,11 +45,13 @@ class VolumeHostTest : public testing::Test {
     hooks.where = [this](const std::string& name) { return host_->Where(conf_, "m1", name); };
     hooks.damaged = [this](VolumeId id) { damaged_.insert(id); };
     executor_ = std::make_unique<Executor>(clock_, ExecutorOptions(), nullptr, std::move(hooks));
-    jobs_ = std::make_unique<JobThread>([this](std::function<void()> fn) {
-      std::lock_guard lock(mutex_);
-      posted_.push_back(std::move(fn));
-      came_.notify_all();
-    });
+    jobs_ = std::make_unique<JobThread>(
+        [this](std::function<void()> fn) {
+          std::lock_guard lock(mutex_);
+          posted_.push_back(std::move(fn));
+          came_.notify_all();
+        },
+        threads_.StartWorkers("test", 1));
     images_ = std::make_unique<ImageStore>(dir_, *jobs_, clock_);
     ASSERT_TRUE(images_->Open().ok());
     host_ = std::make_unique<VolumeHost>(VolumeHost::Options{dir_, 16 << 20}, *cluster_, *memory_, *executor_,
@@ -149,6 +151,7 @@ class VolumeHostTest : public testing::Test {
   std::unique_ptr<ClusterStore> cluster_;
   std::unique_ptr<Chunkservers> servers_;
   std::unique_ptr<Executor> executor_;
+  EventLoop threads_;  // where they come from; it does not run
   std::unique_ptr<JobThread> jobs_;
   std::unique_ptr<ImageStore> images_;
   std::unique_ptr<VolumeHost> host_;

@@ -55,7 +55,7 @@ class LockTableCostTest : public testing::Test {
     ASSERT_EQ(table_.Set(kCostFile, {SessionId(1), owner}, request), LockTable::Outcome::kGranted);
   }
 
-  LockTable table_;
+  LockTable table_{1};
   uint64_t id_ = 0, granted_ = 0;
 };
 

@@ -16,7 +16,7 @@ class LockTableModelTest : public testing::TestWithParam<uint32_t> {};
 
 TEST_P(LockTableModelTest, AgreesWithTheByteMap) {
   std::mt19937 rng(GetParam());
-  LockTable table;
+  LockTable table{1};
   int unsettled = 0;
   if (GetParam() % 2 == 0) {
     table.InSteps([] {}, [&unsettled](Ino) { ++unsettled; }, /*step=*/1);

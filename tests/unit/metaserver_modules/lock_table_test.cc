@@ -50,7 +50,7 @@ class LockTableTest : public testing::Test {
   }
   std::string Calls() { return std::exchange(calls_, {}); }
 
-  LockTable table_;
+  LockTable table_{1};
   std::string calls_;
 };
 
@@ -288,7 +288,7 @@ TEST_F(LockTableTest, FlockHoldersNamesEachSessionOnce) {
 }
 
 TEST_F(LockTableTest, ASessionsLocksAreLimited) {
-  LockTable table(4);
+  LockTable table(1, 4);
   for (uint64_t i = 0; i < 4; ++i)
     EXPECT_EQ(table.Set(kFile, kA, Write(i * 10, i * 10 + 4)), Outcome::kGranted);
   EXPECT_EQ(table.Set(kFile, kA, Write(90, 99)), Outcome::kNoLocks);
@@ -304,7 +304,7 @@ TEST_F(LockTableTest, ASessionsLocksAreLimited) {
 }
 
 TEST_F(LockTableTest, AUserLeavesRoomToTheOthersOfTheSession) {
-  LockTable table(8, 3);
+  LockTable table(1, 8, 3);
   auto by = [](uint32_t uid, LockRequest request) {
     request.uid = uid;
     return request;

@@ -35,6 +35,7 @@ class JobThreadTest : public testing::Test {
     return [this, job](const Status& s) { ended_.emplace_back(job, s.err()); };
   }
 
+  EventLoop loop_;  // where threads come from; it does not run
   std::mutex mutex_;
   std::condition_variable came_;
   std::deque<std::function<void()>> posted_;
@@ -42,7 +43,7 @@ class JobThreadTest : public testing::Test {
 };
 
 TEST_F(JobThreadTest, OneJobRunsAfterAnotherAndTheirOutcomesComeInOrder) {
-  JobThread jobs(Post());
+  JobThread jobs(Post(), loop_.StartWorkers("test", 1));
   std::vector<int> ran;  // the thread's
   for (int i = 0; i < 3; ++i) {
     jobs.Do(
@@ -59,7 +60,7 @@ TEST_F(JobThreadTest, OneJobRunsAfterAnotherAndTheirOutcomesComeInOrder) {
 }
 
 TEST_F(JobThreadTest, WhatIsForgottenIsNotUsedAnyMore) {
-  JobThread jobs(Post());
+  JobThread jobs(Post(), loop_.StartWorkers("test", 1));
   int database = 0, other = 0;
   std::promise<void> begun, go_on;
   jobs.Do(
@@ -94,7 +95,7 @@ TEST_F(JobThreadTest, WhatIsForgottenIsNotUsedAnyMore) {
 }
 
 TEST_F(JobThreadTest, SeveralRunAtOnceWhereThatIsWanted) {
-  JobThread jobs(Post(), 2);
+  JobThread jobs(Post(), loop_.StartWorkers("test", 2));
   std::promise<void> first, second;
   jobs.Do(
       nullptr,

@@ -19,7 +19,9 @@ class UnknownPeersTest : public RpcFixture {
     EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
     close(fds[0]);
     ConnectionPtr c;
-    OnLoop(server_thread_.loop(), [&] { c = Connection::Adopt(server_thread_.loop(), SocketStream(server_thread_.loop(), fds[1]), {}); });
+    OnLoop(server_thread_.loop(), [&] {
+      c = Connection::Adopt(server_thread_.loop(), SocketStream(server_thread_.loop(), fds[1]), {});
+    });
     return c;
   }
   // A client of the fixture's server that says nothing.
