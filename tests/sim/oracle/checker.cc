@@ -1,0 +1,240 @@
+#include "tests/sim/oracle/checker.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+#include <set>
+#include <unordered_set>
+#include <utility>
+
+#include "tests/sim/oracle/model.h"
+
+namespace kfs::sim {
+namespace {
+
+constexpr uint64_t kTriedMax = 2'000'000;
+
+// The search for an order of the calls of one part.
+class Search {
+ public:
+  Search(std::string part, std::vector<const Step*> steps, std::vector<int64_t> losses)
+      : part_(std::move(part)), steps_(std::move(steps)), losses_(std::move(losses)), done_(steps_.size()) {
+    std::ranges::stable_sort(steps_, {}, [](const Step* s) { return s->began; });
+    std::ranges::sort(losses_);
+  }
+
+  Verdict Run(std::unique_ptr<Model> model) {
+    state_ = std::move(model);
+    const bool found = Go();
+    Verdict v;
+    v.tried = tried_;
+    v.gave_up = !found && tried_ >= kTriedMax;
+    v.ok = found || v.gave_up;
+    if (!v.ok) v.why = Explain();
+    return v;
+  }
+
+ private:
+  // One call that has been put in order, and the state before it.
+  struct Done {
+    size_t step;
+    std::shared_ptr<const Model> before;
+  };
+
+  bool Go() {
+    if (++tried_ >= kTriedMax) return false;
+    while (first_ < steps_.size() && done_[first_]) ++first_;
+    const int64_t loss = next_loss_ < losses_.size() ? losses_[next_loss_] : kNever;
+    // Nothing may come before what had ended when it began.
+    int64_t bound = loss;
+    bool all = true;
+    for (size_t i = first_; i < steps_.size(); ++i) {
+      if (done_[i]) continue;
+      if (steps_[i]->ended != kNever) all = false;
+      bound = std::min(bound, steps_[i]->ended);
+      if (steps_[i]->began > bound) break;
+    }
+    if (all && loss == kNever && AllHeardDone()) return true;
+    if (!seen_.insert(Key()).second) return false;
+    for (size_t i = first_; i < steps_.size() && steps_[i]->began <= bound; ++i) {
+      if (!done_[i] && Try(i)) return true;
+    }
+    return loss != kNever && bound >= loss && Lose(loss);
+  }
+
+  bool AllHeardDone() const {
+    for (size_t i = first_; i < steps_.size(); ++i) {
+      if (!done_[i] && steps_[i]->ended != kNever) return false;
+    }
+    return true;
+  }
+
+  bool Try(size_t i) {
+    const Step& step = *steps_[i];
+    const bool sync = step.call == Call::kSyncDir || step.call == Call::kSyncFile;
+    if (sync && step.err != 0 && (step.err != EIO || !lost_.contains(step.client))) return false;
+    auto after = state_->Copy();
+    if (!after->Do(step)) return false;
+    std::shared_ptr<const Model> before = std::exchange(state_, std::move(after));
+    order_.push_back({i, before});
+    const size_t first = first_, durable = durable_;
+    if (sync && step.err == 0 && step.ended != kNever) durable_ = order_.size();
+    done_[i] = true;
+    Deepest();
+    if (Go()) return true;
+    done_[i] = false;
+    first_ = std::min(first, i);
+    durable_ = durable;
+    order_.pop_back();
+    state_ = before;
+    return false;
+  }
+
+  // The power goes: of the calls that are not durable any number may be gone, the latest first. Who had not
+  // been answered yet is, once it has been asked again.
+  bool Lose(int64_t loss) {
+    const auto order = order_;
+    const auto state = state_;
+    const size_t first = first_, durable = durable_;
+    const auto lost = lost_;
+    const auto done = done_;
+    ++next_loss_;
+    for (size_t keep = order.size() + 1; keep-- > durable;) {
+      order_ = {order.begin(), order.begin() + static_cast<std::ptrdiff_t>(keep)};
+      state_ = keep == order.size() ? state : order[keep].before;
+      done_ = done;
+      lost_ = lost;
+      for (size_t n = keep; n < order.size(); ++n) {
+        const Step& step = *steps_[order[n].step];
+        if (step.ended >= loss) {
+          done_[order[n].step] = false;
+        } else {
+          lost_.insert(step.client);
+        }
+      }
+      first_ = 0;
+      durable_ = keep;
+      if (Go()) return true;
+    }
+    --next_loss_;
+    order_ = order;
+    state_ = state;
+    first_ = first;
+    durable_ = durable;
+    lost_ = lost;
+    done_ = done;
+    return false;
+  }
+
+  // What is ahead depends on nothing else.
+  std::string Key() const {
+    std::string key = fmt::format("{}:{}:", first_, next_loss_);
+    for (size_t i = first_; i < done_.size(); ++i) {
+      // Beyond what can have begun nothing is done.
+      key += done_[i] ? '1' : '0';
+    }
+    while (!key.empty() && key.back() == '0') key.pop_back();
+    key += '|' + state_->State();
+    if (next_loss_ < losses_.size()) {
+      for (size_t n = durable_; n < order_.size(); ++n)
+        key += fmt::format("|{}<{}", order_[n].before->State(), order_[n].step);
+    }
+    for (int client : lost_) key += fmt::format("!{}", client);
+    return key;
+  }
+
+  void Deepest() {
+    const auto done = static_cast<size_t>(std::ranges::count(done_, true));
+    if (done <= deepest_) return;
+    deepest_ = done;
+    deepest_state_ = state_->State();
+    deepest_done_ = done_;
+  }
+
+  std::string Explain() const {
+    std::string why = fmt::format("{}: no order of the calls explains them; {} of {} do up to here: {}\n",
+                                  part_, deepest_, steps_.size(), deepest_state_);
+    int shown = 0;
+    for (size_t i = 0; i < steps_.size() && shown < 12; ++i) {
+      if (!deepest_done_.empty() && deepest_done_[i]) continue;
+      why += "  " + steps_[i]->ToString() + "\n";
+      ++shown;
+    }
+    return why;
+  }
+
+  const std::string part_;
+  std::vector<const Step*> steps_;
+  std::vector<int64_t> losses_;
+  std::vector<bool> done_;
+  size_t first_ = 0;  // all before are done
+  size_t next_loss_ = 0, durable_ = 0;
+  std::vector<Done> order_;
+  std::shared_ptr<const Model> state_;
+  std::set<int> lost_;  // clients of which something was
+  std::unordered_set<std::string> seen_;
+  uint64_t tried_ = 0;
+  size_t deepest_ = 0;
+  std::string deepest_state_;
+  std::vector<bool> deepest_done_;
+};
+
+enum class Part { kNames, kContent, kLocks };
+
+Part PartOf(Call call) {
+  switch (call) {
+    case Call::kRead:
+    case Call::kWrite:
+    case Call::kAppend:
+    case Call::kTruncate:
+    case Call::kSize:
+    case Call::kSyncFile:
+      return Part::kContent;
+    case Call::kLock:
+    case Call::kUnlock:
+      return Part::kLocks;
+    default:
+      return Part::kNames;
+  }
+}
+
+}  // namespace
+
+Verdict Check(const History& history) {
+  std::vector<const Step*> names;
+  std::map<uint64_t, std::vector<const Step*>> contents, locks;
+  for (const Step& step : history.steps) {
+    switch (PartOf(step.call)) {
+      case Part::kNames:
+        names.push_back(&step);
+        break;
+      case Part::kContent:
+        contents[step.ino].push_back(&step);
+        break;
+      case Part::kLocks:
+        locks[step.ino].push_back(&step);
+        break;
+    }
+  }
+  std::vector<int64_t> losses;
+  for (const PowerLoss& loss : history.losses) losses.push_back(loss.at);
+  Verdict all;
+  auto take = [&all](const Verdict& one) {
+    all.tried += one.tried;
+    all.gave_up |= one.gave_up;
+    if (one.ok) return;
+    all.ok = false;
+    all.why += one.why;
+  };
+  take(Search("names", std::move(names), losses).Run(std::make_unique<Names>()));
+  for (auto& [ino, steps] : contents)
+    take(
+        Search(fmt::format("content of {}", ino), std::move(steps), losses).Run(std::make_unique<Content>()));
+  for (auto& [ino, steps] : locks)
+    take(Search(fmt::format("locks of {}", ino), std::move(steps), {}).Run(std::make_unique<Locks>()));
+  return all;
+}
+
+}  // namespace kfs::sim

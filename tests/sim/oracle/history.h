@@ -1,0 +1,67 @@
+// What programs asked of a file system, and what came of it: input of the oracle (checker.h).
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace kfs::sim {
+
+enum class Call : uint8_t {
+  // Of names.
+  kLookup,
+  kMkdir,
+  kCreate,  // exclusive
+  kUnlink,
+  kRmdir,
+  kRename,
+  kLink,
+  kList,
+  kSyncDir,
+  // Of a file's content, in blocks that are written whole; 0: a hole, or never written.
+  kRead,
+  kWrite,
+  kAppend,
+  kTruncate,
+  kSize,
+  kSyncFile,
+  // Of a file's locks.
+  kLock,  // without waiting: EAGAIN when it is held
+  kUnlock,
+};
+const char* NameOf(Call call);
+
+constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
+
+// One call. Times are the world's. `ended` kNever: nobody knows what came of it, it may have been done at any
+// time after it began, or not at all.
+struct Step {
+  Call call{};
+  int program = 0;  // who asked; one call at a time
+  int client = 0;   // the mount it asked through
+  int64_t began = 0, ended = kNever;
+  uint64_t dir = 0, ino = 0, new_dir = 0;
+  std::string name, new_name;
+  uint64_t block = 0, value = 0;  // kTruncate, kSize: `block` is the size, in blocks
+  uint64_t owner = 0;             // of a lock
+  // What came of it.
+  int err = 0;                            // an errno, or 0
+  uint64_t got = 0;                       // an inode, a value, a size
+  std::map<std::string, uint64_t> names;  // kList
+
+  std::string ToString() const;
+};
+
+// A metaserver lost its power: what was not durable may be gone.
+struct PowerLoss {
+  int64_t at = 0;
+};
+
+struct History {
+  std::vector<Step> steps;
+  std::vector<PowerLoss> losses;
+};
+
+}  // namespace kfs::sim

@@ -1,0 +1,230 @@
+#include "tests/sim/oracle/model.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace kfs::sim {
+namespace {
+
+bool Unknown(const Step& step) { return step.ended == kNever; }
+// A directory that is gone is told in one of these words, by how long ago it went.
+bool IsGone(int err) { return err == ENOENT || err == ESTALE; }
+
+}  // namespace
+
+// ---- Names ----
+
+bool Names::Do(const Step& step) {
+  int err = 0;
+  const auto dir = dirs_.find(step.dir);
+  const bool gone = dir == dirs_.end();
+  switch (step.call) {
+    case Call::kSyncDir:
+      return true;  // an end that tells of a loss is the checker's matter
+    case Call::kList:
+      if (Unknown(step)) return true;
+      return gone ? IsGone(step.err) : step.err == 0 && Listed(step);
+    case Call::kLookup: {
+      if (Unknown(step)) return true;
+      if (gone) return IsGone(step.err);
+      const auto entry = dir->second.find(step.name);
+      if (entry == dir->second.end()) return step.err == ENOENT;
+      return step.err == 0 && Same(&entry->second, step.got);
+    }
+    case Call::kMkdir:
+    case Call::kCreate:
+      err = gone ? ENOENT : Made(step, step.call == Call::kMkdir);
+      break;
+    case Call::kUnlink:
+    case Call::kRmdir:
+      err = gone ? ENOENT : Removed(step, step.call == Call::kRmdir);
+      break;
+    case Call::kRename:
+      err = gone || !IsDir(step.new_dir) ? ENOENT : Renamed(step);
+      break;
+    case Call::kLink: {
+      if (gone || !links_.contains(step.ino)) {
+        err = ENOENT;
+      } else if (dir->second.contains(step.name)) {
+        err = EEXIST;
+      } else {
+        dir->second[step.name] = step.ino;
+        ++links_[step.ino];
+      }
+      break;
+    }
+    default:
+      return false;
+  }
+  if (Unknown(step)) return true;
+  return err == ENOENT ? IsGone(step.err) : err == step.err;
+}
+
+int Names::Made(const Step& step, bool dir) {
+  Entries& entries = dirs_.at(step.dir);
+  if (entries.contains(step.name)) return EEXIST;
+  // Who says otherwise is found out by the caller, which then does not go on from here.
+  const uint64_t ino = Unknown(step) || step.err != 0 ? next_unheard_++ : step.got;
+  entries[step.name] = ino;
+  if (dir) {
+    dirs_[ino] = {};
+  } else {
+    links_[ino] = 1;
+  }
+  return 0;
+}
+
+int Names::Removed(const Step& step, bool dir) {
+  Entries& entries = dirs_.at(step.dir);
+  const auto entry = entries.find(step.name);
+  if (entry == entries.end()) return ENOENT;
+  const uint64_t ino = entry->second;
+  if (dir && !IsDir(ino)) return ENOTDIR;
+  if (!dir && IsDir(ino)) return EISDIR;
+  if (dir && !dirs_.at(ino).empty()) return ENOTEMPTY;
+  entries.erase(entry);
+  if (dir) {
+    dirs_.erase(ino);
+  } else if (--links_.at(ino) == 0) {
+    links_.erase(ino);
+  }
+  return 0;
+}
+
+bool Names::Below(uint64_t dir, uint64_t above) const {
+  if (dir == above) return true;
+  return std::ranges::any_of(
+      dirs_.at(above), [&](const auto& entry) { return IsDir(entry.second) && Below(dir, entry.second); });
+}
+
+int Names::Renamed(const Step& step) {
+  Entries& from = dirs_.at(step.dir);
+  Entries& to = dirs_.at(step.new_dir);
+  const auto entry = from.find(step.name);
+  if (entry == from.end()) return ENOENT;
+  const uint64_t ino = entry->second;
+  if (IsDir(ino) && Below(step.new_dir, ino)) return EINVAL;
+  if (const auto there = to.find(step.new_name); there != to.end()) {
+    const uint64_t old = there->second;
+    if (old == ino) return 0;  // two links of one file: nothing happens
+    if (IsDir(old) && Below(step.dir, old)) return ENOTEMPTY;
+    if (IsDir(ino) && !IsDir(old)) return ENOTDIR;
+    if (!IsDir(ino) && IsDir(old)) return EISDIR;
+    if (IsDir(old)) {
+      if (!dirs_.at(old).empty()) return ENOTEMPTY;
+      dirs_.erase(old);
+    } else if (--links_.at(old) == 0) {
+      links_.erase(old);
+    }
+  }
+  to[step.new_name] = ino;
+  from.erase(step.name);
+  return 0;
+}
+
+bool Names::Listed(const Step& step) {
+  const Entries listed = dirs_.at(step.dir);  // as it was: numbers may become known below
+  if (listed.size() != step.names.size()) return false;
+  for (const auto& [name, ino] : step.names) {
+    if (!listed.contains(name)) return false;
+    // Looked up anew each time: what becomes known changes entries.
+    const auto entry = dirs_.at(step.dir).find(name);
+    if (!Same(&entry->second, ino)) return false;
+  }
+  return true;
+}
+
+bool Names::Same(uint64_t* known, uint64_t seen) {
+  if (*known == seen) return true;
+  if ((*known & kUnheard) == 0) return false;
+  if (dirs_.contains(seen) || links_.contains(seen)) return false;  // it is somebody else's
+  Rename(*known, seen);
+  return true;
+}
+
+void Names::Rename(uint64_t from, uint64_t to) {
+  for (auto& [dir, entries] : dirs_) {
+    for (auto& [name, ino] : entries) {
+      if (ino == from) ino = to;
+    }
+  }
+  if (auto node = dirs_.extract(from); !node.empty()) {
+    node.key() = to;
+    dirs_.insert(std::move(node));
+  }
+  if (auto node = links_.extract(from); !node.empty()) {
+    node.key() = to;
+    links_.insert(std::move(node));
+  }
+}
+
+std::string Names::State() const {
+  std::string text;
+  for (const auto& [dir, entries] : dirs_) {
+    text += fmt::format("{}(", dir);
+    for (const auto& [name, ino] : entries) text += fmt::format("{}={},", name, ino);
+    text += ')';
+  }
+  return text;
+}
+
+// ---- Content ----
+
+bool Content::Do(const Step& step) {
+  auto grow = [&](uint64_t size) {
+    if (blocks_.size() < size) blocks_.resize(size);
+  };
+  const bool failed = !Unknown(step) && step.err != 0;
+  switch (step.call) {
+    case Call::kSyncFile:
+      return true;
+    case Call::kRead: {
+      const uint64_t there = step.block < blocks_.size() ? blocks_[step.block] : 0;
+      return Unknown(step) || (!failed && step.got == there);
+    }
+    case Call::kSize:
+      return Unknown(step) || (!failed && step.got == blocks_.size());
+    case Call::kWrite:
+      if (failed) return false;
+      grow(step.block + 1);
+      blocks_[step.block] = step.value;
+      return true;
+    case Call::kAppend:
+      if (failed) return false;
+      blocks_.push_back(step.value);
+      return true;
+    case Call::kTruncate:
+      if (failed) return false;
+      blocks_.resize(step.block);
+      return true;
+    default:
+      return false;
+  }
+}
+
+std::string Content::State() const { return fmt::format("{}", fmt::join(blocks_, ",")); }
+
+// ---- Locks ----
+
+bool Locks::Do(const Step& step) {
+  const auto held = held_.find(step.block);
+  const bool by_other = held != held_.end() && held->second != step.owner;
+  if (step.call == Call::kUnlock) {
+    if (held != held_.end() && !by_other) held_.erase(held);
+    return Unknown(step) || step.err == 0;
+  }
+  if (step.call != Call::kLock) return false;
+  if (!by_other) held_[step.block] = step.owner;
+  if (Unknown(step)) return true;
+  return by_other ? step.err == EAGAIN : step.err == 0;
+}
+
+std::string Locks::State() const {
+  std::string text;
+  for (const auto& [block, owner] : held_) text += fmt::format("{}={},", block, owner);
+  return text;
+}
+
+}  // namespace kfs::sim

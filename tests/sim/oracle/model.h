@@ -1,0 +1,77 @@
+// What a file system is, written as simply as can be: the state of one part of it (all names; one file's
+// content; one file's locks), and what each call does to it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/sim/oracle/history.h"
+
+namespace kfs::sim {
+
+class Model {
+ public:
+  virtual ~Model() = default;
+  virtual std::unique_ptr<Model> Copy() const = 0;
+  // Does the call. False: here and now it does not come out as it did. Of a call of unknown outcome anything
+  // may come.
+  virtual bool Do(const Step& step) = 0;
+  // All that later calls can see, as text.
+  virtual std::string State() const = 0;
+};
+
+// The tree. Inodes are known by the numbers that the file system gave them.
+class Names : public Model {
+ public:
+  static constexpr uint64_t kRoot = 1;
+  Names() { dirs_[kRoot] = {}; }
+  std::unique_ptr<Model> Copy() const override { return std::make_unique<Names>(*this); }
+  bool Do(const Step& step) override;
+  std::string State() const override;
+
+ private:
+  using Entries = std::map<std::string, uint64_t>;
+  // Made by a call that nobody heard the end of: its number is told by the first who sees it.
+  static constexpr uint64_t kUnheard = uint64_t{1} << 63;
+
+  int Made(const Step& step, bool dir);
+  int Removed(const Step& step, bool dir);
+  int Renamed(const Step& step);
+  bool IsDir(uint64_t ino) const { return dirs_.contains(ino); }
+  bool Below(uint64_t dir, uint64_t above) const;
+  bool Same(uint64_t* known, uint64_t seen);
+  void Rename(uint64_t from, uint64_t to);
+  bool Listed(const Step& step);
+
+  std::map<uint64_t, Entries> dirs_;
+  std::map<uint64_t, int> links_;  // of files
+  uint64_t next_unheard_ = kUnheard;
+};
+
+// A file's blocks.
+class Content : public Model {
+ public:
+  std::unique_ptr<Model> Copy() const override { return std::make_unique<Content>(*this); }
+  bool Do(const Step& step) override;
+  std::string State() const override;
+
+ private:
+  std::vector<uint64_t> blocks_;
+};
+
+// Exclusive locks of whole blocks.
+class Locks : public Model {
+ public:
+  std::unique_ptr<Model> Copy() const override { return std::make_unique<Locks>(*this); }
+  bool Do(const Step& step) override;
+  std::string State() const override;
+
+ private:
+  std::map<uint64_t, uint64_t> held_;  // block -> owner
+};
+
+}  // namespace kfs::sim
