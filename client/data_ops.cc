@@ -25,7 +25,7 @@ bool ChunkRetry::Note(const ChunkPlace& place, const Answer& answer) {
 }
 
 bool ChunkRetry::NoteWrite(const ChunkPlace& place, const Answer& answer) {
-  if (answer.status.code() == Code::kConnectionLost && !place.address.empty()) {
+  if (answer.status.code() == Code::kConnectionLost && place.head() != nullptr) {
     pb::GivenUpChunk& chunk = given_up_.emplace_back();
     chunk.set_chunk(place.chunk);
     chunk.set_version(place.version);

@@ -203,6 +203,8 @@ class CopyOp final : public DataOp {
   KfsOpPtr step_;
 };
 
+// The chunk's data is on all its replicas, and each has to be asked to make it durable.
+void AddReplicas(const ChunkPlace& place, ChunksByServer* chunks);
 // Makes the chunks' data durable on their servers: done(Status()) once all have answered. Notes in `retry`
 // what may be mended.
 void SyncChunks(ProtocolWorker& worker, const KfsOpPtr& op, const ChunksByServer& chunks, ChunkRetry* retry,

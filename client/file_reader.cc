@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "client/chunk_call.h"
 #include "client/protocol_worker.h"
 #include "client/remote_call.h"
 #include "common/limits.h"
@@ -72,13 +73,12 @@ void FileReader::OnLayout(ProtocolWorker& worker, const std::shared_ptr<ReadOp>&
 
 void FileReader::ReadPiece(ProtocolWorker& worker, const std::shared_ptr<ReadOp>& op, size_t i) {
   const Piece& piece = op->pieces_[i];
-  auto done = [&worker, op, i](Answer& answer, pb::ChunkReadReply&) {
+  auto done = [&worker, op, i](const std::string& address, Answer& answer, pb::ChunkReadReply&) {
     if (op->finished()) return;
     const Piece& p = op->pieces_[i];
     if (answer.status.ok() && answer.payload.size() != p.length) {
-      answer.status =
-          Status(EIO, Code::kMalformed,
-                 "chunkserver " + p.place.address + " gave another amount of data than asked for");
+      answer.status = Status(EIO, Code::kMalformed,
+                             "chunkserver " + address + " gave another amount of data than asked for");
     }
     if (!answer.status.ok()) {
       op->failed_ = true;
@@ -90,23 +90,10 @@ void FileReader::ReadPiece(ProtocolWorker& worker, const std::shared_ptr<ReadOp>
     }
     if (--op->outstanding_ == 0) PiecesDone(worker, op);
   };
-  if (piece.place.address.empty()) {
-    Answer nobody{.status = Status(EIO, Code::kConnectionLost, "no chunkserver has this chunk"),
-                  .detail = 0,
-                  .body = {},
-                  .payload = {}};
-    pb::ChunkReadReply reply;
-    return done(nobody, reply);
-  }
   pb::ChunkReadRequest request;
-  request.mutable_ref()->set_volume(worker.session().volume());
-  request.mutable_ref()->set_chunk(piece.place.chunk);
-  request.mutable_ref()->set_version(piece.place.version);
   request.set_offset(piece.chunk_offset);
   request.set_length(piece.length);
-  worker.session().FillAccess(piece.place, request.mutable_access());
-  RemoteCall::Chunk<rpc::ChunkRead>(worker, op, piece.place.address, std::move(request), nullptr,
-                                    std::move(done));
+  CallChunk<rpc::ChunkRead>(worker, op, piece.place, std::move(request), nullptr, std::move(done));
 }
 
 void FileReader::PiecesDone(ProtocolWorker& worker, const std::shared_ptr<ReadOp>& op) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "client/chunk_call.h"
 #include "client/data_ops.h"
 #include "client/meta_op.h"
 #include "client/protocol_worker.h"
@@ -17,6 +18,10 @@ namespace {
 constexpr uint64_t kLayoutChunksMax = 4096;  // asked for at once: the answer stays well below kFrameBodyMax
 
 }  // namespace
+
+void AddReplicas(const ChunkPlace& place, ChunksByServer* chunks) {
+  for (const ChunkReplica& replica : place.replicas) (*chunks)[replica.address].push_back(place.chunk);
+}
 
 void SyncChunks(ProtocolWorker& worker, const KfsOpPtr& op, const ChunksByServer& chunks, ChunkRetry* retry,
                 std::function<void(Status)> done) {
@@ -32,13 +37,18 @@ void SyncChunks(ProtocolWorker& worker, const KfsOpPtr& op, const ChunksByServer
   gather->done = std::move(done);
   for (const auto& [address, ids] : chunks) {
     for (size_t from = 0; from < ids.size(); from += kInventoryBatch) {
+      const ChunkPlace place{.chunk = ids[from], .written = true, .replicas = {}};
+      if (address.empty()) {
+        Answer nobody{.status = NobodyHasChunk(), .detail = 0, .body = {}, .payload = {}};
+        retry->Note(place, nobody);
+        gather->error = nobody.status;
+        break;
+      }
       pb::ChunkSyncRequest request;
       request.set_volume(worker.session().volume());
       const size_t to = std::min(ids.size(), from + kInventoryBatch);
       for (size_t i = from; i < to; ++i) request.add_chunk(ids[i]);
       ++gather->outstanding;
-      const ChunkPlace place{
-          .index = 0, .chunk = ids[from], .version = 0, .written = true, .address = address};
       RemoteCall::Chunk<rpc::ChunkSync>(worker, op, address, std::move(request), nullptr,
                                         [gather, retry, place, op](Answer& answer, pb::ChunkSyncReply&) {
                                           if (op->finished()) return;
@@ -79,8 +89,7 @@ void FsyncOp::Collect(ProtocolWorker& worker, uint64_t offset) {
         if (!status.ok()) return Finish(Explain(worker, std::move(status)));
         worker.net().LearnLinkKeys(layout);
         for (const pb::ChunkLayout& chunk : layout.chunk()) {
-          if (chunk.written() && chunk.server_size() > 0)
-            chunks_[chunk.server(0).address()].push_back(chunk.chunk());
+          if (chunk.written()) AddReplicas(PlaceFromPb(chunk), &chunks_);
         }
         uint64_t next = offset + window;
         if (const int count = layout.chunk_size(); count != 0)  // the answer may end before the window
@@ -168,7 +177,8 @@ void SeekOp::Step(ProtocolWorker& worker) {
 void SeekOp::AskChunk(ProtocolWorker& worker, const ChunkPlace& place) {
   auto self = std::static_pointer_cast<SeekOp>(shared_from_this());
   const uint64_t base = place.index * worker.chunk_size();
-  auto done = [self, this, &worker, place, base](Answer& answer, pb::ChunkSeekReply& reply) {
+  auto done = [self, this, &worker, place, base](const std::string&, Answer& answer,
+                                                 pb::ChunkSeekReply& reply) {
     if (finished()) return;
     if (!answer.status.ok()) {
       if (!retry_.Note(place, answer)) return Finish(answer.status);
@@ -180,22 +190,9 @@ void SeekOp::AskChunk(ProtocolWorker& worker, const ChunkPlace& place) {
     at_ = base + chunk_size;
     Step(worker);
   };
-  if (place.address.empty()) {
-    Answer nobody{.status = Status(EIO, Code::kConnectionLost, "no chunkserver has this chunk"),
-                  .detail = 0,
-                  .body = {},
-                  .payload = {}};
-    pb::ChunkSeekReply reply;
-    return done(nobody, reply);
-  }
   pb::ChunkSeekRequest request;
-  request.mutable_ref()->set_volume(worker.session().volume());
-  request.mutable_ref()->set_chunk(place.chunk);
-  request.mutable_ref()->set_version(place.version);
   request.set_offset(at_ - base);
-  worker.session().FillAccess(place, request.mutable_access());
-  RemoteCall::Chunk<rpc::ChunkSeek>(worker, self, place.address, std::move(request), nullptr,
-                                    std::move(done));
+  CallChunk<rpc::ChunkSeek>(worker, self, place, std::move(request), nullptr, std::move(done));
 }
 
 void SeekOp::Found(uint64_t at) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "client/chunk_call.h"
 #include "client/protocol_worker.h"
 #include "client/remote_call.h"
 #include "common/crc32c.h"
@@ -95,7 +96,7 @@ void FileWriter::WritePieces(const OpPtr& op) {
 
 void FileWriter::WritePiece(const OpPtr& op, size_t i) {
   const Piece& piece = op->pieces_[i];
-  auto done = [this, op, i](Answer& answer, pb::ChunkWriteReply& reply) {
+  auto done = [this, op, i](const std::string&, Answer& answer, pb::ChunkWriteReply& reply) {
     if (op->finished()) return;
     Piece& p = op->pieces_[i];
     p.allocated = reply.allocated();
@@ -106,21 +107,9 @@ void FileWriter::WritePiece(const OpPtr& op, size_t i) {
     }
     if (--op->outstanding_ == 0) PiecesDone(op);
   };
-  if (piece.place.address.empty()) {
-    Answer nobody{.status = Status(EIO, Code::kConnectionLost, "no chunkserver has this chunk"),
-                  .detail = 0,
-                  .body = {},
-                  .payload = {}};
-    pb::ChunkWriteReply reply;
-    return done(nobody, reply);
-  }
   pb::ChunkWriteRequest request;
-  request.mutable_ref()->set_volume(worker_.session().volume());
-  request.mutable_ref()->set_chunk(piece.place.chunk);
-  request.mutable_ref()->set_version(piece.place.version);
   request.set_offset(piece.chunk_offset);
   request.set_existing(piece.place.written);
-  worker_.session().FillAccess(piece.place, request.mutable_access());
   const char* data = op->data->data() + piece.data_offset;
   for (uint64_t at = 0; at < piece.length;) {
     const uint64_t in_block = (piece.chunk_offset + at) % kBlockSize;
@@ -130,8 +119,8 @@ void FileWriter::WritePiece(const OpPtr& op, size_t i) {
   }
   SharedBuffer payload = op->data;
   if (op->pieces_.size() > 1) payload = std::make_shared<const Buffer>(Buffer::Copy(data, piece.length));
-  RemoteCall::Chunk<rpc::ChunkWrite>(worker_, op, piece.place.address, std::move(request), std::move(payload),
-                                     std::move(done));
+  CallChunk<rpc::ChunkWrite>(worker_, op, piece.place, std::move(request), std::move(payload),
+                             std::move(done));
 }
 
 void FileWriter::PiecesDone(const OpPtr& op) {
@@ -222,7 +211,7 @@ bool FileWriter::FindGroups(WriteOp& op) {
 // O_SYNC: what was written, then the metadata that leads to it.
 void FileWriter::SyncWritten(const OpPtr& op) {
   ChunksByServer chunks;
-  for (const Piece& piece : op->pieces_) chunks[piece.place.address].push_back(piece.place.chunk);
+  for (const Piece& piece : op->pieces_) AddReplicas(piece.place, &chunks);
   SyncChunks(worker_, op, chunks, &op->retry_, [this, op](Status status) {
     if (op->finished()) return;
     if (!status.ok()) {

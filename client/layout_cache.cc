@@ -7,15 +7,10 @@ ChunkPlace PlaceFromPb(const pb::ChunkLayout& layout) {
                    .chunk = layout.chunk(),
                    .version = layout.version(),
                    .written = layout.written(),
-                   .address = {},
-                   .server = 0,
-                   .rights = layout.rights(),
-                   .mac = {}};
-  if (layout.server_size() > 0) {
-    place.address = layout.server(0).address();
-    place.server = layout.server(0).id();
-    place.mac = layout.server(0).mac();
-  }
+                   .replicas = {},
+                   .rights = layout.rights()};
+  for (const pb::Server& server : layout.server())
+    place.replicas.push_back({.server = server.id(), .address = server.address(), .mac = server.mac()});
   return place;
 }
 

@@ -8,11 +8,19 @@
 #include <list>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "common/types.h"
 #include "proto/meta.pb.h"
 
 namespace kfs {
+
+// One copy of a chunk.
+struct ChunkReplica {
+  uint64_t server = 0;  // its number, by which the session's ticket for it is found
+  std::string address;  // empty: where the server is, is not known
+  std::string mac;      // of the token for this version; empty: none was given
+};
 
 // One chunk of a file and who has it.
 struct ChunkPlace {
@@ -20,12 +28,15 @@ struct ChunkPlace {
   uint64_t chunk = 0;
   uint64_t version = 0;
   bool written = false;
-  std::string address;  // of the chain's head; empty: no server is known
+  std::vector<ChunkReplica> replicas;  // all, the chain's head first; empty: no server is known
   // Given for an append: the file may be one that takes nothing else, so a write at an offset asks first.
   bool for_append = false;
-  uint64_t server = 0;  // its number, by which the session's ticket for it is found
-  uint32_t rights = 0;  // that `mac` gives
-  std::string mac;      // of the token for this version; empty: none was given
+  uint32_t rights = 0;  // that the replicas' tokens give
+
+  // Who orders the chunk's writes; null: nobody can be asked.
+  const ChunkReplica* head() const {
+    return replicas.empty() || replicas.front().address.empty() ? nullptr : &replicas.front();
+  }
 };
 ChunkPlace PlaceFromPb(const pb::ChunkLayout& layout);
 

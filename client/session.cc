@@ -112,11 +112,12 @@ void Session::Ready(const std::shared_ptr<Attaching>& a) {
   NoteGeneration(a->generation);
 }
 
-void Session::FillAccess(const ChunkPlace& place, pb::ChunkAccess* access) const {
+void Session::FillAccess(const ChunkPlace& place, const ChunkReplica& replica,
+                         pb::ChunkAccess* access) const {
   access->set_session(session_);
   access->set_rights(place.rights);
-  access->set_mac(place.mac);
-  if (auto it = tickets_.find(place.server); it != tickets_.end()) *access->mutable_ticket() = it->second;
+  access->set_mac(replica.mac);
+  if (auto it = tickets_.find(replica.server); it != tickets_.end()) *access->mutable_ticket() = it->second;
 }
 
 void Session::TakeTickets(const google::protobuf::RepeatedPtrField<pb::ServerTicket>& tickets) {

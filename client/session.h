@@ -84,8 +84,9 @@ class Session : public std::enable_shared_from_this<Session> {
   uint64_t chunk_size() const { return chunk_size_; }
   uint32_t volume() const { return volume_; }
 
-  // What an access to this chunk shows the chunkserver: the chunk's token, and our latest ticket for it.
-  void FillAccess(const ChunkPlace& place, pb::ChunkAccess* access) const;
+  // What an access to this chunk shows the chunkserver of the replica: the token, and our latest ticket for
+  // it.
+  void FillAccess(const ChunkPlace& place, const ChunkReplica& replica, pb::ChunkAccess* access) const;
   void TakeTickets(const google::protobuf::RepeatedPtrField<pb::ServerTicket>& tickets);
 
  private:

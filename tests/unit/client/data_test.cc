@@ -306,6 +306,55 @@ TEST_F(Data, SoftReadFromADeadChunkserverTimesOut) {
   EXPECT_EQ(r.status().err(), ETIMEDOUT);
 }
 
+TEST_F(Data, AReadAsksTheNextReplicaWhenOneCannotBeReached) {
+  const uint64_t ino = File(4);
+  cluster.On([&] {
+    cluster.PutChunk(ino, 0, "data");
+    pb::ChunkLayout& chunk = cluster.inodes[ino].chunks[0];
+    const pb::Server good = chunk.server(0);
+    chunk.clear_server();
+    chunk.add_server()->set_id(98);  // of which no address is known
+    pb::Server* dead = chunk.add_server();
+    dead->set_id(99);
+    dead->set_address("127.0.0.1:1");
+    *chunk.add_server() = good;
+  });
+  EXPECT_EQ(Read(ino, 0, 10), "data");
+  EXPECT_EQ(*Seek(ino, 0, SEEK_HOLE), 4u);
+  cluster.On([&] { EXPECT_EQ(cluster.Seen(Op::kReadLayout), 2u); });  // one each: the layout was good
+}
+
+TEST_F(Data, AWriteGoesToTheHeadAndNowhereElse) {
+  const uint64_t ino = File();
+  pb::Server head, other;
+  cluster.On([&] {
+    cluster.PutChunk(ino, 0, "....");
+    pb::ChunkLayout& chunk = cluster.inodes[ino].chunks[0];
+    head = chunk.server(0);
+    FakeChunkserver& second = cluster.chunkservers[2 - head.id()];
+    second.chunks[chunk.chunk()] = FakeChunk{.version = chunk.version(), .data = "...."};
+    other.set_id(3 - head.id());
+    other.set_address(second.server->address());
+    *chunk.add_server() = other;
+    chunk.mutable_server(0)->set_address("127.0.0.1:1");
+  });
+  Waiter<Result<uint32_t>> waiter;
+  client->Write({}, Ino(ino), 0, Buffer::Copy("data", 4), {}, waiter.Fn());
+  cluster.Until([&] { return cluster.Seen(Op::kPrepareWrite) >= 2; });  // the head was asked in vain
+  cluster.On([&] {
+    EXPECT_EQ(cluster.chunkservers[other.id() - 1].chunks.begin()->second.data, "....");
+    pb::ChunkLayout& chunk = cluster.inodes[ino].chunks[0];
+    *chunk.mutable_server(0) = head;
+    for (auto& s : cluster.chunkservers) s.chunks[chunk.chunk()].version = chunk.version();
+  });
+  ASSERT_TRUE(waiter.Get().ok());
+  // All of them are asked to make it durable.
+  ASSERT_TRUE(client->WaitStatus([&](auto done) { client->Fsync(Ino(ino), false, done); }).ok());
+  cluster.On([&] {
+    for (auto& s : cluster.chunkservers) EXPECT_EQ(s.synced.size(), 1u);
+  });
+}
+
 TEST_F(Data, FsyncSyncsTheChunksAndThenTheMetadata) {
   const uint64_t ino = File();
   ASSERT_TRUE(Write(ino, 0, "x").ok());

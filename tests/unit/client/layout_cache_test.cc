@@ -6,7 +6,7 @@ namespace kfs {
 namespace {
 
 ChunkPlace Place(uint32_t index, uint64_t chunk) {
-  return {.index = index, .chunk = chunk, .version = 1, .written = true, .address = "a"};
+  return {.index = index, .chunk = chunk, .version = 1, .written = true, .replicas = {{.address = "a"}}};
 }
 
 TEST(LayoutCache, FindsWhatWasPut) {
