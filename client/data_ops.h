@@ -80,6 +80,9 @@ class DataOp : public KfsOp {
   // when answered changes have been lost meanwhile.
   void BeginSync(ProtocolWorker& worker);
   Status Durable(ProtocolWorker& worker, Status status) const;
+  // How SyncDataAndLog ended: begins again with `again` when a chunkserver is away, else ends the op.
+  void Synced(ProtocolWorker& worker, ChunkRetry& retry, Status data, Status log,
+              std::function<void()> again);
 
  private:
   std::optional<uint64_t> sync_began_in_;  // HeldState::epoch
@@ -131,6 +134,7 @@ class WriteOp final : public DataOp {
   bool failed_ = false;
   Status error_;
   bool data_done_ = false;
+  uint64_t turn_ = 0;          // when it was issued, among the writes of the mount
   uint64_t append_token_ = 0;  // held: neither committed nor given back
 };
 
@@ -143,10 +147,15 @@ class FsyncOp final : public DataOp {
   std::string_view name() const override { return "Fsync"; }
   void Start(ProtocolWorker& worker) override;
 
+ protected:
+  void OnFinished(ProtocolWorker& worker) override;
+
  private:
+  void Begin(ProtocolWorker& worker);
   void Collect(ProtocolWorker& worker, uint64_t offset);
   void Sync(ProtocolWorker& worker);
 
+  uint64_t turn_ = 0;  // it waits for the writes before it (FileWriter::AfterWrites)
   ChunkRetry retry_;
   ChunksByServer chunks_;
 };
@@ -205,9 +214,10 @@ class CopyOp final : public DataOp {
 
 // The chunk's data is on all its replicas, and each has to be asked to make it durable.
 void AddReplicas(const ChunkPlace& place, ChunksByServer* chunks);
-// Makes the chunks' data durable on their servers: done(Status()) once all have answered. Notes in `retry`
-// what may be mended.
-void SyncChunks(ProtocolWorker& worker, const KfsOpPtr& op, const ChunksByServer& chunks, ChunkRetry* retry,
-                std::function<void(Status)> done);
+// Makes the chunks' data durable on their servers, and the metaserver's log, at the same time:
+// done(data, log) when all have answered, unless the op is finished by then. Notes in `retry` what may be
+// mended.
+void SyncDataAndLog(ProtocolWorker& worker, const KfsOpPtr& op, Ino ino, const ChunksByServer& chunks,
+                    ChunkRetry* retry, std::function<void(Status data, Status log)> done);
 
 }  // namespace kfs

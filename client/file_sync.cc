@@ -1,4 +1,4 @@
-// Fsync, Seek and CopyRange, and what all data ops share.
+// Fsync, Seek and CopyRange. What all data ops share is in data_ops.cc.
 #include <fmt/format.h>
 #include <linux/capability.h>
 #include <unistd.h>
@@ -23,14 +23,26 @@ void AddReplicas(const ChunkPlace& place, ChunksByServer* chunks) {
   for (const ChunkReplica& replica : place.replicas) (*chunks)[replica.address].push_back(place.chunk);
 }
 
-void SyncChunks(ProtocolWorker& worker, const KfsOpPtr& op, const ChunksByServer& chunks, ChunkRetry* retry,
-                std::function<void(Status)> done) {
+// Why both may be under way at once (P4). What fsync promises is that the data is on the disks *and* the log
+// has been synced past its size and place, and it answers when it has heard of both. Which of them is durable
+// first can be seen only after a loss of power before that answer; then nothing was promised, and either
+// state is one that the rule of one second brings about by itself, as the log is synced each second whatever
+// the chunks do, and the chunks' disks whenever they like:
+//
+//   the log only    the size is there and the data may not be: bytes that were written and never synced
+//   the data only   bytes in a chunk that nothing counts yet: as after a write whose commit never came
+//
+// So when one of the two fails, or its answer does not come, the other's success is told to nobody. And what
+// is to be covered must be there before either begins: FsyncOp has waited for the commits under way and read
+// the layout after them; a write with O_SYNC comes here when its own commit has been answered.
+void SyncDataAndLog(ProtocolWorker& worker, const KfsOpPtr& op, Ino ino, const ChunksByServer& chunks,
+                    ChunkRetry* retry, std::function<void(Status data, Status log)> done) {
   struct Gather {
-    size_t outstanding = 1;  // ours, until all are sent
-    Status error;
-    std::function<void(Status)> done;
+    size_t outstanding = 1;  // the log
+    Status data, log;
+    std::function<void(Status, Status)> done;
     void One() {
-      if (--outstanding == 0) done(error);
+      if (--outstanding == 0) done(std::move(data), std::move(log));
     }
   };
   auto gather = std::make_shared<Gather>();
@@ -41,7 +53,7 @@ void SyncChunks(ProtocolWorker& worker, const KfsOpPtr& op, const ChunksByServer
       if (address.empty()) {
         Answer nobody{.status = NobodyHasChunk(), .detail = 0, .body = {}, .payload = {}};
         retry->Note(place, nobody);
-        gather->error = nobody.status;
+        gather->data = nobody.status;
         break;
       }
       pb::ChunkSyncRequest request;
@@ -53,14 +65,29 @@ void SyncChunks(ProtocolWorker& worker, const KfsOpPtr& op, const ChunksByServer
                                         [gather, retry, place, op](Answer& answer, pb::ChunkSyncReply&) {
                                           if (op->finished()) return;
                                           if (!answer.status.ok()) {
-                                            retry->Note(place, answer);
-                                            gather->error = answer.status;
+                                            const bool mends = retry->Note(place, answer);
+                                            // One that no retry mends is not hidden by one that it does.
+                                            if (gather->data.ok() || !mends) gather->data = answer.status;
                                           }
                                           gather->One();
                                         });
     }
   }
-  gather->One();
+  pb::FsyncRequest request;
+  request.set_ino(ino.v);
+  RemoteCall::Meta<rpc::Fsync>(worker, op, std::move(request), [gather, op](Status status, pb::Empty&) {
+    if (op->finished()) return;
+    gather->log = std::move(status);
+    gather->One();
+  });
+}
+
+void DataOp::Synced(ProtocolWorker& worker, ChunkRetry& retry, Status data, Status log,
+                    std::function<void()> again) {
+  if (!log.ok()) return Finish(std::move(log));
+  // All of it again, the log too: the chunk may be elsewhere by then.
+  if (data.code() == Code::kConnectionLost) return Again(retry, std::move(again));
+  Finish(Durable(worker, std::move(data)));
 }
 
 // ---- Fsync ----
@@ -68,6 +95,18 @@ void SyncChunks(ProtocolWorker& worker, const KfsOpPtr& op, const ChunksByServer
 void FsyncOp::Start(ProtocolWorker& worker) {
   if (FailIfLost(worker)) return;
   BeginSync(worker);
+  auto self = std::static_pointer_cast<FsyncOp>(shared_from_this());
+  turn_ = worker.writer().AfterWrites(ino, [self, this, &worker] {
+    turn_ = 0;
+    if (!finished()) Begin(worker);
+  });
+}
+
+void FsyncOp::OnFinished(ProtocolWorker& worker) {
+  if (turn_ != 0) worker.writer().StopWaiting(ino, turn_);
+}
+
+void FsyncOp::Begin(ProtocolWorker& worker) {
   chunks_.clear();
   Collect(worker, 0);
 }
@@ -102,18 +141,10 @@ void FsyncOp::Collect(ProtocolWorker& worker, uint64_t offset) {
 
 void FsyncOp::Sync(ProtocolWorker& worker) {
   auto self = std::static_pointer_cast<FsyncOp>(shared_from_this());
-  SyncChunks(worker, self, chunks_, &retry_, [self, this, &worker](Status status) {
-    if (finished()) return;
-    if (status.code() == Code::kConnectionLost)
-      return Again(retry_, [self, this, &worker] { Start(worker); });
-    if (!status.ok()) return Finish(std::move(status));
-    pb::FsyncRequest request;
-    request.set_ino(ino.v);
-    RemoteCall::Meta<rpc::Fsync>(worker, self, std::move(request), [self, &worker](Status s, pb::Empty&) {
-      if (s.ok() && worker.session().held().ChangesLostLately(self->ino, worker.loop().Now()))
-        s = Status(EIO, "what was changed before has just been lost with the metaserver's power");
-      self->Finish(self->Durable(worker, std::move(s)));
-    });
+  SyncDataAndLog(worker, self, ino, chunks_, &retry_, [self, this, &worker](Status data, Status log) {
+    if (log.ok() && worker.session().held().ChangesLostLately(ino, worker.loop().Now()))
+      log = Status(EIO, "what was changed before has just been lost with the metaserver's power");
+    Synced(worker, retry_, std::move(data), std::move(log), [self, this, &worker] { Begin(worker); });
   });
 }
 

@@ -25,6 +25,8 @@ void WriteOp::Start(ProtocolWorker& worker) {
 void WriteOp::OnFinished(ProtocolWorker& worker) { worker.writer().Finished(*this); }
 
 void FileWriter::Start(const OpPtr& op) {
+  op->turn_ = next_turn_++;
+  under_way_[op->ino].writes.insert(op->turn_);
   // An append keeps no one waiting: its place in the file is decided by its token, not by when it was issued.
   if (!op->flags.append) order_[op->ino].push_back(op);
   Begin(op);
@@ -208,21 +210,12 @@ bool FileWriter::FindGroups(WriteOp& op) {
   return true;
 }
 
-// O_SYNC: what was written, then the metadata that leads to it.
+// O_SYNC: what was written, and the metadata that leads to it, which has been committed.
 void FileWriter::SyncWritten(const OpPtr& op) {
   ChunksByServer chunks;
   for (const Piece& piece : op->pieces_) AddReplicas(piece.place, &chunks);
-  SyncChunks(worker_, op, chunks, &op->retry_, [this, op](Status status) {
-    if (op->finished()) return;
-    if (!status.ok()) {
-      if (status.code() != Code::kConnectionLost) return op->Finish(std::move(status));
-      return op->Again(op->retry_, [this, op] { Relink(op); });
-    }
-    pb::FsyncRequest request;
-    request.set_ino(op->ino.v);
-    RemoteCall::Meta<rpc::Fsync>(worker_, op, std::move(request), [this, op](Status s, pb::Empty&) {
-      op->Finish(op->Durable(worker_, std::move(s)));
-    });
+  SyncDataAndLog(worker_, op, op->ino, chunks, &op->retry_, [this, op](Status data, Status log) {
+    op->Synced(worker_, op->retry_, std::move(data), std::move(log), [this, op] { Relink(op); });
   });
 }
 
@@ -266,10 +259,38 @@ void FileWriter::Finished(WriteOp& op) {
   }
   settling_.Begin(op.ino, on_their_way);
   AbortAppend(op);
-  auto it = order_.find(op.ino);
-  if (it == order_.end()) return;
-  std::erase_if(it->second, [&](const OpPtr& other) { return other.get() == &op; });
-  CommitInOrder(op.ino);
+  if (auto it = order_.find(op.ino); it != order_.end()) {
+    std::erase_if(it->second, [&](const OpPtr& other) { return other.get() == &op; });
+    CommitInOrder(op.ino);
+  }
+  LetGoOn(op);
+}
+
+uint64_t FileWriter::AfterWrites(Ino ino, std::function<void()> fn) {
+  auto it = under_way_.find(ino);
+  if (it == under_way_.end()) {
+    fn();
+    return 0;
+  }
+  it->second.waiting.emplace(next_turn_, std::move(fn));
+  return next_turn_++;
+}
+
+void FileWriter::StopWaiting(Ino ino, uint64_t turn) {
+  if (auto it = under_way_.find(ino); it != under_way_.end()) it->second.waiting.erase(turn);
+}
+
+void FileWriter::LetGoOn(WriteOp& ended) {
+  auto it = under_way_.find(ended.ino);
+  if (it == under_way_.end() || it->second.writes.erase(ended.turn_) == 0) return;
+  auto& [writes, waiting] = it->second;
+  std::vector<std::function<void()>> ready;  // they change the tables
+  while (!waiting.empty() && (writes.empty() || waiting.begin()->first < *writes.begin())) {
+    ready.push_back(std::move(waiting.begin()->second));
+    waiting.erase(waiting.begin());
+  }
+  if (writes.empty()) under_way_.erase(it);
+  for (const auto& fn : ready) fn();
 }
 
 }  // namespace kfs

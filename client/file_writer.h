@@ -7,13 +7,18 @@
 // A try whose fate is not known is given up before the next, and so is one that nobody waits for any more
 // (Settling): it must not land late.
 //
-// Several writes of one inode may be in flight; their commits leave in the order in which the writes were
-// issued. Appends get their offset and a token from PrepareWrite; a token that is not committed is given
-// back. Worker's thread only.
+// Several writes of one inode may be in flight. Their first commits leave in the order in which the writes
+// were issued; one that is refused (kStaleChunk) begins again behind those that were issued meanwhile.
+// Appends get their offset and a token from PrepareWrite; a token that is not committed is given back.
+// Worker's thread only.
 #pragma once
 
+#include <cstdint>
 #include <deque>
+#include <functional>
+#include <map>
 #include <memory>
+#include <set>
 #include <unordered_map>
 
 #include "client/data_ops.h"
@@ -28,6 +33,10 @@ class FileWriter {
   void Start(const std::shared_ptr<WriteOp>& op);
   // The op has ended, however.
   void Finished(WriteOp& op);
+  // Runs `fn` when every write of the inode that was issued before has ended, with its commit: at once when
+  // there is none, and gives 0 then, else a number for StopWaiting.
+  uint64_t AfterWrites(Ino ino, std::function<void()> fn);
+  void StopWaiting(Ino ino, uint64_t turn);
   Settling& settling() { return settling_; }
 
  private:
@@ -45,10 +54,19 @@ class FileWriter {
   void Relink(const OpPtr& op);
   void Again(const OpPtr& op);
   void AbortAppend(WriteOp& op);
+  void LetGoOn(WriteOp& ended);
 
   ProtocolWorker& worker_;
   Settling settling_{worker_};
   std::unordered_map<Ino, std::deque<OpPtr>> order_;  // writes not yet committed, as issued
+  // Of an inode with writes that have not ended: theirs, and the turns of who waits for those before it. As
+  // many as there are calls in flight.
+  struct UnderWay {
+    std::set<uint64_t> writes;
+    std::map<uint64_t, std::function<void()>> waiting;
+  };
+  std::unordered_map<Ino, UnderWay> under_way_;
+  uint64_t next_turn_ = 1;
 };
 
 }  // namespace kfs
