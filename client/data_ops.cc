@@ -65,14 +65,14 @@ void DataOp::Again(ChunkRetry& retry, std::function<void()> fn) {
   RunAfter(*pause, std::move(fn));
 }
 
-bool DataOp::FailIfLost(ProtocolWorker& worker) {
-  if (!worker.session().held().IsLost(ino)) return false;
+bool DataOp::FailIfLost() {
+  if (handle == nullptr || !handle->lost()) return false;
   Finish(LostHandle());
   return true;
 }
 
-Status DataOp::Explain(ProtocolWorker& worker, Status status) const {
-  if (status.err() == EBADF && worker.session().held().IsLost(ino)) return LostHandle();
+Status DataOp::Explain(Status status) const {
+  if (status.err() == EBADF && handle != nullptr && handle->lost()) return LostHandle();
   return status;
 }
 
@@ -83,58 +83,6 @@ void DataOp::BeginSync(ProtocolWorker& worker) {
 Status DataOp::Durable(ProtocolWorker& worker, Status status) const {
   if (!status.ok() || !worker.session().held().ChangesLostSince(ino, *sync_began_in_)) return status;
   return Status(EIO, "what was written before has been lost with the metaserver's power");
-}
-
-// ---- SetLock ----
-
-bool SetLockOp::Begin(ProtocolWorker& worker) {
-  HeldState& held = worker.session().held();
-  const Ino ino(request.lock().ino());
-  const FileLock lock = LockFromPb(request.lock());
-  if (lock.type == FileLock::kUnlock) {
-    held.ApplyLock(ino, lock);  // from now on it is not reclaimed
-    return true;
-  }
-  if (!held.IsLost(ino)) return true;
-  Finish(LostHandle());
-  return false;
-}
-
-void SetLockOp::Succeeded(ProtocolWorker& worker) {
-  const FileLock lock = LockFromPb(request.lock());
-  if (lock.type != FileLock::kUnlock) worker.session().held().ApplyLock(Ino(request.lock().ino()), lock);
-}
-
-// The answer to a waiting lock is the metaserver's to give: the lock may just have been granted. It is given
-// a moment for it.
-void SetLockOp::OnCancel(ProtocolWorker& worker) {
-  constexpr Duration kPatience = std::chrono::seconds(1);
-  if (request.wait() && op_id != 0) {
-    pb::CancelOpRequest cancel;
-    cancel.set_op_id(op_id);
-    RemoteCall::Meta<rpc::CancelOp>(worker, nullptr, std::move(cancel), [](Status, pb::Empty&) {});
-    if (worker.net().metaserver()->connected()) {
-      RunAfter(kPatience, [this] { Finish(Status(EINTR, "waiting for the lock was interrupted")); });
-      return;
-    }
-  }
-  KfsOp::OnCancel(worker);
-}
-
-// Granted after the caller had been told EINTR: what the owner had before is set again.
-void SetLockOp::LateSuccess(ProtocolWorker& worker, const pb::Empty&) {
-  const Ino ino(request.lock().ino());
-  const FileLock lock = LockFromPb(request.lock());
-  if (lock.type == FileLock::kUnlock) return;
-  std::vector<FileLock> before = worker.session().held().LocksIn(ino, lock);
-  FileLock unlock = lock;
-  unlock.type = FileLock::kUnlock;
-  before.insert(before.begin(), unlock);
-  for (const FileLock& l : before) {
-    pb::SetLockRequest undo;
-    LockToPb(ino, l, undo.mutable_lock());
-    RemoteCall::Meta<rpc::SetLock>(worker, nullptr, std::move(undo), [](Status, pb::Empty&) {});
-  }
 }
 
 }  // namespace kfs

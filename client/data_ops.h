@@ -67,15 +67,18 @@ struct Piece {
 
 class DataOp : public KfsOp {
  public:
+  DataOp(Caller caller, FileHandlePtr handle)
+      : KfsOp(std::move(caller)), handle(std::move(handle)), ino(this->handle->ino()) {}
   DataOp(Caller caller, Ino ino) : KfsOp(std::move(caller)), ino(ino) {}
+  const FileHandlePtr handle;  // null: by the inode alone
   const Ino ino;
 
  protected:
   // Begins again after the pause that is due, or ends the op.
   void Again(ChunkRetry& retry, std::function<void()> fn);
-  bool FailIfLost(ProtocolWorker& worker);
+  bool FailIfLost();
   // Of the metaserver: not open means that it was lost with the session, if it was.
-  Status Explain(ProtocolWorker& worker, Status status) const;
+  Status Explain(Status status) const;
   // From here on changes are to be made durable; the first call counts. Durable: how that ended, which is EIO
   // when answered changes have been lost meanwhile.
   void BeginSync(ProtocolWorker& worker);
@@ -90,8 +93,11 @@ class DataOp : public KfsOp {
 
 class ReadOp final : public DataOp {
  public:
-  ReadOp(Caller caller, Ino ino, uint64_t offset, uint32_t size, KfsClient::ReadFlags flags = {})
-      : DataOp(std::move(caller), ino), offset(offset), size(size), atime_told_(flags.noatime) {}
+  ReadOp(Caller caller, FileHandlePtr handle, uint64_t offset, uint32_t size, KfsClient::ReadFlags flags = {})
+      : DataOp(std::move(caller), std::move(handle)),
+        offset(offset),
+        size(size),
+        atime_told_(flags.noatime) {}
   std::string_view name() const override { return "Read"; }
   void Start(ProtocolWorker& worker) override;
 
@@ -111,8 +117,8 @@ class ReadOp final : public DataOp {
 
 class WriteOp final : public DataOp {
  public:
-  WriteOp(Caller caller, Ino ino, uint64_t offset, Buffer data, KfsClient::WriteFlags flags)
-      : DataOp(std::move(caller), ino),
+  WriteOp(Caller caller, FileHandlePtr handle, uint64_t offset, Buffer data, KfsClient::WriteFlags flags)
+      : DataOp(std::move(caller), std::move(handle)),
         offset(offset),
         data(std::make_shared<const Buffer>(std::move(data))),
         flags(flags) {}
@@ -143,7 +149,8 @@ using ChunksByServer = std::map<std::string, std::vector<uint64_t>>;
 
 class FsyncOp final : public DataOp {
  public:
-  using DataOp::DataOp;
+  explicit FsyncOp(FileHandlePtr handle) : DataOp({}, std::move(handle)) {}
+  explicit FsyncOp(Ino ino) : DataOp({}, ino) {}
   std::string_view name() const override { return "Fsync"; }
   void Start(ProtocolWorker& worker) override;
 
@@ -162,7 +169,8 @@ class FsyncOp final : public DataOp {
 
 class SeekOp final : public DataOp {
  public:
-  SeekOp(Ino ino, uint64_t offset, int whence) : DataOp({}, ino), offset(offset), whence(whence) {}
+  SeekOp(FileHandlePtr handle, uint64_t offset, int whence)
+      : DataOp({}, std::move(handle)), offset(offset), whence(whence) {}
   std::string_view name() const override { return "Seek"; }
   void Start(ProtocolWorker& worker) override;
 
@@ -187,17 +195,18 @@ class SeekOp final : public DataOp {
 // Read and written by the client, a piece at a time.
 class CopyOp final : public DataOp {
  public:
-  CopyOp(Caller caller, Ino from, uint64_t from_offset, Ino to, uint64_t to_offset, uint64_t length)
-      : DataOp(std::move(caller), from),
+  CopyOp(Caller caller, FileHandlePtr from, uint64_t from_offset, FileHandlePtr to, uint64_t to_offset,
+         uint64_t length)
+      : DataOp(std::move(caller), std::move(from)),
         from_offset(from_offset),
-        to(to),
+        to(std::move(to)),
         to_offset(to_offset),
         length(length) {}
   std::string_view name() const override { return "CopyRange"; }
   void Start(ProtocolWorker& worker) override;
 
   const uint64_t from_offset;
-  const Ino to;
+  const FileHandlePtr to;
   const uint64_t to_offset;
   const uint64_t length;
   uint64_t copied = 0;

@@ -11,7 +11,7 @@
 namespace kfs {
 
 void ReadOp::Start(ProtocolWorker& worker) {
-  if (FailIfLost(worker)) return;
+  if (FailIfLost()) return;
   if (size > kIoSizeMax) return Finish(Status(EINVAL, "a read of more than 1 MiB"));
   if (size == 0) return Finish(Status());
   FileReader::Start(worker, std::static_pointer_cast<ReadOp>(shared_from_this()));
@@ -28,8 +28,7 @@ void FileReader::Start(ProtocolWorker& worker, const std::shared_ptr<ReadOp>& op
   RemoteCall::Meta<rpc::ReadLayout>(worker, op, std::move(request),
                                     [&worker, op](Status status, pb::LayoutReply& layout) {
                                       if (op->finished()) return;
-                                      if (!status.ok())
-                                        return op->Finish(op->Explain(worker, std::move(status)));
+                                      if (!status.ok()) return op->Finish(op->Explain(std::move(status)));
                                       worker.session().TakeTickets(layout.ticket());
                                       worker.net().LearnLinkKeys(layout);
                                       op->atime_told_ = true;

@@ -93,7 +93,9 @@ void DataOp::Synced(ProtocolWorker& worker, ChunkRetry& retry, Status data, Stat
 // ---- Fsync ----
 
 void FsyncOp::Start(ProtocolWorker& worker) {
-  if (FailIfLost(worker)) return;
+  if (FailIfLost()) return;
+  if (handle != nullptr && worker.session().held().ChangesLostSince(ino, handle->opened_in()))
+    return Finish(Status(EIO, "what was changed before has been lost with the metaserver's power"));
   BeginSync(worker);
   auto self = std::static_pointer_cast<FsyncOp>(shared_from_this());
   turn_ = worker.writer().AfterWrites(ino, [self, this, &worker] {
@@ -125,7 +127,7 @@ void FsyncOp::Collect(ProtocolWorker& worker, uint64_t offset) {
         if (finished()) return;
         // Directories and special files have no chunks.
         if (status.err() == EISDIR || status.err() == EINVAL) return Sync(worker);
-        if (!status.ok()) return Finish(Explain(worker, std::move(status)));
+        if (!status.ok()) return Finish(Explain(std::move(status)));
         worker.net().LearnLinkKeys(layout);
         for (const pb::ChunkLayout& chunk : layout.chunk()) {
           if (chunk.written()) AddReplicas(PlaceFromPb(chunk), &chunks_);
@@ -151,7 +153,7 @@ void FsyncOp::Sync(ProtocolWorker& worker) {
 // ---- Seek ----
 
 void SeekOp::Start(ProtocolWorker& worker) {
-  if (FailIfLost(worker)) return;
+  if (FailIfLost()) return;
   if (whence != SEEK_DATA && whence != SEEK_HOLE)
     return Finish(Status(EINVAL, "only SEEK_DATA and SEEK_HOLE are for the server"));
   at_ = offset;
@@ -170,7 +172,7 @@ void SeekOp::Layout(ProtocolWorker& worker) {
   RemoteCall::Meta<rpc::ReadLayout>(
       worker, self, std::move(request), [self, this, &worker](Status status, pb::LayoutReply& layout) {
         if (finished()) return;
-        if (!status.ok()) return Finish(Explain(worker, std::move(status)));
+        if (!status.ok()) return Finish(Explain(std::move(status)));
         worker.session().TakeTickets(layout.ticket());
         worker.net().LearnLinkKeys(layout);
         size_ = layout.size();
@@ -248,9 +250,10 @@ bool KeepsIds(const Caller& caller) {
 }  // namespace
 
 void CopyOp::Start(ProtocolWorker& worker) {
-  if (FailIfLost(worker)) return;
+  if (FailIfLost()) return;
+  if (to->lost()) return Finish(LostHandle());
   const uint64_t apart = from_offset > to_offset ? from_offset - to_offset : to_offset - from_offset;
-  if (ino == to && apart < length) return Finish(Status(EINVAL, "the ranges overlap"));
+  if (ino == to->ino() && apart < length) return Finish(Status(EINVAL, "the ranges overlap"));
   if (from_offset > kFileSizeMax || to_offset > kFileSizeMax)
     return Finish(Status(EFBIG, "past the largest file size"));
   Next(worker);
@@ -261,7 +264,7 @@ void CopyOp::Next(ProtocolWorker& worker) {
   worker.ExtendDeadline(*this);
   const auto n = static_cast<uint32_t>(std::min<uint64_t>(kIoSizeMax, length - copied));
   auto self = std::static_pointer_cast<CopyOp>(shared_from_this());
-  auto read = std::make_shared<ReadOp>(caller, ino, from_offset + copied, n);
+  auto read = std::make_shared<ReadOp>(caller, handle, from_offset + copied, n);
   step_ = read;
   worker.RunChild(*this, read, [this, self, &worker](KfsOp& done) {
     if (!done.status().ok()) return EndWith(done.status());

@@ -12,7 +12,7 @@
 namespace kfs {
 
 void WriteOp::Start(ProtocolWorker& worker) {
-  if (FailIfLost(worker)) return;
+  if (FailIfLost()) return;
   if (data->size() > kIoSizeMax) return Finish(Status(EINVAL, "a write of more than 1 MiB"));
   if (data->empty()) return Finish(Status());
   BeginSync(worker);
@@ -70,7 +70,7 @@ void FileWriter::Prepare(const OpPtr& op) {
   auto done = [this, op](Status status, pb::LayoutReply& layout) {
     if (status.ok()) op->append_token_ = layout.append_token();
     if (op->finished()) return AbortAppend(*op);
-    if (!status.ok()) return op->Finish(op->Explain(worker_, std::move(status)));
+    if (!status.ok()) return op->Finish(op->Explain(std::move(status)));
     op->retry_.GivenUp();
     worker_.session().TakeTickets(layout.ticket());
     worker_.net().LearnLinkKeys(layout);
@@ -151,7 +151,7 @@ void FileWriter::CommitInOrder(Ino ino) {
 }
 
 void FileWriter::Commit(const OpPtr& op) {
-  if (op->FailIfLost(worker_)) return;  // its handle went while the data was on its way
+  if (op->FailIfLost()) return;  // its handle went while the data was on its way
   pb::CommitWriteRequest request;
   request.set_ino(op->ino.v);
   request.set_offset(op->offset);

@@ -22,37 +22,31 @@ void DropLocks(std::unordered_map<Ino, std::vector<FileLock>>& locks, Ino ino, P
 
 }  // namespace
 
-bool HeldState::Released(Ino ino) {
-  if (auto it = opens_.find(ino); it != opens_.end()) {
-    if (--it->second == 0) {
-      opens_.erase(it);
-      opened_for_.erase(ino);
-      proofs_.erase(ino);
-    }
-    return true;
-  }
-  if (!lost_.contains(ino)) return true;
-  LostReleased(ino);
-  return false;
+void HeldState::Opened(const FileHandlePtr& handle, uint32_t rights) {
+  Opens& opens = opens_[handle->ino()];
+  opens.handles.insert(handle);
+  opens.rights |= rights;
 }
 
-void HeldState::LostReleased(Ino ino) {
-  auto it = lost_.find(ino);
-  if (it == lost_.end() || --it->second > 0) return;
-  lost_.erase(it);
-  vanished_in_.erase(ino);
+void HeldState::Proven(Ino ino, const pb::OpenProof& proof) {
+  pb::OpenProof& kept = opens_.at(ino).proof;
+  if (kept.mac().empty() || (proof.rights() & kept.rights()) == kept.rights()) kept = proof;
 }
 
-bool HeldState::LostSince(Ino ino, uint64_t opened_in) const {
-  if (opened_in == epoch_) return false;
-  if (opened_in < all_lost_in_) return true;
-  auto it = vanished_in_.find(ino);
-  return it != vanished_in_.end() && opened_in < it->second;
+bool HeldState::Released(const FileHandlePtr& handle) {
+  auto it = opens_.find(handle->ino());
+  if (it == opens_.end() || it->second.handles.erase(handle) == 0) return false;
+  if (it->second.handles.empty()) opens_.erase(it);
+  return true;
 }
 
-uint32_t HeldState::opens(Ino ino) const {
+size_t HeldState::opens(Ino ino) const {
   auto it = opens_.find(ino);
-  return it == opens_.end() ? 0 : it->second;
+  return it == opens_.end() ? 0 : it->second.handles.size();
+}
+
+void HeldState::Lose(const Opens& opens) {
+  for (const FileHandlePtr& handle : opens.handles) handle->lost_ = true;
 }
 
 void HeldState::ApplyLock(Ino ino, const FileLock& lock) {
@@ -119,11 +113,8 @@ size_t HeldState::lock_count() const {
 }
 
 void HeldState::SessionLost() {
-  all_lost_in_ = ++epoch_;
-  for (const auto& [ino, count] : opens_) lost_[ino] += count;
+  for (const auto& [ino, opens] : opens_) Lose(opens);
   opens_.clear();
-  opened_for_.clear();
-  proofs_.clear();
   locks_.clear();
 }
 
@@ -166,11 +157,8 @@ bool HeldState::ChangesLostLately(Ino ino, MonoTime now) const {
 
 void HeldState::Vanished(Ino ino) {
   if (auto it = opens_.find(ino); it != opens_.end()) {
-    lost_[ino] += it->second;
-    vanished_in_[ino] = ++epoch_;
+    Lose(it->second);
     opens_.erase(it);
-    opened_for_.erase(ino);
-    proofs_.erase(ino);
   }
   locks_.erase(ino);
 }
@@ -185,12 +173,12 @@ std::vector<pb::ReclaimRequest> HeldState::Reclaims(size_t batch) const {
     }
     return messages.back();
   };
-  for (const auto& [ino, count] : opens_) {
+  for (const auto& [ino, opens] : opens_) {
     auto* open = room().add_open();
     open->set_ino(ino.v);
-    open->set_count(count);
-    open->set_rights(opened_for_.at(ino));
-    if (auto proof = proofs_.find(ino); proof != proofs_.end()) *open->mutable_proof() = proof->second;
+    open->set_count(static_cast<uint32_t>(opens.handles.size()));
+    open->set_rights(opens.rights);
+    if (!opens.proof.mac().empty()) *open->mutable_proof() = opens.proof;
   }
   for (const auto& [ino, locks] : locks_) {
     for (const FileLock& lock : locks) LockToPb(ino, lock, room().add_lock());

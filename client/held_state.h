@@ -23,20 +23,12 @@ namespace kfs {
 class HeldState {
  public:
   // `rights`: bits of ChunkRights, what it was opened for.
-  void Opened(Ino ino, uint32_t rights = kReadChunk | kWriteChunk) {
-    ++opens_[ino];
-    opened_for_[ino] |= rights;
-  }
+  void Opened(const FileHandlePtr& handle, uint32_t rights = kReadChunk | kWriteChunk);
   // What came with an open; of several answers the one that proves most is kept.
-  void Proven(Ino ino, const pb::OpenProof& proof) {
-    pb::OpenProof& kept = proofs_[ino];
-    if (kept.mac().empty() || (proof.rights() & kept.rights()) == kept.rights()) kept = proof;
-  }
-  // False when the handle was lost: the metaserver knows nothing of it. (Who does not say which of an inode's
-  // handles it releases releases those that are not lost first: a lost one must never come to life again.)
-  bool Released(Ino ino);
-  void LostReleased(Ino ino);
-  uint32_t opens(Ino ino) const;
+  void Proven(Ino ino, const pb::OpenProof& proof);
+  // False when it is not open, because it was lost or released before: the metaserver knows nothing of it.
+  bool Released(const FileHandlePtr& handle);
+  size_t opens(Ino ino) const;
 
   // A granted lock or an unlock: replaces what the owner had in the range.
   void ApplyLock(Ino ino, const FileLock& lock);
@@ -46,15 +38,12 @@ class HeldState {
   std::vector<FileLock> LocksIn(Ino ino, const FileLock& range) const;
   size_t lock_count() const;
 
-  // The session ended or expired: everything held is lost. Handles on these inodes are dead until they have
-  // been released.
+  // The session ended or expired: everything held is lost.
   void SessionLost();
-  // The inode has lost handles, and nobody has opened it since.
-  bool IsLost(Ino ino) const { return !lost_.empty() && lost_.contains(ino) && !opens_.contains(ino); }
+  // The inode is not there any more: all handles on it are lost.
   void Vanished(Ino ino);
-  // Rises with each loss. Who notes it when a handle is opened can tell whether that very handle was lost.
+  // Rises with each loss of changes. A handle notes it when it is opened.
   uint64_t epoch() const { return epoch_; }
-  bool LostSince(Ino ino, uint64_t opened_in) const;
 
   // Answered changes of these inodes (none: of any) were lost with the metaserver's power. Who has a handle
   // from before cannot make durable any more what was changed; who has opened it just now may be the one who
@@ -70,20 +59,23 @@ class HeldState {
   std::vector<pb::ReclaimRequest> Reclaims(size_t batch) const;
 
  private:
-  std::unordered_map<Ino, uint32_t> opens_;
-  std::unordered_map<Ino, uint32_t> opened_for_;   // of the inodes in opens_
-  std::unordered_map<Ino, pb::OpenProof> proofs_;  // of the same; none: none was given
-  std::unordered_map<Ino, uint32_t> lost_;         // handles not yet released
-  uint64_t epoch_ = 0, all_lost_in_ = 0;
+  struct Opens {
+    std::unordered_set<FileHandlePtr> handles;
+    uint32_t rights = 0;  // of all together, also of those released since
+    pb::OpenProof proof;  // without a mac: none was given
+  };
+  void Lose(const Opens& opens);
+
+  std::unordered_map<Ino, Opens> opens_;
+  uint64_t epoch_ = 0;
   struct Loss {
     uint64_t in = 0;  // epoch
     MonoTime at{};
   };
   const Loss& ChangesLostOf(Ino ino) const;
-  Loss all_changes_;                               // `in` 0: never
-  std::unordered_set<Ino> created_since_;          // all_changes_, for as long as that is told
-  std::unordered_map<Ino, Loss> some_changes_;     // of inodes; newer than all_changes_
-  std::unordered_map<Ino, uint64_t> vanished_in_;  // by inode, while it has lost handles
+  Loss all_changes_;                            // `in` 0: never
+  std::unordered_set<Ino> created_since_;       // all_changes_, for as long as that is told
+  std::unordered_map<Ino, Loss> some_changes_;  // of inodes; newer than all_changes_
   std::unordered_map<Ino, std::vector<FileLock>> locks_;
 };
 

@@ -23,6 +23,7 @@
 #include <string_view>
 #include <vector>
 
+#include "client/file_handle.h"
 #include "common/buffer.h"
 #include "common/clock.h"
 #include "common/credentials.h"
@@ -99,6 +100,8 @@ struct SetAttr {
   TimeNs atime = 0, mtime = 0;
   uint64_t atime_beyond = 0, mtime_beyond = 0;  // as in Attr
   uint32_t flags = 0;
+  // ftruncate: the size may be set through it whatever the mode says now. Else null.
+  FileHandlePtr handle = nullptr;
 };
 
 struct FsStats {
@@ -198,36 +201,30 @@ class KfsClient {
   // The caller is about to change a file's content or owner: its capabilities go, if it has any.
   virtual CallId KillCapabilities(const Caller&, Ino, DoneStatus done) = 0;
 
-  // Open holds the inode until as many Releases have been made. flags as open(2).
-  virtual CallId Open(const Caller&, Ino, uint32_t flags, Done<Attr> done) = 0;
+  // Open holds the inode until its handle is released (file_handle.h). flags as open(2).
+  struct Opened {
+    FileHandlePtr handle;
+    kfs::Attr attr;
+  };
+  virtual CallId Open(const Caller&, Ino, uint32_t flags, Done<Opened> done) = 0;
   virtual CallId Create(const Caller&, Ino parent, std::string_view name, uint32_t mode, uint32_t flags,
-                        Done<Attr> done) = 0;
-  virtual CallId TmpFile(const Caller&, Ino parent, uint32_t mode, uint32_t flags, Done<Attr> done) = 0;
-  virtual CallId Release(Ino, bool unlock_flock, uint64_t flock_owner, DoneStatus done) = 0;
-  // When the metaserver has not heard of this client for too long, the handles open then are lost for good:
-  // their calls must fail with EIO, while handles opened later work. Who notes HandleEpoch() as a handle's
-  // Open is done can tell them apart, and releases a lost one with ReleaseLost instead. Worker's thread only.
-  virtual uint64_t HandleEpoch() const { return 0; }
-  // Whether changes of it that had been answered were lost with the metaserver's power since then: Fsync
-  // through such a handle cannot be a success.
-  virtual bool ChangesLost(Ino, uint64_t opened_in) const {
-    (void)opened_in;
-    return false;
-  }
-  virtual bool HandleLost(Ino, uint64_t opened_in) const {
-    (void)opened_in;
-    return false;
-  }
-  virtual void ReleaseLost(Ino) {}
+                        Done<Opened> done) = 0;
+  virtual CallId TmpFile(const Caller&, Ino parent, uint32_t mode, uint32_t flags, Done<Opened> done) = 0;
+  // Checks that the caller may read the directory. Nothing holds it, so its handle need not be released.
+  virtual CallId OpenDir(const Caller&, Ino, uint32_t flags, Done<FileHandlePtr> done) = 0;
+  // Once for each handle, which is not used any more. Record locks taken through it by owners that have not
+  // been flushed go with it; `unlock_flock`: the flock of that owner, too.
+  virtual CallId Release(const FileHandlePtr&, bool unlock_flock, uint64_t flock_owner, DoneStatus done) = 0;
 
   // At most kIoSizeMax bytes a call. Read gives fewer bytes only at the end of the file.
   struct ReadFlags {
     bool noatime = false;  // O_NOATIME, or a mount that keeps no access times
   };
-  virtual CallId Read(const Caller&, Ino, uint64_t offset, uint32_t size, ReadFlags flags,
+  virtual CallId Read(const Caller&, const FileHandlePtr&, uint64_t offset, uint32_t size, ReadFlags flags,
                       Done<Buffer> done) = 0;
-  CallId Read(const Caller& caller, Ino ino, uint64_t offset, uint32_t size, Done<Buffer> done) {
-    return Read(caller, ino, offset, size, ReadFlags(), std::move(done));
+  CallId Read(const Caller& caller, const FileHandlePtr& handle, uint64_t offset, uint32_t size,
+              Done<Buffer> done) {
+    return Read(caller, handle, offset, size, ReadFlags(), std::move(done));
   }
   // Gives the number of bytes written (all of them). With `append` the offset is ignored: the data goes to
   // the end, atomically. The data is copied nowhere: the call owns it. When done, every other client reads
@@ -237,20 +234,28 @@ class KfsClient {
     bool keep_priv = false;  // the caller may keep setuid and setgid bits (CAP_FSETID)
     bool sync = false;       // O_SYNC, O_DSYNC: as if followed by Fsync
   };
-  virtual CallId Write(const Caller&, Ino, uint64_t offset, Buffer data, WriteFlags flags,
+  virtual CallId Write(const Caller&, const FileHandlePtr&, uint64_t offset, Buffer data, WriteFlags flags,
                        Done<uint32_t> done) = 0;
-  virtual CallId Fsync(Ino, bool data_only, DoneStatus done) = 0;
-  virtual CallId Fallocate(const Caller&, Ino, uint32_t mode, uint64_t offset, uint64_t length,
-                           DoneStatus done) = 0;
+  // Everything that was written to the file before, by whomever, survives loss of power once it is done; so
+  // do its attributes, or a directory's names. EIO when changes that had been answered were lost with the
+  // metaserver's power since the handle was opened.
+  virtual CallId Fsync(const FileHandlePtr&, bool data_only, DoneStatus done) = 0;
+  // The same of an inode that is not open: a directory in which a name was just made.
+  virtual CallId Fsync(Ino, DoneStatus done) = 0;
+  virtual CallId Fallocate(const Caller&, const FileHandlePtr&, uint32_t mode, uint64_t offset,
+                           uint64_t length, DoneStatus done) = 0;
   // whence SEEK_DATA or SEEK_HOLE; ENXIO as lseek(2).
-  virtual CallId Seek(Ino, uint64_t offset, int whence, Done<uint64_t> done) = 0;
+  virtual CallId Seek(const FileHandlePtr&, uint64_t offset, int whence, Done<uint64_t> done) = 0;
   // Server-side where it can be; else read and written by the client. Gives the number of bytes copied.
-  virtual CallId CopyRange(const Caller&, Ino from, uint64_t from_offset, Ino to, uint64_t to_offset,
-                           uint64_t length, Done<uint64_t> done) = 0;
+  virtual CallId CopyRange(const Caller&, const FileHandlePtr& from, uint64_t from_offset,
+                           const FileHandlePtr& to, uint64_t to_offset, uint64_t length,
+                           Done<uint64_t> done) = 0;
 
-  virtual CallId GetLock(Ino, const FileLock&, Done<FileLock> done) = 0;
-  virtual CallId SetLock(Ino, const FileLock&, bool wait, DoneStatus done) = 0;
-  virtual CallId Flush(Ino, uint64_t lock_owner, DoneStatus done) = 0;
+  virtual CallId GetLock(const FileHandlePtr&, const FileLock&, Done<FileLock> done) = 0;
+  virtual CallId SetLock(const FileHandlePtr&, const FileLock&, bool wait, DoneStatus done) = 0;
+  // A descriptor is closed: all record locks of that owner on the file go, through whichever handle they
+  // came.
+  virtual CallId Flush(const FileHandlePtr&, uint64_t lock_owner, DoneStatus done) = 0;
 
   // Asks that the call end early: a waiting lock ends with EINTR, a call that waits for a server ends with
   // EINTR or with its result if that is under way. A mutation that was sent completes under its id whatever

@@ -2,6 +2,7 @@
 #include "client/convert.h"
 #include "client/data_ops.h"
 #include "client/kfs_client_impl.h"
+#include "client/lock_ops.h"
 #include "client/meta_op.h"
 
 namespace kfs {
@@ -9,6 +10,7 @@ namespace {
 
 Attr AttrOf(const pb::Attr& a) { return AttrFromPb(a); }
 const auto kAttrOfReply = [](auto& op) { return AttrOf(op.reply.attr()); };
+const auto kOpened = [](auto& op) { return KfsClient::Opened{op.handle, AttrOf(op.reply.attr())}; };
 
 template <typename Request>
 void SetName(Request& request, Ino parent, std::string_view name) {
@@ -43,7 +45,13 @@ CallId KfsClientImpl::SetAttr(const Caller& caller, Ino ino, const kfs::SetAttr&
   request.set_atime_beyond(set.atime_beyond);
   request.set_mtime_beyond(set.mtime_beyond);
   request.set_flags(set.flags);
-  return Submit<Attr>(std::make_shared<SetattrOp>(caller, std::move(request)), std::move(done), kAttrOfReply);
+  FileHandlePtr handle;
+  if ((set.valid & pb::SetattrRequest::SIZE) != 0 && set.handle != nullptr) {
+    request.set_valid(set.valid | pb::SetattrRequest::OPEN_FILE);
+    handle = set.handle;
+  }
+  return Submit<Attr>(std::make_shared<SetattrOp>(caller, std::move(request), std::move(handle)),
+                      std::move(done), kAttrOfReply);
 }
 
 CallId KfsClientImpl::Access(const Caller& caller, Ino ino, uint32_t mask, DoneStatus done) {
@@ -185,108 +193,110 @@ CallId KfsClientImpl::KillCapabilities(const Caller& caller, Ino ino, DoneStatus
   return SubmitStatus(std::make_shared<RemovexattrOp>(caller, std::move(request)), std::move(done));
 }
 
-CallId KfsClientImpl::Open(const Caller& caller, Ino ino, uint32_t flags, Done<Attr> done) {
+CallId KfsClientImpl::Open(const Caller& caller, Ino ino, uint32_t flags, Done<Opened> done) {
   pb::OpenRequest request;
   request.set_ino(ino.v);
   request.set_flags(flags);
   request.set_kill_priv(caller.kill_ids);
-  return Submit<Attr>(std::make_shared<OpenOp>(caller, std::move(request)), std::move(done), kAttrOfReply);
+  return Submit<Opened>(std::make_shared<OpenOp>(caller, std::move(request)), std::move(done), kOpened);
 }
 
 CallId KfsClientImpl::Create(const Caller& caller, Ino parent, std::string_view name, uint32_t mode,
-                             uint32_t flags, Done<Attr> done) {
+                             uint32_t flags, Done<Opened> done) {
   pb::CreateRequest request;
   SetName(request, parent, name);
   request.set_mode(mode);
   request.set_flags(flags);
   request.set_kill_priv(caller.kill_ids);
-  return Submit<Attr>(std::make_shared<CreateOp>(caller, std::move(request)), std::move(done), kAttrOfReply);
+  return Submit<Opened>(std::make_shared<CreateOp>(caller, std::move(request)), std::move(done), kOpened);
 }
 
 CallId KfsClientImpl::TmpFile(const Caller& caller, Ino parent, uint32_t mode, uint32_t flags,
-                              Done<Attr> done) {
+                              Done<Opened> done) {
   pb::TmpfileRequest request;
   request.set_parent(parent.v);
   request.set_mode(mode);
   request.set_flags(flags);
-  return Submit<Attr>(std::make_shared<TmpfileOp>(caller, std::move(request)), std::move(done), kAttrOfReply);
+  return Submit<Opened>(std::make_shared<TmpfileOp>(caller, std::move(request)), std::move(done), kOpened);
 }
 
-CallId KfsClientImpl::Release(Ino ino, bool unlock_flock, uint64_t flock_owner, DoneStatus done) {
+CallId KfsClientImpl::OpenDir(const Caller& caller, Ino ino, uint32_t flags, Done<FileHandlePtr> done) {
+  return Submit<FileHandlePtr>(std::make_shared<OpenDirOp>(caller, ino, flags), std::move(done),
+                               [](OpenDirOp& op) { return op.handle; });
+}
+
+CallId KfsClientImpl::Release(const FileHandlePtr& handle, bool unlock_flock, uint64_t flock_owner,
+                              DoneStatus done) {
   pb::ReleaseRequest request;
-  request.set_ino(ino.v);
+  request.set_ino(handle->ino().v);
   request.set_unlock_flock(unlock_flock);
   request.set_flock_owner(flock_owner);
-  return SubmitStatus(std::make_shared<ReleaseOp>(Caller{}, std::move(request)), std::move(done));
+  return SubmitStatus(std::make_shared<ReleaseOp>(Caller{}, std::move(request), handle), std::move(done));
 }
 
-CallId KfsClientImpl::Read(const Caller& caller, Ino ino, uint64_t offset, uint32_t size, ReadFlags flags,
-                           Done<Buffer> done) {
-  return Submit<Buffer>(std::make_shared<ReadOp>(caller, ino, offset, size, flags), std::move(done),
+CallId KfsClientImpl::Read(const Caller& caller, const FileHandlePtr& handle, uint64_t offset, uint32_t size,
+                           ReadFlags flags, Done<Buffer> done) {
+  return Submit<Buffer>(std::make_shared<ReadOp>(caller, handle, offset, size, flags), std::move(done),
                         [](ReadOp& op) { return std::move(op.result); });
 }
 
-CallId KfsClientImpl::Write(const Caller& caller, Ino ino, uint64_t offset, Buffer data, WriteFlags flags,
-                            Done<uint32_t> done) {
-  return Submit<uint32_t>(std::make_shared<WriteOp>(caller, ino, offset, std::move(data), flags),
+CallId KfsClientImpl::Write(const Caller& caller, const FileHandlePtr& handle, uint64_t offset, Buffer data,
+                            WriteFlags flags, Done<uint32_t> done) {
+  return Submit<uint32_t>(std::make_shared<WriteOp>(caller, handle, offset, std::move(data), flags),
                           std::move(done),
                           [](WriteOp& op) { return static_cast<uint32_t>(op.data->size()); });
 }
 
-CallId KfsClientImpl::Fsync(Ino ino, bool, DoneStatus done) {
+CallId KfsClientImpl::Fsync(const FileHandlePtr& handle, bool, DoneStatus done) {
   // data_only saves nothing: the size is metadata that the data needs.
-  return SubmitStatus(std::make_shared<FsyncOp>(Caller{}, ino), std::move(done));
+  return SubmitStatus(std::make_shared<FsyncOp>(handle), std::move(done));
 }
 
-CallId KfsClientImpl::Fallocate(const Caller& caller, Ino ino, uint32_t mode, uint64_t offset,
-                                uint64_t length, DoneStatus done) {
+CallId KfsClientImpl::Fsync(Ino ino, DoneStatus done) {
+  return SubmitStatus(std::make_shared<FsyncOp>(ino), std::move(done));
+}
+
+CallId KfsClientImpl::Fallocate(const Caller& caller, const FileHandlePtr& handle, uint32_t mode,
+                                uint64_t offset, uint64_t length, DoneStatus done) {
   pb::FallocateRequest request;
-  request.set_ino(ino.v);
+  request.set_ino(handle->ino().v);
   request.set_mode(mode);
   request.set_offset(offset);
   request.set_length(length);
-  return SubmitStatus(std::make_shared<FallocateOp>(caller, std::move(request)), std::move(done));
+  return SubmitStatus(std::make_shared<FallocateOp>(caller, std::move(request), handle), std::move(done));
 }
 
-CallId KfsClientImpl::Seek(Ino ino, uint64_t offset, int whence, Done<uint64_t> done) {
-  return Submit<uint64_t>(std::make_shared<SeekOp>(ino, offset, whence), std::move(done),
+CallId KfsClientImpl::Seek(const FileHandlePtr& handle, uint64_t offset, int whence, Done<uint64_t> done) {
+  return Submit<uint64_t>(std::make_shared<SeekOp>(handle, offset, whence), std::move(done),
                           [](SeekOp& op) { return op.result; });
 }
 
-CallId KfsClientImpl::CopyRange(const Caller& caller, Ino from, uint64_t from_offset, Ino to,
-                                uint64_t to_offset, uint64_t length, Done<uint64_t> done) {
+CallId KfsClientImpl::CopyRange(const Caller& caller, const FileHandlePtr& from, uint64_t from_offset,
+                                const FileHandlePtr& to, uint64_t to_offset, uint64_t length,
+                                Done<uint64_t> done) {
   return Submit<uint64_t>(std::make_shared<CopyOp>(caller, from, from_offset, to, to_offset, length),
                           std::move(done), [](CopyOp& op) { return op.copied; });
 }
 
-CallId KfsClientImpl::GetLock(Ino ino, const FileLock& lock, Done<FileLock> done) {
+CallId KfsClientImpl::GetLock(const FileHandlePtr& handle, const FileLock& lock, Done<FileLock> done) {
   pb::GetLockRequest request;
-  LockToPb(ino, lock, request.mutable_lock());
-  return Submit<FileLock>(std::make_shared<GetLockOp>(Caller{}, std::move(request)), std::move(done),
+  LockToPb(handle->ino(), lock, request.mutable_lock());
+  return Submit<FileLock>(std::make_shared<GetLockOp>(Caller{}, std::move(request), handle), std::move(done),
                           [](GetLockOp& op) { return LockFromPb(op.reply.lock()); });
 }
 
-CallId KfsClientImpl::SetLock(Ino ino, const FileLock& lock, bool wait, DoneStatus done) {
+CallId KfsClientImpl::SetLock(const FileHandlePtr& handle, const FileLock& lock, bool wait, DoneStatus done) {
   pb::SetLockRequest request;
-  LockToPb(ino, lock, request.mutable_lock());
+  LockToPb(handle->ino(), lock, request.mutable_lock());
   request.set_wait(wait);
-  return SubmitStatus(std::make_shared<SetLockOp>(Caller{}, std::move(request)), std::move(done));
+  return SubmitStatus(std::make_shared<SetLockOp>(Caller{}, std::move(request), handle), std::move(done));
 }
 
-uint64_t KfsClientImpl::HandleEpoch() const { return worker_->session().held().epoch(); }
-bool KfsClientImpl::ChangesLost(Ino ino, uint64_t opened_in) const {
-  return worker_->session().held().ChangesLostSince(ino, opened_in);
-}
-bool KfsClientImpl::HandleLost(Ino ino, uint64_t opened_in) const {
-  return worker_->session().held().LostSince(ino, opened_in);
-}
-void KfsClientImpl::ReleaseLost(Ino ino) { worker_->session().held().LostReleased(ino); }
-
-CallId KfsClientImpl::Flush(Ino ino, uint64_t lock_owner, DoneStatus done) {
+CallId KfsClientImpl::Flush(const FileHandlePtr& handle, uint64_t lock_owner, DoneStatus done) {
   pb::FlushRequest request;
-  request.set_ino(ino.v);
+  request.set_ino(handle->ino().v);
   request.set_owner(lock_owner);
-  return SubmitStatus(std::make_shared<FlushOp>(Caller{}, std::move(request)), std::move(done));
+  return SubmitStatus(std::make_shared<FlushOp>(Caller{}, std::move(request), handle), std::move(done));
 }
 
 }  // namespace kfs

@@ -48,29 +48,27 @@ class KfsClientImpl final : public KfsClient {
   CallId ListXattr(const Caller&, Ino, Done<std::vector<std::string>> done) override;
   CallId RemoveXattr(const Caller&, Ino, std::string_view name, DoneStatus done) override;
   CallId KillCapabilities(const Caller&, Ino, DoneStatus done) override;
-  CallId Open(const Caller&, Ino, uint32_t flags, Done<Attr> done) override;
+  CallId Open(const Caller&, Ino, uint32_t flags, Done<Opened> done) override;
   CallId Create(const Caller&, Ino parent, std::string_view name, uint32_t mode, uint32_t flags,
-                Done<Attr> done) override;
-  CallId TmpFile(const Caller&, Ino parent, uint32_t mode, uint32_t flags, Done<Attr> done) override;
-  CallId Release(Ino, bool unlock_flock, uint64_t flock_owner, DoneStatus done) override;
-  uint64_t HandleEpoch() const override;
-  bool ChangesLost(Ino, uint64_t opened_in) const override;
-  bool HandleLost(Ino, uint64_t opened_in) const override;
-  void ReleaseLost(Ino) override;
+                Done<Opened> done) override;
+  CallId TmpFile(const Caller&, Ino parent, uint32_t mode, uint32_t flags, Done<Opened> done) override;
+  CallId OpenDir(const Caller&, Ino, uint32_t flags, Done<FileHandlePtr> done) override;
+  CallId Release(const FileHandlePtr&, bool unlock_flock, uint64_t flock_owner, DoneStatus done) override;
   using KfsClient::Read;
-  CallId Read(const Caller&, Ino, uint64_t offset, uint32_t size, ReadFlags flags,
+  CallId Read(const Caller&, const FileHandlePtr&, uint64_t offset, uint32_t size, ReadFlags flags,
               Done<Buffer> done) override;
-  CallId Write(const Caller&, Ino, uint64_t offset, Buffer data, WriteFlags flags,
+  CallId Write(const Caller&, const FileHandlePtr&, uint64_t offset, Buffer data, WriteFlags flags,
                Done<uint32_t> done) override;
-  CallId Fsync(Ino, bool data_only, DoneStatus done) override;
-  CallId Fallocate(const Caller&, Ino, uint32_t mode, uint64_t offset, uint64_t length,
+  CallId Fsync(const FileHandlePtr&, bool data_only, DoneStatus done) override;
+  CallId Fsync(Ino, DoneStatus done) override;
+  CallId Fallocate(const Caller&, const FileHandlePtr&, uint32_t mode, uint64_t offset, uint64_t length,
                    DoneStatus done) override;
-  CallId Seek(Ino, uint64_t offset, int whence, Done<uint64_t> done) override;
-  CallId CopyRange(const Caller&, Ino from, uint64_t from_offset, Ino to, uint64_t to_offset, uint64_t length,
-                   Done<uint64_t> done) override;
-  CallId GetLock(Ino, const FileLock&, Done<FileLock> done) override;
-  CallId SetLock(Ino, const FileLock&, bool wait, DoneStatus done) override;
-  CallId Flush(Ino, uint64_t lock_owner, DoneStatus done) override;
+  CallId Seek(const FileHandlePtr&, uint64_t offset, int whence, Done<uint64_t> done) override;
+  CallId CopyRange(const Caller&, const FileHandlePtr& from, uint64_t from_offset, const FileHandlePtr& to,
+                   uint64_t to_offset, uint64_t length, Done<uint64_t> done) override;
+  CallId GetLock(const FileHandlePtr&, const FileLock&, Done<FileLock> done) override;
+  CallId SetLock(const FileHandlePtr&, const FileLock&, bool wait, DoneStatus done) override;
+  CallId Flush(const FileHandlePtr&, uint64_t lock_owner, DoneStatus done) override;
   void Cancel(CallId) override;
 
   Result<kfs::Attr> Stat(const Caller&, std::string_view path) override;
@@ -104,7 +102,8 @@ class KfsClientImpl final : public KfsClient {
   };
   Result<Place> Walk(const Caller&, std::string_view path, bool follow_last);
   Result<Place> WalkToExisting(const Caller&, std::string_view path, bool follow_last);
-  Status WriteAll(const Caller&, Ino ino, std::string_view data);
+  void Close(const Caller&, const FileHandlePtr& handle);
+  Status WriteAll(const Caller&, const FileHandlePtr& handle, std::string_view data);
 
   const std::shared_ptr<ProtocolWorker> worker_;
   const uint64_t chunk_size_;

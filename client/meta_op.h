@@ -3,10 +3,10 @@
 #pragma once
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <utility>
 
-#include "client/convert.h"
 #include "client/kfs_op.h"
 #include "client/protocol_worker.h"
 #include "client/remote_call.h"
@@ -100,11 +100,28 @@ inline Status LostHandle() {
                 "the file was open when the mount's session was lost: close and open it again");
 }
 
+// Through a handle: not once that is lost.
+template <typename Rpc>
+class HandleOp : public MetaOp<Rpc> {
+ public:
+  HandleOp(Caller caller, typename Rpc::Request request, FileHandlePtr handle)
+      : MetaOp<Rpc>(std::move(caller), std::move(request)), handle(std::move(handle)) {}
+
+  const FileHandlePtr handle;  // null: by the inode alone
+
+ protected:
+  bool Begin(ProtocolWorker&) override {
+    if (handle == nullptr || !handle->lost()) return true;
+    this->Finish(LostHandle());
+    return false;
+  }
+};
+
 // Size changes: what the client knows of the inode's chunks is out of date.
 template <typename Rpc>
-class ResizingOp final : public MetaOp<Rpc> {
+class ResizingOp final : public HandleOp<Rpc> {
  public:
-  using MetaOp<Rpc>::MetaOp;
+  using HandleOp<Rpc>::HandleOp;
 
  protected:
   void Succeeded(ProtocolWorker& worker) override { worker.layouts().Drop(Ino(this->request.ino())); }
@@ -125,16 +142,19 @@ class OpeningOp final : public MetaOp<Rpc> {
  public:
   using MetaOp<Rpc>::MetaOp;
 
+  FileHandlePtr handle;  // once it has succeeded
+
  protected:
   void Succeeded(ProtocolWorker& worker) override {
     const Ino ino(this->reply.attr().ino());
-    worker.session().held().Opened(ino, RightsOf(this->request.flags()));
-    if (this->reply.has_open()) worker.session().held().Proven(ino, this->reply.open());
+    HeldState& held = worker.session().held();
+    handle = std::make_shared<FileHandle>(ino, this->request.flags(), held.epoch());
+    held.Opened(handle, RightsOf(this->request.flags()));
+    if (this->reply.has_open()) held.Proven(ino, this->reply.open());
     if constexpr (requires { this->reply.created(); }) {
-      if (this->reply.created())
-        worker.session().held().Created(Ino(this->reply.attr().ino()), worker.loop().Now());
+      if (this->reply.created()) held.Created(ino, worker.loop().Now());
     }
-    if ((this->request.flags() & O_TRUNC) != 0) worker.layouts().Drop(Ino(this->reply.attr().ino()));
+    if ((this->request.flags() & O_TRUNC) != 0) worker.layouts().Drop(ino);
   }
   void LateSuccess(ProtocolWorker& worker, const typename Rpc::Reply& reply) override {
     ReleaseUnwanted(worker, reply.attr().ino());
@@ -144,69 +164,51 @@ using OpenOp = OpeningOp<rpc::Open>;
 using CreateOp = OpeningOp<rpc::Create>;
 using TmpfileOp = OpeningOp<rpc::Tmpfile>;
 
-// Its caller, a program that is being killed most likely, does not wait while it is held back.
-class ReleaseOp final : public MetaOp<rpc::Release> {
+// The server need not hold a directory open: that it may be read is checked once, as open(2) does.
+class OpenDirOp final : public MetaOp<rpc::Access> {
  public:
-  using MetaOp::MetaOp;
-  bool must_run() const override { return true; }
+  OpenDirOp(Caller caller, Ino ino, uint32_t flags)
+      : MetaOp(std::move(caller), Reading(ino)), ino_(ino), flags_(flags) {}
+
+  FileHandlePtr handle;  // once it has succeeded
 
  protected:
-  Ino GivesBack() const override { return Ino(request.ino()); }
-  KfsOpPtr Again() override { return std::make_shared<ReleaseOp>(caller, request); }
+  void Succeeded(ProtocolWorker& worker) override {
+    handle = std::make_shared<FileHandle>(ino_, flags_, worker.session().held().epoch());
+  }
+
+ private:
+  static pb::AccessRequest Reading(Ino ino) {
+    pb::AccessRequest request;
+    request.set_ino(ino.v);
+    request.set_mask(R_OK);
+    return request;
+  }
+  const Ino ino_;
+  const uint32_t flags_;
+};
+
+// Its caller, a program that is being killed most likely, does not wait while it is held back.
+class ReleaseOp final : public HandleOp<rpc::Release> {
+ public:
+  using HandleOp::HandleOp;
+  bool must_run() const override { return true; }
+  void Start(ProtocolWorker& worker) override;
+
+ protected:
+  Ino GivesBack() const override { return handle->ino(); }
+  KfsOpPtr Again() override { return std::make_shared<ReleaseOp>(caller, request, handle); }
   void HeldBack() override { Finish(Status()); }
   bool Begin(ProtocolWorker& worker) override {
-    const Ino ino(request.ino());
     HeldState& held = worker.session().held();
-    if (request.unlock_flock()) held.DropFlock(ino, request.flock_owner());
-    if (!held.Released(ino)) {
+    if (request.unlock_flock()) held.DropFlock(handle->ino(), request.flock_owner());
+    if (!held.Released(handle)) {
       Finish(Status());
       return false;
     }
-    if (held.opens(ino) == 0) worker.layouts().Drop(ino);
+    if (held.opens(handle->ino()) == 0) worker.layouts().Drop(handle->ino());
     return true;
   }
-};
-
-class FlushOp final : public MetaOp<rpc::Flush> {
- public:
-  using MetaOp::MetaOp;
-  bool must_run() const override { return true; }
-
- protected:
-  Ino GivesBack() const override { return Ino(request.ino()); }
-  KfsOpPtr Again() override { return std::make_shared<FlushOp>(caller, request); }
-  void HeldBack() override { Finish(Status()); }
-  bool Begin(ProtocolWorker& worker) override {
-    worker.session().held().DropPosixLocks(Ino(request.ino()), request.owner());
-    return true;
-  }
-};
-
-class GetLockOp final : public MetaOp<rpc::GetLock> {
- public:
-  using MetaOp::MetaOp;
-
- protected:
-  bool Begin(ProtocolWorker& worker) override {
-    if (!worker.session().held().IsLost(Ino(request.lock().ino()))) return true;
-    Finish(LostHandle());
-    return false;
-  }
-};
-
-class SetLockOp final : public MetaOp<rpc::SetLock> {
- public:
-  using MetaOp::MetaOp;
-  bool waits_for_others() const override { return request.wait(); }
-  bool must_run() const override { return request.lock().type() == pb::LockRange::UNLOCK; }
-  void OnCancel(ProtocolWorker& worker) override;
-
- protected:
-  Ino GivesBack() const override { return Ino(request.lock().ino()); }
-  KfsOpPtr Again() override { return std::make_shared<SetLockOp>(caller, request); }
-  bool Begin(ProtocolWorker& worker) override;
-  void Succeeded(ProtocolWorker& worker) override;
-  void LateSuccess(ProtocolWorker& worker, const pb::Empty& reply) override;
 };
 
 }  // namespace kfs

@@ -155,35 +155,39 @@ Result<std::vector<DirEntry>> KfsClientImpl::List(const Caller& caller, std::str
   }
 }
 
+void KfsClientImpl::Close(const Caller& caller, const FileHandlePtr& handle) {
+  pb::ReleaseRequest release;
+  release.set_ino(handle->ino().v);
+  (void)Run(std::make_shared<ReleaseOp>(caller, std::move(release), handle));
+}
+
 Result<std::string> KfsClientImpl::ReadFile(const Caller& caller, std::string_view path) {
   Result<Place> place = WalkToExisting(caller, path, true);
   if (!place.ok()) return place.status();
-  const Ino ino = place->attr.ino;
-  pb::OpenRequest open;
-  open.set_ino(ino.v);
-  open.set_flags(O_RDONLY);
-  if (Status s = Run(std::make_shared<OpenOp>(caller, std::move(open))); !s.ok()) return About(s, path);
+  pb::OpenRequest request;
+  request.set_ino(place->attr.ino.v);
+  request.set_flags(O_RDONLY);
+  auto open = std::make_shared<OpenOp>(caller, std::move(request));
+  if (Status s = Run(open); !s.ok()) return About(s, path);
   std::string data;
   Status status;
   while (true) {
-    auto read = std::make_shared<ReadOp>(caller, ino, data.size(), kIoSizeMax);
+    auto read = std::make_shared<ReadOp>(caller, open->handle, data.size(), kIoSizeMax);
     status = Run(read);
     if (!status.ok()) break;
     data += read->result.view();
     if (read->result.size() < kIoSizeMax) break;
   }
-  pb::ReleaseRequest release;
-  release.set_ino(ino.v);
-  (void)Run(std::make_shared<ReleaseOp>(caller, std::move(release)));
+  Close(caller, open->handle);
   if (!status.ok()) return About(status, path);
   return data;
 }
 
-Status KfsClientImpl::WriteAll(const Caller& caller, Ino ino, std::string_view data) {
+Status KfsClientImpl::WriteAll(const Caller& caller, const FileHandlePtr& handle, std::string_view data) {
   for (size_t at = 0; at < data.size(); at += kIoSizeMax) {
     const std::string_view part = data.substr(at, kIoSizeMax);
     KFS_RETURN_IF_ERROR(Run(
-        std::make_shared<WriteOp>(caller, ino, at, Buffer::Copy(part.data(), part.size()), WriteFlags{})));
+        std::make_shared<WriteOp>(caller, handle, at, Buffer::Copy(part.data(), part.size()), WriteFlags{})));
   }
   return {};
 }
@@ -198,11 +202,8 @@ Status KfsClientImpl::WriteFile(const Caller& caller, std::string_view path, std
   request.set_flags(O_CREAT | O_WRONLY | O_TRUNC);
   auto create = std::make_shared<CreateOp>(caller, std::move(request));
   if (Status s = Run(create); !s.ok()) return About(s, path);
-  const Ino ino(create->reply.attr().ino());
-  const Status status = WriteAll(caller, ino, data);
-  pb::ReleaseRequest release;
-  release.set_ino(ino.v);
-  (void)Run(std::make_shared<ReleaseOp>(caller, std::move(release)));
+  const Status status = WriteAll(caller, create->handle, data);
+  Close(caller, create->handle);
   return status.ok() ? status : About(status, path);
 }
 

@@ -18,6 +18,7 @@
 
 #include "client/file_writer.h"
 #include "client/layout_cache.h"
+#include "client/lock_owners.h"
 #include "client/net_manager.h"
 #include "client/request.h"
 #include "client/session.h"
@@ -59,6 +60,7 @@ class ProtocolWorker : public std::enable_shared_from_this<ProtocolWorker> {
   Session& session() { return *session_; }
   LayoutCache& layouts() { return layouts_; }
   FileWriter& writer() { return writer_; }
+  RecordLockOwners& lock_owners() { return lock_owners_; }
   bool stopping() const { return stopping_; }
   uint64_t chunk_size() const { return session_->chunk_size(); }
 
@@ -102,6 +104,7 @@ class ProtocolWorker : public std::enable_shared_from_this<ProtocolWorker> {
   std::shared_ptr<Session> session_;
   LayoutCache layouts_{kLayoutInodesMax};
   FileWriter writer_{*this};
+  RecordLockOwners lock_owners_;
 
   std::atomic<uint64_t> next_call_{1};
   std::atomic<size_t> in_flight_{0};

@@ -19,7 +19,6 @@
 #include "fuse/call_table.h"
 #include "fuse/callers.h"
 #include "fuse/groups.h"
-#include "fuse/lock_owners.h"
 #include "fuse/mount_flags.h"
 #include "fuse/node_table.h"
 #include "fuse/transport.h"
@@ -60,7 +59,6 @@ class FileSystem {
   // Has the kernel write back what mappings have changed of an inode, then runs `done`.
   void OnWriteBack(std::function<void(Ino, std::function<void()>)> fn) { on_write_back_ = std::move(fn); }
   void WriteBack(Ino ino, std::function<void()> done) { on_write_back_(ino, std::move(done)); }
-  RecordLockOwners& record_lock_owners() { return record_lock_owners_; }
 
   // What to say when the directory `dir` itself no longer exists on the server: ENOENT, as a local file
   // system says of names in a removed working directory. Not for anything else: ESTALE lets the kernel walk
@@ -73,31 +71,14 @@ class FileSystem {
   NodeTable nodes_;
   Callers callers_;
   CallTable calls_;
-  RecordLockOwners record_lock_owners_;
   Message* message_ = nullptr;
   std::function<ssize_t(iovec*, int)> on_reply_;
   std::function<void(Ino, std::function<void()>)> on_write_back_;
 };
 
-// An open file, behind fi->fh.
-struct OpenFile {
-  Ino ino;
-  // Who took record locks through this descriptor and has not been flushed since. What is left at RELEASE are
-  // open-file- description locks: the kernel does not say when those end, so they end here.
-  std::vector<uint64_t> lock_owners;
-  uint64_t epoch = 0;  // KfsClient::HandleEpoch when it was opened
-};
-inline OpenFile* FileOf(const fuse_file_info* fi) {
-  return fi == nullptr ? nullptr : reinterpret_cast<OpenFile*>(fi->fh);
-}
-
-// True, and answered with EIO: the handle was lost with its session, and with it the locks that its user
-// believes to hold.
-inline bool RefuseLost(fuse_req_t req, const fuse_file_info* fi) {
-  const OpenFile* file = FileOf(fi);
-  if (file == nullptr || !FileSystem::Of(req).client().HandleLost(file->ino, file->epoch)) return false;
-  fuse_reply_err(req, EIO);
-  return true;
+// The handle of an open file, behind fi->fh; null: the request has none.
+inline FileHandlePtr HandleOf(const fuse_file_info* fi) {
+  return fi == nullptr ? nullptr : *reinterpret_cast<const FileHandlePtr*>(fi->fh);
 }
 
 // ---- replies (reply.cc) ----
@@ -129,14 +110,13 @@ void MakeDurable(FileSystem& fs, uint64_t unique, Ino ino, Effect effect, R resu
   const MountFlags flags = effect == Effect::kNone ? MountFlags() : fs.mount_flags();
   if (!StatusOf(result).ok() || !(flags.sync || flags.dirsync)) return done(std::move(result));
   auto kept = std::make_shared<R>(std::move(result));
-  const CallId id =
-      fs.client().Fsync(ino, false, [&fs, effect, kept, done = std::move(done)](Status s) mutable {
-        if (s.ok()) return done(std::move(*kept));
-        if constexpr (std::is_same_v<R, Result<Attr>>) {
-          if (effect == Effect::kOpens) fs.client().Release((*kept)->ino, false, 0, [](Status) {});
-        }
-        done(R(std::move(s)));
-      });
+  const CallId id = fs.client().Fsync(ino, [&fs, effect, kept, done = std::move(done)](Status s) mutable {
+    if (s.ok()) return done(std::move(*kept));
+    if constexpr (std::is_same_v<R, Result<KfsClient::Opened>>) {
+      if (effect == Effect::kOpens) fs.client().Release((*kept)->handle, false, 0, [](Status) {});
+    }
+    done(R(std::move(s)));
+  });
   fs.calls().SetId(unique, id);
 }
 

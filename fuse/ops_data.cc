@@ -14,15 +14,14 @@ namespace kfs::fuse {
 namespace {
 
 void Read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, fuse_file_info* fi) {
-  if (RefuseLost(req, fi)) return;
   // Reads for the page cache, that is for a mapping, have no lock owner.
   fuse_read_in in;
   std::memcpy(&in, FileSystem::Of(req).message().body(), sizeof in);
   if ((in.read_flags & FUSE_READ_LOCKOWNER) == 0) FileSystem::Of(req).nodes().SetMapped(Ino(ino));
   RunAs<Result<Buffer>>(
       req, ReaderOf(req, false, fi->flags),
-      [ino, size, off](KfsClient& c, const Caller& caller, auto done) {
-        return c.Read(caller, Ino(ino), static_cast<uint64_t>(off), static_cast<uint32_t>(size),
+      [handle = HandleOf(fi), size, off](KfsClient& c, const Caller& caller, auto done) {
+        return c.Read(caller, handle, static_cast<uint64_t>(off), static_cast<uint32_t>(size),
                       {.noatime = caller.atime == AtimeRule::kNever}, std::move(done));
       },
       [](fuse_req_t r, FileSystem&, Result<Buffer> data) {
@@ -54,7 +53,6 @@ KfsClient::WriteFlags FlagsOf(const fuse_write_in& in) {
 }
 
 void Write(fuse_req_t req, fuse_ino_t ino, const char*, size_t size, off_t off, fuse_file_info* fi) {
-  if (RefuseLost(req, fi)) return;
   // Not libfuse's pointer: the data is not behind the arguments (Message::payload).
   Message& message = FileSystem::Of(req).message();
   if (message.payload == nullptr || message.payload_size != size || size > kIoSizeMax) {
@@ -72,10 +70,10 @@ void Write(fuse_req_t req, fuse_ino_t ino, const char*, size_t size, off_t off, 
   auto data = std::make_shared<Buffer>(TakePayload(message, size));
   Run<Result<uint32_t>>(
       req,
-      [&fs = FileSystem::Of(req), ino, off, flags, data](KfsClient& c, Caller caller, auto done) {
+      [&fs = FileSystem::Of(req), ino, handle = HandleOf(fi), off, flags, data](KfsClient& c, Caller caller,
+                                                                                auto done) {
         if (!flags.keep_priv) caller.complete = [&fs, ino](Caller* who) { fs.Complete(Ino(ino), who); };
-        return c.Write(caller, Ino(ino), static_cast<uint64_t>(off), std::move(*data), flags,
-                       std::move(done));
+        return c.Write(caller, handle, static_cast<uint64_t>(off), std::move(*data), flags, std::move(done));
       },
       [](fuse_req_t r, FileSystem&, Result<uint32_t> written) {
         if (!written.ok()) return ReplyStatus(r, written.status());
@@ -83,28 +81,20 @@ void Write(fuse_req_t req, fuse_ino_t ino, const char*, size_t size, off_t off, 
       });
 }
 
-void Fsync(fuse_req_t req, fuse_ino_t ino, int data_only, fuse_file_info* fi) {
-  if (RefuseLost(req, fi)) return;
-  const OpenFile* file = FileOf(fi);
-  if (file != nullptr && FileSystem::Of(req).client().ChangesLost(file->ino, file->epoch)) {
-    fuse_reply_err(req, EIO);
-    return;
-  }
-  RunStatus(req, [ino, data_only](KfsClient& c, const Caller&, auto done) {
-    return c.Fsync(Ino(ino), data_only != 0, std::move(done));
+void Fsync(fuse_req_t req, fuse_ino_t, int data_only, fuse_file_info* fi) {
+  RunStatus(req, [handle = HandleOf(fi), data_only](KfsClient& c, const Caller&, auto done) {
+    return c.Fsync(handle, data_only != 0, std::move(done));
   });
 }
 
-void Fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t length, fuse_file_info* fi) {
-  if (RefuseLost(req, fi)) return;
-  RunStatus(req, [ino, mode, off, length](KfsClient& c, const Caller& caller, auto done) {
-    return c.Fallocate(caller, Ino(ino), static_cast<uint32_t>(mode), static_cast<uint64_t>(off),
+void Fallocate(fuse_req_t req, fuse_ino_t, int mode, off_t off, off_t length, fuse_file_info* fi) {
+  RunStatus(req, [handle = HandleOf(fi), mode, off, length](KfsClient& c, const Caller& caller, auto done) {
+    return c.Fallocate(caller, handle, static_cast<uint32_t>(mode), static_cast<uint64_t>(off),
                        static_cast<uint64_t>(length), std::move(done));
   });
 }
 
 void Lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, fuse_file_info* fi) {
-  if (RefuseLost(req, fi)) return;
   if (whence != SEEK_DATA && whence != SEEK_HOLE) {
     fuse_reply_err(req, EINVAL);
     return;
@@ -112,10 +102,10 @@ void Lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, fuse_file_info
   FileSystem& fs = FileSystem::Of(req);
   Run<Result<uint64_t>>(
       req,
-      [&fs, unique = fs.message().header().unique, ino, off, whence](KfsClient& c, const Caller&,
-                                                                     auto done) -> CallId {
-        const auto seek = [&c, ino, off, whence](auto then) {
-          return c.Seek(Ino(ino), static_cast<uint64_t>(off), whence, std::move(then));
+      [&fs, unique = fs.message().header().unique, ino, handle = HandleOf(fi), off, whence](
+          KfsClient& c, const Caller&, auto done) -> CallId {
+        const auto seek = [&c, handle, off, whence](auto then) {
+          return c.Seek(handle, static_cast<uint64_t>(off), whence, std::move(then));
         };
         if (!fs.nodes().Mapped(Ino(ino))) return seek(std::move(done));
         // Data that only the kernel's page cache has yet would be taken for a hole.
@@ -132,22 +122,21 @@ void Lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, fuse_file_info
 // One request copies at most so much: short copies are allowed, and the caller can be killed between two.
 constexpr size_t kCopyRangeMax = 64u << 20;
 
-void CopyFileRange(fuse_req_t req, fuse_ino_t from, off_t from_off, fuse_file_info* from_fi, fuse_ino_t to,
+void CopyFileRange(fuse_req_t req, fuse_ino_t, off_t from_off, fuse_file_info* from_fi, fuse_ino_t,
                    off_t to_off, fuse_file_info* to_fi, size_t length, int flags) {
-  if (RefuseLost(req, from_fi) || RefuseLost(req, to_fi)) return;
   if (flags != 0) {
     fuse_reply_err(req, EINVAL);
     return;
   }
   Run<Result<uint64_t>>(
       req,
-      [&fs = FileSystem::Of(req), from, from_off, to, to_off, length = std::min(length, kCopyRangeMax)](
-          KfsClient& c, Caller caller, auto done) {
+      [&fs = FileSystem::Of(req), from = HandleOf(from_fi), from_off, to = HandleOf(to_fi), to_off,
+       length = std::min(length, kCopyRangeMax)](KfsClient& c, Caller caller, auto done) {
         // Whether setuid and setgid stay depends on a capability, and nothing is refused that would ask for
         // it.
-        if (!caller.groups_known) fs.Complete(Ino(to), &caller);
-        return c.CopyRange(caller, Ino(from), static_cast<uint64_t>(from_off), Ino(to),
-                           static_cast<uint64_t>(to_off), length, std::move(done));
+        if (!caller.groups_known) fs.Complete(to->ino(), &caller);
+        return c.CopyRange(caller, from, static_cast<uint64_t>(from_off), to, static_cast<uint64_t>(to_off),
+                           length, std::move(done));
       },
       [](fuse_req_t r, FileSystem&, Result<uint64_t> copied) {
         if (!copied.ok()) return ReplyStatus(r, copied.status());

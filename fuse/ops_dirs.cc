@@ -16,7 +16,8 @@ namespace kfs::fuse {
 namespace {
 
 struct OpenDir {
-  Ino ino;
+  explicit OpenDir(FileHandlePtr handle) : handle(std::move(handle)) {}
+  const FileHandlePtr handle;
   // Entries fetched and not yet given out; they follow the cookie `at`.
   std::deque<DirEntry> ahead;
   uint64_t at = 0;
@@ -25,30 +26,25 @@ struct OpenDir {
   // The highest cookie of the time when reading began; 0: it has not, or begins anew. Entries that a reader
   // renames away and back, or makes anew, come behind it: a listing ends.
   uint64_t last = 0;
-  uint64_t epoch = 0;  // KfsClient::HandleEpoch when it was opened
-  int flags = 0;       // of open(2)
 };
 using OpenDirPtr = std::shared_ptr<OpenDir>;  // a fetch may outlive the descriptor when the connection is cut
 
 const OpenDirPtr& DirOf(const fuse_file_info* fi) { return *reinterpret_cast<OpenDirPtr*>(fi->fh); }
 
 void OpenDirectory(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
-  // Reading it needs only the permission to, checked once as open(2) does; the server need not hold it open.
-  Run<Status>(
+  const auto flags = static_cast<uint32_t>(fi->flags);
+  Run<Result<FileHandlePtr>>(
       req,
-      [ino](KfsClient& c, const Caller& caller, auto done) {
-        return c.Access(caller, Ino(ino), 4, std::move(done));
+      [ino, flags](KfsClient& c, const Caller& caller, auto done) {
+        return c.OpenDir(caller, Ino(ino), flags, std::move(done));
       },
-      [ino, flags = fi->flags](fuse_req_t r, FileSystem& fs, Status status) {
+      [ino, flags](fuse_req_t r, FileSystem& fs, Result<FileHandlePtr> opened) {
         // open(".") in a removed directory succeeds on a local disk; reading it gives ENOENT.
-        if (!status.ok() && !(status.err() == ESTALE && fs.nodes().Holds(Ino(ino))))
-          return ReplyStatus(r, status);
-        auto dir = std::make_shared<OpenDir>();
-        dir->ino = Ino(ino);
-        dir->epoch = fs.client().HandleEpoch();
-        dir->flags = flags;
-        auto* handle = new OpenDirPtr(std::move(dir));
-        if (ReplyOpen(r, reinterpret_cast<uint64_t>(handle), 0) != 0) delete handle;
+        if (opened.status().err() == ESTALE && fs.nodes().Holds(Ino(ino)))
+          opened = std::make_shared<FileHandle>(Ino(ino), flags);
+        if (!opened.ok()) return ReplyStatus(r, opened.status());
+        auto* dir = new OpenDirPtr(std::make_shared<OpenDir>(std::move(*opened)));
+        if (ReplyOpen(r, reinterpret_cast<uint64_t>(dir), 0) != 0) delete dir;
       });
 }
 
@@ -111,12 +107,12 @@ void ReadDirectory(fuse_req_t req, size_t size, off_t off, const fuse_file_info*
   if (cookie == 0 || cookie > dir->last) dir->last = 0;
   const DirRange range{cookie, dir->last == 0 ? UINT64_MAX : dir->last};
   RunAs<Result<DirPage>>(
-      req, ReaderOf(req, true, dir->flags),
-      [ino = dir->ino, range, size, plus](KfsClient& c, const Caller& caller, auto done) {
+      req, ReaderOf(req, true, static_cast<int>(dir->handle->flags())),
+      [ino = dir->handle->ino(), range, size, plus](KfsClient& c, const Caller& caller, auto done) {
         return c.ReadDir(caller, ino, range, static_cast<uint32_t>(size), plus, std::move(done));
       },
       [dir, cookie, size, plus](fuse_req_t r, FileSystem& f, Result<DirPage> page) {
-        if (!page.ok()) return ReplyStatus(r, f.InRemovedDir(dir->ino, page.status()));
+        if (!page.ok()) return ReplyStatus(r, f.InRemovedDir(dir->handle->ino(), page.status()));
         dir->at = cookie;
         dir->plus = plus;
         if (dir->last == 0) dir->last = page->last;
@@ -141,21 +137,14 @@ void ReleaseDir(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {
 }
 
 void FsyncDir(fuse_req_t req, fuse_ino_t ino, int data_only, fuse_file_info* fi) {
-  const uint64_t epoch = DirOf(fi)->epoch;
-  if (FileSystem::Of(req).client().ChangesLost(Ino(ino), epoch)) {
-    fuse_reply_err(req, EIO);
-    return;
-  }
   Run<Status>(
       req,
-      [ino, data_only](KfsClient& c, const Caller&, auto done) {
-        return c.Fsync(Ino(ino), data_only != 0, std::move(done));
+      [handle = DirOf(fi)->handle, data_only](KfsClient& c, const Caller&, auto done) {
+        return c.Fsync(handle, data_only != 0, std::move(done));
       },
-      [ino, epoch](fuse_req_t r, FileSystem& fs, Status status) {
+      [ino](fuse_req_t r, FileSystem& fs, Status status) {
         // A removed directory that is still open has nothing left to sync.
         if (status.err() == ESTALE && fs.nodes().Holds(Ino(ino))) status = Status();
-        if (status.ok() && fs.client().ChangesLost(Ino(ino), epoch))
-          status = Status(EIO, "it was lost meanwhile");
         ReplyStatus(r, status);
       });
 }

@@ -23,32 +23,34 @@ T ArgumentsOf(fuse_req_t req) {
   return in;
 }
 
+uint64_t ToFh(FileHandlePtr* handle) { return reinterpret_cast<uint64_t>(handle); }
+
 // The kernel did not take the descriptor (its caller died): nothing else will release it.
-void DropOpen(FileSystem& fs, OpenFile* file) {
-  fs.client().Release(file->ino, false, 0, [](Status) {});
-  delete file;
+void DropOpen(FileSystem& fs, FileHandlePtr* handle) {
+  fs.client().Release(*handle, false, 0, [](Status) {});
+  delete handle;
 }
 
 void Open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
   const auto in = ArgumentsOf<fuse_open_in>(req);
-  Run<Result<Attr>>(
+  Run<Result<KfsClient::Opened>>(
       req,
       [ino, flags = static_cast<uint32_t>(fi->flags), in](KfsClient& c, Caller caller, auto done) {
         caller.kill_ids = (in.open_flags & FUSE_OPEN_KILL_SUIDGID) != 0;
         return c.Open(caller, Ino(ino), flags, std::move(done));
       },
-      [ino](fuse_req_t r, FileSystem& fs, Result<Attr> attr) {
-        if (!attr.ok()) return ReplyStatus(r, attr.status());
-        fs.nodes().Update(*attr);
-        auto* file = new OpenFile{Ino(ino), {}, fs.client().HandleEpoch()};
-        if (ReplyOpen(r, reinterpret_cast<uint64_t>(file), kOpenFlags) != 0) DropOpen(fs, file);
+      [](fuse_req_t r, FileSystem& fs, Result<KfsClient::Opened> opened) {
+        if (!opened.ok()) return ReplyStatus(r, opened.status());
+        fs.nodes().Update(opened->attr);
+        auto* handle = new FileHandlePtr(std::move(opened->handle));
+        if (ReplyOpen(r, ToFh(handle), kOpenFlags) != 0) DropOpen(fs, handle);
       });
 }
 
 void Create(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode, fuse_file_info* fi) {
   const bool tmpfile = name == kTmpfileName;
   const auto in = ArgumentsOf<fuse_create_in>(req);
-  Run<Result<Attr>>(
+  Run<Result<KfsClient::Opened>>(
       req,
       [parent, name = std::string(name), mode, tmpfile, flags = static_cast<uint32_t>(fi->flags), in](
           KfsClient& c, Caller caller, auto done) {
@@ -56,44 +58,27 @@ void Create(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode, fu
         if (tmpfile) return c.TmpFile(caller, Ino(parent), mode, flags, std::move(done));
         return c.Create(caller, Ino(parent), name, mode, flags, std::move(done));
       },
-      [parent](fuse_req_t r, FileSystem& fs, Result<Attr> attr) {
-        if (!attr.ok()) return ReplyStatus(r, fs.InRemovedDir(Ino(parent), attr.status()));
-        auto* file = new OpenFile{attr->ino, {}, fs.client().HandleEpoch()};
-        if (ReplyCreate(r, fs, *attr, reinterpret_cast<uint64_t>(file), kOpenFlags) != 0) DropOpen(fs, file);
+      [parent](fuse_req_t r, FileSystem& fs, Result<KfsClient::Opened> opened) {
+        if (!opened.ok()) return ReplyStatus(r, fs.InRemovedDir(Ino(parent), opened.status()));
+        auto* handle = new FileHandlePtr(std::move(opened->handle));
+        if (ReplyCreate(r, fs, opened->attr, ToFh(handle), kOpenFlags) != 0) DropOpen(fs, handle);
       },
       false, Effect::kOpens);
 }
 
 // Each close of a descriptor: record locks of that process on the inode end. Data is never behind, as every
-// write was answered by the servers, so without locks there is nothing to tell them.
-void Flush(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
-  if (OpenFile* file = FileOf(fi)) std::erase(file->lock_owners, fi->lock_owner);
-  if (!FileSystem::Of(req).record_lock_owners().Drop(Ino(ino), fi->lock_owner)) {
-    fuse_reply_err(req, 0);
-    return;
-  }
-  RunStatus(req, [ino, owner = fi->lock_owner](KfsClient& c, const Caller&, auto done) {
-    return c.Flush(Ino(ino), owner, std::move(done));
+// write was answered by the servers.
+void Flush(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {
+  RunStatus(req, [handle = HandleOf(fi), owner = fi->lock_owner](KfsClient& c, const Caller&, auto done) {
+    return c.Flush(handle, owner, std::move(done));
   });
 }
 
 void Release(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
-  FileSystem& fs = FileSystem::Of(req);
-  bool lost = false;
-  if (OpenFile* file = FileOf(fi)) {
-    lost = fs.client().HandleLost(file->ino, file->epoch);
-    for (uint64_t owner : file->lock_owners) {
-      if (fs.record_lock_owners().Drop(Ino(ino), owner)) fs.client().Flush(Ino(ino), owner, [](Status) {});
-    }
-    delete file;
-  }
-  if (lost) {
-    fs.client().ReleaseLost(Ino(ino));
-    fuse_reply_err(req, 0);
-    return;
-  }
+  const FileHandlePtr handle = HandleOf(fi);
+  delete reinterpret_cast<FileHandlePtr*>(fi->fh);
   // On the same connection, in order: whoever waits for the flock is served after it.
-  fs.client().Release(Ino(ino), fi->flock_release != 0, fi->lock_owner, [ino](Status status) {
+  FileSystem::Of(req).client().Release(handle, fi->flock_release != 0, fi->lock_owner, [ino](Status status) {
     if (!status.ok() && status.err() != ECANCELED) {
       KFS_LOG(warn, "fuse.release_failed ino={} error=\"{}\"", ino, status.ToString());
     }

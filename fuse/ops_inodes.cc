@@ -43,9 +43,10 @@ void GetAttr(fuse_req_t req, fuse_ino_t ino, fuse_file_info*) {
 }
 
 // `kill`: FATTR_KILL_SUIDGID, which libfuse does not hand on.
-kfs::SetAttr ToSetAttr(const struct stat& st, int to_set, bool open_file, bool kill) {
+kfs::SetAttr ToSetAttr(const struct stat& st, int to_set, FileHandlePtr handle, bool kill) {
   using pb::SetattrRequest;
   kfs::SetAttr out;
+  out.handle = std::move(handle);
   const auto take = [&](int bit, SetattrRequest::Valid valid) {
     if ((to_set & bit) != 0) out.valid |= valid;
   };
@@ -57,8 +58,6 @@ kfs::SetAttr ToSetAttr(const struct stat& st, int to_set, bool open_file, bool k
   take(FUSE_SET_ATTR_MTIME, SetattrRequest::MTIME);
   take(FUSE_SET_ATTR_ATIME_NOW, SetattrRequest::ATIME_NOW);
   take(FUSE_SET_ATTR_MTIME_NOW, SetattrRequest::MTIME_NOW);
-  // ftruncate: the descriptor was opened for writing, whatever the mode says now.
-  if (open_file && (to_set & FUSE_SET_ATTR_SIZE) != 0) out.valid |= SetattrRequest::OPEN_FILE;
   // Set for each change of an owner, too, which the server knows what to do with.
   if (kill && (to_set & FUSE_SET_ATTR_SIZE) != 0) out.valid |= SetattrRequest::KILL_PRIV;
   // The kernel sends nothing to set when a file is about to be changed, by an operation that does not say it
@@ -78,10 +77,9 @@ kfs::SetAttr ToSetAttr(const struct stat& st, int to_set, bool open_file, bool k
 }
 
 void SetAttr(fuse_req_t req, fuse_ino_t ino, struct stat* st, int to_set, fuse_file_info* fi) {
-  if ((to_set & FUSE_SET_ATTR_SIZE) != 0 && RefuseLost(req, fi)) return;
   fuse_setattr_in in;
   std::memcpy(&in, FileSystem::Of(req).message().body(), sizeof in);
-  const kfs::SetAttr set = ToSetAttr(*st, to_set, fi != nullptr, (in.valid & FATTR_KILL_SUIDGID) != 0);
+  const kfs::SetAttr set = ToSetAttr(*st, to_set, HandleOf(fi), (in.valid & FATTR_KILL_SUIDGID) != 0);
   Run<Result<Attr>>(
       req,
       [ino, set](KfsClient& c, const Caller& caller, auto done) {

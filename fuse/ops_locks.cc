@@ -3,7 +3,6 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 
 #include "fuse/file_system.h"
@@ -33,13 +32,11 @@ struct flock ToFlock(const FileLock& lock) {
   return out;
 }
 
-void GetLk(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi, struct flock* flock) {
-  if (RefuseLost(req, fi)) return;
+void GetLk(fuse_req_t req, fuse_ino_t, fuse_file_info* fi, struct flock* flock) {
   Run<Result<FileLock>>(
       req,
-      [ino, lock = FromFlock(*flock, fi->lock_owner)](KfsClient& c, const Caller&, auto done) {
-        return c.GetLock(Ino(ino), lock, std::move(done));
-      },
+      [handle = HandleOf(fi), lock = FromFlock(*flock, fi->lock_owner)](
+          KfsClient& c, const Caller&, auto done) { return c.GetLock(handle, lock, std::move(done)); },
       [](fuse_req_t r, FileSystem&, Result<FileLock> found) {
         if (!found.ok()) return ReplyStatus(r, found.status());
         const struct flock out = ToFlock(*found);
@@ -47,26 +44,18 @@ void GetLk(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi, struct flock* flo
       });
 }
 
-void SetLk(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi, struct flock* flock, int sleep) {
+void SetLk(fuse_req_t req, fuse_ino_t, fuse_file_info* fi, struct flock* flock, int sleep) {
   const FileLock lock = FromFlock(*flock, fi->lock_owner);
-  if (lock.type != FileLock::kUnlock) {
-    if (RefuseLost(req, fi)) return;
-    // Before the answer: a close may come while it is under way.
-    FileSystem::Of(req).record_lock_owners().Add(Ino(ino), lock.owner);
-    OpenFile* file = FileOf(fi);
-    if (file != nullptr && std::ranges::count(file->lock_owners, lock.owner) == 0)
-      file->lock_owners.push_back(lock.owner);
-  }
   const bool wait = sleep != 0 && lock.type != FileLock::kUnlock;
   RunStatus(
       req,
-      [ino, lock, wait](KfsClient& c, const Caller&, auto done) {
-        return c.SetLock(Ino(ino), lock, wait, std::move(done));
+      [handle = HandleOf(fi), lock, wait](KfsClient& c, const Caller&, auto done) {
+        return c.SetLock(handle, lock, wait, std::move(done));
       },
       wait);
 }
 
-void Flock(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi, int op) {
+void Flock(fuse_req_t req, fuse_ino_t, fuse_file_info* fi, int op) {
   FileLock lock;
   lock.flock = true;
   lock.owner = fi->lock_owner;
@@ -85,12 +74,11 @@ void Flock(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi, int op) {
       fuse_reply_err(req, EINVAL);
       return;
   }
-  if (lock.type != FileLock::kUnlock && RefuseLost(req, fi)) return;
   const bool wait = (op & LOCK_NB) == 0 && lock.type != FileLock::kUnlock;
   RunStatus(
       req,
-      [ino, lock, wait](KfsClient& c, const Caller&, auto done) {
-        return c.SetLock(Ino(ino), lock, wait, std::move(done));
+      [handle = HandleOf(fi), lock, wait](KfsClient& c, const Caller&, auto done) {
+        return c.SetLock(handle, lock, wait, std::move(done));
       },
       wait);
 }

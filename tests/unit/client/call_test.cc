@@ -176,7 +176,7 @@ TEST(Call, CancelledOpenThatHappensIsReleased) {
     };
     return cluster.AddFile("f", 0);
   });
-  Waiter<Result<Attr>> waiter;
+  Waiter<Result<KfsClient::Opened>> waiter;
   const CallId id = client->Open({}, Ino(ino), O_RDONLY, waiter.Fn());
   cluster.Until([&] { return held.size() == 1; });
   client->Cancel(id);
@@ -211,7 +211,7 @@ TEST(Call, CancelOfAWaitingLockAsksTheMetaserver) {
     };
   });
   Waiter<Status> waiter;
-  const CallId id = client->SetLock(Ino(2), {.owner = 1, .type = FileLock::kWrite}, true, waiter.Fn());
+  const CallId id = client->SetLock(At(2), {.owner = 1, .type = FileLock::kWrite}, true, waiter.Fn());
   cluster.Until([&] { return waiting != nullptr; });
   client->Cancel(id);
   EXPECT_EQ(waiter.Get().err(), EINTR);
@@ -224,7 +224,7 @@ TEST(Call, CompletionNeverRunsInsideTheCall) {
   // On the worker's thread, an empty write is answered without a server.
   client->GetAttr({}, kRootIno, [&, done = waiter.Fn()](Result<Attr>) {
     auto inside = std::make_shared<bool>(true);
-    client->Write({}, Ino(2), 0, Buffer(), {}, [inside, done](Result<uint32_t> r) {
+    client->Write({}, At(2), 0, Buffer(), {}, [inside, done](Result<uint32_t> r) {
       EXPECT_FALSE(*inside);
       done(r.status());
     });

@@ -25,15 +25,15 @@ class Data : public ::testing::Test {
   Result<uint32_t> Write(uint64_t ino, uint64_t offset, const std::string& data,
                          KfsClient::WriteFlags flags = {}) {
     return client->Wait<uint32_t>([&](auto done) {
-      client->Write({}, Ino(ino), offset, Buffer::Copy(data.data(), data.size()), flags, done);
+      client->Write({}, At(ino), offset, Buffer::Copy(data.data(), data.size()), flags, done);
     });
   }
   std::string Read(uint64_t ino, uint64_t offset, uint32_t size) {
-    auto r = client->Wait<Buffer>([&](auto done) { client->Read({}, Ino(ino), offset, size, done); });
+    auto r = client->Wait<Buffer>([&](auto done) { client->Read({}, At(ino), offset, size, done); });
     return r.ok() ? std::string(r->view()) : r.status().ToString();
   }
   Result<uint64_t> Seek(uint64_t ino, uint64_t offset, int whence) {
-    return client->Wait<uint64_t>([&](auto done) { client->Seek(Ino(ino), offset, whence, done); });
+    return client->Wait<uint64_t>([&](auto done) { client->Seek(At(ino), offset, whence, done); });
   }
   std::string Content(uint64_t ino) {
     return cluster.On([&] { return cluster.Content(ino); });
@@ -157,7 +157,7 @@ TEST_F(Data, AChunkThatStaysStaleIsEioNotForEver) {
     cluster.PutChunk(ino, 0, "data");
     cluster.ServerOf(ino, 0).chunks.clear();
   });
-  auto r = client->Wait<Buffer>([&](auto done) { client->Read({}, Ino(ino), 0, 4, done); });
+  auto r = client->Wait<Buffer>([&](auto done) { client->Read({}, At(ino), 0, 4, done); });
   EXPECT_EQ(r.status().err(), EIO);
 }
 
@@ -167,8 +167,8 @@ TEST_F(Data, ALostChunkIsNotReplacedByAnEmptyOne) {
   cluster.On([&] { cluster.ServerOf(ino, 0).chunks.clear(); });
   EXPECT_EQ(Write(ino, 2, "x").status().err(), EIO);  // it knows that from its own commit
   auto other = cluster.Client();
-  auto n = other->Wait<uint32_t>(
-      [&](auto done) { other->Write({}, Ino(ino), 2, Buffer::Copy("x", 1), {}, done); });
+  auto n =
+      other->Wait<uint32_t>([&](auto done) { other->Write({}, At(ino), 2, Buffer::Copy("x", 1), {}, done); });
   EXPECT_EQ(n.status().err(), EIO);  // and from the metaserver
 }
 
@@ -181,7 +181,7 @@ TEST_F(Data, CorruptionIsTold) {
       return true;
     };
   });
-  auto r = client->Wait<Buffer>([&](auto done) { client->Read({}, Ino(ino), 0, 4, done); });
+  auto r = client->Wait<Buffer>([&](auto done) { client->Read({}, At(ino), 0, 4, done); });
   EXPECT_EQ(r.status().code(), Code::kCorrupt);
 }
 
@@ -244,9 +244,9 @@ TEST_F(Data, CommitsLeaveInTheOrderOfTheWrites) {
     };
   });
   std::vector<Waiter<Result<uint32_t>>> waiters(3);
-  client->Write({}, Ino(ino), 0, Buffer::Copy("aa", 2), {}, waiters[0].Fn());
-  client->Write({}, Ino(ino), kChunkSize, Buffer::Copy("bb", 2), {}, waiters[1].Fn());
-  client->Write({}, Ino(ino), kChunkSize + 2, Buffer::Copy("cc", 2), {}, waiters[2].Fn());
+  client->Write({}, At(ino), 0, Buffer::Copy("aa", 2), {}, waiters[0].Fn());
+  client->Write({}, At(ino), kChunkSize, Buffer::Copy("bb", 2), {}, waiters[1].Fn());
+  client->Write({}, At(ino), kChunkSize + 2, Buffer::Copy("cc", 2), {}, waiters[2].Fn());
   cluster.Until([&] { return held.size() == 1 && cluster.ChunkOf(ino, 1).data.size() == 4; });
   cluster.On([&] {
     EXPECT_TRUE(cluster.commits.empty());
@@ -273,7 +273,7 @@ TEST_F(Data, ADeadChunkserverIsWaitedForAndFoundAtItsNewPlace) {
     server->set_address("127.0.0.1:1");
   });
   Waiter<Result<Buffer>> waiter;
-  client->Read({}, Ino(ino), 0, 6, waiter.Fn());
+  client->Read({}, At(ino), 0, 6, waiter.Fn());
   cluster.Until([&] { return cluster.Seen(Op::kReadLayout) == 1; });
   cluster.On([&] { cluster.inodes[ino].chunks[0].mutable_server(0)->set_address(good); });
   auto r = waiter.Get();  // after the old address was given up
@@ -286,7 +286,7 @@ TEST_F(Data, CancelEndsAReadThatWaitsForADeadChunkserver) {
   ASSERT_TRUE(Write(ino, 0, "data").ok());
   cluster.On([&] { cluster.inodes[ino].chunks[0].mutable_server(0)->set_address("127.0.0.1:1"); });
   Waiter<Result<Buffer>> waiter;
-  const CallId id = client->Read({}, Ino(ino), 0, 4, waiter.Fn());
+  const CallId id = client->Read({}, At(ino), 0, 4, waiter.Fn());
   cluster.Until([&] { return cluster.Seen(Op::kReadLayout) == 1; });
   client->Cancel(id);
   EXPECT_EQ(waiter.Get().status().err(), EINTR);
@@ -302,7 +302,7 @@ TEST_F(Data, SoftReadFromADeadChunkserverTimesOut) {
     cluster.PutChunk(ino, 0, "data");
     cluster.inodes[ino].chunks[0].mutable_server(0)->set_address("127.0.0.1:1");
   });
-  auto r = soft->Wait<Buffer>([&](auto done) { soft->Read({}, Ino(ino), 0, 4, done); });
+  auto r = soft->Wait<Buffer>([&](auto done) { soft->Read({}, At(ino), 0, 4, done); });
   EXPECT_EQ(r.status().err(), ETIMEDOUT);
 }
 
@@ -339,7 +339,7 @@ TEST_F(Data, AWriteGoesToTheHeadAndNowhereElse) {
     chunk.mutable_server(0)->set_address("127.0.0.1:1");
   });
   Waiter<Result<uint32_t>> waiter;
-  client->Write({}, Ino(ino), 0, Buffer::Copy("data", 4), {}, waiter.Fn());
+  client->Write({}, At(ino), 0, Buffer::Copy("data", 4), {}, waiter.Fn());
   cluster.Until([&] { return cluster.Seen(Op::kPrepareWrite) >= 2; });  // the head was asked in vain
   cluster.On([&] {
     EXPECT_EQ(cluster.chunkservers[other.id() - 1].chunks.begin()->second.data, "....");
@@ -349,7 +349,7 @@ TEST_F(Data, AWriteGoesToTheHeadAndNowhereElse) {
   });
   ASSERT_TRUE(waiter.Get().ok());
   // All of them are asked to make it durable.
-  ASSERT_TRUE(client->WaitStatus([&](auto done) { client->Fsync(Ino(ino), false, done); }).ok());
+  ASSERT_TRUE(client->WaitStatus([&](auto done) { client->Fsync(At(ino), false, done); }).ok());
   cluster.On([&] {
     for (auto& s : cluster.chunkservers) EXPECT_EQ(s.synced.size(), 1u);
   });
@@ -359,7 +359,7 @@ TEST_F(Data, FsyncSyncsTheChunksAndTheMetadata) {
   const uint64_t ino = File();
   ASSERT_TRUE(Write(ino, 0, "x").ok());
   ASSERT_TRUE(Write(ino, kChunkSize, "y").ok());
-  ASSERT_TRUE(client->WaitStatus([&](auto done) { client->Fsync(Ino(ino), false, done); }).ok());
+  ASSERT_TRUE(client->WaitStatus([&](auto done) { client->Fsync(At(ino), false, done); }).ok());
   cluster.On([&] {
     EXPECT_EQ(cluster.chunkservers[0].synced.size(), 1u);
     EXPECT_EQ(cluster.chunkservers[1].synced.size(), 1u);
@@ -384,7 +384,7 @@ TEST_F(Data, FsyncWaitsForChunksAndLogAndFailsWithEither) {
     };
   });
   Waiter<Status> slow;
-  client->Fsync(Ino(ino), false, slow.Fn());
+  client->Fsync(At(ino), false, slow.Fn());
   cluster.Until([&] { return held.size() == 1 && cluster.Seen(Op::kFsync) == 1; });
   ASSERT_TRUE(client->Stat({}, "/").ok());  // behind the log's answer
   EXPECT_FALSE(slow.done());
@@ -399,7 +399,7 @@ TEST_F(Data, FsyncWaitsForChunksAndLogAndFailsWithEither) {
       return true;
     };
   });
-  EXPECT_EQ(client->WaitStatus([&](auto done) { client->Fsync(Ino(ino), false, done); }).err(), EROFS);
+  EXPECT_EQ(client->WaitStatus([&](auto done) { client->Fsync(At(ino), false, done); }).err(), EROFS);
   EXPECT_EQ(Write(ino, 1, "z", {.sync = true}).status().err(), EROFS);
   cluster.On([&] { EXPECT_EQ(cluster.ServerOf(ino, 0).synced.size(), 2u); });
 }
@@ -417,10 +417,10 @@ TEST_F(Data, FsyncComesAfterTheCommitsUnderWayButNotAfterLaterOnes) {
   });
   Waiter<Result<uint32_t>> before, after;
   Waiter<Status> sync, given_up;
-  client->Write({}, Ino(ino), 1, Buffer::Copy("y", 1), {}, before.Fn());
-  client->Fsync(Ino(ino), false, sync.Fn());
-  client->Cancel(client->Fsync(Ino(ino), false, given_up.Fn()));
-  client->Write({}, Ino(ino), 2, Buffer::Copy("z", 1), {}, after.Fn());
+  client->Write({}, At(ino), 1, Buffer::Copy("y", 1), {}, before.Fn());
+  client->Fsync(At(ino), false, sync.Fn());
+  client->Cancel(client->Fsync(At(ino), false, given_up.Fn()));
+  client->Write({}, At(ino), 2, Buffer::Copy("z", 1), {}, after.Fn());
   EXPECT_EQ(given_up.Get().err(), EINTR);
   cluster.Until([&] { return held.size() == 2; });
   cluster.On([&] {
@@ -443,7 +443,7 @@ TEST_F(Data, FsyncAsksAgainFromWhereALayoutEnded) {
   const uint64_t ino = File();
   for (uint64_t i : {0, 1, 2, 5, 9}) ASSERT_TRUE(Write(ino, i * kChunkSize, "x").ok());
   cluster.On([&] { cluster.layout_chunks_max = 2; });
-  ASSERT_TRUE(client->WaitStatus([&](auto done) { client->Fsync(Ino(ino), false, done); }).ok());
+  ASSERT_TRUE(client->WaitStatus([&](auto done) { client->Fsync(At(ino), false, done); }).ok());
   cluster.On(
       [&] { EXPECT_EQ(cluster.chunkservers[0].synced.size() + cluster.chunkservers[1].synced.size(), 5u); });
 }
@@ -479,12 +479,12 @@ TEST_F(Data, CopyRangeCopiesAndStopsAtTheEnd) {
   const std::string data = Pattern(3 * kChunkSize / 2);
   ASSERT_TRUE(Write(from, 0, data).ok());
   auto n = client->Wait<uint64_t>(
-      [&](auto done) { client->CopyRange({}, Ino(from), 10, Ino(to), 5, 5 << 20, done); });
+      [&](auto done) { client->CopyRange({}, At(from), 10, At(to), 5, 5 << 20, done); });
   ASSERT_TRUE(n.ok()) << n.status().ToString();
   EXPECT_EQ(*n, data.size() - 10);
   EXPECT_EQ(Content(to).substr(5), data.substr(10));
   auto overlap =
-      client->Wait<uint64_t>([&](auto done) { client->CopyRange({}, Ino(from), 0, Ino(from), 5, 10, done); });
+      client->Wait<uint64_t>([&](auto done) { client->CopyRange({}, At(from), 0, At(from), 5, 10, done); });
   EXPECT_EQ(overlap.status().err(), EINVAL);
 }
 

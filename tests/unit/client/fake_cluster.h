@@ -168,8 +168,12 @@ class Waiter {
   std::shared_ptr<State> state_ = std::make_shared<State>();
 };
 
-inline Status OpenFile(KfsClient& client, uint64_t ino) {
-  return client.Wait<Attr>([&](auto done) { client.Open({}, Ino(ino), O_RDWR, done); }).status();
+inline FileHandlePtr OpenFile(KfsClient& client, uint64_t ino, uint32_t flags = O_RDWR) {
+  auto opened = client.Wait<KfsClient::Opened>([&](auto done) { client.Open({}, Ino(ino), flags, done); });
+  EXPECT_TRUE(opened.ok()) << opened.status().ToString();
+  return opened.ok() ? opened->handle : nullptr;
 }
+// A handle without an open: the fake metaserver does not mind.
+inline FileHandlePtr At(uint64_t ino) { return std::make_shared<FileHandle>(Ino(ino), O_RDWR); }
 
 }  // namespace kfs::test

@@ -9,6 +9,12 @@ FileLock Lock(FileLock::Type type, uint64_t start, uint64_t end, uint64_t owner 
   return {.owner = owner, .type = type, .flock = false, .start = start, .end = end, .pid = 0};
 }
 
+FileHandlePtr Open(HeldState& held, uint64_t ino) {
+  auto handle = std::make_shared<FileHandle>(Ino(ino), 0, held.epoch());
+  held.Opened(handle);
+  return handle;
+}
+
 size_t ReclaimedLocks(const HeldState& held) {
   size_t n = 0;
   for (const auto& m : held.Reclaims(1000)) n += static_cast<size_t>(m.lock_size());
@@ -17,50 +23,44 @@ size_t ReclaimedLocks(const HeldState& held) {
 
 TEST(HeldState, OpensAreCounted) {
   HeldState held;
-  held.Opened(Ino(5));
-  held.Opened(Ino(5));
-  EXPECT_TRUE(held.Released(Ino(5)));
+  const FileHandlePtr one = Open(held, 5), two = Open(held, 5);
+  EXPECT_EQ(held.Reclaims(10)[0].open(0).count(), 2u);
+  EXPECT_TRUE(held.Released(one));
+  EXPECT_FALSE(held.Released(one));  // the other one's open is not given back for it
   EXPECT_EQ(held.opens(Ino(5)), 1u);
-  EXPECT_TRUE(held.Released(Ino(5)));
+  EXPECT_TRUE(held.Released(two));
   EXPECT_EQ(held.opens(Ino(5)), 0u);
 }
 
 TEST(HeldState, ALostHandleNeverComesToLifeAgain) {
   HeldState held;
-  const Ino ino(5);
-  held.Opened(ino);
-  const uint64_t old = held.epoch();
-  EXPECT_FALSE(held.LostSince(ino, old));
+  const FileHandlePtr old = Open(held, 5);
+  EXPECT_FALSE(old->lost());
   held.SessionLost();
-  EXPECT_TRUE(held.LostSince(ino, old));
-  EXPECT_TRUE(held.IsLost(ino));
+  EXPECT_TRUE(old->lost());
   // Somebody else opens and closes the same file meanwhile: that works, and changes nothing for the old one.
-  held.Opened(ino);
-  EXPECT_FALSE(held.LostSince(ino, held.epoch()));
-  EXPECT_FALSE(held.IsLost(ino));
-  EXPECT_TRUE(held.Released(ino));
-  EXPECT_TRUE(held.LostSince(ino, old));
-  EXPECT_TRUE(held.IsLost(ino));
-  held.LostReleased(ino);
-  EXPECT_FALSE(held.IsLost(ino));
+  const FileHandlePtr fresh = Open(held, 5);
+  EXPECT_FALSE(fresh->lost());
+  EXPECT_FALSE(held.Released(old));  // the metaserver need not hear of it
+  EXPECT_EQ(held.opens(Ino(5)), 1u);
+  EXPECT_TRUE(held.Released(fresh));
+  EXPECT_TRUE(old->lost());
 }
 
 TEST(HeldState, AVanishedInodeTakesOnlyItsOwnHandles) {
   HeldState held;
-  held.Opened(Ino(5));
-  held.Opened(Ino(6));
-  const uint64_t old = held.epoch();
+  const FileHandlePtr five = Open(held, 5), six = Open(held, 6);
   held.Vanished(Ino(5));
-  EXPECT_TRUE(held.LostSince(Ino(5), old));
-  EXPECT_FALSE(held.LostSince(Ino(6), old));
-  EXPECT_TRUE(held.Released(Ino(6)));
-  EXPECT_FALSE(held.Released(Ino(5)));
+  EXPECT_TRUE(five->lost());
+  EXPECT_FALSE(six->lost());
+  EXPECT_TRUE(held.Released(six));
+  EXPECT_FALSE(held.Released(five));
 }
 
 TEST(HeldState, LostChangesConcernTheHandlesOfBefore) {
   HeldState held;
-  held.Opened(Ino(5));
-  const uint64_t before = held.epoch();
+  const FileHandlePtr file = Open(held, 5);
+  const uint64_t before = file->opened_in();
   const MonoTime now{std::chrono::hours(1)};
   EXPECT_FALSE(held.ChangesLostSince(Ino(5), before));
   EXPECT_FALSE(held.ChangesLostLately(Ino(5), now));
@@ -80,8 +80,7 @@ TEST(HeldState, LostChangesConcernTheHandlesOfBefore) {
   EXPECT_TRUE(held.ChangesLostLately(Ino(6), now + std::chrono::seconds(2)));
   held.ChangesLost({}, now + std::chrono::seconds(3));
   EXPECT_TRUE(held.ChangesLostLately(Ino(9), now + std::chrono::seconds(4))) << "another loss";
-  EXPECT_FALSE(held.LostSince(Ino(5), before));  // it can be read and written
-  EXPECT_FALSE(held.IsLost(Ino(5)));
+  EXPECT_FALSE(file->lost());  // it can be read and written
 }
 
 TEST(HeldState, NeighbouringLocksMerge) {
@@ -133,7 +132,7 @@ TEST(HeldState, OwnersAndKindsDoNotMix) {
 
 TEST(HeldState, ReclaimComesInBatchesAndTheLastIsMarked) {
   HeldState held;
-  for (uint64_t i = 1; i <= 25; ++i) held.Opened(Ino(i));
+  for (uint64_t i = 1; i <= 25; ++i) Open(held, i);
   held.ApplyLock(Ino(1), Lock(FileLock::kWrite, 0, 9));
   const auto messages = held.Reclaims(10);
   ASSERT_EQ(messages.size(), 3u);
@@ -144,15 +143,13 @@ TEST(HeldState, ReclaimComesInBatchesAndTheLastIsMarked) {
   EXPECT_EQ(HeldState().Reclaims(10).size(), 1u);
 }
 
-TEST(HeldState, ALostSessionsHandlesAreDeadUntilReleased) {
+TEST(HeldState, LocksGoWithTheSession) {
   HeldState held;
-  held.Opened(Ino(5));
+  Open(held, 5);
   held.ApplyLock(Ino(5), Lock(FileLock::kWrite, 0, 9));
   held.SessionLost();
-  EXPECT_TRUE(held.IsLost(Ino(5)));
   EXPECT_EQ(held.lock_count(), 0u);
-  EXPECT_FALSE(held.Released(Ino(5)));  // the metaserver need not hear of it
-  EXPECT_FALSE(held.IsLost(Ino(5)));
+  EXPECT_EQ(held.Reclaims(10)[0].open_size(), 0);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // The session: opening, attaching again, reclaiming after a restart, and losing it.
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <atomic>
 
@@ -75,15 +76,14 @@ TEST(Session, ARestartedMetaserverIsToldOpensAndLocks) {
   auto client = cluster.Client();
   const uint64_t a = cluster.On([&] { return cluster.AddFile("a", 0); });
   const uint64_t b = cluster.On([&] { return cluster.AddFile("b", 0); });
-  ASSERT_TRUE(OpenFile(*client, a).ok());
-  ASSERT_TRUE(OpenFile(*client, a).ok());
-  ASSERT_TRUE(OpenFile(*client, b).ok());
-  ASSERT_TRUE(client->WaitStatus([&](auto done) { client->Release(Ino(b), false, 0, done); }).ok());
+  const FileHandlePtr file = OpenFile(*client, a), again = OpenFile(*client, a);
+  const FileHandlePtr released = OpenFile(*client, b);
+  ASSERT_TRUE(client->WaitStatus([&](auto done) { client->Release(released, false, 0, done); }).ok());
   ASSERT_TRUE(
       client
           ->WaitStatus([&](auto done) {
             client->SetLock(
-                Ino(a),
+                file,
                 {.owner = 9, .type = FileLock::kWrite, .flock = false, .start = 10, .end = 19, .pid = 3},
                 false, done);
           })
@@ -115,10 +115,9 @@ TEST(Session, OnlyWhatIsLoggedIsMissedAfterARestart) {
       cluster.Restart();
     });
     EXPECT_TRUE(client->Stat({}, "/").ok());
-    return client->WaitStatus([&](auto done) { client->Fsync(Ino(a), false, done); }).err();
+    return client->WaitStatus([&](auto done) { client->Fsync(Ino(a), done); }).err();
   };
-  auto cut = client->Wait<Attr>([&](auto done) { client->Open({}, Ino(a), O_RDWR | O_TRUNC, done); });
-  ASSERT_TRUE(cut.ok());
+  const FileHandlePtr before = OpenFile(*client, a, O_RDWR | O_TRUNC);
   const uint64_t logged = cluster.On([&] {
     for (const auto& s : cluster.seen) {
       if (s.op == Op::kOpen) return s.op_id;
@@ -126,12 +125,14 @@ TEST(Session, OnlyWhatIsLoggedIsMissedAfterARestart) {
     return uint64_t{0};
   });
   ASSERT_NE(logged, 0u);
-  ASSERT_TRUE(OpenFile(*client, a).ok());
+  const FileHandlePtr file = OpenFile(*client, a);
   const FileLock lock = {.owner = 9, .type = FileLock::kWrite, .flock = true, .start = 0, .end = 0, .pid = 3};
-  ASSERT_TRUE(client->WaitStatus([&](auto done) { client->SetLock(Ino(a), lock, false, done); }).ok());
-  ASSERT_TRUE(client->WaitStatus([&](auto done) { client->Release(Ino(a), false, 0, done); }).ok());
+  ASSERT_TRUE(client->WaitStatus([&](auto done) { client->SetLock(file, lock, false, done); }).ok());
+  ASSERT_TRUE(client->WaitStatus([&](auto done) { client->Release(file, false, 0, done); }).ok());
   EXPECT_EQ(restart(logged), 0);
   EXPECT_EQ(restart(logged - 1), EIO);
+  // Through the handle of before it fails for good; what is opened now has lost nothing.
+  EXPECT_EQ(client->WaitStatus([&](auto done) { client->Fsync(before, false, done); }).err(), EIO);
 }
 
 TEST(Session, PendingOpsAreSentAfterTheReclaim) {
@@ -166,7 +167,8 @@ TEST(Session, ALostSessionEndsMutationsWithEioAndTheMountGoesOn) {
   FakeCluster cluster;
   auto client = cluster.Client();
   const uint64_t ino = cluster.On([&] { return cluster.AddFile("a", 10); });
-  ASSERT_TRUE(OpenFile(*client, ino).ok());
+  const FileHandlePtr old = OpenFile(*client, ino);
+  const FileLock lock{.owner = 1, .type = FileLock::kWrite};
   std::vector<IncomingCallPtr> held;
   cluster.On([&] {
     cluster.intercept = [&](const IncomingCallPtr& call) {
@@ -189,22 +191,63 @@ TEST(Session, ALostSessionEndsMutationsWithEioAndTheMountGoesOn) {
   EXPECT_TRUE(query.Get().ok());                  // asked again in the new session
   cluster.On([&] { EXPECT_EQ(cluster.executed, 1); });
 
-  // The handle is dead until it is released; new ones work.
-  auto read = client->Wait<Buffer>([&](auto done) { client->Read({}, Ino(ino), 0, 10, done); });
-  EXPECT_EQ(read.status().err(), EIO);
-  EXPECT_TRUE(client->WaitStatus([&](auto done) { client->Release(Ino(ino), false, 0, done); }).ok());
-  ASSERT_TRUE(OpenFile(*client, ino).ok());
-  read = client->Wait<Buffer>([&](auto done) { client->Read({}, Ino(ino), 0, 10, done); });
-  ASSERT_TRUE(read.ok());
-  EXPECT_EQ(read->size(), 10u);
-  cluster.On([&] { EXPECT_TRUE(cluster.released.empty()); });
+  // The handle is dead, whatever is asked of it and whoever opens the file anew.
+  const FileHandlePtr fresh = OpenFile(*client, ino);
+  const auto read = [&](const FileHandlePtr& file) {
+    return client->Wait<Buffer>([&](auto done) { client->Read({}, file, 0, 10, done); });
+  };
+  EXPECT_EQ(read(old).status().err(), EIO);
+  const auto status = [&](auto call) { return client->WaitStatus(call).err(); };
+  EXPECT_EQ(status([&](auto done) { client->Fsync(old, false, done); }), EIO);
+  EXPECT_EQ(status([&](auto done) { client->SetLock(old, lock, false, done); }), EIO);
+  EXPECT_EQ(status([&](auto done) { client->Fallocate({}, old, 0, 0, 5, done); }), EIO);
+  EXPECT_EQ(client->Wait<FileLock>([&](auto done) { client->GetLock(old, lock, done); }).status().err(), EIO);
+  EXPECT_EQ(client->Wait<uint64_t>([&](auto done) { client->Seek(old, 0, SEEK_DATA, done); }).status().err(),
+            EIO);
+  EXPECT_EQ(client->Wait<uint64_t>([&](auto done) { client->CopyRange({}, fresh, 0, old, 5, 1, done); })
+                .status()
+                .err(),
+            EIO);
+  kfs::SetAttr cut{.valid = pb::SetattrRequest::SIZE, .handle = old};
+  EXPECT_EQ(client->Wait<Attr>([&](auto done) { client->SetAttr({}, Ino(ino), cut, done); }).status().err(),
+            EIO);
+  EXPECT_EQ(status([&](auto done) { client->Release(old, false, 0, done); }), 0);
+  cluster.On([&] {
+    EXPECT_TRUE(cluster.released.empty());  // the metaserver need not hear of it
+    EXPECT_EQ(cluster.Seen(Op::kSetLock) + cluster.Seen(Op::kFsync) + cluster.Seen(Op::kSetattr), 0u);
+  });
+  EXPECT_EQ(read(fresh)->size(), 10u);
+  EXPECT_EQ(status([&](auto done) { client->Release(fresh, false, 0, done); }), 0);
+  EXPECT_EQ(status([&](auto done) { client->Release(fresh, false, 0, done); }), 0);
+  cluster.On([&] { EXPECT_EQ(cluster.released.size(), 1u); });  // once for each open
+}
+
+// Closing asks the metaserver only when the closer may have locks; what nobody closed goes with the handle.
+TEST(Session, LocksGoWithTheirOwnersAndWithTheHandle) {
+  FakeCluster cluster;
+  auto client = cluster.Client();
+  const uint64_t ino = cluster.On([&] { return cluster.AddFile("a", 10); });
+  const FileHandlePtr one = OpenFile(*client, ino), two = OpenFile(*client, ino);
+  const auto status = [&](auto call) { return client->WaitStatus(call).err(); };
+  const auto lock = [&](const FileHandlePtr& file, uint64_t owner) {
+    const FileLock range{.owner = owner, .type = FileLock::kRead, .start = 0, .end = 9};
+    return status([&](auto done) { client->SetLock(file, range, false, done); });
+  };
+  EXPECT_EQ(status([&](auto done) { client->Flush(one, 5, done); }), 0);
+  cluster.On([&] { EXPECT_EQ(cluster.Seen(Op::kFlush), 0u); });
+  EXPECT_EQ(lock(one, 5) + lock(one, 6) + lock(one, 7), 0);
+  EXPECT_EQ(status([&](auto done) { client->Flush(two, 5, done); }), 0);  // through another descriptor
+  cluster.On([&] { EXPECT_EQ(cluster.Seen(Op::kFlush), 1u); });
+  EXPECT_EQ(status([&](auto done) { client->Flush(one, 6, done); }), 0);
+  EXPECT_EQ(status([&](auto done) { client->Release(one, false, 0, done); }), 0);
+  cluster.On([&] { EXPECT_EQ(cluster.Seen(Op::kFlush), 3u); });  // 5, 6, and 7 with its handle
 }
 
 TEST(Session, AfterExpiryPendingMutationsAreSentAgainAndHandlesAreDead) {
   FakeCluster cluster;
   auto client = cluster.Client();
   const uint64_t ino = cluster.On([&] { return cluster.AddFile("a", 10); });
-  ASSERT_TRUE(OpenFile(*client, ino).ok());
+  const FileHandlePtr file = OpenFile(*client, ino);
   cluster.On([&] {
     cluster.swallow_answer = [&](const IncomingCallPtr& call) { return call->op() == Op::kMkdir; };
   });
@@ -228,7 +271,7 @@ TEST(Session, AfterExpiryPendingMutationsAreSentAgainAndHandlesAreDead) {
     EXPECT_GT(cluster.reclaims[0].op_ids(), 0u);
     EXPECT_EQ(cluster.sessions.size(), 1u);
   });
-  auto read = client->Wait<Buffer>([&](auto done) { client->Read({}, Ino(ino), 0, 10, done); });
+  auto read = client->Wait<Buffer>([&](auto done) { client->Read({}, file, 0, 10, done); });
   EXPECT_EQ(read.status().err(), EIO);
 }
 
@@ -236,7 +279,7 @@ TEST(Session, AfterExpiryNothingBegunUnderALostLockIsDone) {
   FakeCluster cluster;
   auto client = cluster.Client();
   const uint64_t ino = cluster.On([&] { return cluster.AddFile("a", 10); });
-  ASSERT_TRUE(OpenFile(*client, ino).ok());
+  const FileHandlePtr file = OpenFile(*client, ino);
   std::vector<IncomingCallPtr> held;
   cluster.On([&] {
     cluster.intercept = [&](const IncomingCallPtr& call) {
@@ -247,8 +290,8 @@ TEST(Session, AfterExpiryNothingBegunUnderALostLockIsDone) {
   });
   Waiter<Status> lock;
   Waiter<Result<uint32_t>> write;
-  client->SetLock(Ino(ino), {.owner = 1, .type = FileLock::kWrite}, true, lock.Fn());
-  client->Write({}, Ino(ino), 0, Buffer::Copy("x", 1), {}, write.Fn());
+  client->SetLock(file, {.owner = 1, .type = FileLock::kWrite}, true, lock.Fn());
+  client->Write({}, file, 0, Buffer::Copy("x", 1), {}, write.Fn());
   cluster.Until([&] { return held.size() == 2; });
   cluster.On([&] {
     held.clear();

@@ -47,14 +47,14 @@ TEST_F(Stopped, AMountOfItFailsAtOnceInWords) {
 
 TEST_F(Stopped, CallsFailUntilItIsStartedAndOpenFilesSurvive) {
   auto client = cluster.Client();
-  ASSERT_TRUE(OpenFile(*client, ino).ok());
+  const FileHandlePtr file = OpenFile(*client, ino);
   Stop();
   EXPECT_EQ(client->Stat({}, "/").status().err(), ESHUTDOWN);
   EXPECT_EQ(client->Mkdir({}, "/d", 0755).status().err(), ESHUTDOWN);
-  auto read = client->Wait<Buffer>([&](auto done) { client->Read({}, Ino(ino), 0, 4, done); });
+  auto read = client->Wait<Buffer>([&](auto done) { client->Read({}, file, 0, 4, done); });
   EXPECT_EQ(read.status().err(), ESHUTDOWN);
   StartAndWait(*client);
-  read = client->Wait<Buffer>([&](auto done) { client->Read({}, Ino(ino), 0, 4, done); });
+  read = client->Wait<Buffer>([&](auto done) { client->Read({}, file, 0, 4, done); });
   ASSERT_TRUE(read.ok()) << read.status().ToString();
   EXPECT_EQ(read->view(), "data");
   cluster.On([&] {
@@ -76,7 +76,7 @@ TEST_F(Stopped, CallsUnderWayEndWhenTheAttachmentIsRefused) {
   });
   Waiter<Status> lock;
   Waiter<Result<Attr>> query;
-  client->SetLock(Ino(ino), {.owner = 1, .type = FileLock::kWrite}, true, lock.Fn());
+  client->SetLock(At(ino), {.owner = 1, .type = FileLock::kWrite}, true, lock.Fn());
   client->GetAttr({}, kRootIno, query.Fn());
   cluster.Until([&] { return held.size() == 2; });
   cluster.On([&] {
@@ -98,7 +98,7 @@ TEST_F(Stopped, AChangeUnderWayIsDoneOnceAndWhatItHoldsIsGivenBack) {
       return true;
     };
   });
-  Waiter<Result<Attr>> create;
+  Waiter<Result<KfsClient::Opened>> create;
   client->Create({}, kRootIno, "new", 0644, O_RDWR, create.Fn());
   cluster.Until([&] { return cluster.executed == 1; });
   cluster.On([&] {
@@ -115,11 +115,10 @@ TEST_F(Stopped, AChangeUnderWayIsDoneOnceAndWhatItHoldsIsGivenBack) {
 
 TEST_F(Stopped, WhatIsClosedMeanwhileIsReleasedWhenItIsStarted) {
   auto client = cluster.Client();
-  ASSERT_TRUE(OpenFile(*client, ino).ok());
+  const FileHandlePtr file = OpenFile(*client, ino);
   Stop();
   EXPECT_EQ(client->Stat({}, "/").status().err(), ESHUTDOWN);
-  EXPECT_EQ(client->WaitStatus([&](auto done) { client->Release(Ino(ino), false, 0, done); }).err(),
-            ESHUTDOWN);
+  EXPECT_EQ(client->WaitStatus([&](auto done) { client->Release(file, false, 0, done); }).err(), ESHUTDOWN);
   cluster.On([&] { EXPECT_TRUE(cluster.released.empty()); });
   StartAndWait(*client);
   cluster.Until([&] { return cluster.released == std::vector<uint64_t>{ino}; });
@@ -127,10 +126,9 @@ TEST_F(Stopped, WhatIsClosedMeanwhileIsReleasedWhenItIsStarted) {
 
 TEST_F(Stopped, AReleaseThatIsRefusedItselfIsSentAgain) {
   auto client = cluster.Client();
-  ASSERT_TRUE(OpenFile(*client, ino).ok());
+  const FileHandlePtr file = OpenFile(*client, ino);
   Stop();
-  EXPECT_EQ(client->WaitStatus([&](auto done) { client->Release(Ino(ino), false, 0, done); }).err(),
-            ESHUTDOWN);
+  EXPECT_EQ(client->WaitStatus([&](auto done) { client->Release(file, false, 0, done); }).err(), ESHUTDOWN);
   StartAndWait(*client);
   cluster.Until([&] { return cluster.released == std::vector<uint64_t>{ino}; });
 }
@@ -149,10 +147,10 @@ TEST_F(Stopped, AnIdleMountNoticesAndAsksSeldom) {
 
 TEST_F(Stopped, ShutdownDoesNotWaitForTheStart) {
   auto client = cluster.Client();
-  ASSERT_TRUE(OpenFile(*client, ino).ok());
+  const FileHandlePtr file = OpenFile(*client, ino);
   Stop();
   EXPECT_EQ(client->Stat({}, "/").status().err(), ESHUTDOWN);
-  (void)client->WaitStatus([&](auto done) { client->Release(Ino(ino), false, 0, done); });
+  (void)client->WaitStatus([&](auto done) { client->Release(file, false, 0, done); });
   EXPECT_TRUE(client->Shutdown().ok());
 }
 

@@ -113,39 +113,45 @@ class MemoryClient : public KfsClient {
   CallId RemoveXattr(const Caller&, Ino, std::string_view, DoneStatus d) override { return Nothing(d); }
   CallId KillCapabilities(const Caller&, Ino, DoneStatus d) override { return Nothing(d); }
 
-  CallId Open(const Caller&, Ino ino, uint32_t flags, Done<Attr> done) override {
+  CallId Open(const Caller&, Ino ino, uint32_t flags, Done<Opened> done) override {
     Node* n = Find(ino);
     if (n == nullptr) return Answer(done, Status(ESTALE, "gone"));
     if ((flags & 01000) != 0) Resize(*n, 0);
-    ++n->opens;
-    return AnswerAttr(done, ino);
+    return AnswerOpened(done, *n, flags);
   }
-  CallId Create(const Caller& c, Ino parent, std::string_view name, uint32_t mode, uint32_t,
-                Done<Attr> done) override {
-    return MakeIn(parent, name, S_IFREG | (mode & ~c.umask & 07777), done, "", true);
+  CallId Create(const Caller& c, Ino parent, std::string_view name, uint32_t mode, uint32_t flags,
+                Done<Opened> done) override {
+    MakeIn(parent, name, S_IFREG | (mode & ~c.umask & 07777), [](const Result<Attr>&) {});
+    return AnswerOpened(done, *Find(Find(parent)->names.at(std::string(name))), flags);
   }
-  CallId TmpFile(const Caller&, Ino, uint32_t mode, uint32_t, Done<Attr> done) override {
+  CallId TmpFile(const Caller&, Ino, uint32_t mode, uint32_t flags, Done<Opened> done) override {
     Node& n = Make(S_IFREG | (mode & 07777));
     n.attr.nlink = 0;
-    n.opens = 1;
-    return Answer<Attr>(done, n.attr);
+    return AnswerOpened(done, n, flags);
   }
-  CallId Release(Ino ino, bool, uint64_t, DoneStatus done) override {
-    if (Node* n = Find(ino)) {
+  CallId OpenDir(const Caller& caller, Ino ino, uint32_t flags, Done<FileHandlePtr> done) override {
+    return Access(caller, ino, 4, [=](Status s) {
+      if (!s.ok()) return done(std::move(s));
+      done(std::make_shared<FileHandle>(ino, flags));
+    });
+  }
+  CallId Release(const FileHandlePtr& handle, bool, uint64_t, DoneStatus done) override {
+    if (Node* n = Find(handle->ino())) {
       --n->opens;
-      Collect(ino);
+      Collect(handle->ino());
     }
     return Nothing(done);
   }
-  CallId Read(const Caller&, Ino ino, uint64_t offset, uint32_t size, ReadFlags, Done<Buffer> done) override {
-    Node* n = Find(ino);
+  CallId Read(const Caller&, const FileHandlePtr& handle, uint64_t offset, uint32_t size, ReadFlags,
+              Done<Buffer> done) override {
+    Node* n = Find(handle->ino());
     if (n->data == "hang") return Hold([done] { done(Status(EINTR, "cancelled")); });
     const std::string part = offset < n->data.size() ? n->data.substr(offset, size) : "";
     return Answer<Buffer>(done, Buffer::Copy(part.data(), part.size()));
   }
-  CallId Write(const Caller&, Ino ino, uint64_t offset, Buffer data, WriteFlags flags,
+  CallId Write(const Caller&, const FileHandlePtr& handle, uint64_t offset, Buffer data, WriteFlags flags,
                Done<uint32_t> done) override {
-    Node* n = Find(ino);
+    Node* n = Find(handle->ino());
     if (flags.append) offset = n->data.size();
     if (n->data.size() < offset + data.size()) Resize(*n, offset + data.size());
     n->data.replace(offset, data.size(), data.view());
@@ -153,31 +159,32 @@ class MemoryClient : public KfsClient {
     if (!flags.keep_priv) n->attr.mode &= ~06000u;
     return Answer<uint32_t>(done, static_cast<uint32_t>(data.size()));
   }
-  CallId Fsync(Ino, bool, DoneStatus d) override { return Nothing(d); }
-  CallId Fallocate(const Caller&, Ino, uint32_t, uint64_t, uint64_t, DoneStatus d) override {
+  CallId Fsync(const FileHandlePtr&, bool, DoneStatus d) override { return Nothing(d); }
+  CallId Fsync(Ino, DoneStatus d) override { return Nothing(d); }
+  CallId Fallocate(const Caller&, const FileHandlePtr&, uint32_t, uint64_t, uint64_t, DoneStatus d) override {
     return Nothing(d);
   }
   // First byte that is not zero.
-  CallId Seek(Ino ino, uint64_t offset, int, Done<uint64_t> done) override {
-    const size_t at = Find(ino)->data.find_first_not_of('\0', offset);
+  CallId Seek(const FileHandlePtr& handle, uint64_t offset, int, Done<uint64_t> done) override {
+    const size_t at = Find(handle->ino())->data.find_first_not_of('\0', offset);
     if (at == std::string::npos) return Answer(done, Status(ENXIO, "nothing but holes"));
     return Answer<uint64_t>(done, at);
   }
-  CallId CopyRange(const Caller&, Ino from, uint64_t at, Ino to, uint64_t to_at, uint64_t length,
-                   Done<uint64_t> done) override {
-    const std::string part = Find(from)->data.substr(at, length);
-    Resize(*Find(to), to_at + part.size());
-    Find(to)->data.replace(to_at, part.size(), part);
+  CallId CopyRange(const Caller&, const FileHandlePtr& from, uint64_t at, const FileHandlePtr& to,
+                   uint64_t to_at, uint64_t length, Done<uint64_t> done) override {
+    const std::string part = Find(from->ino())->data.substr(at, length);
+    Resize(*Find(to->ino()), to_at + part.size());
+    Find(to->ino())->data.replace(to_at, part.size(), part);
     return Answer<uint64_t>(done, part.size());
   }
-  CallId GetLock(Ino, const FileLock& lock, Done<FileLock> done) override {
+  CallId GetLock(const FileHandlePtr&, const FileLock& lock, Done<FileLock> done) override {
     return Answer<FileLock>(done, lock);
   }
-  CallId SetLock(Ino, const FileLock&, bool wait, DoneStatus done) override {
+  CallId SetLock(const FileHandlePtr&, const FileLock&, bool wait, DoneStatus done) override {
     if (wait) return Hold([done] { done(Status(EINTR, "cancelled")); });
     return Nothing(done);
   }
-  CallId Flush(Ino, uint64_t, DoneStatus d) override { return Nothing(d); }
+  CallId Flush(const FileHandlePtr&, uint64_t, DoneStatus d) override { return Nothing(d); }
   void Cancel(CallId id) override {
     if (auto held = held_.extract(id)) held.mapped()();
   }
@@ -213,6 +220,10 @@ class MemoryClient : public KfsClient {
     if (n == nullptr) return Answer(done, Result<Attr>(Status(ESTALE, "gone")));
     return Answer<Attr>(done, n->attr);
   }
+  static CallId AnswerOpened(const Done<Opened>& done, Node& n, uint32_t flags) {
+    ++n.opens;
+    return Answer<Opened>(done, Opened{std::make_shared<FileHandle>(n.attr.ino, flags), n.attr});
+  }
   static CallId Nothing(const DoneStatus& done) {
     done({});
     return 0;
@@ -234,11 +245,10 @@ class MemoryClient : public KfsClient {
     return n;
   }
   CallId MakeIn(Ino parent, std::string_view name, uint32_t mode, const Done<Attr>& done,
-                std::string_view data = "", bool open = false) {
+                std::string_view data = "") {
     Node& n = Make(mode);
     Resize(n, data.size());
     n.data = data;
-    n.opens = open;
     Find(parent)->names[std::string(name)] = n.attr.ino;
     return Answer<Attr>(done, n.attr);
   }

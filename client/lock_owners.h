@@ -1,4 +1,4 @@
-// Who may hold record locks on which inode: closing a descriptor must tell the server only then. The loop's
+// Who may hold record locks on which inode: closing a descriptor must tell the server only then. Worker's
 // thread only.
 #pragma once
 
@@ -8,7 +8,7 @@
 
 #include "common/types.h"
 
-namespace kfs::fuse {
+namespace kfs {
 
 class RecordLockOwners {
  public:
@@ -27,4 +27,4 @@ class RecordLockOwners {
   std::unordered_map<Ino, std::unordered_set<uint64_t>> owners_;
 };
 
-}  // namespace kfs::fuse
+}  // namespace kfs

@@ -1,8 +1,8 @@
-#include "fuse/lock_owners.h"
+#include "client/lock_owners.h"
 
 #include <gtest/gtest.h>
 
-namespace kfs::fuse {
+namespace kfs {
 namespace {
 
 TEST(RecordLockOwners, OnlyWhoAskedIsToldOfAndOnce) {
@@ -19,4 +19,4 @@ TEST(RecordLockOwners, OnlyWhoAskedIsToldOfAndOnce) {
 }
 
 }  // namespace
-}  // namespace kfs::fuse
+}  // namespace kfs

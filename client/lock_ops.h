@@ -1,0 +1,44 @@
+// Ops on locks. What they ask for and give back is held beside it (HeldState, FileHandle, RecordLockOwners),
+// from their start on where a close may come while they are under way.
+#pragma once
+
+#include "client/meta_op.h"
+
+namespace kfs {
+
+using GetLockOp = HandleOp<rpc::GetLock>;
+
+class SetLockOp final : public HandleOp<rpc::SetLock> {
+ public:
+  using HandleOp::HandleOp;
+  bool waits_for_others() const override { return request.wait(); }
+  bool must_run() const override { return request.lock().type() == pb::LockRange::UNLOCK; }
+  void Start(ProtocolWorker& worker) override;
+  void OnCancel(ProtocolWorker& worker) override;
+
+ protected:
+  Ino GivesBack() const override { return handle->ino(); }
+  KfsOpPtr Again() override { return std::make_shared<SetLockOp>(caller, request, handle); }
+  bool Begin(ProtocolWorker& worker) override;
+  void Succeeded(ProtocolWorker& worker) override;
+  void LateSuccess(ProtocolWorker& worker, const pb::Empty& reply) override;
+};
+
+// A descriptor was closed. Ends at once when its owner has not asked for a lock on the inode.
+class FlushOp final : public HandleOp<rpc::Flush> {
+ public:
+  using HandleOp::HandleOp;
+  bool must_run() const override { return true; }
+  void Start(ProtocolWorker& worker) override;
+
+ protected:
+  Ino GivesBack() const override { return handle->ino(); }
+  KfsOpPtr Again() override;
+  void HeldBack() override { Finish(Status()); }
+  bool Begin(ProtocolWorker& worker) override;
+
+ private:
+  bool again_ = false;  // it is known that there are locks
+};
+
+}  // namespace kfs
