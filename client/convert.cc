@@ -23,6 +23,8 @@ Attr AttrFromPb(const pb::Attr& a) {
   return out;
 }
 
+Entry EntryFromPb(const pb::Attr& a) { return {.attr = AttrFromPb(a), .valid_for = Duration::zero()}; }
+
 FileLock LockFromPb(const pb::LockRange& l) {
   FileLock out;
   out.owner = l.owner();
@@ -71,7 +73,7 @@ DirPage DirPageFromPb(pb::ReaddirReply& reply) {
     to.ino = Ino(from->ino());
     to.type = from->type();
     to.cookie = from->cookie();
-    if (from->has_attr()) to.attr = AttrFromPb(from->attr());
+    if (from->has_attr()) to.entry = EntryFromPb(from->attr());
   }
   return page;
 }

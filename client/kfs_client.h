@@ -46,6 +46,13 @@ struct Attr {
   uint32_t flags = 0;  // common/inode_flags.h
 };
 
+// What is told of an inode, and for how long after it was told it is sure to be true: whoever keeps it for
+// longer asks again. 0: it may have changed by now.
+struct Entry {
+  Attr attr;
+  Duration valid_for{};
+};
+
 // How reading moves access times: as relatime says, never, or with each read.
 enum class AtimeRule : uint8_t { kRelative = 0, kNever = 1, kAlways = 2 };
 
@@ -78,7 +85,7 @@ struct DirEntry {
   Ino ino;
   uint32_t type = 0;    // d_type
   uint64_t cookie = 0;  // pass to Readdir to go on after this entry
-  Attr attr;            // filled by plus
+  Entry entry;          // filled by plus
 };
 struct DirPage {
   std::vector<DirEntry> entries;
@@ -172,17 +179,24 @@ class KfsClient {
 
   // ---- completion forms: `done` runs once, on the worker's thread. Any thread may call; on the worker's own
   // thread nothing is queued and no one is woken.
-  virtual CallId Lookup(const Caller&, Ino parent, std::string_view name, Done<Attr> done) = 0;
-  virtual CallId GetAttr(const Caller&, Ino, Done<Attr> done) = 0;
-  virtual CallId SetAttr(const Caller&, Ino, const kfs::SetAttr&, Done<Attr> done) = 0;
+  //
+  // A call made on the worker's own thread may run `done` before it returns, with CallId 0, when the answer
+  // is known here. So whoever calls there must expect to be entered again from within the call: no lock is
+  // held that `done` takes, what `done` looks for is in its place before, and a `done` that makes the next
+  // call does not do so from ever deeper in the stack. (To another thread that is nothing new: `done` may
+  // always run before its call has returned.) Answers that cost a server's, and refusals, never come that
+  // way.
+  virtual CallId Lookup(const Caller&, Ino parent, std::string_view name, Done<Entry> done) = 0;
+  virtual CallId GetAttr(const Caller&, Ino, Done<Entry> done) = 0;
+  virtual CallId SetAttr(const Caller&, Ino, const kfs::SetAttr&, Done<Entry> done) = 0;
   virtual CallId Access(const Caller&, Ino, uint32_t mask, DoneStatus done) = 0;
   virtual CallId ReadLink(const Caller&, Ino, Done<std::string> done) = 0;
   virtual CallId MkNod(const Caller&, Ino parent, std::string_view name, uint32_t mode, uint64_t rdev,
-                       Done<Attr> done) = 0;
-  virtual CallId Mkdir(const Caller&, Ino parent, std::string_view name, uint32_t mode, Done<Attr> done) = 0;
+                       Done<Entry> done) = 0;
+  virtual CallId Mkdir(const Caller&, Ino parent, std::string_view name, uint32_t mode, Done<Entry> done) = 0;
   virtual CallId Symlink(const Caller&, Ino parent, std::string_view name, std::string_view target,
-                         Done<Attr> done) = 0;
-  virtual CallId Link(const Caller&, Ino, Ino parent, std::string_view name, Done<Attr> done) = 0;
+                         Done<Entry> done) = 0;
+  virtual CallId Link(const Caller&, Ino, Ino parent, std::string_view name, Done<Entry> done) = 0;
   struct Removed {
     Ino ino;  // 0: nothing was replaced (Rename)
     uint32_t nlink = 0;
@@ -204,7 +218,7 @@ class KfsClient {
   // Open holds the inode until its handle is released (file_handle.h). flags as open(2).
   struct Opened {
     FileHandlePtr handle;
-    kfs::Attr attr;
+    Entry entry;
   };
   virtual CallId Open(const Caller&, Ino, uint32_t flags, Done<Opened> done) = 0;
   virtual CallId Create(const Caller&, Ino parent, std::string_view name, uint32_t mode, uint32_t flags,
@@ -262,7 +276,7 @@ class KfsClient {
   // is answered here.
   virtual void Cancel(CallId) = 0;
 
-  // ---- blocking forms of all the above: client->Wait<Attr>([&](auto done) { client->Mkdir(..., done); })
+  // ---- blocking forms of all the above: client->Wait<Entry>([&](auto done) { client->Mkdir(..., done); })
   template <typename T, typename Fn>
   Result<T> Wait(Fn start);
   template <typename Fn>

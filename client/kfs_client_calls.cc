@@ -8,9 +8,8 @@
 namespace kfs {
 namespace {
 
-Attr AttrOf(const pb::Attr& a) { return AttrFromPb(a); }
-const auto kAttrOfReply = [](auto& op) { return AttrOf(op.reply.attr()); };
-const auto kOpened = [](auto& op) { return KfsClient::Opened{op.handle, AttrOf(op.reply.attr())}; };
+const auto kEntryOfReply = [](auto& op) { return EntryFromPb(op.reply.attr()); };
+const auto kOpened = [](auto& op) { return KfsClient::Opened{op.handle, EntryFromPb(op.reply.attr())}; };
 
 template <typename Request>
 void SetName(Request& request, Ino parent, std::string_view name) {
@@ -20,19 +19,27 @@ void SetName(Request& request, Ino parent, std::string_view name) {
 
 }  // namespace
 
-CallId KfsClientImpl::Lookup(const Caller& caller, Ino parent, std::string_view name, Done<Attr> done) {
+CallId KfsClientImpl::Lookup(const Caller& caller, Ino parent, std::string_view name, Done<Entry> done) {
+  if (LocalAnswers* local = Local()) {
+    if (auto known = local->Lookup(caller, parent, name)) return done(std::move(*known)), 0;
+  }
   pb::LookupRequest request;
   SetName(request, parent, name);
-  return Submit<Attr>(std::make_shared<LookupOp>(caller, std::move(request)), std::move(done), kAttrOfReply);
+  return Submit<Entry>(std::make_shared<LookupOp>(caller, std::move(request)), std::move(done),
+                       kEntryOfReply);
 }
 
-CallId KfsClientImpl::GetAttr(const Caller& caller, Ino ino, Done<Attr> done) {
+CallId KfsClientImpl::GetAttr(const Caller& caller, Ino ino, Done<Entry> done) {
+  if (LocalAnswers* local = Local()) {
+    if (auto known = local->GetAttr(caller, ino)) return done(std::move(*known)), 0;
+  }
   pb::GetattrRequest request;
   request.set_ino(ino.v);
-  return Submit<Attr>(std::make_shared<GetattrOp>(caller, std::move(request)), std::move(done), kAttrOfReply);
+  return Submit<Entry>(std::make_shared<GetattrOp>(caller, std::move(request)), std::move(done),
+                       kEntryOfReply);
 }
 
-CallId KfsClientImpl::SetAttr(const Caller& caller, Ino ino, const kfs::SetAttr& set, Done<Attr> done) {
+CallId KfsClientImpl::SetAttr(const Caller& caller, Ino ino, const kfs::SetAttr& set, Done<Entry> done) {
   pb::SetattrRequest request;
   request.set_ino(ino.v);
   request.set_valid(set.valid);
@@ -50,8 +57,8 @@ CallId KfsClientImpl::SetAttr(const Caller& caller, Ino ino, const kfs::SetAttr&
     request.set_valid(set.valid | pb::SetattrRequest::OPEN_FILE);
     handle = set.handle;
   }
-  return Submit<Attr>(std::make_shared<SetattrOp>(caller, std::move(request), std::move(handle)),
-                      std::move(done), kAttrOfReply);
+  return Submit<Entry>(std::make_shared<SetattrOp>(caller, std::move(request), std::move(handle)),
+                       std::move(done), kEntryOfReply);
 }
 
 CallId KfsClientImpl::Access(const Caller& caller, Ino ino, uint32_t mask, DoneStatus done) {
@@ -69,36 +76,37 @@ CallId KfsClientImpl::ReadLink(const Caller& caller, Ino ino, Done<std::string> 
 }
 
 CallId KfsClientImpl::MkNod(const Caller& caller, Ino parent, std::string_view name, uint32_t mode,
-                            uint64_t rdev, Done<Attr> done) {
+                            uint64_t rdev, Done<Entry> done) {
   pb::MknodRequest request;
   SetName(request, parent, name);
   request.set_mode(mode);
   request.set_rdev(rdev);
-  return Submit<Attr>(std::make_shared<MknodOp>(caller, std::move(request)), std::move(done), kAttrOfReply);
+  return Submit<Entry>(std::make_shared<MknodOp>(caller, std::move(request)), std::move(done), kEntryOfReply);
 }
 
 CallId KfsClientImpl::Mkdir(const Caller& caller, Ino parent, std::string_view name, uint32_t mode,
-                            Done<Attr> done) {
+                            Done<Entry> done) {
   pb::MkdirRequest request;
   SetName(request, parent, name);
   request.set_mode(mode);
-  return Submit<Attr>(std::make_shared<MkdirOp>(caller, std::move(request)), std::move(done), kAttrOfReply);
+  return Submit<Entry>(std::make_shared<MkdirOp>(caller, std::move(request)), std::move(done), kEntryOfReply);
 }
 
 CallId KfsClientImpl::Symlink(const Caller& caller, Ino parent, std::string_view name,
-                              std::string_view target, Done<Attr> done) {
+                              std::string_view target, Done<Entry> done) {
   pb::SymlinkRequest request;
   SetName(request, parent, name);
   request.set_target(target.data(), target.size());
-  return Submit<Attr>(std::make_shared<SymlinkOp>(caller, std::move(request)), std::move(done), kAttrOfReply);
+  return Submit<Entry>(std::make_shared<SymlinkOp>(caller, std::move(request)), std::move(done),
+                       kEntryOfReply);
 }
 
 CallId KfsClientImpl::Link(const Caller& caller, Ino ino, Ino parent, std::string_view name,
-                           Done<Attr> done) {
+                           Done<Entry> done) {
   pb::LinkRequest request;
   request.set_ino(ino.v);
   SetName(request, parent, name);
-  return Submit<Attr>(std::make_shared<LinkOp>(caller, std::move(request)), std::move(done), kAttrOfReply);
+  return Submit<Entry>(std::make_shared<LinkOp>(caller, std::move(request)), std::move(done), kEntryOfReply);
 }
 
 CallId KfsClientImpl::Unlink(const Caller& caller, Ino parent, std::string_view name, Done<Removed> done) {
@@ -293,6 +301,9 @@ CallId KfsClientImpl::SetLock(const FileHandlePtr& handle, const FileLock& lock,
 }
 
 CallId KfsClientImpl::Flush(const FileHandlePtr& handle, uint64_t lock_owner, DoneStatus done) {
+  // Most descriptors are closed by somebody who has no locks.
+  if (worker_->loop().InLoopThread() && !worker_->lock_owners().Has(handle->ino(), lock_owner))
+    return done(Status()), 0;
   pb::FlushRequest request;
   request.set_ino(handle->ino().v);
   request.set_owner(lock_owner);

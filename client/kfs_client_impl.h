@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "client/kfs_client.h"
+#include "client/local_answers.h"
 #include "client/protocol_worker.h"
 #include "client/request.h"
 
@@ -24,17 +25,17 @@ class KfsClientImpl final : public KfsClient {
   uint32_t volume_id() const override { return volume_id_; }
   void OnDrainReleases(std::function<void(std::function<void()>)> fn) override;
 
-  CallId Lookup(const Caller&, Ino parent, std::string_view name, Done<Attr> done) override;
-  CallId GetAttr(const Caller&, Ino, Done<Attr> done) override;
-  CallId SetAttr(const Caller&, Ino, const kfs::SetAttr&, Done<Attr> done) override;
+  CallId Lookup(const Caller&, Ino parent, std::string_view name, Done<Entry> done) override;
+  CallId GetAttr(const Caller&, Ino, Done<Entry> done) override;
+  CallId SetAttr(const Caller&, Ino, const kfs::SetAttr&, Done<Entry> done) override;
   CallId Access(const Caller&, Ino, uint32_t mask, DoneStatus done) override;
   CallId ReadLink(const Caller&, Ino, Done<std::string> done) override;
   CallId MkNod(const Caller&, Ino parent, std::string_view name, uint32_t mode, uint64_t rdev,
-               Done<Attr> done) override;
-  CallId Mkdir(const Caller&, Ino parent, std::string_view name, uint32_t mode, Done<Attr> done) override;
+               Done<Entry> done) override;
+  CallId Mkdir(const Caller&, Ino parent, std::string_view name, uint32_t mode, Done<Entry> done) override;
   CallId Symlink(const Caller&, Ino parent, std::string_view name, std::string_view target,
-                 Done<Attr> done) override;
-  CallId Link(const Caller&, Ino, Ino parent, std::string_view name, Done<Attr> done) override;
+                 Done<Entry> done) override;
+  CallId Link(const Caller&, Ino, Ino parent, std::string_view name, Done<Entry> done) override;
   CallId Unlink(const Caller&, Ino parent, std::string_view name, Done<Removed> done) override;
   CallId Rmdir(const Caller&, Ino parent, std::string_view name, Done<Removed> done) override;
   CallId Rename(const Caller&, Ino parent, std::string_view name, Ino new_parent, std::string_view new_name,
@@ -81,10 +82,18 @@ class KfsClientImpl final : public KfsClient {
 
   Stats stats() const override { return worker_->stats(); }
 
+  // Asked before each call that it may answer; null: nobody is. Worker's thread; it outlives the client's
+  // calls.
+  void AnswerFrom(LocalAnswers* local) { local_ = local; }
+
  protected:
   void AssertMayBlock() const override;
 
  private:
+  // Null: this call is not to be answered here.
+  LocalAnswers* Local() const {
+    return worker_->loop().InLoopThread() && worker_->serving() ? local_ : nullptr;
+  }
   // Sends the op on its way; `convert(Op&)` makes the result once it is done.
   template <typename T, typename Op, typename Convert>
   CallId Submit(std::shared_ptr<Op> op, Done<T> done, Convert convert);
@@ -109,6 +118,7 @@ class KfsClientImpl final : public KfsClient {
   const uint64_t chunk_size_;
   const uint32_t volume_id_;
   std::atomic<bool> shut_down_{false};
+  LocalAnswers* local_ = nullptr;  // worker's thread
 };
 
 template <typename T, typename Op, typename Convert>

@@ -14,6 +14,10 @@ class RecordLockOwners {
  public:
   // `owner` asks for a lock.
   void Add(Ino ino, uint64_t owner) { owners_[ino].insert(owner); }
+  bool Has(Ino ino, uint64_t owner) const {
+    auto it = owners_.find(ino);
+    return it != owners_.end() && it->second.contains(owner);
+  }
   // All its locks on the inode go. False: it never asked for one.
   bool Drop(Ino ino, uint64_t owner) {
     auto it = owners_.find(ino);

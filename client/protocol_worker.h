@@ -62,6 +62,8 @@ class ProtocolWorker : public std::enable_shared_from_this<ProtocolWorker> {
   FileWriter& writer() { return writer_; }
   RecordLockOwners& lock_owners() { return lock_owners_; }
   bool stopping() const { return stopping_; }
+  // Neither is it shut down, nor the volume stopped.
+  bool serving() const { return !stopping_ && session_->stopped().ok(); }
   uint64_t chunk_size() const { return session_->chunk_size(); }
 
   // Runs `child` as a step of `parent`; `done` is not called once the parent is finished.

@@ -81,14 +81,14 @@ inline FileHandlePtr HandleOf(const fuse_file_info* fi) {
   return fi == nullptr ? nullptr : *reinterpret_cast<const FileHandlePtr*>(fi->fh);
 }
 
-// ---- replies (reply.cc) ----
+// ---- replies (reply.cc); the kernel keeps what they tell for as long as it is valid ----
 void ReplyStatus(fuse_req_t req, const Status& status);
-int ReplyEntry(fuse_req_t req, FileSystem& fs, const Attr& attr);  // counts the lookup
-int ReplyAttr(fuse_req_t req, const Attr& attr);
-int ReplyStatx(fuse_req_t req, const Attr& attr);
+int ReplyEntry(fuse_req_t req, FileSystem& fs, const Entry& entry);  // counts the lookup
+int ReplyAttr(fuse_req_t req, const Entry& entry);
+int ReplyStatx(fuse_req_t req, const Entry& entry);
 // Negative errno when nobody took the descriptor: the caller must let go of what it holds.
 int ReplyOpen(fuse_req_t req, uint64_t fh, uint32_t open_flags);
-int ReplyCreate(fuse_req_t req, FileSystem& fs, const Attr& attr, uint64_t fh, uint32_t open_flags);
+int ReplyCreate(fuse_req_t req, FileSystem& fs, const Entry& entry, uint64_t fh, uint32_t open_flags);
 void FillStat(const Attr& attr, struct stat* st);
 // Part of a file handle, 32 bits: an inode number is never used again, except by a volume that was restored
 // from a backup or made anew under the old name. The root's is always 0, as the kernel has it.
@@ -161,14 +161,14 @@ void RunStatus(fuse_req_t req, Start start, bool any_signal = false) {
 
 // Answers with the attributes of an entry in `parent`.
 inline auto ReplyEntryIn(Ino parent) {
-  return [parent](fuse_req_t r, FileSystem& fs, Result<Attr> result) {
+  return [parent](fuse_req_t r, FileSystem& fs, Result<Entry> result) {
     if (!result.ok()) return ReplyStatus(r, fs.InRemovedDir(parent, result.status()));
     ReplyEntry(r, fs, *result);
   };
 }
 template <typename Start>
 void RunEntry(fuse_req_t req, Ino parent, Start start) {
-  Run<Result<Attr>>(req, std::move(start), ReplyEntryIn(parent), false, Effect::kNames);
+  Run<Result<Entry>>(req, std::move(start), ReplyEntryIn(parent), false, Effect::kNames);
 }
 
 // ---- the groups of operations ----

@@ -110,7 +110,7 @@ void MountDaemon::Connected(Result<std::unique_ptr<KfsClient>> client) {
   if (!client.ok()) return Fail(ExplainConnect(options_, client.status()));
   client_ = std::move(*client);
   // A mount that cannot even say what its root is would be of no use.
-  client_->GetAttr(Caller{}, kRootIno, [this](Result<Attr> root) {
+  client_->GetAttr(Caller{}, kRootIno, [this](Result<Entry> root) {
     if (!root.ok()) return Fail(ExplainConnect(options_, root.status()));
     MountNow();
   });

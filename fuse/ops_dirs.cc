@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <deque>
 
 #include "common/limits.h"
@@ -55,10 +56,11 @@ size_t AddEntry(fuse_req_t req, char* out, size_t room, const DirEntry& entry, b
     // "." and ".." carry no reference.
     const bool self = entry.name == "." || entry.name == "..";
     if (!self) {
-      param.ino = entry.attr.ino.v;
-      param.generation = GenerationOf(entry.attr);
+      param.ino = entry.entry.attr.ino.v;
+      param.generation = GenerationOf(entry.entry.attr);
     }
-    FillStat(entry.attr, &param.attr);
+    param.attr_timeout = param.entry_timeout = std::chrono::duration<double>(entry.entry.valid_for).count();
+    FillStat(entry.entry.attr, &param.attr);
     param.attr.st_ino = entry.ino.v;
     if (self) param.attr.st_mode = S_IFDIR;
     return fuse_add_direntry_plus(req, out, room, entry.name.c_str(), &param,
@@ -79,7 +81,8 @@ void ReplyEntries(fuse_req_t req, FileSystem& fs, OpenDir& dir, size_t size) {
     const size_t need = AddEntry(req, out.data() + used, size - used, entry, dir.plus);
     if (need > size - used) break;
     used += need;
-    if (dir.plus && entry.attr.ino && entry.name != "." && entry.name != "..") given.push_back(entry.attr);
+    if (dir.plus && entry.entry.attr.ino && entry.name != "." && entry.name != "..")
+      given.push_back(entry.entry.attr);
     dir.at = entry.cookie;
     dir.ahead.pop_front();
   }

@@ -41,7 +41,7 @@ void Open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
       },
       [](fuse_req_t r, FileSystem& fs, Result<KfsClient::Opened> opened) {
         if (!opened.ok()) return ReplyStatus(r, opened.status());
-        fs.nodes().Update(opened->attr);
+        fs.nodes().Update(opened->entry.attr);
         auto* handle = new FileHandlePtr(std::move(opened->handle));
         if (ReplyOpen(r, ToFh(handle), kOpenFlags) != 0) DropOpen(fs, handle);
       });
@@ -61,7 +61,7 @@ void Create(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode, fu
       [parent](fuse_req_t r, FileSystem& fs, Result<KfsClient::Opened> opened) {
         if (!opened.ok()) return ReplyStatus(r, fs.InRemovedDir(Ino(parent), opened.status()));
         auto* handle = new FileHandlePtr(std::move(opened->handle));
-        if (ReplyCreate(r, fs, opened->attr, ToFh(handle), kOpenFlags) != 0) DropOpen(fs, handle);
+        if (ReplyCreate(r, fs, opened->entry, ToFh(handle), kOpenFlags) != 0) DropOpen(fs, handle);
       },
       false, Effect::kOpens);
 }

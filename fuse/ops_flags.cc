@@ -45,21 +45,21 @@ std::optional<uint32_t> FromXattr(const fsxattr& x) {
 }
 
 void Get(fuse_req_t req, fuse_ino_t ino, bool extended, size_t out_size) {
-  Run<Result<Attr>>(
+  Run<Result<Entry>>(
       req,
       [ino](KfsClient& c, const Caller& caller, auto done) {
         return c.GetAttr(caller, Ino(ino), std::move(done));
       },
-      [extended, out_size](fuse_req_t r, FileSystem&, Result<Attr> attr) {
-        if (!attr.ok()) return ReplyStatus(r, attr.status());
+      [extended, out_size](fuse_req_t r, FileSystem&, Result<Entry> entry) {
+        if (!entry.ok()) return ReplyStatus(r, entry.status());
         // The kernel asks for 4 bytes of flags, programs for as many as a long has.
         char out[std::max(sizeof(fsxattr), sizeof(long))] = {};
         if (extended) {
           fsxattr x = {};
-          x.fsx_xflags = ToXflags(attr->flags);
+          x.fsx_xflags = ToXflags(entry->attr.flags);
           std::memcpy(out, &x, sizeof x);
         } else {
-          std::memcpy(out, &attr->flags, sizeof attr->flags);
+          std::memcpy(out, &entry->attr.flags, sizeof entry->attr.flags);
         }
         fuse_reply_ioctl(r, 0, out, std::min(out_size, extended ? sizeof(fsxattr) : sizeof(long)));
       });
@@ -69,14 +69,14 @@ void Set(fuse_req_t req, fuse_ino_t ino, uint32_t flags) {
   kfs::SetAttr set;
   set.valid = pb::SetattrRequest::FLAGS;
   set.flags = flags;
-  Run<Result<Attr>>(
+  Run<Result<Entry>>(
       req,
       [ino, set](KfsClient& c, const Caller& caller, auto done) {
         return c.SetAttr(caller, Ino(ino), set, std::move(done));
       },
-      [](fuse_req_t r, FileSystem& fs, Result<Attr> attr) {
-        if (!attr.ok()) return ReplyStatus(r, attr.status());
-        fs.nodes().Update(*attr);
+      [](fuse_req_t r, FileSystem& fs, Result<Entry> entry) {
+        if (!entry.ok()) return ReplyStatus(r, entry.status());
+        fs.nodes().Update(entry->attr);
         fuse_reply_ioctl(r, 0, nullptr, 0);
       });
 }

@@ -21,20 +21,20 @@ bool AnswerGone(fuse_req_t req, FileSystem& fs, Ino ino, const Status& status, d
   fs.nodes().Gone(ino);
   const auto last = fs.nodes().Last(ino);
   if (!last) return false;
-  reply(req, *last);
+  reply(req, {.attr = *last, .valid_for = {}});
   return true;
 }
 
 void GetAttr(fuse_req_t req, fuse_ino_t ino, fuse_file_info*) {
   const auto reply = FileSystem::Of(req).message().shown_for == kStatx ? ReplyStatx : ReplyAttr;
-  Run<Result<Attr>>(
+  Run<Result<Entry>>(
       req,
       [ino](KfsClient& c, const Caller& caller, auto done) {
         return c.GetAttr(caller, Ino(ino), std::move(done));
       },
-      [ino, reply](fuse_req_t r, FileSystem& fs, Result<Attr> result) {
+      [ino, reply](fuse_req_t r, FileSystem& fs, Result<Entry> result) {
         if (result.ok()) {
-          fs.nodes().Update(*result);
+          fs.nodes().Update(result->attr);
           reply(r, *result);
         } else if (!AnswerGone(r, fs, Ino(ino), result.status(), reply)) {
           ReplyStatus(r, result.status());
@@ -80,14 +80,14 @@ void SetAttr(fuse_req_t req, fuse_ino_t ino, struct stat* st, int to_set, fuse_f
   fuse_setattr_in in;
   std::memcpy(&in, FileSystem::Of(req).message().body(), sizeof in);
   const kfs::SetAttr set = ToSetAttr(*st, to_set, HandleOf(fi), (in.valid & FATTR_KILL_SUIDGID) != 0);
-  Run<Result<Attr>>(
+  Run<Result<Entry>>(
       req,
       [ino, set](KfsClient& c, const Caller& caller, auto done) {
         return c.SetAttr(caller, Ino(ino), set, std::move(done));
       },
-      [](fuse_req_t r, FileSystem& fs, Result<Attr> result) {
+      [](fuse_req_t r, FileSystem& fs, Result<Entry> result) {
         if (!result.ok()) return ReplyStatus(r, result.status());
-        fs.nodes().Update(*result);
+        fs.nodes().Update(result->attr);
         ReplyAttr(r, *result);
       });
 }

@@ -11,7 +11,7 @@ void Lookup(fuse_req_t req, fuse_ino_t parent, const char* name) {
   // Refused here all the same, a name would be taken for gone, and with it what is mounted below it.
   Caller caller = CallerOf(req);
   caller.kernel_checked = true;
-  RunAs<Result<Attr>>(
+  RunAs<Result<Entry>>(
       req, std::move(caller),
       [parent, name = std::string(name)](KfsClient& c, const Caller& who, auto done) {
         return c.Lookup(who, Ino(parent), name, std::move(done));

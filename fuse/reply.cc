@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <chrono>
 
 #include "common/far_time.h"
 #include "common/inode_flags.h"
@@ -40,12 +41,19 @@ fuse_attr ToWire(const Attr& a) {
   return out;
 }
 
-// Time-outs 0: until leases every lookup asks the metaserver (P2).
-fuse_entry_out EntryOut(const Attr& attr) {
+void SplitTimeout(Duration valid_for, uint64_t* s, uint32_t* ns) {
+  const auto whole = std::chrono::floor<std::chrono::seconds>(valid_for);
+  *s = static_cast<uint64_t>(whole.count());
+  *ns = static_cast<uint32_t>(std::chrono::nanoseconds(valid_for - whole).count());
+}
+
+fuse_entry_out EntryOut(const Entry& entry) {
   fuse_entry_out out = {};
-  out.nodeid = attr.ino.v;
-  out.generation = GenerationOf(attr);
-  out.attr = ToWire(attr);
+  out.nodeid = entry.attr.ino.v;
+  out.generation = GenerationOf(entry.attr);
+  SplitTimeout(entry.valid_for, &out.entry_valid, &out.entry_valid_nsec);
+  SplitTimeout(entry.valid_for, &out.attr_valid, &out.attr_valid_nsec);
+  out.attr = ToWire(entry.attr);
   return out;
 }
 
@@ -74,26 +82,29 @@ void ReplyStatus(fuse_req_t req, const Status& status) {
   fuse_reply_err(req, err);
 }
 
-int ReplyEntry(fuse_req_t req, FileSystem& fs, const Attr& attr) {
-  fs.nodes().Looked(attr);
-  const int rc = ReplyBytes(req, EntryOut(attr));
-  if (rc != 0) fs.nodes().Unlooked(attr.ino);
+int ReplyEntry(fuse_req_t req, FileSystem& fs, const Entry& entry) {
+  fs.nodes().Looked(entry.attr);
+  const int rc = ReplyBytes(req, EntryOut(entry));
+  if (rc != 0) fs.nodes().Unlooked(entry.attr.ino);
   return rc;
 }
 
-int ReplyAttr(fuse_req_t req, const Attr& attr) {
+int ReplyAttr(fuse_req_t req, const Entry& entry) {
   fuse_attr_out out = {};
-  out.attr = ToWire(attr);
+  SplitTimeout(entry.valid_for, &out.attr_valid, &out.attr_valid_nsec);
+  out.attr = ToWire(entry.attr);
   return ReplyBytes(req, out);
 }
 
-int ReplyStatx(fuse_req_t req, const Attr& a) {
+int ReplyStatx(fuse_req_t req, const Entry& entry) {
+  const Attr& a = entry.attr;
   const auto time = [](TimeNs ns, uint64_t beyond) {
     const timespec t = ToTimespec({ns, beyond});
     return StatxTime{t.tv_sec, static_cast<uint32_t>(t.tv_nsec), 0};
   };
   const auto rdev = static_cast<uint32_t>(a.rdev);  // as the kernel encodes it, in ToWire too
   StatxOut out = {};
+  SplitTimeout(entry.valid_for, &out.attr_valid, &out.attr_valid_nsec);
   out.mask = STATX_BASIC_STATS | STATX_BTIME;
   out.blksize = kPreferredIo;
   out.attributes_mask = STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND | STATX_ATTR_NODUMP;
@@ -123,18 +134,18 @@ int ReplyOpen(fuse_req_t req, uint64_t fh, uint32_t open_flags) {
   return ReplyBytes(req, out);
 }
 
-int ReplyCreate(fuse_req_t req, FileSystem& fs, const Attr& attr, uint64_t fh, uint32_t open_flags) {
+int ReplyCreate(fuse_req_t req, FileSystem& fs, const Entry& entry, uint64_t fh, uint32_t open_flags) {
   struct {
     fuse_entry_out entry;
     fuse_open_out open;
   } out = {};
   static_assert(sizeof out == sizeof(fuse_entry_out) + sizeof(fuse_open_out));
-  out.entry = EntryOut(attr);
+  out.entry = EntryOut(entry);
   out.open.fh = fh;
   out.open.open_flags = open_flags;
-  fs.nodes().Looked(attr);
+  fs.nodes().Looked(entry.attr);
   const int rc = ReplyBytes(req, out);
-  if (rc != 0) fs.nodes().Unlooked(attr.ino);
+  if (rc != 0) fs.nodes().Unlooked(entry.attr.ino);
   return rc;
 }
 

@@ -35,6 +35,7 @@ using StartOp = std::function<void(Driver&, uint64_t i, Finished)>;
 // Counts of one driver in one phase; its worker's thread only, until it is done.
 struct Progress {
   uint64_t next = 0, limit = 0, outstanding = 0, errors = 0;
+  bool filling = false;
   std::vector<uint32_t> micros;
   std::string first_error;
 };
@@ -57,7 +58,7 @@ class PhaseRun {
       progress_[d].limit = limit(drivers_[d]);
       // Begun on the worker's thread, so that from then on each answer starts the next op without a
       // hand-over.
-      drivers_[d].client->GetAttr({}, drivers_[d].dir, [this, d](Result<Attr>) { Fill(d); });
+      drivers_[d].client->GetAttr({}, drivers_[d].dir, [this, d](Result<Entry>) { Fill(d); });
     }
     std::unique_lock lock(mutex_);
     done_.wait(lock, [this] { return running_ == 0; });
@@ -67,9 +68,12 @@ class PhaseRun {
  private:
   void Fill(size_t d) {
     Progress& p = progress_[d];
+    if (p.filling) return;  // answered from within One: the loop below goes on
+    p.filling = true;
     while (p.outstanding < static_cast<uint64_t>(in_flight_) && p.next < p.limit &&
            SteadyClock::now() < deadline_)
       One(d);
+    p.filling = false;
     if (p.outstanding != 0) return;
     std::lock_guard lock(mutex_);
     if (--running_ == 0) done_.notify_one();
@@ -130,8 +134,8 @@ std::function<void(Result<T>)> Ignoring(Finished finished) {
 
 void CreateOne(Driver& d, uint64_t i, Finished finished) {
   if (d.files.size() <= i) d.files.resize(i + 1);
-  d.client->MkNod({}, d.dir, FileName(i), S_IFREG | kFileMode, 0, [&d, i, finished](Result<Attr> r) {
-    if (r.ok()) d.files[i] = r->ino;
+  d.client->MkNod({}, d.dir, FileName(i), S_IFREG | kFileMode, 0, [&d, i, finished](Result<Entry> r) {
+    if (r.ok()) d.files[i] = r->attr.ino;
     finished(r.status());
   });
 }
@@ -184,13 +188,13 @@ Result<BenchResult> RunMetaBench(const BenchOptions& options) {
   phase(
       "lookup", true,
       [](Driver& d, uint64_t i, Finished f) {
-        d.client->Lookup({}, d.dir, FileName(i), Ignoring<Attr>(std::move(f)));
+        d.client->Lookup({}, d.dir, FileName(i), Ignoring<Entry>(std::move(f)));
       },
       made);
   phase(
       "stat", true,
       [](Driver& d, uint64_t i, Finished f) {
-        d.client->GetAttr({}, d.files[i], Ignoring<Attr>(std::move(f)));
+        d.client->GetAttr({}, d.files[i], Ignoring<Entry>(std::move(f)));
       },
       made);
   // To the end, whatever the time: what was created goes again.

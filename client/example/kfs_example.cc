@@ -68,7 +68,7 @@ void MakeManyDirectories(kfs::KfsClient& client, kfs::Ino parent, int count) {
   std::promise<int> all;
   int answered = 0, made = 0;  // worker's thread only
   for (int i = 0; i < count; ++i) {
-    client.Mkdir({}, parent, "d" + std::to_string(i), 0755, [&](kfs::Result<kfs::Attr> r) {
+    client.Mkdir({}, parent, "d" + std::to_string(i), 0755, [&](kfs::Result<kfs::Entry> r) {
       if (r.ok()) ++made;
       if (++answered == count) all.set_value(made);
     });
@@ -94,8 +94,9 @@ int main(int argc, char** argv) {
   if (text != "hello, world\n") return 1;
 
   // By inode number, blocking: Wait turns a completion into a result.
-  const kfs::Attr file = Check(
-      client->Wait<kfs::Attr>([&](auto done) { client->Lookup(me, dir.ino, "greeting", done); }), "lookup");
+  const kfs::Entry found = Check(
+      client->Wait<kfs::Entry>([&](auto done) { client->Lookup(me, dir.ino, "greeting", done); }), "lookup");
+  const kfs::Attr& file = found.attr;
   std::printf("inode %llu has %llu bytes\n", static_cast<unsigned long long>(file.ino.v),
               static_cast<unsigned long long>(file.size));
 

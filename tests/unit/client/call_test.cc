@@ -12,12 +12,12 @@ namespace {
 TEST(Call, MkdirAndLookupAnswerWithAttributes) {
   FakeCluster cluster;
   auto client = cluster.Client();
-  auto made = client->Wait<Attr>([&](auto done) { client->Mkdir({}, kRootIno, "d", 0755, done); });
+  auto made = client->Wait<Entry>([&](auto done) { client->Mkdir({}, kRootIno, "d", 0755, done); });
   ASSERT_TRUE(made.ok()) << made.status().ToString();
-  auto found = client->Wait<Attr>([&](auto done) { client->Lookup({}, kRootIno, "d", done); });
+  auto found = client->Wait<Entry>([&](auto done) { client->Lookup({}, kRootIno, "d", done); });
   ASSERT_TRUE(found.ok());
-  EXPECT_EQ(found->ino, made->ino);
-  auto again = client->Wait<Attr>([&](auto done) { client->Mkdir({}, kRootIno, "d", 0755, done); });
+  EXPECT_EQ(found->attr.ino, made->attr.ino);
+  auto again = client->Wait<Entry>([&](auto done) { client->Mkdir({}, kRootIno, "d", 0755, done); });
   EXPECT_EQ(again.status().err(), EEXIST);
 }
 
@@ -35,7 +35,7 @@ TEST(Call, CallerTravelsInTheContext) {
   });
   const Caller caller{
       .uid = 10, .gid = 20, .groups = {30, 40}, .groups_known = true, .umask = 022, .pid = 99};
-  ASSERT_TRUE(client->Wait<Attr>([&](auto done) { client->Mkdir(caller, kRootIno, "d", 0777, done); }).ok());
+  ASSERT_TRUE(client->Wait<Entry>([&](auto done) { client->Mkdir(caller, kRootIno, "d", 0777, done); }).ok());
   const pb::Context ctx = cluster.On([&] { return got.ctx(); });
   EXPECT_EQ(ctx.uid(), 10u);
   EXPECT_EQ(ctx.gid(), 20u);
@@ -56,7 +56,7 @@ TEST(Call, LostAnswerIsAskedForAgainUnderTheSameId) {
       return true;
     };
   });
-  auto made = client->Wait<Attr>([&](auto done) { client->Mkdir({}, kRootIno, "d", 0755, done); });
+  auto made = client->Wait<Entry>([&](auto done) { client->Mkdir({}, kRootIno, "d", 0755, done); });
   ASSERT_TRUE(made.ok()) << made.status().ToString();
   cluster.On([&] {
     EXPECT_EQ(cluster.executed, 1);
@@ -81,7 +81,7 @@ TEST(Call, ManyInFlightSurviveDroppedConnections) {
     };
   });
   constexpr int kOps = 300;
-  std::vector<Waiter<Result<Attr>>> waiters(kOps);
+  std::vector<Waiter<Result<Entry>>> waiters(kOps);
   for (int i = 0; i < kOps; ++i) client->Mkdir({}, kRootIno, "d" + std::to_string(i), 0755, waiters[i].Fn());
   for (auto& w : waiters) EXPECT_TRUE(w.Get().ok());
   cluster.On([&] { EXPECT_EQ(cluster.executed, kOps); });
@@ -92,7 +92,7 @@ TEST(Call, WatermarkFollowsTheAnswers) {
   auto client = cluster.Client();
   for (int i = 0; i < 3; ++i) {
     ASSERT_TRUE(
-        client->Wait<Attr>([&](auto d) { client->Mkdir({}, kRootIno, std::to_string(i), 0755, d); }).ok());
+        client->Wait<Entry>([&](auto d) { client->Mkdir({}, kRootIno, std::to_string(i), 0755, d); }).ok());
   }
   cluster.On([&] {
     EXPECT_EQ(cluster.seen.back().op_id, 3u);
@@ -111,7 +111,7 @@ TEST(Call, TryAgainIsRepeatedUnderTheSameIdUntilItSucceeds) {
       return true;
     };
   });
-  ASSERT_TRUE(client->Wait<Attr>([&](auto done) { client->Mkdir({}, kRootIno, "d", 0755, done); }).ok());
+  ASSERT_TRUE(client->Wait<Entry>([&](auto done) { client->Mkdir({}, kRootIno, "d", 0755, done); }).ok());
   cluster.On([&] {
     EXPECT_EQ(cluster.Seen(Op::kMkdir), 4u);
     for (const auto& s : cluster.seen) {
@@ -137,9 +137,9 @@ TEST(Call, SoftCallEndsWithEtimedout) {
       return true;
     };
   });
-  auto attr = client->Wait<Attr>([&](auto done) { client->GetAttr({}, kRootIno, done); });
+  auto attr = client->Wait<Entry>([&](auto done) { client->GetAttr({}, kRootIno, done); });
   EXPECT_EQ(attr.status().err(), ETIMEDOUT);
-  auto made = client->Wait<Attr>([&](auto done) { client->Mkdir({}, kRootIno, "d", 0755, done); });
+  auto made = client->Wait<Entry>([&](auto done) { client->Mkdir({}, kRootIno, "d", 0755, done); });
   EXPECT_EQ(made.status().err(), ETIMEDOUT);
 }
 
@@ -154,7 +154,7 @@ TEST(Call, CancelEndsACallThatWaitsForTheServer) {
       return true;
     };
   });
-  Waiter<Result<Attr>> waiter;
+  Waiter<Result<Entry>> waiter;
   const CallId id = client->GetAttr({}, kRootIno, waiter.Fn());
   cluster.Until([&] { return held.size() == 1; });
   EXPECT_FALSE(waiter.done());
@@ -222,7 +222,7 @@ TEST(Call, CompletionNeverRunsInsideTheCall) {
   auto client = cluster.Client();
   Waiter<Status> waiter;
   // On the worker's thread, an empty write is answered without a server.
-  client->GetAttr({}, kRootIno, [&, done = waiter.Fn()](Result<Attr>) {
+  client->GetAttr({}, kRootIno, [&, done = waiter.Fn()](Result<Entry>) {
     auto inside = std::make_shared<bool>(true);
     client->Write({}, At(2), 0, Buffer(), {}, [inside, done](Result<uint32_t> r) {
       EXPECT_FALSE(*inside);
@@ -245,7 +245,7 @@ TEST(Call, BlockingAndCompletionFormsFromSeveralThreads) {
         if (i % 2 == 0) {
           if (client->Mkdir({}, "/" + name, 0755).ok()) ++made;
         } else {
-          Waiter<Result<Attr>> waiter;
+          Waiter<Result<Entry>> waiter;
           client->Mkdir({}, kRootIno, name, 0755, waiter.Fn());
           if (waiter.Get().ok()) ++made;
         }
@@ -271,7 +271,7 @@ TEST(Call, BeyondTheLimitCompletionFormsAreRefused) {
       return true;
     };
   });
-  std::vector<Waiter<Result<Attr>>> waiters(17);
+  std::vector<Waiter<Result<Entry>>> waiters(17);
   for (auto& w : waiters) client->GetAttr({}, kRootIno, w.Fn());
   EXPECT_EQ(waiters[16].Get().status().err(), EAGAIN);
   cluster.Until([&] { return held.size() == 16; });
@@ -304,7 +304,7 @@ TEST(Call, ShutdownEndsCallsUnderWay) {
       return true;
     };
   });
-  Waiter<Result<Attr>> waiter;
+  Waiter<Result<Entry>> waiter;
   client->Mkdir({}, kRootIno, "d", 0755, waiter.Fn());
   cluster.Until([&] { return held.size() == 1; });
   EXPECT_TRUE(client->Shutdown().ok());
@@ -313,7 +313,7 @@ TEST(Call, ShutdownEndsCallsUnderWay) {
     EXPECT_EQ(cluster.Seen(Op::kCloseSession), 1u);
     held.clear();
   });
-  auto later = client->Wait<Attr>([&](auto done) { client->GetAttr({}, kRootIno, done); });
+  auto later = client->Wait<Entry>([&](auto done) { client->GetAttr({}, kRootIno, done); });
   EXPECT_EQ(later.status().err(), ECANCELED);
 }
 

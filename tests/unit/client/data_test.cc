@@ -95,7 +95,7 @@ TEST_F(Data, KnownChunksAreWrittenWithoutPrepare) {
   cluster.On([&] { EXPECT_EQ(cluster.Seen(Op::kPrepareWrite), 1u); });
   // A truncate makes the layout unknown again.
   kfs::SetAttr set{.valid = pb::SetattrRequest::SIZE};
-  ASSERT_TRUE(client->Wait<Attr>([&](auto done) { client->SetAttr({}, Ino(ino), set, done); }).ok());
+  ASSERT_TRUE(client->Wait<Entry>([&](auto done) { client->SetAttr({}, Ino(ino), set, done); }).ok());
   ASSERT_TRUE(Write(ino, 0, "x").ok());
   cluster.On([&] { EXPECT_EQ(cluster.Seen(Op::kPrepareWrite), 2u); });
 }

@@ -87,7 +87,7 @@ TEST_F(Metaservers, AMovedVolumeIsFollowedUnderTheSameIds) {
     ++cluster.generation;
     ++cluster.incarnation;
   });
-  auto made = client->Wait<Attr>([&](auto done) { client->Mkdir({}, kRootIno, "d", 0755, done); });
+  auto made = client->Wait<Entry>([&](auto done) { client->Mkdir({}, kRootIno, "d", 0755, done); });
   EXPECT_TRUE(made.ok()) << made.status().ToString();
   const auto mkdirs = SeenOf(Op::kMkdir);
   ASSERT_EQ(mkdirs.size(), 2u);
@@ -110,7 +110,7 @@ TEST_F(Metaservers, WhatTheOldOwnerHadDoneIsNotDoneAgain) {
       return true;
     };
   });
-  Waiter<Result<Attr>> waiter;
+  Waiter<Result<Entry>> waiter;
   client->Mkdir({}, kRootIno, "d", 0755, waiter.Fn());
   cluster.Until([&] { return cluster.executed == 1; });
   cluster.On([&] {
@@ -205,7 +205,7 @@ TEST_F(Metaservers, OneThatDoesNotKnowTheVolumeYetDoesNotEndTheMount) {
     cluster.seen.clear();
     cluster.StopMeta(0);
   });
-  Waiter<Result<Attr>> waiter;
+  Waiter<Result<Entry>> waiter;
   client->GetAttr({}, kRootIno, waiter.Fn());
   cluster.Until([&] {
     return std::any_of(cluster.seen.begin(), cluster.seen.end(), [](const auto& s) { return s.at == 1; });

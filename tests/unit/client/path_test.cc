@@ -11,7 +11,7 @@ class Path : public ::testing::Test {
   Path() : client(cluster.Client()) {}
   void Link(const std::string& name, const std::string& target) {
     ASSERT_TRUE(
-        client->Wait<Attr>([&](auto done) { client->Symlink({}, kRootIno, name, target, done); }).ok());
+        client->Wait<Entry>([&](auto done) { client->Symlink({}, kRootIno, name, target, done); }).ok());
   }
   FakeCluster cluster;
   std::unique_ptr<KfsClient> client;

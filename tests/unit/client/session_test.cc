@@ -52,7 +52,7 @@ TEST(Session, ConnectWithACompletionOnASharedLoop) {
     promise.set_value(std::move(*result));
   });
   auto client = promise.get_future().get();
-  auto attr = client->Wait<Attr>([&](auto done) { client->GetAttr({}, kRootIno, done); });
+  auto attr = client->Wait<Entry>([&](auto done) { client->GetAttr({}, kRootIno, done); });
   EXPECT_TRUE(attr.ok());
   Waiter<Status> waiter;
   client->Shutdown(waiter.Fn());
@@ -146,7 +146,7 @@ TEST(Session, PendingOpsAreSentAfterTheReclaim) {
       return true;
     };
   });
-  Waiter<Result<Attr>> waiter;
+  Waiter<Result<Entry>> waiter;
   client->Mkdir({}, kRootIno, "d", 0755, waiter.Fn());
   cluster.Until([&] { return held.size() == 1; });
   cluster.On([&] {
@@ -177,7 +177,7 @@ TEST(Session, ALostSessionEndsMutationsWithEioAndTheMountGoesOn) {
       return true;
     };
   });
-  Waiter<Result<Attr>> mutation, query;
+  Waiter<Result<Entry>> mutation, query;
   client->Mkdir({}, kRootIno, "d", 0755, mutation.Fn());
   client->GetAttr({}, kRootIno, query.Fn());
   cluster.Until([&] { return held.size() == 2; });
@@ -209,7 +209,7 @@ TEST(Session, ALostSessionEndsMutationsWithEioAndTheMountGoesOn) {
                 .err(),
             EIO);
   kfs::SetAttr cut{.valid = pb::SetattrRequest::SIZE, .handle = old};
-  EXPECT_EQ(client->Wait<Attr>([&](auto done) { client->SetAttr({}, Ino(ino), cut, done); }).status().err(),
+  EXPECT_EQ(client->Wait<Entry>([&](auto done) { client->SetAttr({}, Ino(ino), cut, done); }).status().err(),
             EIO);
   EXPECT_EQ(status([&](auto done) { client->Release(old, false, 0, done); }), 0);
   cluster.On([&] {
@@ -251,7 +251,7 @@ TEST(Session, AfterExpiryPendingMutationsAreSentAgainAndHandlesAreDead) {
   cluster.On([&] {
     cluster.swallow_answer = [&](const IncomingCallPtr& call) { return call->op() == Op::kMkdir; };
   });
-  Waiter<Result<Attr>> mutation;
+  Waiter<Result<Entry>> mutation;
   client->Mkdir({}, kRootIno, "d", 0755, mutation.Fn());
   cluster.Until([&] { return cluster.executed == 2; });
   cluster.On([&] {

@@ -75,7 +75,7 @@ TEST_F(Stopped, CallsUnderWayEndWhenTheAttachmentIsRefused) {
     };
   });
   Waiter<Status> lock;
-  Waiter<Result<Attr>> query;
+  Waiter<Result<Entry>> query;
   client->SetLock(At(ino), {.owner = 1, .type = FileLock::kWrite}, true, lock.Fn());
   client->GetAttr({}, kRootIno, query.Fn());
   cluster.Until([&] { return held.size() == 2; });

@@ -25,20 +25,21 @@ class MemoryClient : public KfsClient {
   uint32_t volume_id() const override { return 1; }
   void OnDrainReleases(std::function<void(std::function<void()>)>) override {}
 
-  CallId Lookup(const Caller&, Ino parent, std::string_view name, Done<Attr> done) override {
+  CallId Lookup(const Caller&, Ino parent, std::string_view name, Done<Entry> done) override {
     Node* dir = Find(parent);
     if (dir == nullptr) return Answer(done, Status(ESTALE, "gone"));
+    ++lookups_[std::string(name)];
     auto it = dir->names.find(std::string(name));
     if (it == dir->names.end()) return Answer(done, Status(ENOENT, "no such name"));
-    return Answer<Attr>(done, Find(it->second)->attr);
+    return Answer<Entry>(done, EntryOf(*Find(it->second)));
   }
-  CallId GetAttr(const Caller&, Ino ino, Done<Attr> done) override { return AnswerAttr(done, ino); }
-  CallId SetAttr(const Caller&, Ino ino, const kfs::SetAttr& set, Done<Attr> done) override {
+  CallId GetAttr(const Caller&, Ino ino, Done<Entry> done) override { return AnswerAttr(done, ino); }
+  CallId SetAttr(const Caller&, Ino ino, const kfs::SetAttr& set, Done<Entry> done) override {
     Node* n = Find(ino);
     if (n == nullptr) return Answer(done, Status(ESTALE, "gone"));
     if ((set.valid & 1) != 0) n->attr.mode = (n->attr.mode & S_IFMT) | (set.mode & 07777);
     if ((set.valid & 8) != 0) Resize(*n, set.size);
-    return Answer<Attr>(done, n->attr);
+    return Answer<Entry>(done, EntryOf(*n));
   }
   CallId Access(const Caller& caller, Ino ino, uint32_t, DoneStatus done) override {
     Node* n = Find(ino);
@@ -57,17 +58,17 @@ class MemoryClient : public KfsClient {
     return Answer<std::string>(done, Find(ino)->data);
   }
   CallId MkNod(const Caller&, Ino parent, std::string_view name, uint32_t mode, uint64_t,
-               Done<Attr> done) override {
+               Done<Entry> done) override {
     return MakeIn(parent, name, mode, done);
   }
-  CallId Mkdir(const Caller& c, Ino parent, std::string_view name, uint32_t mode, Done<Attr> done) override {
+  CallId Mkdir(const Caller& c, Ino parent, std::string_view name, uint32_t mode, Done<Entry> done) override {
     return MakeIn(parent, name, S_IFDIR | (mode & ~c.umask & 07777), done);
   }
   CallId Symlink(const Caller&, Ino parent, std::string_view name, std::string_view target,
-                 Done<Attr> done) override {
+                 Done<Entry> done) override {
     return MakeIn(parent, name, S_IFLNK | 0777, done, target);
   }
-  CallId Link(const Caller&, Ino ino, Ino parent, std::string_view name, Done<Attr> done) override {
+  CallId Link(const Caller&, Ino ino, Ino parent, std::string_view name, Done<Entry> done) override {
     Find(parent)->names[std::string(name)] = ino;
     ++Find(ino)->attr.nlink;
     return AnswerAttr(done, ino);
@@ -91,7 +92,7 @@ class MemoryClient : public KfsClient {
       ++at;
       const Attr& attr = Find(child)->attr;
       if (at > range.cookie && at <= range.last)
-        page.entries.push_back({name, child, attr.mode >> 12, at, attr});
+        page.entries.push_back({name, child, attr.mode >> 12, at, {attr}});
     }
     page.eof = true;
     page.last = at;
@@ -102,6 +103,8 @@ class MemoryClient : public KfsClient {
   }
   CallId GetXattr(const Caller&, Ino, std::string_view name, Done<std::string> done) override {
     if (name == "user.size5") return Answer<std::string>(done, std::string("12345"));
+    if (name.starts_with("user.lookups."))
+      return Answer<std::string>(done, std::to_string(lookups_[std::string(name.substr(13))]));
     return Answer(done, Status(ENODATA, "none"));
   }
   CallId SetXattr(const Caller&, Ino, std::string_view, std::string_view, uint32_t, DoneStatus d) override {
@@ -121,7 +124,7 @@ class MemoryClient : public KfsClient {
   }
   CallId Create(const Caller& c, Ino parent, std::string_view name, uint32_t mode, uint32_t flags,
                 Done<Opened> done) override {
-    MakeIn(parent, name, S_IFREG | (mode & ~c.umask & 07777), [](const Result<Attr>&) {});
+    MakeIn(parent, name, S_IFREG | (mode & ~c.umask & 07777), [](const Result<Entry>&) {});
     return AnswerOpened(done, *Find(Find(parent)->names.at(std::string(name))), flags);
   }
   CallId TmpFile(const Caller&, Ino, uint32_t mode, uint32_t flags, Done<Opened> done) override {
@@ -207,7 +210,10 @@ class MemoryClient : public KfsClient {
     std::string data;
     std::map<std::string, Ino> names;
     int opens = 0;
+    Duration valid_for{};
   };
+
+  static Entry EntryOf(const Node& n) { return {.attr = n.attr, .valid_for = n.valid_for}; }
 
   static Status NoPaths() { return Status(EOPNOTSUPP, "no path calls"); }
   template <typename T>
@@ -215,14 +221,14 @@ class MemoryClient : public KfsClient {
     done(std::move(result));
     return 0;
   }
-  CallId AnswerAttr(const Done<Attr>& done, Ino ino) {
+  CallId AnswerAttr(const Done<Entry>& done, Ino ino) {
     Node* n = Find(ino);
-    if (n == nullptr) return Answer(done, Result<Attr>(Status(ESTALE, "gone")));
-    return Answer<Attr>(done, n->attr);
+    if (n == nullptr) return Answer(done, Result<Entry>(Status(ESTALE, "gone")));
+    return Answer<Entry>(done, EntryOf(*n));
   }
   static CallId AnswerOpened(const Done<Opened>& done, Node& n, uint32_t flags) {
     ++n.opens;
-    return Answer<Opened>(done, Opened{std::make_shared<FileHandle>(n.attr.ino, flags), n.attr});
+    return Answer<Opened>(done, Opened{std::make_shared<FileHandle>(n.attr.ino, flags), EntryOf(n)});
   }
   static CallId Nothing(const DoneStatus& done) {
     done({});
@@ -244,13 +250,14 @@ class MemoryClient : public KfsClient {
     n.attr.nlink = S_ISDIR(mode) ? 2 : 1;
     return n;
   }
-  CallId MakeIn(Ino parent, std::string_view name, uint32_t mode, const Done<Attr>& done,
+  CallId MakeIn(Ino parent, std::string_view name, uint32_t mode, const Done<Entry>& done,
                 std::string_view data = "") {
     Node& n = Make(mode);
     Resize(n, data.size());
     n.data = data;
+    if (name.starts_with("kept")) n.valid_for = std::chrono::hours(1);
     Find(parent)->names[std::string(name)] = n.attr.ino;
-    return Answer<Attr>(done, n.attr);
+    return Answer<Entry>(done, EntryOf(n));
   }
   CallId Remove(Ino parent, std::string_view name, const Done<Removed>& done) {
     auto& names = Find(parent)->names;
@@ -272,6 +279,7 @@ class MemoryClient : public KfsClient {
   }
 
   std::map<Ino, Node> nodes_;
+  std::map<std::string, int> lookups_;
   std::map<CallId, std::function<void()>> held_;
   uint64_t last_ino_ = 1;
   CallId last_call_ = 0;

@@ -118,6 +118,24 @@ TEST_F(MountedTest, SmallAndLargeWritesArriveWhole) {
   }
 }
 
+// What the client says to be valid for an hour (names that begin with "kept") the kernel does not ask for
+// again; what is valid for no time it asks for each time.
+TEST_F(MountedTest, TheKernelKeepsAnEntryForAsLongAsItIsValid) {
+  const auto lookups = [&](const std::string& name) {
+    char text[32] = {};
+    EXPECT_GT(getxattr(dir_.c_str(), ("user.lookups." + name).c_str(), text, sizeof text - 1), 0);
+    return std::atoi(text);
+  };
+  for (const std::string name : {"kept", "asked"}) {
+    Put(name, "x");
+    struct stat st;
+    ASSERT_EQ(stat(At(name).c_str(), &st), 0);
+    const int before = lookups(name);
+    for (int i = 0; i < 5; ++i) ASSERT_EQ(stat(At(name).c_str(), &st), 0);
+    EXPECT_EQ(lookups(name) - before, name == "kept" ? 0 : 5) << name;
+  }
+}
+
 TEST_F(MountedTest, AppendIgnoresTheKernelsOffsetAndFollowsFcntl) {
   Put("f", "abc");
   const int fd = open(At("f").c_str(), O_WRONLY);
