@@ -1,12 +1,35 @@
 // The public C++ API of KFS, usable without FUSE and from any thread.
 //
-//   KfsClient::Options options;
-//   options.metaservers = {"127.0.0.1:7400"}; options.volume = "data"; options.secret_file =
-//   "/etc/kfs/secret"; auto client = KfsClient::Connect(options);           //
-//   Result<std::unique_ptr<KfsClient>>
-//   (*client)->Mkdir({}, "/dir", 0755);                    // blocking, by path
-//   (*client)->Mkdir({}, kRootIno, "dir", 0755, [](Result<Attr> r) { ... });  // completion, runs on the
-//   worker's thread
+//   kfs::KfsClient::Options options;
+//   options.metaservers = {"127.0.0.1:7400"};
+//   options.volume = "data";
+//   options.secret_file = "/etc/kfs/secret";
+//   kfs::Result<std::unique_ptr<kfs::KfsClient>> connected = kfs::KfsClient::Connect(options);
+//   if (!connected.ok()) return connected.status();
+//   kfs::KfsClient& client = **connected;
+//   // By path, blocking.
+//   kfs::Result<kfs::Attr> dir = client.Mkdir({}, "/hello", 0755);
+//   if (!dir.ok()) return dir.status();
+//   // By inode and handle; Wait makes a blocking call of one with a completion.
+//   auto file = client.Wait<kfs::KfsClient::Opened>(
+//       [&](auto done) { client.Create({}, dir->ino, "file", 0644, O_RDWR, done); });
+//   if (!file.ok()) return file.status();
+//   auto written = client.Wait<uint32_t>(
+//       [&](auto done) { client.Write({}, file->handle, 0, kfs::Buffer::Copy("hello", 5), {}, done); });
+//   if (!written.ok()) return written.status();
+//   kfs::Status synced = client.WaitStatus([&](auto done) { client.Fsync(file->handle, false, done); });
+//   if (!synced.ok()) return synced;
+//   // A completion runs on the client's own thread, its worker's.
+//   std::promise<uint64_t> size;
+//   client.Lookup({}, dir->ino, "file", [&](const kfs::Result<kfs::Entry>& found) {
+//     size.set_value(found.ok() ? found->attr.size : 0);
+//   });
+//   std::printf("hello has %d bytes\n", static_cast<int>(size.get_future().get()));
+//   // Every handle is released once.
+//   return client.WaitStatus([&](auto done) { client.Release(file->handle, false, 0, done); });
+//
+//   any thread:  Lookup, Read ... -> op -> queue ---> worker's thread: <-> metaserver, chunkservers
+//                Wait, Mkdir(path)  <-- wakes --------+-> done(result)
 //
 // Inode-level calls mirror the kernel's operations; Path-level helpers at the end walk for the caller.
 // Blocking forms must not be called on the worker's own thread (asserted). Every mutating call is executed

@@ -1,10 +1,12 @@
 // How a program uses KFS without a mount: connects, makes directories, writes, reads, renames, lists, and
 // cleans up. Exits 0 when everything was as expected.
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <future>
+#include <memory>
 #include <string>
 
 #include "client/kfs_client.h"
@@ -63,6 +65,33 @@ kfs::KfsClient::Options ParseArguments(int argc, char** argv) {
   return options;
 }
 
+// What client/kfs_client.h begins with, word for word.
+kfs::Status Hello(const kfs::KfsClient::Options& options) {
+  kfs::Result<std::unique_ptr<kfs::KfsClient>> connected = kfs::KfsClient::Connect(options);
+  if (!connected.ok()) return connected.status();
+  kfs::KfsClient& client = **connected;
+  // By path, blocking.
+  kfs::Result<kfs::Attr> dir = client.Mkdir({}, "/hello", 0755);
+  if (!dir.ok()) return dir.status();
+  // By inode and handle; Wait makes a blocking call of one with a completion.
+  auto file = client.Wait<kfs::KfsClient::Opened>(
+      [&](auto done) { client.Create({}, dir->ino, "file", 0644, O_RDWR, done); });
+  if (!file.ok()) return file.status();
+  auto written = client.Wait<uint32_t>(
+      [&](auto done) { client.Write({}, file->handle, 0, kfs::Buffer::Copy("hello", 5), {}, done); });
+  if (!written.ok()) return written.status();
+  kfs::Status synced = client.WaitStatus([&](auto done) { client.Fsync(file->handle, false, done); });
+  if (!synced.ok()) return synced;
+  // A completion runs on the client's own thread, its worker's.
+  std::promise<uint64_t> size;
+  client.Lookup({}, dir->ino, "file", [&](const kfs::Result<kfs::Entry>& found) {
+    size.set_value(found.ok() ? found->attr.size : 0);
+  });
+  std::printf("hello has %d bytes\n", static_cast<int>(size.get_future().get()));
+  // Every handle is released once.
+  return client.WaitStatus([&](auto done) { client.Release(file->handle, false, 0, done); });
+}
+
 // The completion form: many calls at once from one thread, answered on the worker's thread.
 void MakeManyDirectories(kfs::KfsClient& client, kfs::Ino parent, int count) {
   std::promise<int> all;
@@ -81,8 +110,14 @@ void MakeManyDirectories(kfs::KfsClient& client, kfs::Ino parent, int count) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  auto client = Check(kfs::KfsClient::Connect(ParseArguments(argc, argv)), "connect");
+  const kfs::KfsClient::Options options = ParseArguments(argc, argv);
+  Check(Hello(options), "hello");
+  auto client = Check(kfs::KfsClient::Connect(options), "connect");
   const kfs::Caller me;  // uid 0, gid 0
+
+  if (Check(client->ReadFile(me, "/hello/file"), "read hello") != "hello") return 1;
+  Check(client->Remove(me, "/hello/file"), "remove hello");
+  Check(client->Remove(me, "/hello"), "rmdir hello");
 
   // By path, blocking.
   const std::string base = "/example-" + std::to_string(getpid());
