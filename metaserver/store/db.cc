@@ -9,10 +9,10 @@
 #include <rocksdb/write_batch.h>
 #include <rocksdb/write_buffer_manager.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <functional>
 #include <mutex>
 #include <unordered_map>
@@ -75,6 +75,26 @@ Status Words(const std::string& path, const std::string& kind, const rocksdb::St
   return Status(EIO, fmt::format("cannot open the metadata in {}: {}", path, s.ToString()));
 }
 
+// RocksDB would make it, too, but complains first, and does not make its name durable: with the name all that
+// is synced in it later would go when power is lost.
+Status MakeDirectory(rocksdb::Env* env, const std::string& path) {
+  const size_t slash = path.rfind('/');
+  const std::string parent = slash == std::string::npos ? "." : path.substr(0, std::max<size_t>(slash, 1));
+  std::unique_ptr<rocksdb::Directory> dir;
+  rocksdb::Status s = env->CreateDirIfMissing(path);
+  if (s.ok()) s = env->NewDirectory(parent, &dir);
+  if (s.ok()) s = dir->Fsync();
+  return s.ok() ? Status() : Status(EIO, fmt::format("cannot make {}: {}", path, s.ToString()));
+}
+
+void UseEnv(const DbEnv& env, rocksdb::Options* o) {
+  o->env = env.get();
+  if (!env.one_thread) return;
+  o->max_file_opening_threads = 1;
+  o->max_bgerror_resume_count = 0;  // resumes on a thread of its own
+  o->db_host_id = "";               // is written to tables
+}
+
 }  // namespace
 
 struct DbMemory::Impl {
@@ -95,6 +115,7 @@ struct Db::Impl {
     using is_transparent = void;
     size_t operator()(std::string_view s) const { return std::hash<std::string_view>()(s); }
   };
+  DbEnv env;
   std::unique_ptr<rocksdb::DB> db;
   rocksdb::WriteBatch batch;
   // Uncommitted values by key; nullopt: deleted.
@@ -122,7 +143,8 @@ Db::~Db() {
   }
 }
 
-Result<std::unique_ptr<Db>> Db::Open(const std::string& path, const std::string& kind, DbMemory& memory) {
+Result<std::unique_ptr<Db>> Db::Open(const std::string& path, const std::string& kind, DbMemory& memory,
+                                     DbEnv env) {
   rocksdb::Options o;
   o.create_if_missing = true;
   // A damaged record with intact ones behind it refuses to open; only a torn last record, which was never
@@ -146,14 +168,14 @@ Result<std::unique_ptr<Db>> Db::Open(const std::string& path, const std::string&
   t.pin_l0_filter_and_index_blocks_in_cache = true;
   t.format_version = 5;
   o.table_factory.reset(rocksdb::NewBlockBasedTableFactory(t));
-  if (DamagedInside(path))
+  UseEnv(env, &o);
+  if (DamagedInside(o.env, path))
     return Damaged(path, kind, "a record of its log is broken, and whole ones lie behind it");
-  std::error_code ec;
-  std::filesystem::create_directory(path, ec);  // RocksDB makes it, too, but complains first
+  KFS_RETURN_IF_ERROR(MakeDirectory(o.env, path));
   auto impl = std::make_unique<Impl>();
   rocksdb::DB* raw = nullptr;
   rocksdb::Status s = rocksdb::DB::Open(o, path, &raw);
-  if (s.IsCorruption() && OnlyTailIsTorn(path)) {
+  if (s.IsCorruption() && OnlyTailIsTorn(o.env, path)) {
     // A last record that reached the disk in part, as power cuts leave it: nothing that was synced lies
     // behind it.
     KFS_LOG(warn, "store.torn_tail db={} error=\"{}\" next=\"opening without the unfinished last write\"",
@@ -163,7 +185,7 @@ Result<std::unique_ptr<Db>> Db::Open(const std::string& path, const std::string&
   }
   if (!s.ok()) return Words(path, kind, s);
   impl->db.reset(raw);
-  auto mark = std::make_unique<SyncedMark>(path);
+  auto mark = std::make_unique<SyncedMark>(o.env, path);
   if (const uint64_t there = raw->GetLatestSequenceNumber(); there < mark->sequence()) {
     return Damaged(path, kind,
                    fmt::format("its log ends before what had been made durable, {} changes are missing",
@@ -171,6 +193,7 @@ Result<std::unique_ptr<Db>> Db::Open(const std::string& path, const std::string&
                    "What is left of it is kept");
   }
   impl->mark = std::move(mark);
+  impl->env = std::move(env);
   std::unique_ptr<Db> db(new Db(std::move(impl), path, kind));
   db->opened_at_ = raw->GetLatestSequenceNumber();
   if (Status f = db->CheckFormat(); !f.ok()) return f;
@@ -207,9 +230,11 @@ Status Db::CheckFormat() {
   return {};
 }
 
-Status Db::Destroy(const std::string& path) {
-  SyncedMark::Remove(path);
-  rocksdb::Status s = rocksdb::DestroyDB(path, rocksdb::Options());
+Status Db::Destroy(const std::string& path, const DbEnv& env) {
+  SyncedMark::Remove(env.get(), path);
+  rocksdb::Options o;
+  UseEnv(env, &o);
+  rocksdb::Status s = rocksdb::DestroyDB(path, o);
   return s.ok() ? Status() : Status(EIO, fmt::format("cannot remove {}: {}", path, s.ToString()));
 }
 
@@ -333,8 +358,13 @@ void Db::Commit() {
   } else if (!s.ok()) {
     KFS_LOG(critical, "store.write_failed db={} error=\"{}\": stopping, nothing acknowledged is lost", path_,
             s.ToString());
-    spdlog::shutdown();
-    std::_Exit(1);
+    if (!impl_->env.on_end) {
+      spdlog::shutdown();
+      std::_Exit(1);
+    }
+    damage_ = Status(EIO, fmt::format("writing to {} failed: {}", path_, s.ToString()));
+    lost_.store(true, std::memory_order_release);
+    impl_->env.on_end(s.ToString());
   }
   impl_->batch.Clear();
   impl_->overlay.clear();
@@ -361,7 +391,8 @@ Status Db::Checkpoint(const std::string& dir) {
   rocksdb::Checkpoint* made = nullptr;
   rocksdb::Status s = rocksdb::Checkpoint::Create(impl_->db.get(), &made);
   const std::unique_ptr<rocksdb::Checkpoint> checkpoint(made);
-  if (s.ok()) s = checkpoint->CreateCheckpoint(dir);
+  const uint64_t log_to_flush = impl_->env.one_thread ? UINT64_MAX : 0;
+  if (s.ok()) s = checkpoint->CreateCheckpoint(dir, log_to_flush);
   if (!s.ok()) return Status(EIO, fmt::format("cannot copy the metadata to {}: {}", dir, s.ToString()));
   return {};
 }

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "common/status.h"
+#include "metaserver/store/db_env.h"
 
 namespace rocksdb {
 class DB;
@@ -46,10 +47,11 @@ constexpr uint32_t kFormatVersion = 1;
 class Db {
  public:
   // Opens or creates. Checks kind, format version and feature bits; errors say what to do.
-  static Result<std::unique_ptr<Db>> Open(const std::string& path, const std::string& kind, DbMemory& memory);
+  static Result<std::unique_ptr<Db>> Open(const std::string& path, const std::string& kind, DbMemory& memory,
+                                          DbEnv env = {});
   ~Db();
   // Removes a closed database.
-  static Status Destroy(const std::string& path);
+  static Status Destroy(const std::string& path, const DbEnv& env = {});
 
   std::optional<std::string> Get(std::string_view key);
   // Whether the last Get failed or found its key cold: absent then means nothing.

@@ -1,11 +1,10 @@
 #include "metaserver/store/synced_mark.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
+#include <rocksdb/env.h>
 
 #include <charconv>
-#include <cstring>
+#include <string_view>
 
 #include "common/crc32c.h"
 
@@ -23,29 +22,37 @@ std::string Text(uint64_t sequence) {
 
 }  // namespace
 
-SyncedMark::SyncedMark(const std::string& db_path)
-    : fd_(open((db_path + kName).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)) {
+SyncedMark::SyncedMark(rocksdb::Env* env, const std::string& db_path) : env_(env) {
+  const std::string path = db_path + kName;
+  if (env->FileExists(path).IsNotFound()) {
+    std::unique_ptr<rocksdb::WritableFile> made;
+    if (!env->NewWritableFile(path, &made, rocksdb::EnvOptions()).ok() || !made->Close().ok()) return;
+  }
+  if (!env->NewRandomRWFile(path, &file_, rocksdb::EnvOptions()).ok()) return;
   char text[kSize] = {};
-  if (fd_ < 0 || pread(fd_, text, kSize - 1, 0) <= 0) return;
+  rocksdb::Slice read;
+  if (!file_->Read(0, kSize - 1, &read, text).ok()) return;
   uint64_t sequence = 0;
-  std::from_chars(text, text + std::strlen(text), sequence);
-  if (Text(sequence) == text) sequence_ = sequence;
+  std::from_chars(read.data(), read.data() + read.size(), sequence);
+  if (Text(sequence) == std::string_view(read.data(), read.size())) sequence_ = sequence;
 }
 
 SyncedMark::~SyncedMark() {
-  if (fd_ >= 0) close(fd_);
+  if (file_ != nullptr) (void)file_->Close().ok();
 }
 
 void SyncedMark::Note(uint64_t sequence, bool last) {
-  const MonoTime now = std::chrono::steady_clock::now();
-  if (fd_ < 0 || sequence <= sequence_ || (!last && now - written_ < kEvery)) return;
-  const std::string text = Text(sequence);
+  if (file_ == nullptr || sequence <= sequence_) return;
+  const std::chrono::nanoseconds now(env_->NowNanos());
+  if (!last && sequence_ != 0 && now - written_ < kEvery) return;
   // A full disk, perhaps: the older note stays true.
-  if (pwrite(fd_, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) return;
+  if (!file_->Write(0, Text(sequence)).ok()) return;
   sequence_ = sequence;
   written_ = now;
 }
 
-void SyncedMark::Remove(const std::string& db_path) { (void)unlink((db_path + kName).c_str()); }
+void SyncedMark::Remove(rocksdb::Env* env, const std::string& db_path) {
+  (void)env->DeleteFile(db_path + kName).ok();
+}
 
 }  // namespace kfs::meta

@@ -5,17 +5,20 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <string>
 
-#include "common/clock.h"
-#include "common/status.h"
+namespace rocksdb {
+class Env;
+class RandomRWFile;
+}  // namespace rocksdb
 
 namespace kfs::meta {
 
 class SyncedMark {
  public:
-  // Of the database in that directory.
-  explicit SyncedMark(const std::string& db_path);
+  // Of the database in that directory. `env`, whose files and clock these are, outlives it.
+  SyncedMark(rocksdb::Env* env, const std::string& db_path);
   ~SyncedMark();
   SyncedMark(const SyncedMark&) = delete;
   SyncedMark& operator=(const SyncedMark&) = delete;
@@ -26,14 +29,15 @@ class SyncedMark {
   // too. Written once a second at most, but for `last`.
   void Note(uint64_t sequence, bool last = false);
 
-  static void Remove(const std::string& db_path);
+  static void Remove(rocksdb::Env* env, const std::string& db_path);
 
   static constexpr auto kEvery = std::chrono::seconds(1);
 
  private:
-  int fd_ = -1;
+  rocksdb::Env* const env_;
+  std::unique_ptr<rocksdb::RandomRWFile> file_;  // null: it cannot be opened
   uint64_t sequence_ = 0;
-  MonoTime written_{};
+  std::chrono::nanoseconds written_{};
 };
 
 }  // namespace kfs::meta

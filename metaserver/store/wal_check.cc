@@ -1,10 +1,9 @@
 #include "metaserver/store/wal_check.h"
 
+#include <rocksdb/env.h>
+
 #include <algorithm>
 #include <cstdint>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <string_view>
 #include <vector>
 
@@ -60,42 +59,43 @@ bool HasRecordAfter(std::string_view log, size_t at) {
 }
 
 // False when the file cannot be read: whoever opens it finds out.
-bool DamagedFile(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  const std::string log((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+bool DamagedFile(rocksdb::Env* env, const std::string& path) {
+  std::string log;
+  if (!rocksdb::ReadFileToString(env, path, &log).ok()) return false;
   const size_t good = IntactUpTo(log);
-  if (in.bad() || good == log.size()) return false;
+  if (good == log.size()) return false;
   const std::string_view header = std::string_view(log).substr(good, kHeader);
   if (header.find_first_not_of('\0') == std::string_view::npos) return false;
   return HasRecordAfter(log, good + 1);
 }
 
-}  // namespace
-
-bool DamagedInside(const std::string& db_path) {
-  const std::filesystem::path dir(db_path);
-  std::string manifest;
-  std::ifstream(dir / "CURRENT") >> manifest;
-  if (manifest.starts_with("MANIFEST-") && DamagedFile(dir / manifest)) return true;
-  std::error_code ec;
-  for (const auto& entry : std::filesystem::directory_iterator(dir, ec)) {
-    if (entry.path().extension() == ".log" && DamagedFile(entry.path())) return true;
+// Oldest first: their names are numbers of six digits and more.
+std::vector<std::string> Logs(rocksdb::Env* env, const std::string& db_path) {
+  std::vector<std::string> names, logs;
+  if (!env->GetChildren(db_path, &names).ok()) return logs;
+  std::sort(names.begin(), names.end());
+  for (const std::string& name : names) {
+    if (name.ends_with(".log")) logs.push_back(db_path + "/" + name);
   }
-  return false;
+  return logs;
 }
 
-bool OnlyTailIsTorn(const std::string& db_path) {
-  std::vector<std::string> logs;
-  std::error_code ec;
-  for (const auto& entry : std::filesystem::directory_iterator(db_path, ec)) {
-    if (entry.path().extension() == ".log") logs.push_back(entry.path().string());
-  }
-  std::sort(logs.begin(), logs.end());  // numbers of six digits and more, oldest first
+}  // namespace
+
+bool DamagedInside(rocksdb::Env* env, const std::string& db_path) {
+  std::string manifest;
+  (void)rocksdb::ReadFileToString(env, db_path + "/CURRENT", &manifest).ok();
+  manifest = manifest.substr(0, manifest.find('\n'));
+  if (manifest.starts_with("MANIFEST-") && DamagedFile(env, db_path + "/" + manifest)) return true;
+  const std::vector<std::string> logs = Logs(env, db_path);
+  return std::any_of(logs.begin(), logs.end(), [&](const std::string& log) { return DamagedFile(env, log); });
+}
+
+bool OnlyTailIsTorn(rocksdb::Env* env, const std::string& db_path) {
   bool torn = false;
-  for (const std::string& path : logs) {
-    std::ifstream in(path, std::ios::binary);
-    const std::string log((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-    if (in.bad()) return false;
+  for (const std::string& path : Logs(env, db_path)) {
+    std::string log;
+    if (!rocksdb::ReadFileToString(env, path, &log).ok()) return false;
     if (torn) {
       if (HasRecordAfter(log, 0)) return false;
       continue;

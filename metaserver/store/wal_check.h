@@ -6,15 +6,19 @@
 
 #include <string>
 
+namespace rocksdb {
+class Env;
+}  // namespace rocksdb
+
 namespace kfs::meta {
 
 // True when no intact record follows the first bad one in the logs of the database directory, in order.
-bool OnlyTailIsTorn(const std::string& db_path);
+bool OnlyTailIsTorn(rocksdb::Env* env, const std::string& db_path);
 
 // True when an intact record follows a bad one within a log, or within the MANIFEST (which has the same
 // format). RocksDB takes some such records for the end of the file, a length that reaches beyond it for one,
 // and would drop what lies behind without a word. A record of zeros is none: a page that never reached the
 // disk, after the last sync.
-bool DamagedInside(const std::string& db_path);
+bool DamagedInside(rocksdb::Env* env, const std::string& db_path);
 
 }  // namespace kfs::meta

@@ -1,0 +1,28 @@
+// What a database stands on: files, clock, and who does its background work. The machine's own unless a
+// simulation hands in others.
+#pragma once
+
+#include <functional>
+#include <string>
+
+namespace rocksdb {
+class Env;
+}  // namespace rocksdb
+
+namespace kfs::meta {
+
+struct DbEnv {
+  // Files and clock of everything that the database and the checks of its log do; outlives the database.
+  // Null: the machine's.
+  rocksdb::Env* env = nullptr;
+  // RocksDB starts no threads: what it schedules waits until the environment's owner runs it. Nothing may
+  // then wait for background work, so that a copy (Db::Checkpoint) takes the log along instead of flushing
+  // it.
+  bool one_thread = false;
+  // Called in place of ending the process when a write has failed, with why; the database is lost() then.
+  std::function<void(const std::string& why)> on_end = {};
+
+  rocksdb::Env* get() const;
+};
+
+}  // namespace kfs::meta
