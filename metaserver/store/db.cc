@@ -21,6 +21,7 @@
 #include "common/log.h"
 #include "metaserver/store/features.h"
 #include "metaserver/store/keys.h"
+#include "metaserver/store/log_order.h"
 #include "metaserver/store/records.pb.h"
 #include "metaserver/store/rocks_log.h"
 #include "metaserver/store/synced_mark.h"
@@ -115,7 +116,9 @@ struct Db::Impl {
     using is_transparent = void;
     size_t operator()(std::string_view s) const { return std::hash<std::string_view>()(s); }
   };
-  DbEnv env;
+  explicit Impl(DbEnv handed_in) : given(std::move(handed_in)), env(given.get()) {}
+  const DbEnv given;
+  LogOrderEnv env;
   std::unique_ptr<rocksdb::DB> db;
   rocksdb::WriteBatch batch;
   // Uncommitted values by key; nullopt: deleted.
@@ -124,6 +127,7 @@ struct Db::Impl {
   std::map<std::string, std::optional<std::string>> soon;
   size_t soon_bytes = 0;  // put since the last batch
   rocksdb::Status read_error;
+  bool write_failed = false;  // RocksDB asserts that nobody syncs such a log
   bool unsure = false;
   bool memory_only = false;
   std::vector<std::string> cold;
@@ -138,7 +142,8 @@ Db::~Db() {
   if (dirty_) Commit();
   if (impl_->db != nullptr) {
     const uint64_t sequence = impl_->db->GetLatestSequenceNumber();
-    if (impl_->db->SyncWAL().ok() && impl_->mark != nullptr) impl_->mark->Note(sequence, /*last=*/true);
+    if (!impl_->write_failed && impl_->db->SyncWAL().ok() && impl_->mark != nullptr)
+      impl_->mark->Note(sequence, /*last=*/true);
     (void)impl_->db->Close().ok();
   }
 }
@@ -147,9 +152,9 @@ Result<std::unique_ptr<Db>> Db::Open(const std::string& path, const std::string&
                                      DbEnv env) {
   rocksdb::Options o;
   o.create_if_missing = true;
-  // A damaged record with intact ones behind it refuses to open; only a torn last record, which was never
-  // acknowledged, is passed over. (RocksDB's default would drop everything behind the damage without a word.)
-  o.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
+  // Up to the first record that is not whole, as a loss of power leaves the last one. Damage to what was
+  // synced, which this mode would drop, too, is looked for by ourselves: in CheckLogs, and by the mark.
+  o.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
   o.paranoid_checks = true;
   o.write_buffer_manager = memory.impl_->buffers;
   // A log file takes a little more than this on the disk from the start. The cluster's own records are few.
@@ -169,20 +174,14 @@ Result<std::unique_ptr<Db>> Db::Open(const std::string& path, const std::string&
   t.format_version = 5;
   o.table_factory.reset(rocksdb::NewBlockBasedTableFactory(t));
   UseEnv(env, &o);
-  if (DamagedInside(o.env, path))
+  const LogState logs = CheckLogs(o.env, path);
+  if (logs == LogState::kDamaged)
     return Damaged(path, kind, "a record of its log is broken, and whole ones lie behind it");
   KFS_RETURN_IF_ERROR(MakeDirectory(o.env, path));
-  auto impl = std::make_unique<Impl>();
+  auto impl = std::make_unique<Impl>(std::move(env));
+  o.env = &impl->env;
   rocksdb::DB* raw = nullptr;
   rocksdb::Status s = rocksdb::DB::Open(o, path, &raw);
-  if (s.IsCorruption() && OnlyTailIsTorn(o.env, path)) {
-    // A last record that reached the disk in part, as power cuts leave it: nothing that was synced lies
-    // behind it.
-    KFS_LOG(warn, "store.torn_tail db={} error=\"{}\" next=\"opening without the unfinished last write\"",
-            path, s.ToString());
-    o.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
-    s = rocksdb::DB::Open(o, path, &raw);
-  }
   if (!s.ok()) return Words(path, kind, s);
   impl->db.reset(raw);
   auto mark = std::make_unique<SyncedMark>(o.env, path);
@@ -192,8 +191,9 @@ Result<std::unique_ptr<Db>> Db::Open(const std::string& path, const std::string&
                                mark->sequence() - there),
                    "What is left of it is kept");
   }
+  if (logs == LogState::kTorn)
+    KFS_LOG(warn, "store.torn_tail db={} next=\"opened without the unfinished last write\"", path);
   impl->mark = std::move(mark);
-  impl->env = std::move(env);
   std::unique_ptr<Db> db(new Db(std::move(impl), path, kind));
   db->opened_at_ = raw->GetLatestSequenceNumber();
   if (Status f = db->CheckFormat(); !f.ok()) return f;
@@ -358,13 +358,14 @@ void Db::Commit() {
   } else if (!s.ok()) {
     KFS_LOG(critical, "store.write_failed db={} error=\"{}\": stopping, nothing acknowledged is lost", path_,
             s.ToString());
-    if (!impl_->env.on_end) {
+    if (!impl_->given.on_end) {
       spdlog::shutdown();
       std::_Exit(1);
     }
+    impl_->write_failed = true;
     damage_ = Status(EIO, fmt::format("writing to {} failed: {}", path_, s.ToString()));
     lost_.store(true, std::memory_order_release);
-    impl_->env.on_end(s.ToString());
+    impl_->given.on_end(s.ToString());
   }
   impl_->batch.Clear();
   impl_->overlay.clear();
@@ -387,11 +388,19 @@ Status Db::Sync() {
   return {};
 }
 
+Status Db::StartFlush() {
+  rocksdb::FlushOptions options;
+  options.wait = false;
+  options.allow_write_stall = true;  // else it would wait for an earlier one
+  rocksdb::Status s = impl_->db->Flush(options);
+  return s.ok() ? Status() : Status(EIO, fmt::format("flushing {} failed: {}", path_, s.ToString()));
+}
+
 Status Db::Checkpoint(const std::string& dir) {
   rocksdb::Checkpoint* made = nullptr;
   rocksdb::Status s = rocksdb::Checkpoint::Create(impl_->db.get(), &made);
   const std::unique_ptr<rocksdb::Checkpoint> checkpoint(made);
-  const uint64_t log_to_flush = impl_->env.one_thread ? UINT64_MAX : 0;
+  const uint64_t log_to_flush = impl_->given.one_thread ? UINT64_MAX : 0;
   if (s.ok()) s = checkpoint->CreateCheckpoint(dir, log_to_flush);
   if (!s.ok()) return Status(EIO, fmt::format("cannot copy the metadata to {}: {}", dir, s.ToString()));
   return {};

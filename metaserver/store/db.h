@@ -98,6 +98,11 @@ class Db {
   uint64_t opened_at() const { return opened_at_; }
   uint64_t synced_at() const { return synced_at_.load(std::memory_order_acquire); }
 
+  // Any thread: has what is in memory written to a table in the background, as RocksDB does by itself when
+  // there is much of it. For simulations, where the moment has to follow from the seed, and what RocksDB
+  // holds for much does not.
+  Status StartFlush();
+
   // Any thread: a copy of what was committed before the call, in a directory that is not there yet; tables
   // are links, and take no room while the database still has them.
   Status Checkpoint(const std::string& dir);

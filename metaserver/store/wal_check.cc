@@ -58,54 +58,31 @@ bool HasRecordAfter(std::string_view log, size_t at) {
   return false;
 }
 
-// False when the file cannot be read: whoever opens it finds out.
-bool DamagedFile(rocksdb::Env* env, const std::string& path) {
+LogState CheckFile(rocksdb::Env* env, const std::string& path) {
   std::string log;
-  if (!rocksdb::ReadFileToString(env, path, &log).ok()) return false;
+  if (!rocksdb::ReadFileToString(env, path, &log).ok()) return LogState::kWhole;
   const size_t good = IntactUpTo(log);
-  if (good == log.size()) return false;
+  if (good == log.size()) return LogState::kWhole;
   const std::string_view header = std::string_view(log).substr(good, kHeader);
-  if (header.find_first_not_of('\0') == std::string_view::npos) return false;
-  return HasRecordAfter(log, good + 1);
-}
-
-// Oldest first: their names are numbers of six digits and more.
-std::vector<std::string> Logs(rocksdb::Env* env, const std::string& db_path) {
-  std::vector<std::string> names, logs;
-  if (!env->GetChildren(db_path, &names).ok()) return logs;
-  std::sort(names.begin(), names.end());
-  for (const std::string& name : names) {
-    if (name.ends_with(".log")) logs.push_back(db_path + "/" + name);
-  }
-  return logs;
+  if (header.find_first_not_of('\0') == std::string_view::npos) return LogState::kTorn;
+  return HasRecordAfter(log, good + 1) ? LogState::kDamaged : LogState::kTorn;
 }
 
 }  // namespace
 
-bool DamagedInside(rocksdb::Env* env, const std::string& db_path) {
+LogState CheckLogs(rocksdb::Env* env, const std::string& db_path) {
   std::string manifest;
   (void)rocksdb::ReadFileToString(env, db_path + "/CURRENT", &manifest).ok();
   manifest = manifest.substr(0, manifest.find('\n'));
-  if (manifest.starts_with("MANIFEST-") && DamagedFile(env, db_path + "/" + manifest)) return true;
-  const std::vector<std::string> logs = Logs(env, db_path);
-  return std::any_of(logs.begin(), logs.end(), [&](const std::string& log) { return DamagedFile(env, log); });
-}
-
-bool OnlyTailIsTorn(rocksdb::Env* env, const std::string& db_path) {
-  bool torn = false;
-  for (const std::string& path : Logs(env, db_path)) {
-    std::string log;
-    if (!rocksdb::ReadFileToString(env, path, &log).ok()) return false;
-    if (torn) {
-      if (HasRecordAfter(log, 0)) return false;
-      continue;
-    }
-    const size_t good = IntactUpTo(log);
-    if (good == log.size()) continue;
-    torn = true;
-    if (HasRecordAfter(log, good + 1)) return false;
+  if (manifest.starts_with("MANIFEST-") && CheckFile(env, db_path + "/" + manifest) == LogState::kDamaged)
+    return LogState::kDamaged;
+  std::vector<std::string> names;
+  (void)env->GetChildren(db_path, &names).ok();
+  LogState worst = LogState::kWhole;
+  for (const std::string& name : names) {
+    if (name.ends_with(".log")) worst = std::max(worst, CheckFile(env, db_path + "/" + name));
   }
-  return torn;
+  return worst;
 }
 
 }  // namespace kfs::meta
