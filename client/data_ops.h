@@ -1,6 +1,7 @@
-// Ops of several steps: file data. What they carry is here; what they do is in FileReader, FileWriter and
-// file_sync. A step that meets a chunk at another version, or a chunkserver that is away, is begun again from
-// the layout (Retry). Worker's thread only, once executed.
+// Ops of several steps: file data. What they carry is here; what they do is in file_read.cc, file_sync.cc
+// and, for writes, which must know of each other, in FileWriter. A step that meets a chunk at another
+// version, or a chunkserver that is away, is begun again from the layout (Retry). Worker's thread only, once
+// executed.
 #pragma once
 
 #include <cstdint>
@@ -106,7 +107,11 @@ class ReadOp final : public DataOp {
   Buffer result;
 
  private:
-  friend class FileReader;
+  void ReadLayout(ProtocolWorker& worker);
+  void OnLayout(ProtocolWorker& worker, const pb::LayoutReply& layout);
+  void ReadPiece(ProtocolWorker& worker, size_t i);
+  void PiecesDone(ProtocolWorker& worker);
+
   ChunkRetry retry_;
   bool atime_told_;  // or need not be
   std::vector<Piece> pieces_;

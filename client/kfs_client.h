@@ -322,12 +322,14 @@ class KfsClient {
   virtual Stats stats() const = 0;
 
  protected:
-  virtual void AssertMayBlock() const = 0;
+  // Before a blocking form begins: waits while too many calls are in flight. Not on the worker's own thread
+  // (asserted).
+  virtual void WaitForRoom() const = 0;
 };
 
 template <typename T, typename Fn>
 Result<T> KfsClient::Wait(Fn start) {
-  AssertMayBlock();
+  WaitForRoom();
   std::promise<Result<T>> promise;
   auto future = promise.get_future();
   start(Done<T>([&promise](Result<T> r) { promise.set_value(std::move(r)); }));
@@ -336,7 +338,7 @@ Result<T> KfsClient::Wait(Fn start) {
 
 template <typename Fn>
 Status KfsClient::WaitStatus(Fn start) {
-  AssertMayBlock();
+  WaitForRoom();
   std::promise<Status> promise;
   auto future = promise.get_future();
   start(DoneStatus([&promise](Status s) { promise.set_value(std::move(s)); }));

@@ -90,7 +90,7 @@ void KfsClientImpl::OnDrainReleases(std::function<void(std::function<void()>)> f
 
 void KfsClientImpl::Cancel(CallId id) { worker_->Cancel(id); }
 
-void KfsClientImpl::AssertMayBlock() const {
+void KfsClientImpl::WaitForRoom() const {
   assert(!worker_->loop().InLoopThread());
   worker_->WaitForRoom();
 }

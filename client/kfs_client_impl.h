@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <cassert>
 #include <memory>
 #include <string>
 #include <utility>
@@ -87,7 +88,7 @@ class KfsClientImpl final : public KfsClient {
   void AnswerFrom(LocalAnswers* local) { local_ = local; }
 
  protected:
-  void AssertMayBlock() const override;
+  void WaitForRoom() const override;
 
  private:
   // Null: this call is not to be answered here.
@@ -138,9 +139,9 @@ CallId KfsClientImpl::SubmitStatus(std::shared_ptr<Op> op, DoneStatus done) {
 
 template <typename Op>
 Status KfsClientImpl::Run(const std::shared_ptr<Op>& op) {
-  AssertMayBlock();
+  assert(!worker_->loop().InLoopThread());
   auto request = std::make_shared<SyncRequest>(op);
-  worker_->Execute(request);
+  worker_->Execute(request);  // which waits for room
   request->Wait();
   return op->status();
 }

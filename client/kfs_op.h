@@ -47,11 +47,6 @@ class KfsOp : public std::enable_shared_from_this<KfsOp> {
   void Finish(Status status);
   bool finished() const { return finished_; }
   const Status& status() const { return status_; }
-  // The op is `status`, or the value.
-  template <typename T>
-  Result<T> ResultOf(T value) {
-    return status_.ok() ? Result<T>(std::move(value)) : Result<T>(status_);
-  }
 
   // A server refused a step of it, which is tried again: for whoever asks what it waits for.
   void NoteTrouble(const Status& why) { trouble_ = why; }

@@ -1,15 +1,15 @@
 // One request to one server on behalf of an op, with everything that "exactly once" (P3) asks of the client:
 //
 //   - a mutation gets its idempotency id here, once, and keeps it through resends (NetClient) and repeats
-//   (kTryAgain);
+//     (kTryAgain);
 //   - kTryAgain is repeated after a pause (20 ms, doubling to 1 s) for as long as the op lives;
 //   - so is kNotOwner (the volume has moved: the session looks for it meanwhile);
 //   - kUnknownSession: a mutation ends with EIO (whether it happened is unknown; never repeated under another
-//   session), other requests are repeated under the next session;
+//     session), other requests are repeated under the next session;
 //   - kStopped ends the op at once, and all others, with ESHUTDOWN (see Session);
 //   - when its op ends early, a mutation (or a call with `keep`) that may have been executed goes on until it
-//   is answered, so that its effects can be accounted for, and so does one that gives something back; other
-//   calls are withdrawn. With a stopped volume that is when it is started.
+//     is answered, so that its effects can be accounted for, and so does one that gives something back; other
+//     calls are withdrawn. With a stopped volume that is when it is started.
 //
 // `done` runs exactly once, on the worker's thread; the op may be finished by then. Keeps itself alive until
 // then.

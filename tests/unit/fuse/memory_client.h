@@ -202,7 +202,7 @@ class MemoryClient : public KfsClient {
   Stats stats() const override { return {}; }
 
  protected:
-  void AssertMayBlock() const override {}
+  void WaitForRoom() const override {}
 
  private:
   struct Node {
