@@ -30,7 +30,7 @@ Status Chunk::Open(Disk* disk) {
   int fd = env_.ops->Open(disk->MetaPath(key_), O_RDWR);
   if (fd == -ENOENT) return Status(ENOENT, "no such chunk");
   if (fd < 0) return Fail(-fd, "open header of");
-  meta_ = std::make_shared<Fd>(fd);
+  meta_ = std::make_shared<Fd>(env_.ops, fd);
   Status st = [&] {
     struct stat meta {};
     if (int err = env_.ops->Fstat(fd, &meta); err < 0) return Fail(-err, "stat header of");
@@ -79,7 +79,7 @@ Status Chunk::OpenData(bool after_power_loss) {
   int fd = env_.ops->Open(disk_->DataPath(key_), O_RDWR | (after_power_loss ? O_CREAT : 0));
   if (fd == -ENOENT) return Corrupt(0, "the data file is missing");
   if (fd < 0) return Fail(-fd, "open data of");
-  data_ = std::make_shared<Fd>(fd);
+  data_ = std::make_shared<Fd>(env_.ops, fd);
   struct stat st {};
   if (int err = env_.ops->Fstat(fd, &st); err < 0) return Fail(-err, "stat data of");
   data_size_ = static_cast<uint64_t>(st.st_size);
@@ -125,13 +125,13 @@ Status Chunk::Create(Disk* disk, ChunkVersion version) {
   const int flags = O_RDWR | O_CREAT | O_TRUNC;
   int fd = env_.ops->Open(disk->DataPath(key_), flags);
   if (fd < 0) return Fail(-fd, "create data of");
-  data_ = std::make_shared<Fd>(fd);
+  data_ = std::make_shared<Fd>(env_.ops, fd);
   fd = env_.ops->Open(disk->MetaPath(key_), flags);
   if (fd < 0) {
     data_.reset();
     return Fail(-fd, "create header of");
   }
-  meta_ = std::make_shared<Fd>(fd);
+  meta_ = std::make_shared<Fd>(env_.ops, fd);
   header_ = {.key = key_, .version = version, .dirty = true, .boot = env_.boot};
   table_.clear();
   data_size_ = 0;

@@ -1,5 +1,4 @@
 // Making chunks durable, and the inventory.
-#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 
@@ -171,15 +170,14 @@ ChunkStore::Held ChunkStore::ScanStep(Cursor* cursor) {
   held.volume = VolumeId(*volume);
   std::set<uint64_t> metas, datas;
   const std::string folder = disk->ChunkDir(held.volume, static_cast<uint8_t>(cursor->folder));
-  if (DIR* d = opendir(folder.c_str()); d != nullptr) {
-    while (dirent* e = readdir(d)) {
-      ChunkId id;
-      std::string_view suffix;
-      if (!Disk::ParseName(e->d_name, &id, &suffix)) continue;
-      if (suffix == "meta") metas.insert(id.v);
-      if (suffix == "data") datas.insert(id.v);
-    }
-    closedir(d);
+  std::vector<std::string> names;
+  (void)ops_->List(folder, &names);
+  for (const std::string& name : names) {
+    ChunkId id;
+    std::string_view suffix;
+    if (!Disk::ParseName(name, &id, &suffix)) continue;
+    if (suffix == "meta") metas.insert(id.v);
+    if (suffix == "data") datas.insert(id.v);
   }
   for (uint64_t id : datas) {
     if (!metas.contains(id)) RemoveDebris({held.volume, ChunkId(id)}, disk);
@@ -200,7 +198,7 @@ ChunkStore::Held ChunkStore::ScanStep(Cursor* cursor) {
 // What a chunk that cannot be read has for a version is not known; UINT64_MAX keeps it from being taken for
 // an old one, and its id is enough to tell garbage. 0: not a chunk.
 uint64_t ChunkStore::HeldVersion(ChunkKey key, Disk* disk) {
-  Fd fd(ops_->Open(disk->MetaPath(key), O_RDONLY));
+  Fd fd(ops_, ops_->Open(disk->MetaPath(key), O_RDONLY));
   if (fd.get() < 0) return 0;
   char raw[kMetaHeaderUsed];
   ssize_t n = ops_->PreadAll(fd.get(), raw, sizeof(raw), 0);
@@ -272,7 +270,7 @@ void ChunkStore::SettleLoneData(Chunk* chunk, Disk* disk) {
   const ChunkKey key = chunk->key();
   const std::string data = disk->DataPath(key);
   struct stat st {};
-  const bool empty = stat(data.c_str(), &st) != 0 || st.st_blocks == 0;
+  const bool empty = ops_->Stat(data, &st) != 0 || st.st_blocks == 0;
   if (!empty) {
     if (disk->bin().Rejoin(key, data)) return;
     std::string kept_as;

@@ -1,14 +1,10 @@
 #include "chunkserver/disk.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
-#include <filesystem>
 
 #include "chunkserver/file_system_id.h"
 #include "common/log.h"
@@ -20,12 +16,11 @@ constexpr uint64_t kPlenty = 256ull << 20;  // below this, space is allocated be
 
 constexpr uint64_t kRoomStep = 16ull << 20;  // made at once when a write needs some
 
-template <typename Fn>
-void ForEachName(const std::string& dir, Fn fn) {
-  DIR* d = opendir(dir.c_str());
-  if (d == nullptr) return;
-  while (dirent* e = readdir(d)) fn(std::string_view(e->d_name));
-  closedir(d);
+// None where it cannot be read.
+std::vector<std::string> NamesIn(FileOps* ops, const std::string& dir) {
+  std::vector<std::string> names;
+  (void)ops->List(dir, &names);
+  return names;
 }
 
 }  // namespace
@@ -46,12 +41,12 @@ Status Disk::Start() {
   if (err < 0 && err != -EEXIST) return ErrnoStatus(-err, "mkdir " + path_);
   int fd = ops_->Open(path_, O_RDONLY | O_DIRECTORY);
   if (fd < 0) return ErrnoStatus(-fd, "open " + path_);
-  dir_ = std::make_unique<Fd>(fd);
+  dir_ = std::make_unique<Fd>(ops_, fd);
   file_system_ = FileSystemId(fd);
   fd = ops_->Open(path_ + "/kfs-disk.lock", O_RDWR | O_CREAT);
   if (fd < 0) return ErrnoStatus(-fd, "open " + path_ + "/kfs-disk.lock");
-  lock_ = std::make_unique<Fd>(fd);
-  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+  lock_ = std::make_unique<Fd>(ops_, fd);
+  if (ops_->Lock(fd) < 0) {
     return Status(
         EBUSY, path_ + " is in use by another kfs-chunkserver; stop that one or name another data directory");
   }
@@ -80,7 +75,7 @@ Result<std::string> Disk::ReadSmallFile(const std::string& name) const {
   const std::string file = path_ + "/" + name;
   int fd = ops_->Open(file, O_RDONLY);
   if (fd < 0) return ErrnoStatus(-fd, "open " + file);
-  Fd owner(fd);
+  Fd owner(ops_, fd);
   std::string text(kSmallFileMax, '\0');
   ssize_t n = ops_->PreadAll(fd, text.data(), text.size(), 0);
   if (n < 0) return ErrnoStatus(static_cast<int>(-n), "read " + file);
@@ -90,9 +85,7 @@ Result<std::string> Disk::ReadSmallFile(const std::string& name) const {
 
 // A directory without an identity is new, and then there is nothing else in it.
 Status Disk::MayBecomeOurs() const {
-  std::error_code ec;
-  for (const auto& entry : std::filesystem::directory_iterator(path_, ec)) {
-    const std::string name = entry.path().filename();
+  for (const std::string& name : NamesIn(ops_, path_)) {
     if (name == "lost+found" || name.starts_with("kfs-disk")) continue;
     return Status(
         ENOTEMPTY,
@@ -129,11 +122,12 @@ Status Disk::WriteSmallFile(const std::string& name, const std::string& text) {
   const std::string file = path_ + "/" + name, temp = file + ".new";
   int fd = ops_->Open(temp, O_WRONLY | O_CREAT | O_TRUNC);
   if (fd < 0) return ErrnoStatus(-fd, "create " + temp);
-  Fd owner(fd);
+  Fd owner(ops_, fd);
   int err = ops_->PwriteAll(fd, text.data(), text.size(), 0);
   if (err == 0) err = ops_->Fdatasync(fd);
   if (err < 0) return ErrnoStatus(-err, "write " + temp);
-  if (rename(temp.c_str(), file.c_str()) != 0) return ErrnoStatus(errno, "rename " + temp);
+  err = ops_->Rename(temp, file);
+  if (err < 0) return ErrnoStatus(-err, "rename " + temp);
   err = ops_->FsyncDir(path_);
   if (err < 0) return ErrnoStatus(-err, "fsync " + path_);
   return {};
@@ -250,12 +244,12 @@ Status Disk::SyncChunkDir(ChunkKey key) {
 
 std::vector<uint32_t> Disk::Volumes() const {
   std::vector<uint32_t> volumes;
-  ForEachName(path_, [&](std::string_view name) {
+  for (const std::string& name : NamesIn(ops_, path_)) {
     uint32_t v = 0;
-    if (name.size() < 2 || name[0] != 'v') return;
+    if (name.size() < 2 || name[0] != 'v') continue;
     auto [end, ec] = std::from_chars(name.data() + 1, name.data() + name.size(), v);
     if (ec == std::errc() && end == name.data() + name.size()) volumes.push_back(v);
-  });
+  }
   std::sort(volumes.begin(), volumes.end());
   return volumes;
 }
@@ -264,9 +258,9 @@ void Disk::CountChunks() {
   int64_t count = 0;
   for (uint32_t volume : Volumes()) {
     for (int low = 0; low < 256; ++low) {
-      ForEachName(ChunkDir(VolumeId(volume), static_cast<uint8_t>(low)), [&](std::string_view name) {
+      for (const std::string& name : NamesIn(ops_, ChunkDir(VolumeId(volume), static_cast<uint8_t>(low)))) {
         if (name.ends_with(".meta")) ++count;
-      });
+      }
     }
   }
   chunks = count;

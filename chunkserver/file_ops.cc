@@ -1,11 +1,14 @@
 #include "chunkserver/file_ops.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
+#include <string_view>
 #include <vector>
 
 namespace kfs {
@@ -24,6 +27,10 @@ auto Retry(Fn fn) -> decltype(fn()) {
 
 int FileOps::Open(const std::string& path, int flags, mode_t mode) {
   return Retry([&] { return ::open(path.c_str(), flags | O_CLOEXEC, mode); });
+}
+void FileOps::Close(int fd) { ::close(fd); }
+int FileOps::Lock(int fd) {
+  return Retry([&] { return ::flock(fd, LOCK_EX | LOCK_NB); });
 }
 ssize_t FileOps::Preadv(int fd, const iovec* iov, int count, uint64_t offset, bool nowait) {
   return Retry(
@@ -45,7 +52,7 @@ int FileOps::Syncfs(int fd) {
   return Retry([&] { return ::syncfs(fd); });
 }
 int FileOps::FsyncDir(const std::string& path) {
-  Fd dir(Open(path, O_RDONLY | O_DIRECTORY));
+  Fd dir(this, Open(path, O_RDONLY | O_DIRECTORY));
   if (dir.get() < 0) return dir.get();
   return Retry([&] { return ::fsync(dir.get()); });
 }
@@ -57,6 +64,23 @@ int FileOps::Rename(const std::string& from, const std::string& to) {
 }
 int FileOps::Mkdir(const std::string& path) {
   return Retry([&] { return ::mkdir(path.c_str(), 0700); });
+}
+int FileOps::Rmdir(const std::string& path) {
+  return Retry([&] { return ::rmdir(path.c_str()); });
+}
+int FileOps::List(const std::string& path, std::vector<std::string>* names) {
+  names->clear();
+  DIR* dir = ::opendir(path.c_str());
+  if (dir == nullptr) return -errno;
+  while (const dirent* entry = ::readdir(dir)) {
+    const std::string_view name(entry->d_name);
+    if (name != "." && name != "..") names->emplace_back(name);
+  }
+  ::closedir(dir);
+  return 0;
+}
+int FileOps::Stat(const std::string& path, struct stat* st) {
+  return Retry([&] { return ::stat(path.c_str(), st); });
 }
 int FileOps::Fstat(int fd, struct stat* st) {
   return Retry([&] { return ::fstat(fd, st); });
@@ -106,7 +130,7 @@ ssize_t FileOps::PreadAll(int fd, void* data, size_t size, uint64_t offset) {
 }
 
 Fd::~Fd() {
-  if (fd_ >= 0) ::close(fd_);
+  if (fd_ >= 0) ops_->Close(fd_);
 }
 
 }  // namespace kfs

@@ -1,6 +1,6 @@
 // The system calls that touch a chunkserver's disks, in one place, so that tests can stop, tear or fail any
-// of them. Any thread. Results are as the kernel's: >= 0, or a negative errno. Interrupted calls are
-// repeated.
+// of them, and simulations can put a disk of their own below. Any thread. Results are as the kernel's: >= 0,
+// or a negative errno. Interrupted calls are repeated.
 #pragma once
 
 #include <sys/stat.h>
@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace kfs {
 
@@ -19,6 +20,9 @@ class FileOps {
  public:
   virtual ~FileOps() = default;
   virtual int Open(const std::string& path, int flags, mode_t mode = 0600);
+  virtual void Close(int fd);
+  // Takes the file for this descriptor until it is closed. -EWOULDBLOCK: another one has it.
+  virtual int Lock(int fd);
   // One attempt; may be short. nowait: -EAGAIN instead of waiting for the disk.
   virtual ssize_t Preadv(int fd, const iovec* iov, int count, uint64_t offset, bool nowait);
   virtual ssize_t Pwritev(int fd, const iovec* iov, int count, uint64_t offset);
@@ -30,6 +34,10 @@ class FileOps {
   virtual int Unlink(const std::string& path);
   virtual int Rename(const std::string& from, const std::string& to);
   virtual int Mkdir(const std::string& path);
+  virtual int Rmdir(const std::string& path);
+  // What a directory holds, in any order, without "." and "..".
+  virtual int List(const std::string& path, std::vector<std::string>* names);
+  virtual int Stat(const std::string& path, struct stat* st);
   virtual int Fstat(int fd, struct stat* st);
   virtual int Statvfs(const std::string& path, struct statvfs* st);
 
@@ -43,14 +51,16 @@ class FileOps {
 // An open file, closed when its last owner lets go.
 class Fd {
  public:
-  explicit Fd(int fd) : fd_(fd) {}
+  // `ops`, which has opened it, outlives it.
+  Fd(FileOps* ops, int fd) : ops_(ops), fd_(fd) {}
   ~Fd();
   Fd(const Fd&) = delete;
   Fd& operator=(const Fd&) = delete;
   int get() const { return fd_; }
 
  private:
-  int fd_;
+  FileOps* const ops_;
+  const int fd_;
 };
 using FdPtr = std::shared_ptr<const Fd>;
 

@@ -1,9 +1,6 @@
 #include "chunkserver/garbage_bin.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -18,19 +15,17 @@ constexpr int kFoldersAtOnce = 24;
 constexpr uint32_t kParts = 256;
 
 template <typename Fn>
-void ForEachInBin(const std::string& dir, Fn fn) {
-  DIR* d = opendir(dir.c_str());
-  if (d == nullptr) return;
-  while (dirent* e = readdir(d)) {
-    const std::string_view name(e->d_name);
-    if (name != "." && name != ".." && !fn(name)) break;
+void ForEachInBin(FileOps* ops, const std::string& dir, Fn fn) {
+  std::vector<std::string> names;
+  (void)ops->List(dir, &names);
+  for (const std::string& name : names) {
+    if (!fn(std::string_view(name))) break;
   }
-  closedir(d);
 }
 
-uint64_t AllocatedBytes(const std::string& path) {
+uint64_t AllocatedBytes(FileOps* ops, const std::string& path) {
   struct stat st {};
-  return stat(path.c_str(), &st) == 0 ? static_cast<uint64_t>(st.st_blocks) * 512 : 0;
+  return ops->Stat(path, &st) == 0 ? static_cast<uint64_t>(st.st_blocks) * 512 : 0;
 }
 
 uint64_t WallSeconds(const Clock& clock) {
@@ -56,7 +51,10 @@ bool ParseName(std::string_view name, ChunkKey* key, std::string_view* suffix) {
   return true;
 }
 
-bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
+bool Exists(FileOps* ops, const std::string& path) {
+  struct stat st {};
+  return ops->Stat(path, &st) == 0;
+}
 
 }  // namespace
 
@@ -72,14 +70,14 @@ std::string GarbageBin::File(uint64_t when, ChunkKey key, std::string_view suffi
 void GarbageBin::Start() {
   std::lock_guard lock(mutex_);
   const MonoTime now = std::chrono::steady_clock::now();
-  ForEachInBin(root_ + "/garbage", [&](std::string_view name) {
+  ForEachInBin(ops_, root_ + "/garbage", [&](std::string_view name) {
     uint64_t when = 0;
     if (name.size() == 10 && Number(name, 10, &when)) folders_[when] = {now, false};
     return true;
   });
   uncounted_ = !folders_.empty();
   uint64_t aside = 0;
-  ForEachInBin(root_ + "/aside", [&](std::string_view) { return ++aside != 0; });
+  ForEachInBin(ops_, root_ + "/aside", [&](std::string_view) { return ++aside != 0; });
   aside_ = aside;
 }
 
@@ -99,9 +97,9 @@ void GarbageBin::Count() {
     if (it == folders_.end()) continue;
     for (uint32_t part = 0; part < kParts; ++part) {
       const std::string path = Part(FolderPath(when), part);
-      ForEachInBin(path, [&](std::string_view name) {
+      ForEachInBin(ops_, path, [&](std::string_view name) {
         if (name.ends_with(".meta")) ++chunks_;
-        bytes_ += static_cast<int64_t>(AllocatedBytes(path + "/" + std::string(name)));
+        bytes_ += static_cast<int64_t>(AllocatedBytes(ops_, path + "/" + std::string(name)));
         return true;
       });
     }
@@ -129,7 +127,7 @@ Result<uint64_t> GarbageBin::PresentFolder(ChunkKey key, Duration keep, const Cl
 
 // Whether a file was there, and is not any more.
 bool GarbageBin::Gone(const std::string& path, uint64_t* bytes) {
-  const uint64_t had = AllocatedBytes(path);
+  const uint64_t had = AllocatedBytes(ops_, path);
   if (ops_->Unlink(path) < 0) return false;
   *bytes += had;
   return true;
@@ -141,13 +139,13 @@ Status GarbageBin::Put(ChunkKey key, const std::string& meta, const std::string&
   Result<uint64_t> when = PresentFolder(key, keep, clock);
   if (!when.ok()) return when.status();
   const std::string to_meta = File(*when, key, "meta"), to_data = File(*when, key, "data");
-  if (Exists(to_meta)) {  // it was deleted before, and taken back
+  if (Exists(ops_, to_meta)) {  // it was deleted before, and taken back
     uint64_t before = 0;
     const bool there = Gone(to_meta, &before);
     (void)Gone(to_data, &before);
     Uncount(*when, there ? 1 : 0, before);
   }
-  const uint64_t bytes = AllocatedBytes(data) + AllocatedBytes(meta);
+  const uint64_t bytes = AllocatedBytes(ops_, data) + AllocatedBytes(ops_, meta);
   int err = ops_->Rename(meta, to_meta);
   if (err < 0 && err != -ENOENT) return ErrnoStatus(-err, "move " + meta);
   ++chunks_;
@@ -164,15 +162,15 @@ bool GarbageBin::Has(ChunkKey key) {
   if (empty()) return false;
   std::lock_guard lock(mutex_);
   return std::any_of(folders_.begin(), folders_.end(),
-                     [&](const auto& folder) { return Exists(File(folder.first, key, "meta")); });
+                     [&](const auto& folder) { return Exists(ops_, File(folder.first, key, "meta")); });
 }
 
 bool GarbageBin::TakeBack(ChunkKey key, const std::string& meta, const std::string& data) {
   std::lock_guard lock(mutex_);
   for (auto it = folders_.rbegin(); it != folders_.rend(); ++it) {
     const std::string from = File(it->first, key, "meta");
-    if (!Exists(from)) continue;
-    const uint64_t bytes = AllocatedBytes(from) + AllocatedBytes(File(it->first, key, "data"));
+    if (!Exists(ops_, from)) continue;
+    const uint64_t bytes = AllocatedBytes(ops_, from) + AllocatedBytes(ops_, File(it->first, key, "data"));
     // Data first: it is the header that makes a chunk.
     int err = ops_->Rename(File(it->first, key, "data"), data);
     if (err == 0) err = ops_->Rename(from, meta);
@@ -190,7 +188,7 @@ bool GarbageBin::TakeBack(ChunkKey key, const std::string& meta, const std::stri
 bool GarbageBin::Rejoin(ChunkKey key, const std::string& data) {
   std::lock_guard lock(mutex_);
   for (auto it = folders_.rbegin(); it != folders_.rend(); ++it) {
-    if (!Exists(File(it->first, key, "meta")) || Exists(File(it->first, key, "data"))) continue;
+    if (!Exists(ops_, File(it->first, key, "meta")) || Exists(ops_, File(it->first, key, "data"))) continue;
     return ops_->Rename(data, File(it->first, key, "data")) == 0;
   }
   return false;
@@ -204,7 +202,7 @@ Status GarbageBin::SetAside(ChunkKey key, const std::string& data, std::string* 
   for (int n = 0; n < 1000; ++n) {
     *kept_as = fmt::format("{}/{}.{:016x}{}.data", folder, key.volume.v, key.chunk.v,
                            n == 0 ? "" : fmt::format(".{}", n));
-    if (Exists(*kept_as)) continue;
+    if (Exists(ops_, *kept_as)) continue;
     if (int err = ops_->Rename(data, *kept_as); err < 0) return ErrnoStatus(-err, "move " + data);
     ++aside_;
     return {};
@@ -226,7 +224,7 @@ std::optional<uint64_t> GarbageBin::Due(uint64_t from, Duration keep, const Cloc
 std::vector<ChunkKey> GarbageBin::List(uint64_t when, uint32_t part) {
   std::vector<ChunkKey> keys;
   std::lock_guard lock(mutex_);
-  ForEachInBin(Part(FolderPath(when), part), [&](std::string_view name) {
+  ForEachInBin(ops_, Part(FolderPath(when), part), [&](std::string_view name) {
     ChunkKey key;
     std::string_view suffix;
     if (ParseName(name, &key, &suffix) && suffix == "meta") keys.push_back(key);
@@ -255,8 +253,8 @@ void GarbageBin::Uncount(uint64_t when, int64_t chunks, uint64_t bytes) {
 }
 
 void GarbageBin::RemoveFolder(uint64_t when) {
-  for (uint32_t part = 0; part < kParts; ++part) (void)::rmdir(Part(FolderPath(when), part).c_str());
-  if (::rmdir(FolderPath(when).c_str()) == 0 || errno == ENOENT) folders_.erase(when);
+  for (uint32_t part = 0; part < kParts; ++part) (void)ops_->Rmdir(Part(FolderPath(when), part));
+  if (const int err = ops_->Rmdir(FolderPath(when)); err == 0 || err == -ENOENT) folders_.erase(when);
 }
 
 void GarbageBin::RemoveIfEmpty(uint64_t when) {
@@ -270,7 +268,7 @@ uint64_t GarbageBin::DropSome(uint64_t when, size_t max, bool* all) {
   std::vector<std::string> paths;
   for (uint32_t part = 0; part < kParts && paths.size() < 2 * max; ++part) {
     const std::string folder = Part(FolderPath(when), part);
-    ForEachInBin(folder, [&](std::string_view name) {
+    ForEachInBin(ops_, folder, [&](std::string_view name) {
       paths.push_back(folder + "/" + std::string(name));
       return paths.size() < 2 * max;
     });
