@@ -161,7 +161,10 @@ void SimFile::PowerLoss(Lot& lot, Tearing tearing) {
     } else if (kind == 2) {
       const uint64_t from = dirty.empty() ? kept_.size : FirstDifference(*dirty.begin());
       const uint64_t to = std::max(now_.size, kept_.size);
-      KeepUpTo(from < to ? from + lot.Below(to - from + 1) : to);
+      uint64_t cut = from < to ? from + lot.Below(to - from + 1) : to;
+      // A sector that is there is overwritten whole or not at all.
+      if (tearing == Tearing::kSectors || cut < kept_.size) cut -= cut == to ? 0 : cut % kSectorSize;
+      KeepUpTo(cut);
       if (now_.size < kept_.size && lot.Coin()) kept_.size = now_.size;
     } else if (kind == 3) {
       KeepSectors(lot);

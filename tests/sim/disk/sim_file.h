@@ -16,7 +16,8 @@ namespace kfs::sim {
 constexpr uint64_t kPageSize = 4096;
 constexpr uint64_t kSectorSize = 512;  // what a disk writes whole or not at all
 
-// What is left of writes that were not synced. Any file may keep all of it or none; else
+// What is left of writes that were not synced. Any file may keep all of it or none; else (and sectors that
+// were there are overwritten whole or not at all)
 enum class Tearing {
   kTails,    // what was written up to some byte: a kernel that writes a log's pages in their order
   kSectors,  // that, or each sector by itself: disks and kernels that write in any order
