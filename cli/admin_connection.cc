@@ -47,7 +47,7 @@ struct AdminConnection::Link : std::enable_shared_from_this<Link> {
     client = std::make_unique<NetClient>(loop, options);
   }
 
-  void Call(Op op, const google::protobuf::MessageLite& request, SharedBuffer payload, Duration timeout,
+  void Call(Op op, const google::protobuf::MessageLite& request, Slices payload, Duration timeout,
             Duration grace, std::function<void(Answer, bool here)> on_answer) {
     done = std::move(on_answer);
     first_trouble.reset();
@@ -158,7 +158,7 @@ uint32_t AdminConnection::timeout_ms() const {
 }
 
 Answer AdminConnection::CallRaw(Op op, const google::protobuf::MessageLite& request, Kind kind,
-                                SharedBuffer payload) {
+                                Slices payload) {
   kind_ = kind;
   waiting_ = std::make_unique<Waiting>();
   const Duration longer = kind == Kind::kRead ? Duration::zero() : kLonger;
@@ -233,7 +233,7 @@ Status AdminConnection::TryMember(Duration timeout, Duration grace) {
 }
 
 Answer AdminConnection::Ask(Op op, const google::protobuf::MessageLite& request, Duration timeout,
-                            Duration grace, bool* here, SharedBuffer payload) {
+                            Duration grace, bool* here, Slices payload) {
   std::promise<Answer> promise;
   thread_.loop().Post([&] {
     link_->Use(addresses_[at_]);

@@ -45,7 +45,7 @@ class AdminConnection {
 
   // Bytes beside the message, either way; of the one member that there is.
   template <typename Rpc>
-  Result<typename Rpc::Reply> Transfer(const typename Rpc::Request& request, SharedBuffer to, Buffer* from) {
+  Result<typename Rpc::Reply> Transfer(const typename Rpc::Request& request, Slices to, Buffer* from) {
     Answer answer = CallRaw(Rpc::kOp, request, Kind::kRead, std::move(to));
     if (from != nullptr) *from = std::move(answer.payload);
     return Parsed<Rpc>(answer);
@@ -66,13 +66,13 @@ class AdminConnection {
     if (Status s = ParseAnswer(answer, &reply); !s.ok()) return s;
     return reply;
   }
-  Answer CallRaw(Op op, const google::protobuf::MessageLite& request, Kind kind, SharedBuffer payload = {});
+  Answer CallRaw(Op op, const google::protobuf::MessageLite& request, Kind kind, Slices payload = {});
   // Until a member has greeted us; the one that had before comes first.
   Status Reach(MonoTime deadline);
   Status TryMember(Duration timeout, Duration grace);
   // One call to the present member. *here: the answer is our own, not the member's.
   Answer Ask(Op op, const google::protobuf::MessageLite& request, Duration timeout, Duration grace,
-             bool* here, SharedBuffer payload = {});
+             bool* here, Slices payload = {});
   std::string WaitsFor() const;
   Status Explain(const Status& status) const;
   void NextMember() { at_ = (at_ + 1) % addresses_.size(); }

@@ -54,7 +54,7 @@ Status Fetch(AdminConnection& owner, const std::string& transfer, const pb::Imag
     request.mutable_read()->set_name(file.name());
     request.mutable_read()->set_offset(offset);
     Buffer piece;
-    auto reply = owner.Transfer<rpc::ImageGet>(request, nullptr, &piece);
+    auto reply = owner.Transfer<rpc::ImageGet>(request, {}, &piece);
     if (!reply.ok()) return reply.status();
     if (piece.empty()) return Status(EIO, fmt::format("{} is shorter than it was", file.name()));
     KFS_RETURN_IF_ERROR(out.Add(piece.view()));
@@ -123,7 +123,7 @@ int Backup(GlobalOptions& global, const BackupArgs& args) {
 }
 
 template <typename Fill>
-Status Put(AdminConnection& owner, const std::string& transfer, Fill fill, SharedBuffer payload = nullptr) {
+Status Put(AdminConnection& owner, const std::string& transfer, Fill fill, Slices payload = {}) {
   pb::ImagePutRequest request;
   request.set_transfer(transfer);
   fill(request);
@@ -142,7 +142,7 @@ Status SendBackup(AdminConnection& owner, const BackupArgs& args, pb::ImageManif
                          [&](const std::string& name, uint64_t offset, std::string_view bytes) {
                            done += bytes.size();
                            progress.Tell(HumanBytes(done) + " sent");
-                           auto piece = std::make_shared<Buffer>(Buffer::Copy(bytes.data(), bytes.size()));
+                           Buffer piece = Buffer::Copy(bytes.data(), bytes.size());
                            return Put(
                                owner, transfer,
                                [&](pb::ImagePutRequest& r) {

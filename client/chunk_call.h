@@ -28,7 +28,7 @@ inline Status NobodyHasChunk() { return Status(EIO, Code::kConnectionLost, "no c
 // Asks replica `at`, and those after it.
 template <typename Rpc, typename Fn>
 void CallReplica(ProtocolWorker& worker, const KfsOpPtr& op, const ChunkPlace& place, size_t at,
-                 typename Rpc::Request request, SharedBuffer payload, Fn fn) {
+                 typename Rpc::Request request, Slices payload, Fn fn) {
   const std::string& address = place.replicas[at].address;
   size_t next = kAnyReplica<Rpc> ? at + 1 : place.replicas.size();
   while (next < place.replicas.size() && place.replicas[next].address.empty()) ++next;
@@ -54,7 +54,7 @@ void CallReplica(ProtocolWorker& worker, const KfsOpPtr& op, const ChunkPlace& p
 
 template <typename Rpc, typename Fn>
 void CallChunk(ProtocolWorker& worker, const KfsOpPtr& op, const ChunkPlace& place,
-               typename Rpc::Request request, SharedBuffer payload, Fn fn) {
+               typename Rpc::Request request, Slices payload, Fn fn) {
   size_t at = 0;
   if constexpr (kAnyReplica<Rpc>) {
     while (at < place.replicas.size() && place.replicas[at].address.empty()) ++at;

@@ -125,13 +125,13 @@ class WriteOp final : public DataOp {
   WriteOp(Caller caller, FileHandlePtr handle, uint64_t offset, Buffer data, KfsClient::WriteFlags flags)
       : DataOp(std::move(caller), std::move(handle)),
         offset(offset),
-        data(std::make_shared<const Buffer>(std::move(data))),
+        data(std::move(data)),
         flags(flags) {}
   std::string_view name() const override { return flags.append ? "Append" : "Write"; }
   void Start(ProtocolWorker& worker) override;
 
   uint64_t offset;  // append: as the metaserver chose
-  const SharedBuffer data;
+  const Slice data;
   const KfsClient::WriteFlags flags;
 
  protected:

@@ -95,7 +95,7 @@ void ReadOp::ReadPiece(ProtocolWorker& worker, size_t i) {
   pb::ChunkReadRequest request;
   request.set_offset(piece.chunk_offset);
   request.set_length(piece.length);
-  CallChunk<rpc::ChunkRead>(worker, self, piece.place, std::move(request), nullptr, std::move(done));
+  CallChunk<rpc::ChunkRead>(worker, self, piece.place, std::move(request), {}, std::move(done));
 }
 
 void ReadOp::PiecesDone(ProtocolWorker& worker) {

@@ -61,7 +61,7 @@ void SyncDataAndLog(ProtocolWorker& worker, const KfsOpPtr& op, Ino ino, const C
       const size_t to = std::min(ids.size(), from + kInventoryBatch);
       for (size_t i = from; i < to; ++i) request.add_chunk(ids[i]);
       ++gather->outstanding;
-      RemoteCall::Chunk<rpc::ChunkSync>(worker, op, address, std::move(request), nullptr,
+      RemoteCall::Chunk<rpc::ChunkSync>(worker, op, address, std::move(request), {},
                                         [gather, retry, place, op](Answer& answer, pb::ChunkSyncReply&) {
                                           if (op->finished()) return;
                                           if (!answer.status.ok()) {
@@ -225,7 +225,7 @@ void SeekOp::AskChunk(ProtocolWorker& worker, const ChunkPlace& place) {
   };
   pb::ChunkSeekRequest request;
   request.set_offset(at_ - base);
-  CallChunk<rpc::ChunkSeek>(worker, self, place, std::move(request), nullptr, std::move(done));
+  CallChunk<rpc::ChunkSeek>(worker, self, place, std::move(request), {}, std::move(done));
 }
 
 void SeekOp::Found(uint64_t at) {

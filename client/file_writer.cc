@@ -13,10 +13,10 @@ namespace kfs {
 
 void WriteOp::Start(ProtocolWorker& worker) {
   if (FailIfLost()) return;
-  if (data->size() > kIoSizeMax) return Finish(Status(EINVAL, "a write of more than 1 MiB"));
-  if (data->empty()) return Finish(Status());
+  if (data.size() > kIoSizeMax) return Finish(Status(EINVAL, "a write of more than 1 MiB"));
+  if (data.empty()) return Finish(Status());
   BeginSync(worker);
-  if (!flags.append && (offset > kFileSizeMax || data->size() > kFileSizeMax - offset)) {
+  if (!flags.append && (offset > kFileSizeMax || data.size() > kFileSizeMax - offset)) {
     return Finish(Status(EFBIG, "a write past the largest file size"));
   }
   worker.writer().Start(std::static_pointer_cast<WriteOp>(shared_from_this()));
@@ -42,7 +42,7 @@ void FileWriter::Begin(const OpPtr& op) {
 bool FileWriter::PlacePieces(const OpPtr& op) {
   const uint64_t chunk_size = worker_.chunk_size();
   op->pieces_.clear();
-  const uint64_t end = op->offset + op->data->size();
+  const uint64_t end = op->offset + op->data.size();
   for (uint64_t at = op->offset; at < end;) {
     const uint64_t index = at / chunk_size;
     const uint64_t stop = std::min(end, (index + 1) * chunk_size);
@@ -63,7 +63,7 @@ void FileWriter::Prepare(const OpPtr& op) {
   pb::PrepareWriteRequest request;
   request.set_ino(op->ino.v);
   request.set_offset(op->flags.append ? 0 : op->offset);
-  request.set_length(op->data->size());
+  request.set_length(op->data.size());
   request.set_append(op->flags.append);
   op->retry_.AddTo(request);
   for (const pb::GivenUpChunk& chunk : op->retry_.given_up()) *request.add_given_up() = chunk;
@@ -112,17 +112,15 @@ void FileWriter::WritePiece(const OpPtr& op, size_t i) {
   pb::ChunkWriteRequest request;
   request.set_offset(piece.chunk_offset);
   request.set_existing(piece.place.written);
-  const char* data = op->data->data() + piece.data_offset;
+  const char* data = op->data.data() + piece.data_offset;
   for (uint64_t at = 0; at < piece.length;) {
     const uint64_t in_block = (piece.chunk_offset + at) % kBlockSize;
     const uint64_t n = std::min<uint64_t>(kBlockSize - in_block, piece.length - at);
     request.add_block_crc(Crc32c(data + at, n));
     at += n;
   }
-  SharedBuffer payload = op->data;
-  if (op->pieces_.size() > 1) payload = std::make_shared<const Buffer>(Buffer::Copy(data, piece.length));
-  CallChunk<rpc::ChunkWrite>(worker_, op, piece.place, std::move(request), std::move(payload),
-                             std::move(done));
+  CallChunk<rpc::ChunkWrite>(worker_, op, piece.place, std::move(request),
+                             op->data.Part(piece.data_offset, piece.length), std::move(done));
 }
 
 void FileWriter::PiecesDone(const OpPtr& op) {
@@ -155,7 +153,7 @@ void FileWriter::Commit(const OpPtr& op) {
   pb::CommitWriteRequest request;
   request.set_ino(op->ino.v);
   request.set_offset(op->offset);
-  request.set_length(op->data->size());
+  request.set_length(op->data.size());
   request.set_append_token(op->append_token_);
   request.set_keep_priv(op->flags.keep_priv);
   for (const Piece& piece : op->pieces_) {

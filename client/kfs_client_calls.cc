@@ -252,7 +252,7 @@ CallId KfsClientImpl::Write(const Caller& caller, const FileHandlePtr& handle, u
                             WriteFlags flags, Done<uint32_t> done) {
   return Submit<uint32_t>(std::make_shared<WriteOp>(caller, handle, offset, std::move(data), flags),
                           std::move(done),
-                          [](WriteOp& op) { return static_cast<uint32_t>(op.data->size()); });
+                          [](WriteOp& op) { return static_cast<uint32_t>(op.data.size()); });
 }
 
 CallId KfsClientImpl::Fsync(const FileHandlePtr& handle, bool, DoneStatus done) {

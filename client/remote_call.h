@@ -37,7 +37,7 @@ class RemoteCall : public std::enable_shared_from_this<RemoteCall> {
     bool logged = false;  // proto/logged.h
     Touched touched{};
     bool keep = false;
-    SharedBuffer payload;
+    Slices payload;
     std::string address;  // a chunkserver; empty: the metaserver
     std::function<void(Answer&)> done;
   };
@@ -50,7 +50,7 @@ class RemoteCall : public std::enable_shared_from_this<RemoteCall> {
                    bool keep = false);
   template <typename Rpc, typename Fn>
   static void Chunk(ProtocolWorker& worker, KfsOpPtr op, const std::string& address,
-                    typename Rpc::Request request, SharedBuffer payload, Fn fn);
+                    typename Rpc::Request request, Slices payload, Fn fn);
 
   RemoteCall(ProtocolWorker& worker, Spec spec);
 
@@ -114,7 +114,7 @@ void RemoteCall::Meta(ProtocolWorker& worker, KfsOpPtr op, typename Rpc::Request
 
 template <typename Rpc, typename Fn>
 void RemoteCall::Chunk(ProtocolWorker& worker, KfsOpPtr op, const std::string& address,
-                       typename Rpc::Request request, SharedBuffer payload, Fn fn) {
+                       typename Rpc::Request request, Slices payload, Fn fn) {
   Start(worker, {.op = std::move(op),
                  .code = Rpc::kOp,
                  .request = std::make_unique<typename Rpc::Request>(std::move(request)),

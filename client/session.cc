@@ -34,7 +34,7 @@ void Session::Open(const std::shared_ptr<Attaching>& a) {
     request.set_session(session_);
     request.set_key(key_);
   }
-  a->connection->Call(Op::kOpenSession, request, nullptr, [weak = weak_from_this(), a](Answer answer) {
+  a->connection->Call(Op::kOpenSession, request, {}, [weak = weak_from_this(), a](Answer answer) {
     if (auto self = weak.lock()) self->OnOpened(a, answer);
   });
 }
@@ -77,7 +77,7 @@ void Session::OnOpened(const std::shared_ptr<Attaching>& a, const Answer& answer
 void Session::Reclaim(const std::shared_ptr<Attaching>& a) {
   if (a->next_reclaim == a->reclaims.size()) return Ready(a);
   const pb::ReclaimRequest& request = a->reclaims[a->next_reclaim++];
-  a->connection->Call(Op::kReclaim, request, nullptr, [weak = weak_from_this(), a](Answer answer) {
+  a->connection->Call(Op::kReclaim, request, {}, [weak = weak_from_this(), a](Answer answer) {
     auto self = weak.lock();
     if (self == nullptr) return;
     pb::ReclaimReply reply;

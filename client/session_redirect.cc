@@ -58,7 +58,7 @@ void Session::NotOpened(const std::shared_ptr<Attaching>& a, const Status& statu
 void Session::Redirect(const std::shared_ptr<Attaching>& a, const Status& why) {
   pb::LocateVolumeRequest request;
   request.set_name(options_.volume);
-  a->connection->Call(Op::kLocateVolume, request, nullptr, [weak = weak_from_this(), a, why](Answer answer) {
+  a->connection->Call(Op::kLocateVolume, request, {}, [weak = weak_from_this(), a, why](Answer answer) {
     if (auto self = weak.lock()) self->OnRedirected(a, why, answer);
   });
 }

@@ -380,7 +380,7 @@ void MetaServer::OnDisconnect(const ConnectionPtr& connection) {
 void MetaServer::DrainReleases(Session& session, Ino ino, std::function<void()> done) {
   pb::DrainReleasesRequest request;
   request.set_ino(ToSession(session, ino));
-  session.connection->Call(Op::kDrainReleases, request, nullptr,
+  session.connection->Call(Op::kDrainReleases, request, {},
                            [done = std::move(done)](Answer) { done(); });
 }
 

@@ -37,9 +37,9 @@ struct Connection::Impl : ByteStream::User {
   // One frame on its way out.
   struct Outgoing {
     std::shared_ptr<std::string> frame;
-    SharedBuffer payload;
+    Slices payload;
     bool is_answer = false;
-    size_t size() const { return frame->size() + (payload != nullptr ? payload->size() : 0); }
+    size_t size() const { return frame->size() + payload.size(); }
   };
 
   void StartRead();
@@ -310,9 +310,11 @@ void Connection::Impl::Flush() {
       skip = 0;
     };
     for (auto& out : output) {
-      if (count + 2 > kIovMax || room == 0) break;
+      if (count + 1 > kIovMax || room == 0) break;
       add(out.frame->data(), out.frame->size());
-      if (out.payload != nullptr) add(out.payload->data(), out.payload->size());
+      for (size_t i = 0; i < out.payload.count() && count < kIovMax; ++i)
+        add(out.payload[i].data(), out.payload[i].size());
+      if (count == kIovMax) break;  // the rest of this one comes first the next time
     }
     const ssize_t n = stream->Write(iov, count);
     if (n < 0) {
@@ -363,14 +365,13 @@ void Connection::Impl::Close(Status why) {
   handlers = {};
 }
 
-uint64_t Connection::Call(Op op, const google::protobuf::MessageLite& request, SharedBuffer payload,
+uint64_t Connection::Call(Op op, const google::protobuf::MessageLite& request, Slices payload,
                           AnswerFn done) {
-  size_t payload_size = payload != nullptr ? payload->size() : 0;
-  return CallEncoded(std::make_shared<std::string>(EncodeFrame(op, 0, 1, request, payload_size)),
+  return CallEncoded(std::make_shared<std::string>(EncodeFrame(op, 0, 1, request, payload.size())),
                      std::move(payload), std::move(done));
 }
 
-uint64_t Connection::CallEncoded(std::shared_ptr<std::string> frame, SharedBuffer payload, AnswerFn done) {
+uint64_t Connection::CallEncoded(std::shared_ptr<std::string> frame, Slices payload, AnswerFn done) {
   uint64_t seq = impl_->next_seq++;
   Status s = CheckFrame(*frame);
   if (impl_->closed) s = Status(EIO, Code::kConnectionLost, impl_->peer + ": connection closed");
@@ -441,7 +442,7 @@ bool IncomingCall::Parse(google::protobuf::MessageLite* request) {
   return false;
 }
 
-void IncomingCall::Reply(const google::protobuf::MessageLite& reply, Buffer payload) {
+void IncomingCall::Reply(const google::protobuf::MessageLite& reply, Slices payload) {
   if (answered_) return;
   auto frame = std::make_shared<std::string>(
       EncodeFrame(op(), kFlagReply, message_.header.seq, reply, payload.size()));
@@ -449,8 +450,7 @@ void IncomingCall::Reply(const google::protobuf::MessageLite& reply, Buffer payl
     return Fail(Status(s.err(), "the answer would be " + s.message()));
   Answered(true);
   auto& c = *connection_->impl_;
-  SharedBuffer shared = payload.empty() ? nullptr : std::make_shared<const Buffer>(std::move(payload));
-  c.Send({std::move(frame), std::move(shared), true});
+  c.Send({std::move(frame), std::move(payload), true});
   c.ResumeReading();
 }
 
@@ -467,7 +467,7 @@ void IncomingCall::ReplySerialized(std::string_view body) {
                 .payload_size = 0,
                 .body_crc = Crc32c(body.data(), body.size())},
                frame->data());
-  c.Send({std::move(frame), nullptr, true});
+  c.Send({std::move(frame), {}, true});
   c.ResumeReading();
 }
 
@@ -482,7 +482,7 @@ void IncomingCall::Fail(const Status& status, uint64_t detail) {
   error.set_detail(detail);
   c.Send({std::make_shared<std::string>(
               EncodeFrame(op(), kFlagReply | kFlagError, message_.header.seq, error, 0)),
-          nullptr, true});
+          {}, true});
   c.ResumeReading();
 }
 

@@ -12,7 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "common/buffer.h"
+#include "common/slice.h"
 #include "common/status.h"
 #include "proto/op_table.h"
 #include "rpc/byte_stream.h"
@@ -20,9 +20,6 @@
 #include "rpc/frame.h"
 
 namespace kfs {
-
-// Bulk data shared between a send queue and whoever may have to send it again.
-using SharedBuffer = std::shared_ptr<const Buffer>;
 
 // What arrived: body still serialized.
 struct Message {
@@ -57,7 +54,7 @@ class IncomingCall {
   bool Parse(google::protobuf::MessageLite* request);
 
   // Exactly one of these, once.
-  void Reply(const google::protobuf::MessageLite& reply, Buffer payload = {});
+  void Reply(const google::protobuf::MessageLite& reply, Slices payload = {});
   void ReplySerialized(std::string_view body);  // an answer stored earlier
   void Fail(const Status& status, uint64_t detail = 0);
   bool answered() const { return answered_; }
@@ -101,9 +98,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   // Sends a request; `done` runs on the loop's thread exactly once: answer, or EIO/kConnectionLost.
   // Returns the sequence number.
-  uint64_t Call(Op op, const google::protobuf::MessageLite& request, SharedBuffer payload, AnswerFn done);
+  uint64_t Call(Op op, const google::protobuf::MessageLite& request, Slices payload, AnswerFn done);
   // The same with a frame made by EncodeFrame; its sequence number is set here.
-  uint64_t CallEncoded(std::shared_ptr<std::string> frame, SharedBuffer payload, AnswerFn done);
+  uint64_t CallEncoded(std::shared_ptr<std::string> frame, Slices payload, AnswerFn done);
   // The caller no longer wants the answer: `done` will not run. A late answer is dropped.
   void Forget(uint64_t seq);
 

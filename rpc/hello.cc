@@ -98,14 +98,14 @@ void Greet(const ConnectionPtr& connection, const GreetOptions& options,
     connection->greeted = true;
     done(reply);
   };
-  connection->Call(Op::kHello, hello, nullptr, [connection, options, hello, done, on_proof](Answer answer) {
+  connection->Call(Op::kHello, hello, {}, [connection, options, hello, done, on_proof](Answer answer) {
     pb::HelloReply reply;
     if (Status s = ParseAnswer(answer, &reply); !s.ok()) return done(s);
     const Transcript transcript{hello.nonce(), reply.nonce(), connection->stream().binding()};
     if (Status s = CheckServer(*connection, options, transcript, reply); !s.ok()) return done(s);
     pb::HelloProofRequest proof;
     proof.set_proof(ClientProof(options.credentials.key(), transcript, options.role));
-    connection->Call(Op::kHelloProof, proof, nullptr, [reply, on_proof](Answer a) { on_proof(reply, a); });
+    connection->Call(Op::kHelloProof, proof, {}, [reply, on_proof](Answer a) { on_proof(reply, a); });
   });
 }
 

@@ -33,8 +33,7 @@ uint64_t NetClient::Enqueue(Call call) {
   }
   Impl::Pending p;
   p.op = call.op;
-  size_t payload_size = call.payload != nullptr ? call.payload->size() : 0;
-  p.frame = std::make_shared<std::string>(EncodeFrame(call.op, 0, 1, *call.request, payload_size));
+  p.frame = std::make_shared<std::string>(EncodeFrame(call.op, 0, 1, *call.request, call.payload.size()));
   p.payload = std::move(call.payload);
   p.resend = call.resend;
   p.done = std::move(call.done);
@@ -172,7 +171,7 @@ void NetClient::Impl::Watchdog() {
       return Lost(Status(ETIMEDOUT, options.name + " has fallen silent"));
     } else if (!ping_sent) {
       ping_sent = true;
-      connection->Call(Op::kPing, pb::PingRequest(), nullptr, [](Answer) {});
+      connection->Call(Op::kPing, pb::PingRequest(), {}, [](Answer) {});
     }
   }
   if (pending.empty() && !keep_connected) watchdog.Cancel();

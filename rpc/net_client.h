@@ -48,7 +48,7 @@ class NetClient {
   struct Call {
     Op op{};
     const google::protobuf::MessageLite* request = nullptr;  // serialized by Enqueue
-    SharedBuffer payload;
+    Slices payload;
     std::optional<Duration> timeout;  // none: as long as it takes (hard mount)
     bool resend = true;               // false: ends with EIO/kConnectionLost instead of being sent again
     AnswerFn done;                    // exactly once, on the loop's thread

@@ -29,7 +29,7 @@ struct NetClient::Impl : std::enable_shared_from_this<NetClient::Impl> {
   struct Pending {
     Op op{};
     std::shared_ptr<std::string> frame;
-    SharedBuffer payload;
+    Slices payload;
     std::optional<MonoTime> deadline;
     bool resend = true;
     bool sent = false;  // on the present connection, under `seq`

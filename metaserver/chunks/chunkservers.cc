@@ -232,7 +232,7 @@ void Chunkservers::Request(ServerId server, Op op, const google::protobuf::Messa
   if (it == servers_.end() || it->second.connection == nullptr || it->second.connection->closed()) {
     return done(Status(EIO, Code::kConnectionLost, "the chunkserver is not connected"), "");
   }
-  it->second.connection->Call(op, request, nullptr, [done = std::move(done)](Answer answer) {
+  it->second.connection->Call(op, request, {}, [done = std::move(done)](Answer answer) {
     done(answer.status, std::move(answer.body));
   });
 }

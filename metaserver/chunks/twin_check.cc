@@ -56,7 +56,7 @@ void TwinCheck::Admit(const pb::RegisterChunkserverRequest& request, std::functi
 
 void TwinCheck::AskConnected(const std::shared_ptr<Question>& q, const std::shared_ptr<Connection>& known) {
   const bool same_place = q->request.address() == q->known;
-  const uint64_t seq = known->Call(Op::kPing, pb::PingRequest(), nullptr,
+  const uint64_t seq = known->Call(Op::kPing, pb::PingRequest(), {},
                                    [this, alive = alive_, q, same_place](const Answer& answer) {
                                      if (!*alive) return;
                                      q->timer.Cancel();

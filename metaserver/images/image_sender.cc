@@ -21,7 +21,7 @@ void ImageSender::Begin(uint32_t volume, uint64_t bytes, Done done) {
   pb::ImagePutRequest request;
   request.mutable_begin()->set_volume(volume);
   request.mutable_begin()->set_bytes(bytes);
-  Ask(request, nullptr, std::move(done));
+  Ask(request, {}, std::move(done));
 }
 
 void ImageSender::SendTables(const std::string& dir, Done done) { Send(dir, false, std::move(done)); }
@@ -75,12 +75,12 @@ void ImageSender::Next() {
       [this, alive = alive_, bytes](const Status& s) {
         if (!*alive) return;
         if (!s.ok()) return End(s);
-        SendPiece(bytes);
+        SendPiece(std::move(*bytes));
       });
 }
 
-void ImageSender::SendPiece(std::shared_ptr<Buffer> bytes) {
-  const size_t size = bytes->size();
+void ImageSender::SendPiece(Buffer bytes) {
+  const size_t size = bytes.size();
   pb::ImagePutRequest request;
   request.mutable_piece()->set_name(reading_.files.front().name());
   request.mutable_piece()->set_offset(reading_.offset);
@@ -109,7 +109,7 @@ void ImageSender::Finish(pb::ImageManifest about, Done done) {
   for (const auto& [name, file] : last_) *about.add_file() = there_[name];
   pb::ImagePutRequest request;
   *request.mutable_finish()->mutable_manifest() = std::move(about);
-  Ask(request, nullptr, std::move(done));
+  Ask(request, {}, std::move(done));
 }
 
 void ImageSender::Drop() {
@@ -121,7 +121,7 @@ void ImageSender::Drop() {
       request, [&loop = loop_, link = to_](Answer) { loop.Post([link] {}); }, kAnswerTimeout);
 }
 
-void ImageSender::Ask(const pb::ImagePutRequest& request, SharedBuffer payload, Done done) {
+void ImageSender::Ask(const pb::ImagePutRequest& request, Slices payload, Done done) {
   pb::ImagePutRequest whole = request;
   whole.set_transfer(transfer_);
   to_->Enqueue({.op = Op::kImagePut,

@@ -50,8 +50,8 @@ class ImageSender {
   };
   void Send(const std::string& dir, bool all, Done done);
   void Next();
-  void SendPiece(std::shared_ptr<Buffer> bytes);
-  void Ask(const pb::ImagePutRequest& request, SharedBuffer payload, Done done);
+  void SendPiece(Buffer bytes);
+  void Ask(const pb::ImagePutRequest& request, Slices payload, Done done);
   void End(const Status& s);
 
   EventLoop& loop_;

@@ -130,7 +130,7 @@ void PeerLinks::Send(const std::string& uuid, const pb::PeerMessage& message) {
   if (it != links_.end()) connection = Alive(it->second.inbound);
   if (it == links_.end() && last_from_ == uuid) connection = Alive(last_);
   if (connection != nullptr && connection->calls_pending() < kPendingMax)
-    connection->Call(Op::kPeerSend, request, nullptr, [](Answer) {});
+    connection->Call(Op::kPeerSend, request, {}, [](Answer) {});
 }
 
 bool PeerLinks::Connected(const std::string& uuid) const {

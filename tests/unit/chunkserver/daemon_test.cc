@@ -127,7 +127,7 @@ class DaemonTest : public ::testing::Test {
     thread_.loop().Post([&, promise] {
       client_->Enqueue({.op = op,
                         .request = &request,
-                        .payload = std::make_shared<Buffer>(Buffer::Copy(payload.data(), payload.size())),
+                        .payload = Buffer::Copy(payload.data(), payload.size()),
                         .timeout = std::chrono::seconds(20),
                         .resend = true,
                         .done = Into(promise)});
@@ -309,7 +309,7 @@ TEST_F(DaemonTest, ManyOpsInFlight) {
       answers.push_back(std::make_shared<std::promise<Got>>());
       client_->Enqueue({.op = Op::kChunkWrite,
                         .request = &request,
-                        .payload = std::make_shared<Buffer>(Buffer::Copy(data.data(), data.size())),
+                        .payload = Buffer::Copy(data.data(), data.size()),
                         .timeout = std::chrono::seconds(20),
                         .resend = true,
                         .done = Into(answers.back())});

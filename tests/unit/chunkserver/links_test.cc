@@ -157,7 +157,7 @@ class LinksTest : public ::testing::Test {
       if (client_ == nullptr) client_ = std::make_unique<NetClient>(thread_.loop(), net);
       client_->Enqueue({.op = op,
                         .request = &request,
-                        .payload = std::make_shared<Buffer>(Buffer::Copy(payload.data(), payload.size())),
+                        .payload = Buffer::Copy(payload.data(), payload.size()),
                         .timeout = std::chrono::seconds(20),
                         .resend = true,
                         .done = [&promise](Answer a) { promise.set_value(a.status); }});

@@ -382,7 +382,7 @@ TEST(Session, DrainReleasesReachesTheMount) {
   ASSERT_TRUE(client->Stat({}, "/").ok());
   Waiter<Status> waiter;
   cluster.On([&] {
-    connection->Call(Op::kDrainReleases, pb::DrainReleasesRequest(), nullptr,
+    connection->Call(Op::kDrainReleases, pb::DrainReleasesRequest(), {},
                      [done = waiter.Fn()](Answer a) { done(a.status); });
     connection = nullptr;
   });

@@ -174,7 +174,7 @@ TEST_F(NetClientTest, ServerCanAskTheClient) {
   OnLoop(server_thread_.loop(), [&] {
     ASSERT_EQ(server_->connections().size(), 1u);
     (*server_->connections().begin())
-        ->Call(Op::kDrainReleases, pb::DrainReleasesRequest(), nullptr,
+        ->Call(Op::kDrainReleases, pb::DrainReleasesRequest(), {},
                [&](Answer a) { answered.set_value(a.status); });
   });
   EXPECT_TRUE(answered.get_future().get().ok());

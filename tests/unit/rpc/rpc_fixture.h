@@ -77,7 +77,7 @@ class RpcFixture : public ::testing::Test {
 
   template <typename Rpc>
   std::future<Answer> Send(const typename Rpc::Request& request, std::optional<Duration> timeout = {},
-                           bool resend = true, SharedBuffer payload = nullptr) {
+                           bool resend = true, Slices payload = {}) {
     auto promise = std::make_shared<std::promise<Answer>>();
     auto future = promise->get_future();
     OnLoop(client_thread_.loop(), [&] {

@@ -128,9 +128,9 @@ TEST_F(TlsTest, LargeDataPassesInBothDirections) {
     pb::ChunkReadRequest read;
     read.set_length(3 * 1000 * 1000 + i);
     answers.push_back(Send<rpc::ChunkRead>(read));
-    auto payload = std::make_shared<Buffer>(2 * 1000 * 1000 + i);
-    memset(payload->data(), 'w', payload->size());
-    answers.push_back(Send<rpc::ChunkWrite>(pb::ChunkWriteRequest(), {}, true, payload));
+    Buffer payload(2 * 1000 * 1000 + i);
+    memset(payload.data(), 'w', payload.size());
+    answers.push_back(Send<rpc::ChunkWrite>(pb::ChunkWriteRequest(), {}, true, std::move(payload)));
   }
   for (uint32_t i = 0; i < 16; ++i) {
     const Answer read = answers[2 * i].get(), written = answers[2 * i + 1].get();
@@ -239,9 +239,9 @@ TEST_F(TlsTest, AChangedByteEndsTheConnection) {
   NetClient::Options options = Options(TlsMode::kRequired);
   options.addresses = {relay.address()};
   MakeClient(options);
-  auto payload = std::make_shared<Buffer>(100000);
-  memset(payload->data(), 'w', payload->size());
-  const Answer a = Send<rpc::ChunkWrite>(pb::ChunkWriteRequest(), seconds(10), false, payload).get();
+  Buffer payload(100000);
+  memset(payload.data(), 'w', payload.size());
+  const Answer a = Send<rpc::ChunkWrite>(pb::ChunkWriteRequest(), seconds(10), false, std::move(payload)).get();
   EXPECT_EQ(a.status.code(), Code::kConnectionLost) << a.status.ToString();
 }
 
