@@ -45,6 +45,43 @@ TEST(Call, CallerTravelsInTheContext) {
   EXPECT_EQ(ctx.pid(), 99u);
 }
 
+TEST(Call, HandlesSayWhatTheyAreForAndWhatIsDoneThroughThem) {
+  FakeCluster cluster;
+  auto client = cluster.Client();
+  pb::AccessRequest access;
+  pb::SetattrRequest set;
+  const uint64_t ino = cluster.On([&] {
+    cluster.intercept = [&](const IncomingCallPtr& call) {
+      if (call->op() == Op::kSetattr) {
+        EXPECT_TRUE(call->Parse(&set));
+      }
+      if (call->op() == Op::kAccess) {
+        EXPECT_TRUE(call->Parse(&access));
+      }
+      return false;
+    };
+    return cluster.AddFile("f", 10);
+  });
+  auto dir = client->Wait<FileHandlePtr>(
+      [&](auto done) { client->OpenDir({}, kRootIno, O_RDONLY | O_NOATIME, done); });
+  ASSERT_TRUE(dir.ok());
+  EXPECT_EQ((*dir)->ino(), kRootIno);
+  EXPECT_EQ((*dir)->flags(), static_cast<uint32_t>(O_RDONLY | O_NOATIME));
+  const FileHandlePtr file = OpenFile(*client, ino, O_RDONLY);
+  EXPECT_EQ(file->ino(), Ino(ino));
+  EXPECT_EQ(file->flags(), static_cast<uint32_t>(O_RDONLY));
+  // ftruncate, as opposed to truncate.
+  kfs::SetAttr cut{.valid = pb::SetattrRequest::SIZE, .size = 3, .handle = file};
+  ASSERT_TRUE(client->Wait<Entry>([&](auto done) { client->SetAttr({}, Ino(ino), cut, done); }).ok());
+  cluster.On([&] {
+    EXPECT_EQ(access.mask(), 4u);
+    EXPECT_EQ(set.valid(), static_cast<uint32_t>(pb::SetattrRequest::SIZE | pb::SetattrRequest::OPEN_FILE));
+  });
+  cut.handle = nullptr;
+  ASSERT_TRUE(client->Wait<Entry>([&](auto done) { client->SetAttr({}, Ino(ino), cut, done); }).ok());
+  cluster.On([&] { EXPECT_EQ(set.valid(), static_cast<uint32_t>(pb::SetattrRequest::SIZE)); });
+}
+
 TEST(Call, LostAnswerIsAskedForAgainUnderTheSameId) {
   FakeCluster cluster;
   auto client = cluster.Client();

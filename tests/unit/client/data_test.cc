@@ -1,55 +1,13 @@
-// Reads, writes, appends, fsync, seek and copy against chunkservers that may be stale or away.
+// Reads, writes, appends, seek and copy against chunkservers that may be stale or away.
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
 
-#include "tests/unit/client/fake_cluster.h"
+#include "tests/unit/client/data_fixture.h"
 
 namespace kfs::test {
 namespace {
-
-std::string Pattern(size_t size, int seed = 1) {
-  std::string s(size, '\0');
-  for (size_t i = 0; i < size; ++i)
-    s[i] = static_cast<char>('a' + (i * 7 + static_cast<size_t>(seed) + i / 251) % 26);
-  return s;
-}
-
-class Data : public ::testing::Test {
- protected:
-  Data() : client(cluster.Client()) {}
-  uint64_t File(uint64_t size = 0) {
-    return cluster.On([&] { return cluster.AddFile("f" + std::to_string(++files), size); });
-  }
-  Result<uint32_t> Write(uint64_t ino, uint64_t offset, const std::string& data,
-                         KfsClient::WriteFlags flags = {}) {
-    return client->Wait<uint32_t>([&](auto done) {
-      client->Write({}, At(ino), offset, Buffer::Copy(data.data(), data.size()), flags, done);
-    });
-  }
-  std::string Read(uint64_t ino, uint64_t offset, uint32_t size) {
-    auto r = client->Wait<Buffer>([&](auto done) { client->Read({}, At(ino), offset, size, done); });
-    return r.ok() ? std::string(r->view()) : r.status().ToString();
-  }
-  Result<uint64_t> Seek(uint64_t ino, uint64_t offset, int whence) {
-    return client->Wait<uint64_t>([&](auto done) { client->Seek(At(ino), offset, whence, done); });
-  }
-  std::string Content(uint64_t ino) {
-    return cluster.On([&] { return cluster.Content(ino); });
-  }
-  // Chunk 0 of the file takes another version; the client's cached layout is stale then.
-  void Bump(uint64_t ino, bool metaserver_knows) {
-    cluster.On([&] {
-      const uint64_t version = ++cluster.ChunkOf(ino, 0).version;
-      if (metaserver_knows) cluster.inodes[ino].chunks[0].set_version(version);
-    });
-  }
-
-  FakeCluster cluster;
-  std::unique_ptr<KfsClient> client;
-  int files = 0;
-};
 
 TEST_F(Data, ReadsBackWhatWasWritten) {
   const uint64_t ino = File();
@@ -355,99 +313,7 @@ TEST_F(Data, AWriteGoesToTheHeadAndNowhereElse) {
   });
 }
 
-TEST_F(Data, FsyncSyncsTheChunksAndTheMetadata) {
-  const uint64_t ino = File();
-  ASSERT_TRUE(Write(ino, 0, "x").ok());
-  ASSERT_TRUE(Write(ino, kChunkSize, "y").ok());
-  ASSERT_TRUE(client->WaitStatus([&](auto done) { client->Fsync(At(ino), false, done); }).ok());
-  cluster.On([&] {
-    EXPECT_EQ(cluster.chunkservers[0].synced.size(), 1u);
-    EXPECT_EQ(cluster.chunkservers[1].synced.size(), 1u);
-    EXPECT_EQ(cluster.Seen(Op::kFsync), 1u);
-  });
-  ASSERT_TRUE(Write(ino, 1, "z", {.sync = true}).ok());
-  cluster.On([&] {
-    EXPECT_EQ(cluster.chunkservers[0].synced.size(), 2u);
-    EXPECT_EQ(cluster.Seen(Op::kFsync), 2u);
-  });
-}
-
 // Both at once, and the answer is that of both.
-TEST_F(Data, FsyncWaitsForChunksAndLogAndFailsWithEither) {
-  const uint64_t ino = File();
-  ASSERT_TRUE(Write(ino, 0, "x").ok());
-  std::vector<IncomingCallPtr> held;
-  cluster.On([&] {
-    cluster.ServerOf(ino, 0).intercept = [&](const IncomingCallPtr& call) {
-      held.push_back(call);
-      return true;
-    };
-  });
-  Waiter<Status> slow;
-  client->Fsync(At(ino), false, slow.Fn());
-  cluster.Until([&] { return held.size() == 1 && cluster.Seen(Op::kFsync) == 1; });
-  ASSERT_TRUE(client->Stat({}, "/").ok());  // behind the log's answer
-  EXPECT_FALSE(slow.done());
-  cluster.On([&] { held[0]->Fail(Status(EIO, "the disk is broken")); });
-  EXPECT_EQ(slow.Get().err(), EIO);  // although the log was synced
-  cluster.On([&] {
-    held.clear();
-    cluster.ServerOf(ino, 0).intercept = nullptr;
-    cluster.intercept = [](const IncomingCallPtr& call) {
-      if (call->op() != Op::kFsync) return false;
-      call->Fail(Status(EROFS, "no log"));
-      return true;
-    };
-  });
-  EXPECT_EQ(client->WaitStatus([&](auto done) { client->Fsync(At(ino), false, done); }).err(), EROFS);
-  EXPECT_EQ(Write(ino, 1, "z", {.sync = true}).status().err(), EROFS);
-  cluster.On([&] { EXPECT_EQ(cluster.ServerOf(ino, 0).synced.size(), 2u); });
-}
-
-TEST_F(Data, FsyncComesAfterTheCommitsUnderWayButNotAfterLaterOnes) {
-  const uint64_t ino = File();
-  ASSERT_TRUE(Write(ino, 0, "x").ok());
-  std::vector<IncomingCallPtr> held;
-  cluster.On([&] {
-    cluster.seen.clear();
-    cluster.intercept = [&](const IncomingCallPtr& call) {
-      if (call->op() == Op::kCommitWrite) held.push_back(call);
-      return call->op() == Op::kCommitWrite;
-    };
-  });
-  Waiter<Result<uint32_t>> before, after;
-  Waiter<Status> sync, given_up;
-  client->Write({}, At(ino), 1, Buffer::Copy("y", 1), {}, before.Fn());
-  client->Fsync(At(ino), false, sync.Fn());
-  client->Cancel(client->Fsync(At(ino), false, given_up.Fn()));
-  client->Write({}, At(ino), 2, Buffer::Copy("z", 1), {}, after.Fn());
-  EXPECT_EQ(given_up.Get().err(), EINTR);
-  cluster.Until([&] { return held.size() == 2; });
-  cluster.On([&] {
-    EXPECT_EQ(cluster.Seen(Op::kFsync) + cluster.Seen(Op::kReadLayout), 0u);
-    EXPECT_TRUE(cluster.ServerOf(ino, 0).synced.empty());
-    held[0]->Reply(pb::CommitWriteReply());
-  });
-  EXPECT_TRUE(before.Get().ok());
-  EXPECT_TRUE(sync.Get().ok());
-  EXPECT_FALSE(after.done());
-  cluster.On([&] {
-    EXPECT_EQ(cluster.Seen(Op::kFsync), 1u);
-    held[1]->Reply(pb::CommitWriteReply());
-    held.clear();
-  });
-  EXPECT_TRUE(after.Get().ok());
-}
-
-TEST_F(Data, FsyncAsksAgainFromWhereALayoutEnded) {
-  const uint64_t ino = File();
-  for (uint64_t i : {0, 1, 2, 5, 9}) ASSERT_TRUE(Write(ino, i * kChunkSize, "x").ok());
-  cluster.On([&] { cluster.layout_chunks_max = 2; });
-  ASSERT_TRUE(client->WaitStatus([&](auto done) { client->Fsync(At(ino), false, done); }).ok());
-  cluster.On(
-      [&] { EXPECT_EQ(cluster.chunkservers[0].synced.size() + cluster.chunkservers[1].synced.size(), 5u); });
-}
-
 TEST_F(Data, SeekFindsDataAndHoles) {
   const uint64_t ino = File(4 * kChunkSize);
   cluster.On([&] {

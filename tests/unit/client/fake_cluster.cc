@@ -312,6 +312,7 @@ void FakeCluster::ServeNames() {
     *reply.mutable_attr() = inodes[it->second].attr;
     return Status();
   });
+  Query<rpc::Access>([](const auto&, auto&) { return Status(); });
   Query<rpc::Getattr>([this](const auto& r, auto& reply) {
     if (!inodes.contains(r.ino())) return Status(ESTALE, "no such inode");
     *reply.mutable_attr() = inodes[r.ino()].attr;

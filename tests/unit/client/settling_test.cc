@@ -108,6 +108,23 @@ TEST_F(SettlingTest, AKilledWritersLockIsGivenOnWhenItsBytesCannotComeAnyMore) {
   });
 }
 
+// It is not there yet when its owner closes the file, and must not be left behind.
+TEST_F(SettlingTest, ALockThatIsHeldBackIsGivenBackByTheClose) {
+  Waiter<Result<uint32_t>> write;
+  const CallId id = BeginWrite(&write);
+  HoldGiveUp();
+  client->Cancel(id);
+  EXPECT_EQ(write.Get().status().err(), EINTR);
+  cluster.Until([&] { return asked != nullptr; });
+  Waiter<Status> lock;
+  client->SetLock(file, Lock(FileLock::kWrite), false, lock.Fn());
+  EXPECT_TRUE(client->WaitStatus([&](auto done) { client->Flush(file, 9, done); }).ok());
+  AnswerGiveUp();
+  EXPECT_TRUE(lock.Get().ok());
+  cluster.Until([&] { return cluster.Seen(Op::kFlush) == 1; });
+  cluster.On([&] { EXPECT_EQ(cluster.Seen(Op::kSetLock), 1u); });
+}
+
 TEST_F(SettlingTest, TheVersionOfWhatWasOnItsWayIsRaised) {
   const uint64_t version = cluster.On([&] { return cluster.ChunkOf(ino, 0).version; });
   Waiter<Result<uint32_t>> write;
