@@ -162,7 +162,7 @@ class DbSimTest : public testing::Test {
 class DbPowerTest : public DbSimTest, public testing::WithParamInterface<Tearing> {};
 
 TEST_P(DbPowerTest, LostBeforeEachCallKeepsWhatWasSyncedAndNoHalfBatch) {
-  for (uint64_t seed = 1; seed <= Seeds(3) && !HasFailure(); ++seed) {
+  for (uint64_t seed = 1; seed <= Seeds(2) && !HasFailure(); ++seed) {
     const auto began = std::chrono::steady_clock::now();
     const auto disk = NewDisk(seed, GetParam());
     Process process(*disk, seed);
@@ -201,7 +201,7 @@ INSTANTIATE_TEST_SUITE_P(Tearing, DbPowerTest, testing::Values(Tearing::kTails, 
                          });
 
 TEST_F(DbSimTest, AProcessKilledBeforeEachCallLosesNothingThatWasCommitted) {
-  for (uint64_t seed = 1; seed <= Seeds(2) && !HasFailure(); ++seed) {
+  for (uint64_t seed = 1; seed <= Seeds(1) && !HasFailure(); ++seed) {
     const auto disk = NewDisk(seed);
     Process process(*disk, seed);
     Progress progress;
