@@ -51,7 +51,7 @@ bool Endings::StepOf(Ending& e) {
     tokens.erase(ino);
   }
   for (; left > 0 && !e.replies.empty(); --left) {
-    volume->store.db().DeleteBlind(ReplyKey(e.session->id, e.replies.begin()->first));
+    volume->store.db().Delete(ReplyKey(e.session->id, e.replies.begin()->first));
     e.replies.erase(e.replies.begin());
   }
   for (; left > 0 && e.remembered.size() != 0; --left) e.remembered.DropFirst();

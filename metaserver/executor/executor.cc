@@ -264,7 +264,7 @@ void Executor::RunTyped(const CallPtr& call) {
   if (Rpc::kMutates) KeepReply(*call, logged, out, env.opened, env.opened_for, env.lock);
   volume.txn.Apply();
   Answer(call, std::move(out));
-  if (volume.store.db().batch_bytes() > kBatchBytesMax) volume.store.Commit();
+  if (volume.store.db().batch_bytes() > kBatchBytesMax) CommitVolume(volume);
 }
 
 void Executor::FetchAndRerun(Volume& volume, const CallPtr& call, std::vector<std::string> keys) {

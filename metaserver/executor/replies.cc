@@ -37,7 +37,7 @@ void Executor::KeepReply(const Call& call, bool logged, const std::string& body,
   record.set_opened(opened.v);
   record.set_opened_for(opened_for);
   if (lock != nullptr) record.set_lock(lock->SerializeAsString());
-  session.volume->store.db().PutBlind(ReplyKey(session.id, call.op_id), record.SerializeAsString());
+  session.volume->store.db().Put(ReplyKey(session.id, call.op_id), record.SerializeAsString());
   session.replies.emplace_hint(session.replies.end(), call.op_id, session.life);
 }
 
@@ -95,7 +95,6 @@ bool Executor::Replay(const CallPtr& call, bool logged) {
   };
   if (const Remembered::Reply* kept = session.remembered.Find(call->op_id); kept != nullptr)
     return kept->op == call->op() ? answer(kept->body) : another();
-  volume.store.Commit();  // stored replies of this tick are not indexed
   std::optional<std::string> stored = volume.store.db().Get(ReplyKey(session.id, call->op_id));
   rec::Reply record;
   if (!stored || !record.ParseFromString(*stored)) {

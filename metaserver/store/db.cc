@@ -10,18 +10,19 @@
 #include <rocksdb/write_buffer_manager.h>
 
 #include <algorithm>
+#include <cassert>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <mutex>
-#include <unordered_map>
 #include <utility>
 
 #include "common/log.h"
 #include "metaserver/store/features.h"
 #include "metaserver/store/keys.h"
 #include "metaserver/store/log_order.h"
+#include "metaserver/store/overlay.h"
 #include "metaserver/store/records.pb.h"
 #include "metaserver/store/rocks_log.h"
 #include "metaserver/store/synced_mark.h"
@@ -112,20 +113,13 @@ DbMemory::~DbMemory() = default;
 size_t DbMemory::used() const { return impl_->cache->GetUsage(); }
 
 struct Db::Impl {
-  struct Hash {
-    using is_transparent = void;
-    size_t operator()(std::string_view s) const { return std::hash<std::string_view>()(s); }
-  };
   explicit Impl(DbEnv handed_in) : given(std::move(handed_in)), env(given.get()) {}
   const DbEnv given;
   LogOrderEnv env;
   std::unique_ptr<rocksdb::DB> db;
-  rocksdb::WriteBatch batch;
-  // Uncommitted values by key; nullopt: deleted.
-  std::unordered_map<std::string, std::optional<std::string>, Hash, std::equal_to<>> overlay;
-  // What goes with the next batch, whatever that is written for; nullopt: deleted.
-  std::map<std::string, std::optional<std::string>> soon;
-  size_t soon_bytes = 0;  // put since the last batch
+  rocksdb::WriteBatch batch;  // empty but for the moment in which it is written
+  Overlay overlay;
+  size_t soon_count = 0, soon_bytes = 0;  // since the last batch
   rocksdb::Status read_error;
   bool write_failed = false;  // RocksDB asserts that nobody syncs such a log
   bool unsure = false;
@@ -239,12 +233,9 @@ Status Db::Destroy(const std::string& path, const DbEnv& env) {
 }
 
 std::optional<std::string> Db::Get(std::string_view key) {
-  if (!impl_->overlay.empty()) {
-    auto it = impl_->overlay.find(key);
-    if (it != impl_->overlay.end()) {
-      impl_->unsure = false;
-      return it->second;
-    }
+  if (const Overlay::Value* changed = impl_->overlay.Find(key)) {
+    impl_->unsure = false;
+    return *changed ? std::optional<std::string>(**changed) : std::nullopt;
   }
   std::string value;
   rocksdb::ReadOptions options;
@@ -274,58 +265,53 @@ void Db::Warm(const std::vector<std::string>& keys) {
 }
 
 void Db::Put(std::string_view key, std::string_view value) {
-  impl_->overlay.insert_or_assign(std::string(key), std::string(value));
+  impl_->overlay.Put(key, value);
   dirty_ = true;
 }
 
 void Db::Delete(std::string_view key) {
-  impl_->overlay.insert_or_assign(std::string(key), std::nullopt);
-  dirty_ = true;
-}
-
-void Db::PutBlind(std::string_view key, std::string_view value) {
-  if (!impl_->batch.Put(Slice(key), Slice(value)).ok()) std::abort();
-  dirty_ = true;
-}
-
-void Db::DeleteBlind(std::string_view key) {
-  if (!impl_->batch.Delete(Slice(key)).ok()) std::abort();
+  impl_->overlay.Put(key, std::nullopt);
   dirty_ = true;
 }
 
 void Db::DeleteSoon(std::string_view key) {
-  impl_->soon.insert_or_assign(std::string(key), std::nullopt);
-  if (impl_->soon.size() >= kSoonMax) dirty_ = true;
+  impl_->overlay.Put(key, std::nullopt);
+  if (++impl_->soon_count >= kSoonMax) dirty_ = true;
 }
 
 void Db::PutSoon(std::string_view key, std::string_view value) {
-  impl_->soon.insert_or_assign(std::string(key), std::string(value));
+  impl_->overlay.Put(key, value);
   impl_->soon_bytes += value.size();
   if (impl_->soon_bytes >= kSoonBytesMax) dirty_ = true;
 }
 
 void Db::DeleteAll(std::string_view prefix) {
-  Commit();
-  const std::string end = EndOf(prefix);
-  if (!impl_->batch.DeleteRange(Slice(prefix), end).ok()) std::abort();
-  dirty_ = true;
-  Commit();
+  assert(!prefix.empty() && impl_->overlay.empty());
+  if (!impl_->batch.DeleteRange(Slice(prefix), EndOf(prefix)).ok()) std::abort();
+  Write();
 }
 
 void Db::Scan(std::string_view prefix, std::string_view from,
               const std::function<bool(std::string_view, std::string_view)>& fn) {
-  Commit();
+  const std::string begin(from.empty() ? prefix : from), end = EndOf(prefix);
   rocksdb::ReadOptions options;
-  const std::string end = EndOf(prefix);
   rocksdb::Slice bound(end);
   if (!end.empty()) options.iterate_upper_bound = &bound;
   std::unique_ptr<rocksdb::Iterator> it(impl_->db->NewIterator(options));
-  for (it->Seek(Slice(from.empty() ? prefix : from)); it->Valid(); it->Next()) {
-    if (!fn(View(it->key()), View(it->value()))) break;
+  Overlay::Cursor changed(impl_->overlay, begin, end);
+  it->Seek(begin);
+  for (bool more = true; more && (changed.valid() || it->Valid());) {
+    const bool is_changed = changed.valid() && (!it->Valid() || changed.key() <= View(it->key()));
+    if (!is_changed) {
+      more = fn(View(it->key()), View(it->value()));
+      it->Next();
+      continue;
+    }
+    if (it->Valid() && changed.key() == View(it->key())) it->Next();
+    if (changed.value()) more = fn(changed.key(), *changed.value());
+    changed.Next();
   }
-  if (!it->status().ok()) {
-    NoteReadError(it->status());
-  }
+  if (!it->status().ok()) NoteReadError(it->status());
 }
 
 void Db::NoteReadError(const rocksdb::Status& s) {
@@ -334,20 +320,21 @@ void Db::NoteReadError(const rocksdb::Status& s) {
   if (s.IsCorruption() && damage_.ok()) damage_ = Damaged(path_, kind_, s.ToString());
 }
 
-size_t Db::batch_bytes() const { return impl_->batch.GetDataSize() + impl_->overlay.size() * 128; }
+size_t Db::batch_bytes() const { return impl_->overlay.open_bytes(); }
 
 void Db::Commit() {
   if (!dirty_) return;
-  for (const auto& [key, value] : impl_->overlay) {
+  impl_->overlay.ForEachOpen([this](std::string_view key, Overlay::Value value) {
     rocksdb::Status s = value ? impl_->batch.Put(Slice(key), Slice(*value)) : impl_->batch.Delete(Slice(key));
     if (!s.ok()) std::abort();
-  }
-  for (const auto& [key, value] : impl_->soon) {
-    rocksdb::Status s = value ? impl_->batch.Put(Slice(key), Slice(*value)) : impl_->batch.Delete(Slice(key));
-    if (!s.ok()) std::abort();
-  }
-  impl_->soon.clear();
-  impl_->soon_bytes = 0;
+  });
+  Write();
+  impl_->overlay.Clear();
+  impl_->soon_count = impl_->soon_bytes = 0;
+  dirty_ = false;
+}
+
+void Db::Write() {
   if (!lost()) ++writes_;
   rocksdb::Status s = lost() ? rocksdb::Status() : impl_->db->Write(rocksdb::WriteOptions(), &impl_->batch);
   if (s.IsCorruption() && kind_ == "volume") {
@@ -368,8 +355,6 @@ void Db::Commit() {
     impl_->given.on_end(s.ToString());
   }
   impl_->batch.Clear();
-  impl_->overlay.clear();
-  dirty_ = false;
   unsynced_ = true;
 }
 

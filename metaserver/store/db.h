@@ -64,24 +64,21 @@ class Db {
   void Warm(const std::vector<std::string>& keys);
   void Put(std::string_view key, std::string_view value);
   void Delete(std::string_view key);
-  // The same for keys that nobody reads before the commit: not indexed, so cheaper.
-  void PutBlind(std::string_view key, std::string_view value);
-  void DeleteBlind(std::string_view key);
   // The same for what may as well stay for a while: it goes with the next batch that is written for another
-  // reason, or when kSoonMax have gathered. REQUIRES: the key is never put again.
+  // reason, or when kSoonMax deletions, or values of kSoonBytesMax, have gathered.
   void DeleteSoon(std::string_view key);
-  static constexpr size_t kSoonMax = 1024;
-  // With the same batch as what is deleted soon, or when kSoonBytesMax have gathered; the last value counts.
-  // REQUIRES: once it has been called, the key is put and deleted in no other way than `Soon`.
   void PutSoon(std::string_view key, std::string_view value);
+  static constexpr size_t kSoonMax = 1024;
   static constexpr size_t kSoonBytesMax = 1u << 20;
 
-  // Commits, then calls fn(key, value) for keys that begin with `prefix`, from `from` on (or the prefix's
-  // begin), in order, until it says false.
+  // Calls fn(key, value) for keys that begin with `prefix`, from `from` on (or the prefix's begin), in order,
+  // until it says false. What fn changes it may or may not be shown; it does not commit.
   void Scan(std::string_view prefix, std::string_view from,
             const std::function<bool(std::string_view key, std::string_view value)>& fn);
 
-  // Commits, without a look at how many there are: all keys that begin with `prefix`, which is not empty.
+  // Deletes all keys that begin with `prefix`, which is not empty, without a look at how many there are: a
+  // range cannot be read through, so it is a batch of its own, written at once. For a database that is being
+  // made ready: REQUIRES: nothing waits to be written, soon or with the next Commit.
   void DeleteAll(std::string_view prefix);
 
   bool dirty() const { return dirty_; }
@@ -124,6 +121,7 @@ class Db {
   Db(std::unique_ptr<Impl> impl, std::string path, std::string kind);
   Status CheckFormat();
   void NoteReadError(const rocksdb::Status& s);
+  void Write();  // the batch
 
   std::unique_ptr<Impl> impl_;
   const std::string path_, kind_;

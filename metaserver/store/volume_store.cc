@@ -106,16 +106,16 @@ void VolumeStore::PutDentry(Ino parent, std::string_view name, const Dentry& den
   record.set_type(dentry.type);
   record.set_cookie(dentry.cookie);
   record.SerializeToString(&scratch_);
-  db_->PutBlind(DentryKey(parent, name), scratch_);
+  db_->Put(DentryKey(parent, name), scratch_);
   record.set_name(name.data(), name.size());
   record.SerializeToString(&scratch_);
-  db_->PutBlind(CookieKey(parent, dentry.cookie), scratch_);
+  db_->Put(CookieKey(parent, dentry.cookie), scratch_);
 }
 
 void VolumeStore::DeleteDentry(Ino parent, std::string_view name, uint64_t cookie) {
   CacheName(parent, name, {});
-  db_->DeleteBlind(DentryKey(parent, name));
-  db_->DeleteBlind(CookieKey(parent, cookie));
+  db_->Delete(DentryKey(parent, name));
+  db_->Delete(CookieKey(parent, cookie));
 }
 
 Ino VolumeStore::NewIno() {
@@ -150,23 +150,26 @@ void VolumeStore::CountBytes(int64_t delta) {
   counters_dirty_ = true;
 }
 
-void VolumeStore::Commit() {
+void VolumeStore::Encode() {
   for (Ino ino : dirty_inodes_) {
     CachedInode* cached = inodes_.Find(ino.v);
     cached->dirty = false;
     if (cached->inode == nullptr) {
-      db_->DeleteBlind(InodeKey(ino));
+      db_->Delete(InodeKey(ino));
     } else {
       cached->inode->SerializeToString(&scratch_);
-      db_->PutBlind(InodeKey(ino), scratch_);
+      db_->Put(InodeKey(ino), scratch_);
     }
   }
   dirty_inodes_.clear();
-  if (counters_dirty_) {
-    counters_.SerializeToString(&scratch_);
-    db_->PutBlind(CountersKey(), scratch_);
-    counters_dirty_ = false;
-  }
+  if (!counters_dirty_) return;
+  counters_.SerializeToString(&scratch_);
+  db_->Put(CountersKey(), scratch_);
+  counters_dirty_ = false;
+}
+
+void VolumeStore::Commit() {
+  Encode();
   db_->Commit();
   // Names cost about as much as their inodes; nothing is dirty now, so anything may go.
   inodes_.Shrink(cache_budget_ / 2);
@@ -175,7 +178,7 @@ void VolumeStore::Commit() {
 
 void VolumeStore::Scan(std::string_view prefix, std::string_view from,
                        const std::function<bool(std::string_view, std::string_view)>& fn) {
-  Commit();
+  Encode();
   db_->Scan(prefix, from, fn);
 }
 

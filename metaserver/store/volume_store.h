@@ -1,6 +1,6 @@
 // A volume's records: the database, and in front of it the decoded inodes and names that are in use, within a
-// byte budget. Changes of a tick are kept here (each inode is encoded once a tick, however often it changed)
-// until Commit. Loop's thread only.
+// byte budget. Changes of a tick are kept here (each inode is encoded once a tick, however often it changed,
+// unless somebody scans) until Commit. Loop's thread only.
 #pragma once
 
 #include <cstdint>
@@ -53,7 +53,7 @@ class VolumeStore {
   bool dirty() const { return db_->dirty() || !dirty_inodes_.empty() || counters_dirty_; }
   // Writes everything changed since the last commit in one batch.
   void Commit();
-  // As Db::Scan, which commits first.
+  // As Db::Scan.
   void Scan(std::string_view prefix, std::string_view from,
             const std::function<bool(std::string_view, std::string_view)>& fn);
   // Remembers that nothing can have been lost. The last act before closing.
@@ -87,6 +87,8 @@ class VolumeStore {
     InodePtr inode;  // null: known to be absent
     bool dirty = false;
   };
+  // Into the batch.
+  void Encode();
   void CacheName(Ino parent, std::string_view name, const Dentry& dentry);
 
   std::unique_ptr<Db> db_;

@@ -37,7 +37,7 @@ class KnownOpsTest : public MemoryOpsTest {
     call->session = s_;
     executor_->CloseSession(call);
     executor_->EndTick();
-    volume().store.db().PutBlind("~", "");  // whatever waits for another change is written
+    volume().store.db().Put("~", "");  // whatever waits for another change is written
     volume().store.Commit();
     size_t left = 0;
     volume().store.db().Scan("A", "", [&](std::string_view, std::string_view) { return ++left != 0; });
@@ -104,7 +104,7 @@ TEST_F(KnownOpsTest, WhatIsStoredIsKnown) {
 TEST_F(KnownOpsTest, ASessionOfAVersionBeforeIsKnownToItsHighestOp) {
   acked_ = 1;
   MkdirAs({2, 3, 5});
-  volume().store.db().DeleteBlind(ReplyKey(s_->id, 0));
+  volume().store.db().Delete(ReplyKey(s_->id, 0));
   volume().store.Commit();
   pb::ReclaimReply reply = AfterARestart();
   EXPECT_FALSE(reply.has_known_to());
