@@ -60,7 +60,6 @@ void MetaServer::Inventory(ServerId server, const pb::ReportChunksRequest& reque
     for (const auto& held : request.held()) reply->add_garbage(held.chunk());
     return;
   }
-  volume->store.Commit();  // nothing is garbage that might not be after a crash
   const Chunkserver* reporter = chunkservers_->Find(server);
   const std::string uuid = reporter == nullptr ? "" : reporter->uuid;
   const uint64_t next = volume->store.counters().next_chunk();
@@ -122,7 +121,7 @@ void MetaServer::Inventory(ServerId server, const pb::ReportChunksRequest& reque
   }
   if (unknown != 0) NoteUnknown(*volume, server, unknown, first_unknown);
   if (found_again == 0) return;
-  volume->store.Commit();
+  executor_->Schedule();
   KFS_LOG(warn,
           "inventory.found_again volume={} server={} chunks={} reason=\"their chunkserver had been removed\"",
           id.v, server.v, found_again);
@@ -346,7 +345,11 @@ void MetaServer::RegisterChunkService() {
       if (!still) return;  // it tells again where it registers
       pb::ReportChunksReply reply;
       Inventory(still, *told, &reply);
-      call->Reply(reply);
+      // Nothing is garbage that might not be after a crash.
+      executor_->WhenLogged(VolumeId(told->volume()), [call, reply](const Status& s) {
+        if (!s.ok()) return call->Fail(s);
+        call->Reply(reply);
+      });
     };
     if (volume == nullptr) return answer({});
     Db* db = &volume->store.db();

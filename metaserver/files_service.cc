@@ -39,7 +39,6 @@ void MetaServer::ListFiles(const IncomingCallPtr& call, const pb::ChunkserverFil
   if (pages_listed_ >= kPagesAtOnce)
     return call->Fail(Status(EAGAIN, Code::kTryAgain, "too many ask for lists of files at once: try again"));
   ++pages_listed_;
-  volume->store.Commit();  // all that was acknowledged
   auto reply = std::make_shared<pb::ChunkserverFilesReply>();
   reply->set_ino_end(volume->store.counters().next_ino());
   Db* db = &volume->store.db();

@@ -72,10 +72,8 @@ void MetaServer::Backup(const IncomingCallPtr& call, const pb::ImageGetRequest::
   const auto answer = [call](const Status& s, const pb::ImageManifest& manifest) {
     AnswerWith(call, s, manifest);
   };
-  if (Db* db = volumes_->OpenDb(id); db != nullptr) {
-    executor_->FindVolume(id)->store.Commit();  // all that was acknowledged
-    return image_reader_->Open(db, std::move(about), answer);
-  }
+  // Whatever was acknowledged is in it.
+  if (Db* db = volumes_->OpenDb(id); db != nullptr) return image_reader_->Open(db, std::move(about), answer);
   if ((*v)->started()) {
     const Status why = volumes_->Where(member_->conf(), member_->uuid(), request.volume());
     return call->Fail(why.ok() ? Status(EAGAIN, Code::kTryAgain, "the volume is being opened") : why);

@@ -7,8 +7,13 @@
 
 namespace kfs::meta {
 
-Fences::Fences(VolumeId volume, Chunkservers& servers, Clock& clock, std::function<void(ParkedPtr)> rerun)
-    : volume_(volume), servers_(servers), clock_(clock), rerun_(std::move(rerun)) {}
+Fences::Fences(VolumeId volume, Chunkservers& servers, Clock& clock, std::function<void(ParkedPtr)> rerun,
+               std::function<void(std::function<void()>)> when_logged)
+    : volume_(volume),
+      servers_(servers),
+      clock_(clock),
+      rerun_(std::move(rerun)),
+      when_logged_(std::move(when_logged)) {}
 
 Fences::~Fences() { *alive_ = false; }
 
@@ -20,9 +25,21 @@ void Fences::Add(ServerId id, Fence fence) {
     fence.expires_ms = std::max(fence.expires_ms, entry.fence.expires_ms);
     if (!entry.answered && entry.fence.files != fence.files) fence.files = nullptr;
   }
-  entry = {std::move(fence), false};
+  entry = {std::move(fence)};
   ++server.unanswered;
-  Send(id, server);
+  const std::pair key{entry.fence.session, entry.fence.others};
+  when_logged_([this, alive = alive_, id, key, serial = entry.fence.serial] {
+    if (*alive) Logged(id, key, serial);
+  });
+}
+
+void Fences::Logged(ServerId id, const std::pair<SessionId, bool>& key, uint64_t serial) {
+  const auto server = fenced_.find(id);
+  if (server == fenced_.end()) return;
+  const auto entry = server->second.entries.find(key);
+  if (entry == server->second.entries.end() || entry->second.fence.serial != serial) return;
+  entry->second.logged = true;
+  Send(id, server->second);
 }
 
 bool Fences::Pending(ServerId id, Ino ino, SessionId asker) const {
@@ -58,7 +75,7 @@ void Fences::Send(ServerId id, Server& server) {
   request.set_clock(servers_.clock_id());
   std::vector<std::pair<std::pair<SessionId, bool>, uint64_t>> sent;
   for (const auto& [key, entry] : server.entries) {
-    if (entry.answered || sent.size() >= kInventoryBatch) continue;
+    if (entry.answered || !entry.logged || sent.size() >= kInventoryBatch) continue;
     auto* fence = request.add_fence();
     fence->set_session(entry.fence.session.v);
     fence->set_serial(entry.fence.serial);
@@ -66,6 +83,7 @@ void Fences::Send(ServerId id, Server& server) {
     fence->set_others(entry.fence.others);
     sent.emplace_back(key, entry.fence.serial);
   }
+  if (sent.empty()) return;
   server.under_way = true;
   servers_.Request(
       id, Op::kFenceSessions, request,

@@ -23,7 +23,9 @@ class Fences {
  public:
   // Inodes that the session had open for writing; null: any may have been.
   using Files = std::shared_ptr<const std::unordered_set<Ino>>;
-  Fences(VolumeId volume, Chunkservers& servers, Clock& clock, std::function<void(ParkedPtr)> rerun);
+  // `when_logged`: runs a function once what has been changed so far is in the log for good.
+  Fences(VolumeId volume, Chunkservers& servers, Clock& clock, std::function<void(ParkedPtr)> rerun,
+         std::function<void(std::function<void()>)> when_logged);
   ~Fences();
 
   struct Fence {
@@ -49,6 +51,7 @@ class Fences {
   struct Entry {
     Fence fence;
     bool answered = false;
+    bool logged = false;  // it may be sent: what it follows from stays
   };
   struct Server {
     std::map<std::pair<SessionId, bool>, Entry> entries;  // by session and `others`
@@ -56,6 +59,7 @@ class Fences {
     bool under_way = false;
     uint64_t times_up = 0;  // answers to what was sent before count no more
   };
+  void Logged(ServerId id, const std::pair<SessionId, bool>& key, uint64_t serial);
   void Send(ServerId id, Server& server);
   void RunWaiters();
 
@@ -63,6 +67,7 @@ class Fences {
   Chunkservers& servers_;
   Clock& clock_;
   const std::function<void(ParkedPtr)> rerun_;
+  const std::function<void(std::function<void()>)> when_logged_;
   std::map<ServerId, Server> fenced_;  // none without entries
   Waiters waiters_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

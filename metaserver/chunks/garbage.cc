@@ -16,7 +16,7 @@ uint64_t LeastOf(const std::vector<ChunkId>& chunks) {
 }  // namespace
 
 Garbage::Garbage(VolumeId volume, VolumeStore& store, Chunkservers& servers, std::function<void()> changed,
-                 std::function<void(Db&, std::function<void()>)> after_sync)
+                 std::function<void(std::function<void()>)> after_sync)
     : volume_(volume),
       store_(store),
       servers_(servers),
@@ -69,16 +69,10 @@ void Garbage::Run() {
       continue;
     }
     work.sent = true;
-    store_.Commit();
     // Were the power to fail before the log is synced, files would come back whose chunks are gone.
-    auto send = [this, alive = alive_, server = server, chunks] {
+    after_sync_([this, alive = alive_, server = server, chunks] {
       if (*alive) Send(server, chunks);
-    };
-    if (after_sync_) {
-      after_sync_(store_.db(), std::move(send));
-    } else {
-      send();
-    }
+    });
   }
 }
 

@@ -16,7 +16,7 @@ namespace kfs::meta {
 class Garbage {
  public:
   Garbage(VolumeId volume, VolumeStore& store, Chunkservers& servers, std::function<void()> changed,
-          std::function<void(Db&, std::function<void()>)> after_sync);
+          std::function<void(std::function<void()> fn)> after_sync);
   ~Garbage();
   Status Load();
 
@@ -49,7 +49,8 @@ class Garbage {
   VolumeStore& store_;
   Chunkservers& servers_;
   std::function<void()> changed_;
-  std::function<void(Db&, std::function<void()>)> after_sync_;
+  std::function<void(std::function<void()>)>
+      after_sync_;  // what has been changed so far is in the log, synced
   std::map<ServerId, Work> servers_with_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

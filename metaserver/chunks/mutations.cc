@@ -111,12 +111,18 @@ void Mutations::SendFirst(ChunkId chunk, Queue& queue) {
     step->set_length(s.length());
   }
   queue.sent = true;
+  hooks_.when_logged([this, alive = alive_, chunk, server, request] {
+    if (*alive) Send(chunk, server, request);
+  });
+}
+
+void Mutations::Send(ChunkId chunk, ServerId server, const pb::MutateChunkRequest& request) {
   // One replica after the other: a mutation is short, and replicas are few.
-  servers_.Request(
-      server, Op::kMutateChunk, request,
-      [this, alive = alive_, chunk, to = m.to(), server](const Status& status, const std::string& body) {
-        if (*alive) Answered(chunk, to, server, status, body);
-      });
+  servers_.Request(server, Op::kMutateChunk, request,
+                   [this, alive = alive_, chunk, to = request.to(), server](const Status& status,
+                                                                            const std::string& body) {
+                     if (*alive) Answered(chunk, to, server, status, body);
+                   });
 }
 
 bool Mutations::Written(ChunkId chunk) const {

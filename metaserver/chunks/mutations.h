@@ -22,6 +22,8 @@ class Mutations {
   struct Hooks {
     std::function<void(ParkedPtr)> rerun;  // a waiter may go on
     std::function<void()> changed;         // records changed outside an op: commit at the tick's end
+    // Runs `fn` once what has been changed so far is in the log for good.
+    std::function<void(std::function<void()> fn)> when_logged;
   };
   Mutations(VolumeId volume, uint64_t chunk_size, VolumeStore& store, Chunkservers& servers, Hooks hooks);
   ~Mutations();
@@ -62,6 +64,7 @@ class Mutations {
     Waiters waiters;
   };
   void SendFirst(ChunkId chunk, Queue& queue);
+  void Send(ChunkId chunk, ServerId server, const pb::MutateChunkRequest& request);
   bool Written(ChunkId chunk) const;  // something was committed to it
   void Answered(ChunkId chunk, uint64_t to, ServerId server, const Status& status, const std::string& body);
   void NoteAllocated(ChunkId chunk, uint64_t version, uint64_t allocated);

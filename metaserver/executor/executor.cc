@@ -60,14 +60,17 @@ Executor::~Executor() {
 }
 
 VolumeHooks Executor::HooksForVolume() {
+  const auto if_ok = [](std::function<void()> fn) {
+    return [fn = std::move(fn)](const Status& logged) {
+      if (logged.ok()) fn();
+    };
+  };
   return {.rerun = [this](ParkedPtr parked) { Rerun(std::move(parked)); },
           .changed = [this] { Schedule(); },
-          .after_sync =
-              [this](Db& db, std::function<void()> fn) {
-                if (db.lost()) return;  // nothing may follow from what was not stored
-                if (sync_ == nullptr) return fn();
-                sync_->SyncNow(&db, std::move(fn));
-              },
+          .when_logged = [=, this](VolumeId id,
+                                   std::function<void()> fn) { WhenLogged(id, if_ok(std::move(fn))); },
+          .after_sync = [=, this](VolumeId id,
+                                  std::function<void()> fn) { AfterSync(id, if_ok(std::move(fn))); },
           .seed = options_.entropy->Next()};
 }
 
@@ -77,9 +80,12 @@ void Executor::AddVolume(std::unique_ptr<Volume> volume) {
   volume->settings.session_keep = options_.session_keep;
   volume->tickets.SetTtl(options_.session_ttl);
   for (const auto& [sid, session] : volume->sessions) {
-    if (session->expired == 0) volume->tickets.EndEarlier(*session);
+    if (session->expired == 0) volume->tickets.EndEarlier(*session, /*may_write=*/true);
   }
   volume->settings.slow_op = options_.slow_op;
+  volume->store.db().OnLogChange([this, alive = alive_] {
+    if (*alive) Schedule();
+  });
   volumes_[id] = std::move(volume);
   Schedule();
 }
@@ -99,10 +105,12 @@ std::unique_ptr<VolumeStore> Executor::CloseVolume(VolumeId id, const Status& wh
     s->volume = nullptr;
     Ending ending(s, nullptr);
     ending.why = why;
-    ending.done = [this, session = s, why] { closing_.emplace_back(session, why); };
+    ending.done = [this, session = s, why] { CloseConnection(session, why); };
     endings_.Add(std::move(ending));
   }
   EndTick();  // the refusals leave before the connections are closed
+  volume.outbox.Fail(why);
+  volume.store.db().OnLogChange({});
   volume.store.MarkClean();
   ForgetDb(volume.store.db());
   std::unique_ptr<VolumeStore> store = volume.TakeStore();
@@ -284,6 +292,10 @@ bool Executor::Admit(const CallPtr& call, Run run, const pb::Context& ctx, bool 
   }
   if (ctx.acked() > session.acked) TrimReplies(session, ctx.acked());
   // A lock is refused where it would have to wait: an unlock never has to.
+  if (call->op_id != 0 && session.volume->store.db().pending_bytes() > kPendingBytesMax) {
+    Refuse(call, Status(EAGAIN, Code::kTryAgain, "the volume's log is behind: try again"));
+    return false;
+  }
   if (run == Run::kWaits && call->op() != Op::kSetLock) {
     if (const Status may = MayPark(*call); !may.ok()) {
       Refuse(call, may);

@@ -1,10 +1,14 @@
 // Runs ops on volumes, by the tick: everything that has arrived is executed, each op in a Txn of its own; at
-// the tick's end each volume commits once, and only then the answers leave. What all ops share is here and
-// nowhere else: session, exactly-once (P3), parking and running again, commit, slow-op log.
+// the tick's end each volume commits once, and only when its log has acknowledged that the answers leave.
+// What all ops share is here and nowhere else: session, exactly-once (P3), parking and running again, commit,
+// slow-op log.
 //
 //   call -> its turn -> [reply kept? send it] -> handler -> Txn applied with its reply -> EndTick: commit
-//   -> answers
+//   -> [outbox] -> answers
 //                                                    `-> parked -> Rerun / Finish later
+//
+// Whatever a handler has read may be of the batch that is not in the log yet, so every answer waits for it,
+// and so does whatever else goes out (WhenLogged).
 //
 // Loop's thread only.
 #pragma once
@@ -19,6 +23,7 @@
 #include "metaserver/base/mount_rights.h"
 #include "metaserver/executor/ending.h"
 #include "metaserver/executor/open_proof.h"
+#include "metaserver/executor/outbox.h"
 #include "metaserver/executor/reclaim.h"
 #include "metaserver/executor/session.h"
 #include "metaserver/executor/turns.h"
@@ -104,10 +109,13 @@ class Executor {
   void FinishAfterSync(Volume& volume, ParkedPtr parked);
   void DrainFlockHolders(Ino ino, Volume& volume, ParkedPtr parked);
 
-  // An answer, to be sent after the tick's commit.
-  void Answer(const CallPtr& call, std::string body);
-  void Refuse(const CallPtr& call, const Status& status, uint64_t detail = 0);
+  // An answer, to be sent after the tick's commit. `of`: the volume that it tells of; none: its session's.
+  void Answer(const CallPtr& call, std::string body, VolumeId of = {});
+  void Refuse(const CallPtr& call, const Status& status, uint64_t detail = 0, VolumeId of = {});
   void Schedule();
+  // `fn` gets OK once all that has been changed so far is in the volume's log for good: in this call, when
+  // nothing is on its way there; else an error, when that is not to be known any more.
+  void WhenLogged(VolumeId id, Outbox::Fn fn);
 
   void EndTick();
   void NextTick();
@@ -128,16 +136,20 @@ class Executor {
  private:
   // An op whose records are dropped from memory as often as they are read reads the disk itself in the end.
   static constexpr int kColdRunsMax = 4;
+  // Of a volume's log, appended and not acknowledged: no more is changed beyond it.
+  static constexpr size_t kPendingBytesMax = 16u << 20;
 
   struct Outgoing {
     CallPtr call;
     Status status;
     uint64_t detail = 0;
     std::string body;
-  };
-  struct SyncWait {
     VolumeId volume;
-    std::vector<ParkedPtr> parked;
+  };
+  struct Closing {
+    SessionPtr session;
+    Status why;
+    uint64_t connection = 0;  // its number
   };
   struct Drain {
     ParkedPtr parked;
@@ -187,10 +199,19 @@ class Executor {
   void EndSession(const SessionPtr& session, const std::string& why, std::function<void()> done = {});
   bool HasBackgroundWork() const;
   void FinishDrain(const std::shared_ptr<Drain>& drain);
+  // The one place where batches are written. What waited for the log leaves.
   void CommitVolume(Volume& volume);
-  // What is to be answered instead, when what the answer tells of could not be stored.
-  static Status Kept(const Outgoing& o);
-  void SyncFor(VolumeId id, std::vector<ParkedPtr> parked);
+  // As WhenLogged, of what has been committed.
+  static void Leave(Volume* volume, Outbox::Fn fn);
+  void SendAnswers();
+  void SendAnswer(const Outgoing& o, const Status& logged);
+  // After the answers.
+  void CloseConnection(const SessionPtr& session, const Status& why);
+  void CloseConnections();
+  // As WhenLogged: once it survives loss of power, too.
+  void AfterSync(VolumeId id, Outbox::Fn fn);
+  void SyncFor(VolumeId id, std::vector<Outbox::Fn> waiting);
+  static bool HasStep(Volume& volume);
 
   Clock& clock_;
   const ExecutorOptions options_;
@@ -198,12 +219,13 @@ class Executor {
   const Hooks hooks_;
   std::map<VolumeId, std::unique_ptr<Volume>> volumes_;
   Endings endings_;
-  std::vector<std::pair<SessionPtr, Status>> closing_;  // connections to be closed after the tick's answers
+  std::vector<Closing> closing_;  // connections
   Turns turns_{clock_};
   const std::shared_ptr<size_t> parked_bytes_ = std::make_shared<size_t>(0);      // of all sessions
   const std::shared_ptr<size_t> remembered_bytes_ = std::make_shared<size_t>(0);  // the same
   std::vector<Outgoing> outgoing_;
-  std::map<VolumeId, std::vector<ParkedPtr>> sync_waits_;
+  std::vector<std::pair<VolumeId, Outbox::Fn>> leaving_;  // with the next commit
+  std::map<VolumeId, std::vector<Outbox::Fn>> sync_waits_;
   std::vector<std::shared_ptr<Drain>> drains_;
   bool scheduled_ = false;
   bool next_asked_ = false;

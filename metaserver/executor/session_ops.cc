@@ -35,13 +35,15 @@ SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionReque
     // With another key it would have other rights.
     if (it == volume->sessions.end() || !EqualConstantTime(it->second->key, request.key()) ||
         !TakesRights(it->second.get(), rights)) {
-      Refuse(call, Status(EACCES, Code::kUnknownSession, "the session is not known (any more)"));
+      Refuse(call, Status(EACCES, Code::kUnknownSession, "the session is not known (any more)"), 0,
+             volume->id());
       return nullptr;
     }
     session = it->second;
     if (session->endings != 0) {
       Refuse(call,
-             Status(EAGAIN, Code::kTryAgain, "the session has expired, and what it held is being let go"));
+             Status(EAGAIN, Code::kTryAgain, "the session has expired, and what it held is being let go"), 0,
+             volume->id());
       return nullptr;
     }
     session->closing = false;
@@ -52,19 +54,19 @@ SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionReque
           *session, Status(EPIPE, Code::kConnectionLost, "the session has attached another connection"));
     }
     if (session->expired != 0) {
-      volume->tickets.EndEarlier(*session);
       volume->Revive(*session);
+      volume->tickets.EndEarlier(*session, /*may_write=*/false);
     }
     KFS_LOG(info, "session.attached volume={} session={} host={} expiries={}", volume->info.name(),
             session->id.v, session->host, session->expiries);
   } else {
     if (const Status room = RoomForSession(*volume, rights.key); !room.ok()) {
-      Refuse(call, room);
+      Refuse(call, room, 0, volume->id());
       return nullptr;
     }
     session = std::make_shared<Session>();
     if (const Status s = PlaceSession(*volume, request, rights, session.get()); !s.ok()) {
-      Refuse(call, s);
+      Refuse(call, s, 0, volume->id());
       return nullptr;
     }
     session->key = options_.entropy->Bytes(16);
@@ -93,7 +95,7 @@ SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionReque
   reply.set_root(session->root.v);
   reply.set_read_only(session->rights.read_only());
   if (hooks_.synced) *reply.mutable_synced() = hooks_.synced(*volume);
-  Answer(call, reply.SerializeAsString());
+  Answer(call, reply.SerializeAsString(), volume->id());
   return session;
 }
 
@@ -195,8 +197,7 @@ void Executor::ExpireSessions(Volume& volume) {
   for (const SessionPtr& s : expired) {
     volume.Expire(s);
     endings_.Add(Ending(s, &volume));
-    if (hooks_.close_connection)
-      hooks_.close_connection(*s, Status(EPIPE, Code::kConnectionLost, "the session has expired"));
+    CloseConnection(s, Status(EPIPE, Code::kConnectionLost, "the session has expired"));
   }
   for (const SessionPtr& s : forgotten) EndSession(s, "expired long ago");
 }
@@ -223,7 +224,7 @@ void Executor::EndSession(const SessionPtr& session, const std::string& why, std
   volume->store.db().DeleteSoon(ReplyKey(session->id, 0));  // rec::Answered, which may yet be to be written
   ending.done = [this, session, why, done = std::move(done)] {
     if (done) done();
-    closing_.emplace_back(session, Status(EPIPE, "the session has ended: " + why));
+    CloseConnection(session, Status(EPIPE, "the session has ended: " + why));
   };
   endings_.Add(std::move(ending));
 }

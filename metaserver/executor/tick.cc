@@ -16,13 +16,15 @@ constexpr auto kStepsTimePerTick = std::chrono::milliseconds(1);
 
 }  // namespace
 
-void Executor::Answer(const CallPtr& call, std::string body) {
-  outgoing_.push_back({call, Status(), 0, std::move(body)});
+void Executor::Answer(const CallPtr& call, std::string body, VolumeId of) {
+  if (!of && call->session != nullptr) of = VolumeStore::VolumeOf(call->session->id);
+  outgoing_.push_back({call, Status(), 0, std::move(body), of});
   Schedule();
 }
 
-void Executor::Refuse(const CallPtr& call, const Status& status, uint64_t detail) {
-  outgoing_.push_back({call, status, detail, {}});
+void Executor::Refuse(const CallPtr& call, const Status& status, uint64_t detail, VolumeId of) {
+  if (!of && call->session != nullptr) of = VolumeStore::VolumeOf(call->session->id);
+  outgoing_.push_back({call, status, detail, {}, of});
   Schedule();
 }
 
@@ -33,42 +35,121 @@ void Executor::Schedule() {
 }
 
 void Executor::CommitVolume(Volume& volume) {
+  Db& db = volume.store.db();
+  db.Advance();
   if (volume.store.dirty()) {
     const RanPart part("commit");
     volume.store.Commit();
   }
-  Db& db = volume.store.db();
   if (!db.damage().ok() && hooks_.damaged) hooks_.damaged(volume.id());
-  if (db.lost()) return;  // nothing may follow from what was not stored
-  // Ops that iterate commit in the middle of a tick.
+  if (db.lost()) return volume.outbox.Fail(db.damage());
+  // A large batch is committed in the middle of a tick.
   if (db.TakeUnsynced() && sync_ != nullptr) sync_->Changed(&db);
+  volume.outbox.Release(db.acknowledged());
   volume.mutations.Flush();
 }
 
-Status Executor::Kept(const Outgoing& o) {
-  const Volume* volume = o.call->session == nullptr ? nullptr : o.call->session->volume;
-  const bool lost = o.status.ok() && volume != nullptr && volume->store.db().lost();
-  return lost ? volume->store.db().damage() : o.status;
+void Executor::WhenLogged(VolumeId id, Outbox::Fn fn) {
+  Volume* volume = FindVolume(id);
+  if (volume == nullptr || !volume->store.dirty()) return Leave(volume, std::move(fn));
+  leaving_.emplace_back(id, std::move(fn));
+  Schedule();
 }
 
-void Executor::SyncFor(VolumeId id, std::vector<ParkedPtr> parked) {
+void Executor::Leave(Volume* volume, Outbox::Fn fn) {
+  if (volume == nullptr) return fn({});
+  const Db& db = volume->store.db();
+  if (db.lost()) return fn(db.damage());
+  if (db.settled() && volume->outbox.empty()) return fn({});
+  volume->outbox.Add(db.appended(), std::move(fn));
+}
+
+void Executor::SendAnswers() {
+  for (Outgoing& o : std::exchange(outgoing_, {})) {
+    Volume* volume = FindVolume(o.volume);
+    // Without a detour, as nearly always.
+    if (volume == nullptr ||
+        (volume->store.db().settled() && volume->outbox.empty() && !volume->store.db().lost())) {
+      SendAnswer(o, {});
+      continue;
+    }
+    Leave(volume, [this, o = std::move(o)](const Status& logged) { SendAnswer(o, logged); });
+  }
+}
+
+void Executor::SendAnswer(const Outgoing& o, const Status& logged) {
+  const MonoTime now = clock_.MonoNow();
+  const Session* session = o.call->session.get();
+  const Duration slow =
+      session != nullptr && session->volume != nullptr ? session->volume->settings.slow_op : options_.slow_op;
+  if (o.call->arrived != MonoTime{} && now - o.call->arrived > slow && o.call->op() != Op::kSetLock) {
+    KFS_LOG(warn, "op.slow op={} session={} op_id={} ms={} status=\"{}\"", OpName(o.call->op()),
+            session == nullptr ? 0 : session->id.v, o.call->op_id,
+            std::chrono::duration_cast<std::chrono::milliseconds>(now - o.call->arrived).count(),
+            o.status.ToString());
+  }
+  if (o.call->trace_id != 0) {
+    KFS_LOG(info, "op.trace id={:#x} op={} stage=metaserver us={}", o.call->trace_id, OpName(o.call->op()),
+            std::chrono::duration_cast<std::chrono::microseconds>(now - o.call->arrived).count());
+  }
+  if (!logged.ok()) {
+    o.call->Fail(logged, 0);
+  } else if (o.status.ok()) {
+    o.call->Reply(o.body);
+  } else {
+    o.call->Fail(o.status, o.detail);
+  }
+}
+
+void Executor::CloseConnection(const SessionPtr& session, const Status& why) {
+  closing_.push_back({session, why, session->connection_number});
+  Schedule();
+}
+
+void Executor::CloseConnections() {
+  for (Closing& closing : std::exchange(closing_, {})) {
+    Leave(FindVolume(VolumeStore::VolumeOf(closing.session->id)),
+          [this, closing = std::move(closing)](const Status&) {
+            // Else the client has another one by now.
+            if (hooks_.close_connection && closing.session->connection_number == closing.connection)
+              hooks_.close_connection(*closing.session, closing.why);
+          });
+  }
+}
+
+void Executor::AfterSync(VolumeId id, Outbox::Fn fn) {
+  sync_waits_[id].push_back(std::move(fn));
+  Schedule();
+}
+
+void Executor::SyncFor(VolumeId id, std::vector<Outbox::Fn> waiting) {
   Volume* volume = FindVolume(id);
   if (volume == nullptr) return;
   Db& db = volume->store.db();
   if (sync_ == nullptr || db.lost()) {
     const Status s = db.Sync();
-    for (const ParkedPtr& p : parked) Finish(p, s);
+    for (Outbox::Fn& fn : waiting) {
+      if (!s.ok()) {
+        fn(s);
+      } else {
+        WhenLogged(id, std::move(fn));
+      }
+    }
     return;
   }
-  sync_->SyncNow(&db, [this, alive = alive_, parked = std::move(parked)] {
+  sync_->SyncNow(&db, [this, alive = alive_, id, waiting = std::move(waiting)] {
     if (!*alive) return;
-    for (const ParkedPtr& p : parked) Finish(p, Status());
+    for (const Outbox::Fn& fn : waiting) WhenLogged(id, fn);
   });
+}
+
+bool Executor::HasStep(Volume& volume) {
+  return volume.HasStep() && volume.store.db().pending_bytes() <= kPendingBytesMax;
 }
 
 bool Executor::HasBackgroundWork() const {
   if (!endings_.empty()) return true;
-  return std::ranges::any_of(volumes_, [](const auto& entry) { return entry.second->HasStep(); });
+  return std::ranges::any_of(volumes_, [](const auto& entry) { return HasStep(*entry.second); });
 }
 
 void Executor::EndTick() {
@@ -85,42 +166,20 @@ void Executor::EndTick() {
     turns_.Run();
     for (bool more = HasBackgroundWork(); more && may_step();) {
       more = endings_.Step();
-      for (auto& [id, volume] : volumes_) more = (volume->HasStep() && volume->Step()) || more;
+      for (auto& [id, volume] : volumes_) more = (HasStep(*volume) && volume->Step()) || more;
     }
+    auto leaving = std::exchange(leaving_, {});
     for (auto& [id, volume] : volumes_) CommitVolume(*volume);
-  } while (turns_.waiting() != 0 && !turns_.Spent() && ++rounds < 64);
+    for (auto& [id, fn] : leaving) Leave(FindVolume(id), std::move(fn));
+  } while ((turns_.waiting() != 0 || !leaving_.empty()) && !turns_.Spent() && ++rounds < 64);
   turns_.TickEnded();
-  std::vector<Outgoing> outgoing;
-  outgoing.swap(outgoing_);
-  const MonoTime now = clock_.MonoNow();
-  for (Outgoing& o : outgoing) {
-    const Session* session = o.call->session.get();
-    const Duration slow = session != nullptr && session->volume != nullptr ? session->volume->settings.slow_op
-                                                                           : options_.slow_op;
-    if (o.call->arrived != MonoTime{} && now - o.call->arrived > slow && o.call->op() != Op::kSetLock) {
-      KFS_LOG(warn, "op.slow op={} session={} op_id={} ms={} status=\"{}\"", OpName(o.call->op()),
-              session == nullptr ? 0 : session->id.v, o.call->op_id,
-              std::chrono::duration_cast<std::chrono::milliseconds>(now - o.call->arrived).count(),
-              o.status.ToString());
-    }
-    if (o.call->trace_id != 0) {
-      KFS_LOG(info, "op.trace id={:#x} op={} stage=metaserver us={}", o.call->trace_id, OpName(o.call->op()),
-              std::chrono::duration_cast<std::chrono::microseconds>(now - o.call->arrived).count());
-    }
-    if (const Status kept = Kept(o); kept.ok()) {
-      o.call->Reply(o.body);
-    } else {
-      o.call->Fail(kept, o.detail);
-    }
-  }
-  for (const auto& [session, why] : std::exchange(closing_, {})) {
-    if (hooks_.close_connection) hooks_.close_connection(*session, why);
-  }
+  SendAnswers();
+  CloseConnections();
   auto waits = std::move(sync_waits_);
   sync_waits_.clear();
   scheduled_ = false;
-  for (auto& [id, parked] : waits) SyncFor(id, std::move(parked));
-  const bool more = turns_.waiting() != 0 || HasBackgroundWork();
+  for (auto& [id, waiting] : waits) SyncFor(id, std::move(waiting));
+  const bool more = turns_.waiting() != 0 || !leaving_.empty() || HasBackgroundWork();
   // Not in this tick: its end would not come before the last of them.
   if (!more || next_asked_ || !hooks_.next_tick) return;
   next_asked_ = true;

@@ -111,8 +111,7 @@ void Tickets::End(Session& session) {
 
 // What an expired one had has run out, so that nobody has to wait: its fence only takes the place of an
 // earlier owner's, which would refuse what it is given now.
-void Tickets::EndEarlier(Session& session) {
-  const bool may_write = session.expired == 0;
+void Tickets::EndEarlier(Session& session, bool may_write) {
   // Higher than any that this process gave out when it owned the volume before: it ended fewer than these a
   // millisecond.
   constexpr int kEndsPerMsBits = 16;

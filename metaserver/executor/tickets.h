@@ -26,7 +26,8 @@ class Tickets {
   // What was given to the session counts no more; it may be given new ones.
   void End(Session& session);
   // So does what an earlier owner of the volume gave to it, or this process when it owned it before.
-  void EndEarlier(Session& session);
+  // `may_write`: under what it had then, as one that has not expired.
+  void EndEarlier(Session& session, bool may_write);
   // The chunkserver has another key now: what the session is given from now on is signed under that.
   void KeyChanged(Session& session, ServerId server);
 

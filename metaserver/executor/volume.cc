@@ -19,9 +19,17 @@ Volume::Volume(const rec::Volume& i, std::unique_ptr<Db> db, size_t cache_bytes,
       random(hooks.seed),
       locks(random()),
       servers(chunkservers),
-      mutations(VolumeId(i.id()), i.chunk_size(), store, chunkservers, {hooks.rerun, hooks.changed}),
-      garbage(VolumeId(i.id()), store, chunkservers, hooks.changed, hooks.after_sync),
-      fences(VolumeId(i.id()), chunkservers, clock, hooks.rerun),
+      mutations(VolumeId(i.id()), i.chunk_size(), store, chunkservers,
+                {hooks.rerun, hooks.changed,
+                 [hooks, of = VolumeId(i.id())](std::function<void()> fn) {
+                   hooks.when_logged(of, std::move(fn));
+                 }}),
+      garbage(
+          VolumeId(i.id()), store, chunkservers, hooks.changed,
+          [hooks, of = VolumeId(i.id())](std::function<void()> fn) { hooks.after_sync(of, std::move(fn)); }),
+      fences(
+          VolumeId(i.id()), chunkservers, clock, hooks.rerun,
+          [hooks, of = VolumeId(i.id())](std::function<void()> fn) { hooks.when_logged(of, std::move(fn)); }),
       tickets(VolumeId(i.id()), chunkservers, clock, fences),
       clock_(clock),
       hooks_(std::move(hooks)) {
@@ -199,6 +207,7 @@ void Volume::PutSession(const Session& session) {
 
 // Of what it has nothing comes to anybody else at once, however much it is: locks, append tokens and waiting
 // calls are let go of by the caller.
+// After the record that says so: chunkservers are told once that is in the log.
 void Volume::Leave(Session& session) {
   tickets.End(session);  // an expired one's have run out, and one that is closed has settled its writes
   locks.EndSession(session.id);
@@ -211,7 +220,6 @@ void Volume::Expire(const SessionPtr& session) {
           "session.expired volume={} session={} host={} mountpoint={} effect=\"its locks and open files are "
           "released\"",
           info.name(), session->id.v, session->host, session->mountpoint);
-  Leave(*session);
   // What a replayed reply had opened or locked is gone with the rest, and taken anew when it is replayed.
   ++session->life;
   session->expired = Now();
@@ -219,6 +227,7 @@ void Volume::Expire(const SessionPtr& session) {
   ++session->expiries;
   ++expired_;
   PutSession(*session);
+  Leave(*session);
 }
 
 void Volume::Revive(Session& session) {
@@ -232,8 +241,8 @@ void Volume::Revive(Session& session) {
 void Volume::EndSession(const SessionPtr& session, const std::string& why) {
   KFS_LOG(info, "session.ended volume={} session={} host={} mountpoint={} reason=\"{}\"", info.name(),
           session->id.v, session->host, session->mountpoint, why);
-  Leave(*session);
   store.db().Delete(SessionKey(session->id));
+  Leave(*session);
   if (session->expired != 0) --expired_;
   ForgetExpired(*session);
   sessions.erase(session->id);

@@ -18,6 +18,7 @@
 #include "metaserver/chunks/fences.h"
 #include "metaserver/chunks/garbage.h"
 #include "metaserver/chunks/mutations.h"
+#include "metaserver/executor/outbox.h"
 #include "metaserver/executor/session.h"
 #include "metaserver/executor/tickets.h"
 #include "metaserver/locks/lock_table.h"
@@ -30,8 +31,9 @@ namespace kfs::meta {
 struct VolumeHooks {
   std::function<void(ParkedPtr)> rerun;
   std::function<void()> changed;
-  // Runs `fn` once everything committed so far survives loss of power. Empty: at once.
-  std::function<void(Db&, std::function<void()> fn)> after_sync;
+  // Runs `fn` once everything changed so far is in the log for good, or survives loss of power; never when
+  // it comes to neither.
+  std::function<void(VolumeId, std::function<void()> fn)> when_logged, after_sync;
   uint64_t seed = 1;  // of what it draws: nobody shall guess it
 };
 
@@ -172,6 +174,7 @@ class Volume {
   bool attached = false;  // a mount has been, since it was opened
   VolumeStore& store;
   Txn txn;
+  Outbox outbox;
   std::mt19937_64 random;
   LockTable locks;
   std::unordered_map<SessionId, SessionPtr> sessions;

@@ -104,8 +104,7 @@ void Executor::FinishLock(const ParkedPtr& parked, const Status& status, const p
 }
 
 void Executor::FinishAfterSync(Volume& volume, ParkedPtr parked) {
-  sync_waits_[volume.id()].push_back(std::move(parked));
-  Schedule();
+  AfterSync(volume.id(), [this, parked = std::move(parked)](const Status& s) { Finish(parked, s); });
 }
 
 void Executor::DrainFlockHolders(Ino ino, Volume& volume, ParkedPtr parked) {
@@ -126,10 +125,14 @@ void Executor::DrainFlockHolders(Ino ino, Volume& volume, ParkedPtr parked) {
   };
   for (const SessionPtr& s : holders) {
     // The releases came before the answer, and may still wait for their turn.
-    hooks_.drain(*s, ino, [this, alive = alive_, s, one_less] {
+    auto drained = [this, alive = alive_, s, one_less] {
       if (!*alive) return;
       turns_.Add(VolumeOf(*s), s->id, Turns::Lane::kInOrder, one_less);
       Schedule();
+    };
+    WhenLogged(volume.id(), [this, s, ino, drained = std::move(drained)](const Status& logged) {
+      if (logged.ok() && s->connection != nullptr) return hooks_.drain(*s, ino, drained);
+      drained();
     });
   }
   one_less();

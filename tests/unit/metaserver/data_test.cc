@@ -71,6 +71,7 @@ TEST_F(DataTest, TruncateDropsChunksAndCutsTheLast) {
   EXPECT_EQ(Layout(f).chunk_size(), 2);
   clock_.Advance(std::chrono::seconds(1));
   executor_->OnTimer();
+  executor_->EndTick();
   EXPECT_EQ(deleted_.size(), 1u);
   EXPECT_EQ(Truncate(f, 0), 0);
   EXPECT_EQ(Layout(f).chunk_size(), 0);

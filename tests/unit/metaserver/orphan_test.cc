@@ -18,6 +18,7 @@ TEST_F(OrphanTest, OpenFilesOutliveTheirNames) {
   EXPECT_TRUE(Gone(f));
   clock_.Advance(std::chrono::seconds(1));
   executor_->OnTimer();
+  executor_->EndTick();
   EXPECT_EQ(deleted_.size(), 1u);
 }
 

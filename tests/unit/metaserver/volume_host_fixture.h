@@ -36,7 +36,7 @@ class VolumeHostTest : public testing::Test {
   }
   void TearDown() override { End(); }
   void Begin() {
-    memory_ = std::make_unique<DbMemory>(16 << 20);
+    memory_ = std::make_unique<DbMemory>(16 << 20, DbEnv{.env = env_});
     auto cluster = ClusterStore::Open(dir_, *memory_);
     ASSERT_TRUE(cluster.ok()) << cluster.status().ToString();
     cluster_ = std::move(*cluster);
@@ -147,6 +147,7 @@ class VolumeHostTest : public testing::Test {
   TestClock clock_;
   SyncPoints points_{"key"};
   pb::ClusterConf conf_;
+  rocksdb::Env* env_ = nullptr;  // of the databases; null: the usual one
   std::unique_ptr<DbMemory> memory_;
   std::unique_ptr<ClusterStore> cluster_;
   std::unique_ptr<Chunkservers> servers_;
