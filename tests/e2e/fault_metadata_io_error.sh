@@ -1,6 +1,6 @@
 #!/bin/bash
-# The metaserver's disk fails under it: each write is an I/O error. It ends, saying so in its log, and has everything that it had
-# acknowledged when the disk is well again.
+# The metaserver's disk fails under it: each write is an I/O error. The volume is closed, saying so, or the metaserver ends where its
+# own records were met first; mounts wait, and everything that was acknowledged is there when the disk is well and it is restarted.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/own_disk_common.sh"
 
@@ -19,14 +19,16 @@ with open(said, "w") as acknowledged:
         n += 1
 P
 python3 "$WORK/writer.py" "$MNT" "$WORK/said" "$WORK/enough" & writer=$!
-events() { grep -cE ' store\.(write|sync)_failed ' "$CLUSTER/log/metaserver-1.log" || :; }
+events() { grep -cE ' store\.(write|log)_failed ' "$CLUSTER/log/metaserver-1.log" || :; }
 for round in 1 2 3; do
   more() { lines_at_least "$WORK/said" "$1"; }
   wait_until 30 more $((round * 50)) || fail "round $round: the writer does not go on"
   metaserver=$(pid_of metaserver 1)
+  before=$(events)
   shut_disk_down 0
-  wait_until 20 dead "$metaserver" || fail "round $round: it goes on without a disk"
-  [ "$(events)" = $round ] || fail "round $round: it does not say why it has ended: $(tail -3 "$CLUSTER/log/metaserver-1.log")"
+  told() { [ "$(events)" -gt "$before" ]; }
+  wait_until 20 told || fail "round $round: it goes on without a disk: $(tail -3 "$CLUSTER/log/metaserver-1.log")"
+  dead "$metaserver" || kill_role metaserver 1
   umount "$CLUSTER/metaserver-1"
   mount_disk
   start_role metaserver 1
