@@ -16,9 +16,9 @@
 #include <vector>
 
 #include "chunkserver/disk.h"
-#include "chunkserver/file_ops.h"
 #include "chunkserver/format.h"
 #include "common/buffer.h"
+#include "common/file_ops.h"
 #include "common/status.h"
 #include "proto/chunk.pb.h"
 

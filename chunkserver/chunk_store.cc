@@ -33,13 +33,14 @@ ChunkStore::ChunkStore(Options options)
       ops_(options_.ops != nullptr ? options_.ops : &default_ops_),
       clock_(options_.clock != nullptr ? options_.clock : &default_clock_),
       entropy_(options_.entropy != nullptr ? options_.entropy : &SystemRandom()),
+      boot_(options_.boot ? *options_.boot : ParseBootId(ops_->BootId())),
       garbage_keep_(options_.garbage_keep) {}
 
 Result<std::unique_ptr<ChunkStore>> ChunkStore::Open(Options options) {
   if (options.data_dirs.empty()) return Status(EINVAL, "no data directory is given; set data-dirs");
   std::unique_ptr<ChunkStore> store(new ChunkStore(std::move(options)));
   for (const std::string& dir : store->options_.data_dirs) {
-    store->disks_.push_back(Disk::Open(dir, store->ops_, store->options_.reserve_bytes));
+    store->disks_.push_back(Disk::Open(dir, store->ops_, store->options_.reserve_bytes, *store->clock_));
   }
   KFS_RETURN_IF_ERROR(store->SettleIdentity());
   return store;

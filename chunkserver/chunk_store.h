@@ -11,6 +11,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -33,11 +34,11 @@ class ChunkStore {
     uint64_t cache_bytes_max = 64ull << 20;  // block tables
     Duration clean_after = std::chrono::seconds(5);  // of rest, before a chunk is marked clean
     bool durable_mutations = true;
-    Duration garbage_keep{};  // how long what was deleted can be had back
-    BootId boot = ReadBootId();
-    FileOps* ops = nullptr;        // outlives the store; null: the real ones
-    const Clock* clock = nullptr;  // likewise
-    Entropy* entropy = nullptr;    // likewise
+    Duration garbage_keep{};          // how long what was deleted can be had back
+    std::optional<BootId> boot = {};  // none: as `ops` say
+    FileOps* ops = nullptr;           // outlives the store; null: the real ones
+    const Clock* clock = nullptr;     // likewise
+    Entropy* entropy = nullptr;       // likewise
   };
 
   // Fails when no data directory can be used, or when they belong to different chunkservers or clusters.
@@ -175,6 +176,7 @@ class ChunkStore {
   FileOps* const ops_;
   const Clock* const clock_;
   Entropy* const entropy_;
+  const BootId boot_;
   BlockCounters counters_;
   std::vector<std::unique_ptr<Disk>> disks_;
   std::string server_uuid_;

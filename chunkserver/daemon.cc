@@ -1,11 +1,8 @@
 #include "chunkserver/daemon.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <cstdlib>
-#include <filesystem>
 
 #include "chunkserver/chunk_keyring.h"
 #include "chunkserver/chunk_store.h"
@@ -41,7 +38,7 @@ Result<Labels> ParseLabels(const std::vector<std::string>& texts) {
 }  // namespace
 
 struct ChunkserverDaemon::Impl {
-  Impl(EventLoop& l, const ChunkserverOptions& o) : loop(l), options(o) {}
+  Impl(EventLoop& l, const ChunkserverOptions& o, FileOps& f) : loop(l), options(o), files(f) {}
   void StartLinks(Labels labels);
   void MustEnd(const std::string& metaserver, const Status& why);
   void GoOn();
@@ -51,6 +48,7 @@ struct ChunkserverDaemon::Impl {
 
   EventLoop& loop;
   const ChunkserverOptions& options;
+  FileOps& files;
   const std::string instance = NewUuid(loop.entropy());
   Credentials credentials;
   std::unique_ptr<ChunkStore> store;
@@ -70,8 +68,8 @@ struct ChunkserverDaemon::Impl {
   };
 };
 
-ChunkserverDaemon::ChunkserverDaemon(EventLoop& loop, const ChunkserverOptions& options)
-    : impl_(std::make_unique<Impl>(loop, options)) {}
+ChunkserverDaemon::ChunkserverDaemon(EventLoop& loop, const ChunkserverOptions& options, FileOps* files)
+    : impl_(std::make_unique<Impl>(loop, options, files != nullptr ? *files : SystemFiles())) {}
 
 ChunkserverDaemon::~ChunkserverDaemon() { Stop(); }
 
@@ -90,6 +88,7 @@ Status ChunkserverDaemon::Start() {
   store.clean_after = std::chrono::milliseconds(o.clean_after_ms());
   store.garbage_keep = std::chrono::seconds(o.garbage_keep_s());
   store.durable_mutations = o.durable_mutations();
+  store.ops = &d.files;
   store.clock = &d.loop.clock();
   store.entropy = &d.loop.entropy();
   auto opened = ChunkStore::Open(std::move(store));
@@ -98,10 +97,9 @@ Status ChunkserverDaemon::Start() {
   d.ages = std::make_unique<DiskAges>(d.store.get());
   d.ages->Begin(static_cast<uint64_t>(o.accept_older_copy()));
   for (const std::string& dir : o.data_dirs()) {  // an earlier version left them to the umask
-    std::error_code ec;
-    std::filesystem::permissions(dir, std::filesystem::perms::owner_all, ec);
-    if (ec)
-      KFS_LOG(warn, "data_dir.open_to_others dir={} reason=\"{}\" next=\"chmod 700 it\"", dir, ec.message());
+    if (const int err = d.files.Chmod(dir, S_IRWXU); err < 0)
+      KFS_LOG(warn, "data_dir.open_to_others dir={} reason=\"{}\" next=\"chmod 700 it\"", dir,
+              ErrnoText(-err));
   }
   d.pool = std::make_unique<IoPool>(d.loop, static_cast<size_t>(o.io_threads()));
   d.MakeTerms();
@@ -128,7 +126,7 @@ Status ChunkserverDaemon::Start() {
           .instance = d.instance,
           .newest_connection_only = true,
           .policy = d.credentials.policy(),
-          .seen = std::make_shared<SeenPeers>(o.data_dirs().front() + "/kfs-disk.seen-links")});
+          .seen = std::make_shared<SeenPeers>(o.data_dirs().front() + "/kfs-disk.seen-links", d.files)});
   d.service->Register(d.server.get());
   KFS_RETURN_IF_ERROR(d.server->Listen(o.listen()));
   if (!o.metrics_listen().empty()) KFS_RETURN_IF_ERROR(d.metrics.Listen(o.metrics_listen()));

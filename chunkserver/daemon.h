@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "chunkserver/options.h"
+#include "common/file_ops.h"
 #include "common/status.h"
 #include "rpc/daemon.h"
 
@@ -13,7 +14,8 @@ namespace kfs {
 
 class ChunkserverDaemon : public Daemon {
  public:
-  ChunkserverDaemon(EventLoop& loop, const ChunkserverOptions& options);
+  // `files`, which outlives it: where the data directories lie. Null: the machine's.
+  ChunkserverDaemon(EventLoop& loop, const ChunkserverOptions& options, FileOps* files = nullptr);
   ~ChunkserverDaemon() override;
 
   // Opens the disks, listens, begins to register.

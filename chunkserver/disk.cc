@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <charconv>
 
-#include "chunkserver/file_system_id.h"
 #include "common/log.h"
 
 namespace kfs {
@@ -25,10 +24,10 @@ std::vector<std::string> NamesIn(FileOps* ops, const std::string& dir) {
 
 }  // namespace
 
-std::unique_ptr<Disk> Disk::Open(std::string path, FileOps* ops, uint64_t reserve_bytes) {
+std::unique_ptr<Disk> Disk::Open(std::string path, FileOps* ops, uint64_t reserve_bytes, const Clock& clock) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   std::unique_ptr<Disk> disk(new Disk(std::move(path), ops, reserve_bytes));
-  if (Status st = disk->Start(); !st.ok()) {
+  if (Status st = disk->Start(clock); !st.ok()) {
     disk->healthy_ = false;
     disk->error_ = st.ToString();
     KFS_LOG(error, "disk.unusable path={} reason=\"{}\"", disk->path_, disk->error_);
@@ -36,13 +35,13 @@ std::unique_ptr<Disk> Disk::Open(std::string path, FileOps* ops, uint64_t reserv
   return disk;
 }
 
-Status Disk::Start() {
+Status Disk::Start(const Clock& clock) {
   int err = ops_->Mkdir(path_);
   if (err < 0 && err != -EEXIST) return ErrnoStatus(-err, "mkdir " + path_);
   int fd = ops_->Open(path_, O_RDONLY | O_DIRECTORY);
   if (fd < 0) return ErrnoStatus(-fd, "open " + path_);
   dir_ = std::make_unique<Fd>(ops_, fd);
-  file_system_ = FileSystemId(fd);
+  file_system_ = ops_->FileSystemId(fd);
   fd = ops_->Open(path_ + "/kfs-disk.lock", O_RDWR | O_CREAT);
   if (fd < 0) return ErrnoStatus(-fd, "open " + path_ + "/kfs-disk.lock");
   lock_ = std::make_unique<Fd>(ops_, fd);
@@ -53,7 +52,7 @@ Status Disk::Start() {
   KFS_RETURN_IF_ERROR(ReadIdentity());
   RefreshSpace();
   CountChunks();
-  bin_.Start();
+  bin_.Start(clock.MonoNow());
   // Full but for what may go when somebody needs the room: known before the metaservers are told how much
   // there is. (Else it is counted in the background.)
   if (available_ < EnoughSpace()) bin_.Count();

@@ -18,9 +18,10 @@
 #include <vector>
 
 #include "chunkserver/disk_age.h"
-#include "chunkserver/file_ops.h"
 #include "chunkserver/format.h"
 #include "chunkserver/garbage_bin.h"
+#include "common/clock.h"
+#include "common/file_ops.h"
 #include "common/status.h"
 
 namespace kfs {
@@ -37,7 +38,8 @@ Result<DiskIdentity> DecodeDiskIdentity(const std::string& text, const std::stri
 class Disk {
  public:
   // Creates the directory when its parent exists. Never fails: a sick disk says so.
-  static std::unique_ptr<Disk> Open(std::string path, FileOps* ops, uint64_t reserve_bytes);
+  static std::unique_ptr<Disk> Open(std::string path, FileOps* ops, uint64_t reserve_bytes,
+                                    const Clock& clock);
 
   static constexpr size_t kSmallFileMax = 1 << 20;
 
@@ -84,7 +86,7 @@ class Disk {
   void RelievePressure();
   GarbageBin& bin() { return bin_; }
   const GarbageBin& bin() const { return bin_; }
-  // FileSystemId of the directory.
+  // FileOps::FileSystemId of the directory.
   const std::string& file_system() const { return file_system_; }
 
   Status Syncfs();
@@ -110,7 +112,7 @@ class Disk {
  private:
   Disk(std::string path, FileOps* ops, uint64_t reserve)
       : path_(std::move(path)), ops_(ops), configured_reserve_(reserve), bin_(path_, ops) {}
-  Status Start();
+  Status Start(const Clock& clock);
   Status ReadIdentity();
   Status MayBecomeOurs() const;
   void CountChunks();

@@ -4,7 +4,6 @@
 
 #include <bit>
 #include <cstring>
-#include <fstream>
 
 #include "common/crc32c.h"
 
@@ -53,13 +52,6 @@ BootId ParseBootId(std::string_view text) {
     ++digits;
   }
   return digits == 32 ? id : BootId{};
-}
-
-BootId ReadBootId() {
-  std::ifstream in("/proc/sys/kernel/random/boot_id");
-  std::string text;
-  in >> text;
-  return ParseBootId(text);
 }
 
 void EncodeChunkHeader(const ChunkHeader& header, char* out) {

@@ -23,9 +23,7 @@ struct ChunkKey {
 };
 
 using BootId = std::array<uint8_t, 16>;
-// The kernel's, which changes with every boot. All zeros when it cannot be read.
-BootId ReadBootId();
-// From "fb712eaa-a76c-46c7-9d36-3939761302f0"; all zeros when malformed.
+// The kernel's (FileOps::BootId), from "fb712eaa-a76c-46c7-9d36-3939761302f0"; all zeros when malformed.
 BootId ParseBootId(std::string_view text);
 
 constexpr size_t kMetaHeaderSize = 4096;     // the table begins here

@@ -67,9 +67,8 @@ std::string GarbageBin::File(uint64_t when, ChunkKey key, std::string_view suffi
                      key.chunk.v, suffix);
 }
 
-void GarbageBin::Start() {
+void GarbageBin::Start(MonoTime now) {
   std::lock_guard lock(mutex_);
-  const MonoTime now = std::chrono::steady_clock::now();
   ForEachInBin(ops_, root_ + "/garbage", [&](std::string_view name) {
     uint64_t when = 0;
     if (name.size() == 10 && Number(name, 10, &when)) folders_[when] = {now, false};

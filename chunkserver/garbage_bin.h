@@ -21,9 +21,9 @@
 #include <string>
 #include <vector>
 
-#include "chunkserver/file_ops.h"
 #include "chunkserver/format.h"
 #include "common/clock.h"
+#include "common/file_ops.h"
 #include "common/status.h"
 
 namespace kfs {
@@ -33,8 +33,9 @@ class GarbageBin {
   // `root`: of the disk.
   GarbageBin(std::string root, FileOps* ops) : root_(std::move(root)), ops_(ops) {}
 
-  // Finds what an earlier process left. Counting it is left to Count: there may be much.
-  void Start();
+  // Finds what an earlier process left, and notes that it was first seen `now`. Counting it is left to Count:
+  // there may be much.
+  void Start(MonoTime now);
   // Looks at every file that Start has found. Once; by a background thread.
   void Count();
 

@@ -13,8 +13,8 @@ class ChunkStore::Pin {
     std::lock_guard lock(store->mutex_);
     auto& slot = store->entries_[key];
     if (slot == nullptr) {
-      slot = std::make_unique<Entry>(key, ChunkEnv{store->ops_, &store->counters_, store->options_.boot,
-                                                   store->options_.durable_mutations});
+      slot = std::make_unique<Entry>(
+          key, ChunkEnv{store->ops_, &store->counters_, store->boot_, store->options_.durable_mutations});
     }
     entry_ = slot.get();
     if (entry_->pins++ == 0 && entry_->cached) {

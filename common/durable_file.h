@@ -5,13 +5,14 @@
 #include <string>
 #include <string_view>
 
+#include "common/file_ops.h"
 #include "common/status.h"
 
 namespace kfs {
 
 // Written beside it (a link there is not followed), mode 0600, made durable, renamed, and that made durable.
-Status ReplaceDurably(const std::string& path, std::string_view bytes);
+Status ReplaceDurably(FileOps& files, const std::string& path, std::string_view bytes);
 // What is in a file, or which names a directory has, is durable.
-Status SyncPath(const std::string& path);
+Status SyncPath(FileOps& files, const std::string& path);
 
 }  // namespace kfs

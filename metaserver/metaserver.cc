@@ -199,7 +199,7 @@ Status MetaServer::Start() {
       for (const auto& [sid, session] : volume->sessions) volume->tickets.KeyChanged(*session, server);
     }
   });
-  seen_ = std::make_shared<SeenPeers>(options_.data_dir() + "/seen-links");
+  seen_ = std::make_shared<SeenPeers>(options_.data_dir() + "/seen-links", SystemFiles());
   keyring_ = std::make_shared<ClusterKeyring>(
       credentials, clock_, [this] { return member_ == nullptr ? nullptr : &member_->conf(); }, seen_,
       [this] { return member_ == nullptr ? std::string() : member_->uuid(); });

@@ -1,16 +1,17 @@
 #include "rpc/seen_peers.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
+#include <sstream>
 
 #include "common/durable_file.h"
 #include "common/log.h"
 
 namespace kfs {
 namespace {
+
+constexpr size_t kFileMax = 1 << 20;  // kKeptMax lines are at most half of it
 
 std::string NameOfPeer(pb::HelloRequest::Role role, const std::string& id) {
   return fmt::format("{}|{}", static_cast<int>(role), id);
@@ -29,19 +30,19 @@ bool IsPlain(const std::string& id) {
 
 }  // namespace
 
-SeenPeers::SeenPeers(std::string path) : path_(std::move(path)) {
+SeenPeers::SeenPeers(std::string path, FileOps& files) : path_(std::move(path)), files_(&files) {
   if (!path_.empty()) Load();
 }
 
 void SeenPeers::Load() {
-  std::ifstream file(path_);
-  if (!file) {
-    if (access(path_.c_str(), F_OK) == 0)
-      KFS_LOG(warn, "link.seen_unreadable path={} reason=\"{}\"", path_, ErrnoText(errno));
+  std::string text;
+  if (const int err = files_->ReadFile(path_, kFileMax, &text); err < 0) {
+    if (err != -ENOENT) KFS_LOG(warn, "link.seen_unreadable path={} reason=\"{}\"", path_, ErrnoText(-err));
     return;
   }
+  std::istringstream lines(text);
   std::string line;
-  while (std::getline(file, line) && seen_.size() < kKeptMax) {
+  while (std::getline(lines, line) && seen_.size() < kKeptMax) {
     const size_t last = line.rfind('|');
     const size_t before = last == std::string::npos || last == 0 ? last : line.rfind('|', last - 1);
     if (before == std::string::npos || before == 0) continue;
@@ -61,7 +62,7 @@ void SeenPeers::Save() const {
     if (!StaysInFile(role) || !IsPlain(name.substr(2)) || ++lines > kKeptMax) continue;
     text += fmt::format("{}|{}|{}\n", name, seen.tls ? 1 : 0, seen.generation);
   }
-  if (const Status s = ReplaceDurably(path_, text); !s.ok())
+  if (const Status s = ReplaceDurably(*files_, path_, text); !s.ok())
     KFS_LOG(warn, "link.seen_not_kept path={} reason=\"{}\"", path_, s.ToString());
 }
 

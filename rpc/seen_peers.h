@@ -11,6 +11,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "common/file_ops.h"
 #include "proto/common.pb.h"
 
 namespace kfs {
@@ -26,8 +27,9 @@ class SeenPeers {
     bool operator==(const Seen&) const = default;
   };
 
-  // `path` empty: no file. What cannot be read is logged, and seen anew.
-  explicit SeenPeers(std::string path = "");
+  SeenPeers() = default;  // no file
+  // What cannot be read is logged, and seen anew. `files` outlives it. `path` empty: no file.
+  SeenPeers(std::string path, FileOps& files);
 
   Seen Of(pb::HelloRequest::Role role, const std::string& id) const;
   // Remembers the better of both. The file is written at once, and synced: seldom, for each server once.
@@ -39,7 +41,8 @@ class SeenPeers {
   void Load();
   void Save() const;
 
-  const std::string path_;
+  const std::string path_;  // empty: no file
+  FileOps* const files_ = nullptr;
   std::unordered_map<std::string, Seen> seen_;
 };
 

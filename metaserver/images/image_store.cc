@@ -54,7 +54,7 @@ struct ImageStore::Transfer {
     // A full piece is followed by another, or by an empty one.
     if (bytes.size() == kImagePiece) return {};
     it->second.sha256 = it->second.sum->Finish();
-    return SyncPath(dir + "/db/" + file);
+    return SyncPath(SystemFiles(), dir + "/db/" + file);
   }
   Status Complete(const pb::ImageManifest& manifest) {
     std::map<std::string, const pb::ImageFile*> named;
@@ -67,8 +67,8 @@ struct ImageStore::Transfer {
     for (const auto& [file, f] : files) {
       if (!named.contains(file)) std::remove((dir + "/db/" + file).c_str());
     }
-    KFS_RETURN_IF_ERROR(SyncPath(dir + "/db"));
-    return ReplaceDurably(dir + "/manifest", manifest.SerializeAsString());
+    KFS_RETURN_IF_ERROR(SyncPath(SystemFiles(), dir + "/db"));
+    return ReplaceDurably(SystemFiles(), dir + "/manifest", manifest.SerializeAsString());
   }
 };
 
@@ -192,8 +192,8 @@ Status ImageStore::Place(const std::string& transfer, const std::string& path) c
   const std::string from = Path(transfer);
   if (rename(from.c_str(), path.c_str()) != 0)
     return ErrnoStatus(errno, fmt::format("cannot move {} to {}", from, path));
-  KFS_RETURN_IF_ERROR(SyncPath(fs::path(path).parent_path()));
-  return SyncPath(Dir(transfer));
+  KFS_RETURN_IF_ERROR(SyncPath(SystemFiles(), fs::path(path).parent_path()));
+  return SyncPath(SystemFiles(), Dir(transfer));
 }
 
 void ImageStore::Taken(const std::string& transfer) {

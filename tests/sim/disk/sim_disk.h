@@ -109,8 +109,9 @@ class SimDisk {
   // stop its process, or set faults. None: {}.
   void BeforeCall(std::function<void(const DiskCall&)> hook);
 
-  uint64_t calls() const;      // that have numbers
-  int64_t latency_ns() const;  // of all calls so far: whoever has the clock adds what is new
+  uint64_t calls() const;         // that have numbers
+  uint64_t power_losses() const;  // so far
+  int64_t latency_ns() const;     // of all calls so far: whoever has the clock adds what is new
   // Of all calls, what they were asked and what they answered; not of what was read or written.
   uint64_t history_hash() const;
   // Of all paths and sizes, and of what is in the files whose path the function likes.
@@ -138,7 +139,7 @@ class SimDisk {
     std::map<int, Handle> handles;
     FileId next_id = 2;
     int next_fd = 1 << 20;
-    uint64_t calls = 0;
+    uint64_t calls = 0, power_losses = 0;
     int64_t latency_ns = 0;
     uint64_t pages = 0, hash = 0;
   };

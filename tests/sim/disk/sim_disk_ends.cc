@@ -26,6 +26,7 @@ void SimDisk::Crash() {
 void SimDisk::PowerLoss(uint64_t seed) {
   std::lock_guard lock(mutex_);
   CloseAll();
+  ++state_.power_losses;
   Lot lot(seed);
   state_.names.PowerLoss(lot);
   for (auto& [id, node] : state_.nodes) node.file.PowerLoss(lot, state_.options.tearing);
@@ -65,6 +66,11 @@ void SimDisk::SetFaults(DiskFaults faults) {
 }
 
 void SimDisk::BeforeCall(std::function<void(const DiskCall&)> hook) { hook_ = std::move(hook); }
+
+uint64_t SimDisk::power_losses() const {
+  std::lock_guard lock(mutex_);
+  return state_.power_losses;
+}
 
 uint64_t SimDisk::calls() const {
   std::lock_guard lock(mutex_);

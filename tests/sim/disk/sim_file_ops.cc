@@ -1,5 +1,7 @@
 #include "tests/sim/disk/sim_file_ops.h"
 
+#include <fmt/format.h>
+
 namespace kfs::sim {
 
 ssize_t SimFileOps::Preadv(int fd, const iovec* iov, int count, uint64_t offset, bool) {
@@ -20,5 +22,7 @@ ssize_t SimFileOps::Pwritev(int fd, const iovec* iov, int count, uint64_t offset
   for (int i = 0; i < count; ++i) all.append(static_cast<const char*>(iov[i].iov_base), iov[i].iov_len);
   return disk_.Write(fd, all, offset);
 }
+
+std::string SimFileOps::BootId() { return fmt::format("{:032x}", disk_.power_losses() + 1); }
 
 }  // namespace kfs::sim

@@ -18,7 +18,7 @@ TEST(DurableFile, IsReplacedWholeAndIsNobodyElses) {
   const std::string path = dir.path() + "/seen";
   const mode_t before = umask(0);
   for (const std::string text : {"first", "2"}) {
-    ASSERT_TRUE(ReplaceDurably(path, text).ok());
+    ASSERT_TRUE(ReplaceDurably(SystemFiles(), path, text).ok());
     std::stringstream is;
     is << std::ifstream(path).rdbuf();
     EXPECT_EQ(is.str(), text);
@@ -35,11 +35,11 @@ TEST(DurableFile, WhatIsInItsWayIsNotFollowed) {
   const std::string path = dir.path() + "/seen", other = dir.path() + "/other";
   std::ofstream(other) << "kept";
   ASSERT_EQ(symlink("other", (path + ".new").c_str()), 0);
-  EXPECT_EQ(ReplaceDurably(path, "text").err(), ELOOP);
+  EXPECT_EQ(ReplaceDurably(SystemFiles(), path, "text").err(), ELOOP);
   EXPECT_EQ(std::filesystem::file_size(other), 4u);
-  EXPECT_EQ(ReplaceDurably(dir.path() + "/none/seen", "text").err(), ENOENT);
-  EXPECT_EQ(SyncPath(dir.path() + "/none").err(), ENOENT);
-  EXPECT_TRUE(SyncPath(dir.path()).ok());
+  EXPECT_EQ(ReplaceDurably(SystemFiles(), dir.path() + "/none/seen", "text").err(), ENOENT);
+  EXPECT_EQ(SyncPath(SystemFiles(), dir.path() + "/none").err(), ENOENT);
+  EXPECT_TRUE(SyncPath(SystemFiles(), dir.path()).ok());
 }
 
 }  // namespace

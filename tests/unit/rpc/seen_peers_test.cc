@@ -27,7 +27,7 @@ TEST(SeenPeers, ServersAreKeptAndMountsAreNot) {
   TempDir dir;
   const std::string path = dir.File("seen");
   {
-    SeenPeers seen(path);
+    SeenPeers seen(path, SystemFiles());
     seen.Remember(kMeta, "m1", {.tls = true, .generation = 1});
     seen.Remember(kChunk, "c1", {.tls = false, .generation = 2});
     seen.Remember(kMount, "mount", {.tls = true, .generation = 0});
@@ -36,7 +36,7 @@ TEST(SeenPeers, ServersAreKeptAndMountsAreNot) {
   struct stat st {};
   ASSERT_EQ(stat(path.c_str(), &st), 0);
   EXPECT_EQ(st.st_mode & 0777, 0600u);
-  const SeenPeers seen(path);
+  const SeenPeers seen(path, SystemFiles());
   EXPECT_EQ(seen.Of(kMeta, "m1"), (SeenPeers::Seen{.tls = true, .generation = 1}));
   EXPECT_EQ(seen.Of(kChunk, "c1"), (SeenPeers::Seen{.tls = false, .generation = 2}));
   EXPECT_EQ(seen.Of(kMount, "mount"), SeenPeers::Seen());
@@ -56,14 +56,14 @@ TEST(SeenPeers, AnIdIsNotTakenForALine) {
   TempDir dir;
   const std::string path = dir.File("seen");
   {
-    SeenPeers seen(path);
+    SeenPeers seen(path, SystemFiles());
     seen.Remember(kMeta, "x\n3|m1|1|9", {.tls = true, .generation = 9});
     seen.Remember(kMeta, "y|1|9", {.tls = true, .generation = 9});
     seen.Remember(kMeta, "m2", {.tls = true, .generation = 1});
   }
   EXPECT_EQ(TextOf(path), "3|m2|1|1\n");
   std::ofstream(path) << "nonsense\n|\n||\n3|m3|1|2\n3|m4|\n";
-  const SeenPeers seen(path);
+  const SeenPeers seen(path, SystemFiles());
   EXPECT_EQ(seen.Of(kMeta, "m3"), (SeenPeers::Seen{.tls = true, .generation = 2}));
   EXPECT_EQ(seen.Of(kMeta, "m1"), SeenPeers::Seen());
 }
@@ -95,7 +95,7 @@ class GoingOverTest : public RpcFixture {
                  .cluster_id = "cluster-a",
                  .keyring = std::make_shared<RootSecrets>(std::move(known)),
                  .policy = {.tls = mode, .socket_dir = {}},
-                 .seen = std::make_shared<SeenPeers>(seen)});
+                 .seen = std::make_shared<SeenPeers>(seen, SystemFiles())});
   }
   NetClient::Options Member(const Credentials& credentials, TlsMode mode = TlsMode::kRequired) {
     NetClient::Options options = ClientOptions();

@@ -1,4 +1,4 @@
-#include "chunkserver/file_system_id.h"
+// FileOps::FileSystemId.
 
 #include <fmt/format.h>
 #include <linux/btrfs.h>
@@ -9,25 +9,15 @@
 #include <sys/vfs.h>
 
 #include <cstring>
-#include <fstream>
+
+#include "common/file_ops.h"
 
 namespace kfs {
-namespace {
 
-// Device numbers mean something on one running kernel.
-std::string RunningKernel() {
-  std::ifstream in("/proc/sys/kernel/random/boot_id");
-  std::string id;
-  in >> id;
-  return id;
-}
-
-}  // namespace
-
-std::string FileSystemId(int fd) {
+std::string FileOps::FileSystemId(int fd) {
   struct statfs fs {};
   struct stat st {};
-  const std::string boot = RunningKernel();
+  const std::string boot = BootId();  // device numbers mean something on one running kernel
   if (boot.empty() || fstatfs(fd, &fs) != 0 || fstat(fd, &st) != 0) return "";
   if (fs.f_type == BTRFS_SUPER_MAGIC) {
     // Each subvolume has a device number of its own.

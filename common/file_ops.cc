@@ -1,4 +1,4 @@
-#include "chunkserver/file_ops.h"
+#include "common/file_ops.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -48,6 +48,9 @@ int FileOps::Ftruncate(int fd, uint64_t size) {
 int FileOps::Fdatasync(int fd) {
   return Retry([&] { return ::fdatasync(fd); });
 }
+int FileOps::Fsync(int fd) {
+  return Retry([&] { return ::fsync(fd); });
+}
 int FileOps::Syncfs(int fd) {
   return Retry([&] { return ::syncfs(fd); });
 }
@@ -61,6 +64,9 @@ int FileOps::Unlink(const std::string& path) {
 }
 int FileOps::Rename(const std::string& from, const std::string& to) {
   return Retry([&] { return ::rename(from.c_str(), to.c_str()); });
+}
+int FileOps::Link(const std::string& from, const std::string& to) {
+  return Retry([&] { return ::link(from.c_str(), to.c_str()); });
 }
 int FileOps::Mkdir(const std::string& path) {
   return Retry([&] { return ::mkdir(path.c_str(), 0700); });
@@ -87,6 +93,20 @@ int FileOps::Fstat(int fd, struct stat* st) {
 }
 int FileOps::Statvfs(const std::string& path, struct statvfs* st) {
   return Retry([&] { return ::statvfs(path.c_str(), st); });
+}
+
+int FileOps::Chmod(const std::string& path, mode_t mode) {
+  return Retry([&] { return ::chmod(path.c_str(), mode); });
+}
+std::string FileOps::BootId() {
+  char text[64];
+  const int fd = Retry([] { return ::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC); });
+  if (fd < 0) return "";
+  const ssize_t n = Retry([&] { return ::read(fd, text, sizeof text); });
+  ::close(fd);
+  std::string id(text, static_cast<size_t>(std::max<ssize_t>(n, 0)));
+  while (!id.empty() && id.back() == '\n') id.pop_back();
+  return id;
 }
 
 int FileOps::PwritevAll(int fd, const iovec* iov, int count, uint64_t offset) {
@@ -127,6 +147,61 @@ ssize_t FileOps::PreadAll(int fd, void* data, size_t size, uint64_t offset) {
     done += static_cast<size_t>(n);
   }
   return static_cast<ssize_t>(done);
+}
+
+bool FileOps::Exists(const std::string& path) {
+  struct stat st {};
+  return Stat(path, &st) == 0;
+}
+
+int FileOps::ReadFile(const std::string& path, size_t size_max, std::string* bytes) {
+  bytes->clear();
+  const Fd fd(this, Open(path, O_RDONLY));
+  if (fd.get() < 0) return fd.get();
+  struct stat st {};
+  if (const int err = Fstat(fd.get(), &st); err < 0) return err;
+  if (static_cast<uint64_t>(st.st_size) > size_max) return -EFBIG;
+  bytes->resize(static_cast<size_t>(st.st_size));
+  const ssize_t n = PreadAll(fd.get(), bytes->data(), bytes->size(), 0);
+  bytes->resize(static_cast<size_t>(std::max<ssize_t>(n, 0)));
+  return n < 0 ? static_cast<int>(n) : 0;
+}
+
+int FileOps::MakeDirs(const std::string& path) {
+  int err = Mkdir(path);
+  const std::string parent = ParentOf(path);
+  if (err == -ENOENT && parent != path) {
+    if (err = MakeDirs(parent); err < 0) return err;
+    err = Mkdir(path);
+  }
+  if (err == 0) return FsyncDir(parent);
+  struct stat st {};
+  if (err != -EEXIST || Stat(path, &st) < 0) return err;
+  return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+}
+
+int FileOps::RemoveAll(const std::string& path) {
+  int err = Unlink(path);
+  if (err == -EISDIR) {
+    std::vector<std::string> names;
+    if (err = List(path, &names); err < 0) return err;
+    for (const std::string& name : names) {
+      if (err = RemoveAll(path + "/" + name); err < 0) return err;
+    }
+    err = Rmdir(path);
+  }
+  return err == -ENOENT ? 0 : err;
+}
+
+FileOps& SystemFiles() {
+  static FileOps files;  // without a state
+  return files;
+}
+
+std::string ParentOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return path.substr(0, std::max<size_t>(slash, 1));
 }
 
 Fd::~Fd() {
