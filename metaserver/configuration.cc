@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
-#include <filesystem>
+#include <vector>
 
 #include "common/log.h"
 #include "metaserver/members/answers.h"
@@ -46,15 +46,17 @@ Status MetaServer::Found() {
                               options_.data_dir()));
   }
   // So would volumes whose metaserver's own database is gone, or was not copied along.
-  std::error_code ec;
-  for (const auto& entry : std::filesystem::directory_iterator(options_.data_dir() + "/volumes", ec)) {
+  const std::string volumes = options_.data_dir() + "/volumes";
+  std::vector<std::string> there;
+  (void)files_.List(volumes, &there);
+  if (!there.empty()) {
     return Status(
         EEXIST,
         fmt::format("{} is there, but {}/cluster, which says whose it is, is new: no cluster is founded "
                     "where volumes lie. Put the right cluster directory back; or move the volumes away, "
                     "start, let another member mend this one (kfs peer repair), and put them back; "
                     "or restore them from backups; nothing was changed",
-                    entry.path().string(), options_.data_dir()));
+                    volumes + "/" + there.front(), options_.data_dir()));
   }
   member_db_->Save(
       Founding(cluster_->cluster_id(), Advertised(options_.advertise(), address()), loop_.entropy()));
@@ -64,17 +66,17 @@ Status MetaServer::Found() {
 Status MetaServer::BecomeMember(const Credentials& credentials) {
   member_db_ = std::make_unique<MemberDb>(cluster_->db());
   KFS_RETURN_IF_ERROR(Found());
-  images_ = std::make_unique<ImageStore>(options_.data_dir(), *jobs_, clock_);
+  images_ = std::make_unique<ImageStore>(options_.data_dir(), files_, *jobs_, clock_);
   KFS_RETURN_IF_ERROR(images_->Open());
-  image_reader_ = std::make_unique<ImageReader>(options_.data_dir(), *jobs_, clock_, loop_.entropy());
+  image_reader_ = std::make_unique<ImageReader>(options_.data_dir(), files_, *jobs_, clock_, loop_.entropy());
   points_ = std::make_unique<SyncPoints>(PointKey(credentials, cluster_id()));
   points_told_ = std::make_unique<PointsTold>();
   vouched_by_ = clock_.MonoNow() + kVouchedWithin;
   volumes_ = std::make_unique<VolumeHost>(
-      VolumeHost::Options{options_.data_dir(), static_cast<size_t>(options_.cache_memory())}, *cluster_,
-      *memory_, *executor_, *chunkservers_, clock_, *images_, *points_);
+      VolumeHost::Options{options_.data_dir(), static_cast<size_t>(options_.cache_memory())}, files_,
+      *cluster_, *memory_, *executor_, *chunkservers_, clock_, *images_, *points_);
   member_ = std::make_unique<Member>(
-      loop_, clock_, *member_db_, credentials, TestStop(options_.data_dir()),
+      loop_, clock_, *member_db_, credentials, TestStop(files_, options_.data_dir()),
       Member::Hooks{.learned = [this](const pb::ClusterConf& before) { Learned(before); },
                     .validate = [this](const pb::Change& change,
                                        const pb::ClusterConf& next) { return Validate(change, next); },
@@ -110,8 +112,8 @@ Status MetaServer::BecomeMember(const Credentials& credentials) {
       });
   reach_ = std::make_unique<ReachCheck>(loop_, clock_, *chunkservers_, credentials);
   mover_ = std::make_unique<Mover>(
-      Mover::Options{options_.data_dir(), static_cast<uint64_t>(options_.move_rate())}, loop_, clock_, *jobs_,
-      *member_, *volumes_);
+      Mover::Options{options_.data_dir(), static_cast<uint64_t>(options_.move_rate())}, files_, loop_, clock_,
+      *jobs_, *member_, *volumes_);
   mover_->Start();
   missing_ = std::make_unique<MissingChunks>(clock_, *executor_, *chunkservers_, alarms_);
   lost_ = std::make_unique<LostChunks>(clock_, *scans_, *executor_,

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 
 #include "common/chunk_token.h"
 #include "common/keys.h"
@@ -74,14 +73,18 @@ OpenProofs ProofKeys(const Credentials& root) {
 
 }  // namespace
 
-MetaServer::MetaServer(EventLoop& loop, const MetaOptions& options)
-    : loop_(loop), options_(options), clock_(loop.clock()) {}
+MetaServer::MetaServer(EventLoop& loop, const MetaOptions& options, MetaSurroundings surroundings)
+    : loop_(loop),
+      options_(options),
+      files_(surroundings.files != nullptr ? *surroundings.files : SystemFiles()),
+      databases_(std::move(surroundings.databases)),
+      clock_(loop.clock()) {}
 
 MetaServer::~MetaServer() { Stop(); }
 
 Status MetaServer::ReadSecret(Credentials* credentials) {
   const std::string& path = options_.secret_file();
-  if (options_.create_secret() && !std::filesystem::exists(path)) {
+  if (options_.create_secret()) {  // EEXIST: there is one
     if (Status s = WriteSecretFile(path, GenerateSecret(loop_.entropy())); !s.ok() && s.err() != EEXIST)
       return s;
   }
@@ -110,11 +113,11 @@ Status MetaServer::ReadSecret(Credentials* credentials) {
 }
 
 Status MetaServer::Start() {
-  KFS_RETURN_IF_ERROR(PrepareDataDir(options_.data_dir()));
+  KFS_RETURN_IF_ERROR(PrepareDataDir(files_, options_.data_dir()));
   Credentials credentials;
   KFS_RETURN_IF_ERROR(ReadSecret(&credentials));
   started_wall_ = clock_.WallNow();
-  memory_ = std::make_unique<DbMemory>(static_cast<size_t>(options_.db_memory()));
+  memory_ = std::make_unique<DbMemory>(static_cast<size_t>(options_.db_memory()), databases_);
   Result<std::unique_ptr<ClusterStore>> cluster =
       ClusterStore::Open(options_.data_dir(), *memory_, loop_.entropy());
   if (!cluster.ok()) return cluster.status();
@@ -199,7 +202,7 @@ Status MetaServer::Start() {
       for (const auto& [sid, session] : volume->sessions) volume->tickets.KeyChanged(*session, server);
     }
   });
-  seen_ = std::make_shared<SeenPeers>(options_.data_dir() + "/seen-links", SystemFiles());
+  seen_ = std::make_shared<SeenPeers>(options_.data_dir() + "/seen-links", files_);
   keyring_ = std::make_shared<ClusterKeyring>(
       credentials, clock_, [this] { return member_ == nullptr ? nullptr : &member_->conf(); }, seen_,
       [this] { return member_ == nullptr ? std::string() : member_->uuid(); });
@@ -211,7 +214,7 @@ Status MetaServer::Start() {
   KFS_RETURN_IF_ERROR(server_->Listen(options_.listen()));
   KFS_RETURN_IF_ERROR(BecomeMember(credentials));
   disk_ = std::make_unique<DiskWatch>(
-      options_.data_dir(), static_cast<uint64_t>(options_.reserve_bytes()), MySubject(), alarms_,
+      files_, options_.data_dir(), static_cast<uint64_t>(options_.reserve_bytes()), MySubject(), alarms_,
       DiskWatch::Hooks{.set_full =
                            [this](bool full) {
                              executor_->SetDiskFull(full);

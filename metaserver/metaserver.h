@@ -10,6 +10,7 @@
 #include <string>
 
 #include "common/clock.h"
+#include "common/file_ops.h"
 #include "metaserver/base/alarms.h"
 #include "metaserver/chunks/brick_phase.h"
 #include "metaserver/chunks/chunkservers.h"
@@ -34,9 +35,15 @@
 
 namespace kfs::meta {
 
+// What a metaserver has of its machine beside the loop; outlives it. Null: the machine's own.
+struct MetaSurroundings {
+  FileOps* files = nullptr;  // where the data directory lies, but for databases
+  DbEnv databases = {};
+};
+
 class MetaServer : public Daemon {
  public:
-  MetaServer(EventLoop& loop, const MetaOptions& options);
+  MetaServer(EventLoop& loop, const MetaOptions& options, MetaSurroundings surroundings = {});
   ~MetaServer() override;
 
   Status Start() override;
@@ -117,6 +124,8 @@ class MetaServer : public Daemon {
 
   EventLoop& loop_;
   const MetaOptions& options_;
+  FileOps& files_;
+  const DbEnv databases_;
   Clock& clock_;
   int64_t started_wall_ = 0;
   std::unique_ptr<DbMemory> memory_;

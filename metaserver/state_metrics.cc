@@ -1,7 +1,5 @@
 // Metrics of what an operator looks after: peers, volumes, chunkservers, room, and every event of the log
 // that is an alarm (docs/operate.md names them).
-#include <sys/statvfs.h>
-
 #include <algorithm>
 #include <map>
 
@@ -95,7 +93,7 @@ void MetaServer::AddStateMetrics(std::vector<Sample>* out) {
           static_cast<double>(s.available()));
   }
   struct statvfs st {};
-  if (statvfs(options_.data_dir().c_str(), &st) == 0) {
+  if (files_.Statvfs(options_.data_dir(), &st) == 0) {
     gauge("kfs_meta_data_capacity_bytes", "Size of the file system of data-dir.", {},
           static_cast<double>(st.f_blocks * st.f_frsize));
     gauge("kfs_meta_data_available_bytes", "Room on the file system of data-dir.", {},

@@ -1,7 +1,5 @@
 #include "metaserver/hosting/disk_watch.h"
 
-#include <sys/statvfs.h>
-
 #include <algorithm>
 
 #include "common/log.h"
@@ -15,8 +13,10 @@ constexpr uint64_t kRecordReserve = 8u << 20;
 
 }  // namespace
 
-DiskWatch::DiskWatch(std::string dir, uint64_t reserve, std::string subject, Alarms& alarms, Hooks hooks)
-    : dir_(std::move(dir)),
+DiskWatch::DiskWatch(FileOps& files, std::string dir, uint64_t reserve, std::string subject, Alarms& alarms,
+                     Hooks hooks)
+    : files_(files),
+      dir_(std::move(dir)),
       reserve_(reserve),
       subject_(std::move(subject)),
       alarms_(alarms),
@@ -24,7 +24,7 @@ DiskWatch::DiskWatch(std::string dir, uint64_t reserve, std::string subject, Ala
 
 void DiskWatch::Look() {
   struct statvfs st {};
-  if (statvfs(dir_.c_str(), &st) != 0) return;
+  if (files_.Statvfs(dir_, &st) < 0) return;
   const uint64_t capacity = st.f_blocks * st.f_frsize, available = st.f_bavail * st.f_frsize;
   const uint64_t reserve = reserve_ != 0 ? reserve_ : std::min(capacity / 10, kReserveMax);
   if (const bool has_room = available >= kRecordReserve; has_room != has_room_) {

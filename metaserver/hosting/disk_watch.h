@@ -7,6 +7,7 @@
 #include <functional>
 #include <string>
 
+#include "common/file_ops.h"
 #include "metaserver/base/alarms.h"
 
 namespace kfs::meta {
@@ -20,7 +21,8 @@ class DiskWatch {
 
   // `reserve`: bytes that are kept free; 0: a tenth of the disk, half a GiB at most. `subject`: of the
   // alarms.
-  DiskWatch(std::string dir, uint64_t reserve, std::string subject, Alarms& alarms, Hooks hooks);
+  DiskWatch(FileOps& files, std::string dir, uint64_t reserve, std::string subject, Alarms& alarms,
+            Hooks hooks);
 
   // Looks, and says what has changed. Does not wait for the disk.
   void Look();
@@ -30,6 +32,7 @@ class DiskWatch {
   void RoomChanged(uint64_t available);
   void FullChanged(uint64_t available, uint64_t reserve);
 
+  FileOps& files_;
   const std::string dir_;
   const uint64_t reserve_;
   const std::string subject_;

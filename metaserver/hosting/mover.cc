@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
-
 #include "common/log.h"
 #include "common/uuid.h"
 #include "metaserver/cluster/configuration.h"
@@ -19,8 +17,8 @@ constexpr int kPassesMax = 6;
 constexpr size_t kMovesMax = 2;
 constexpr auto kCallOffEvery = std::chrono::seconds(2);
 
-uint64_t SizeOf(const std::string& dir) {
-  Result<std::vector<pb::ImageFile>> files = ListImage(dir);
+uint64_t SizeOf(FileOps& ops, const std::string& dir) {
+  Result<std::vector<pb::ImageFile>> files = ListImage(ops, dir);
   uint64_t size = 0;
   if (files.ok()) {
     for (const pb::ImageFile& f : *files) size += f.size();
@@ -44,9 +42,10 @@ struct Mover::Moving {
   bool held = false;
 };
 
-Mover::Mover(Options options, EventLoop& loop, Clock& clock, JobThread& jobs, Member& member,
+Mover::Mover(Options options, FileOps& files, EventLoop& loop, Clock& clock, JobThread& jobs, Member& member,
              VolumeHost& volumes)
     : options_(std::move(options)),
+      files_(files),
       loop_(loop),
       clock_(clock),
       jobs_(jobs),
@@ -54,10 +53,7 @@ Mover::Mover(Options options, EventLoop& loop, Clock& clock, JobThread& jobs, Me
       volumes_(volumes) {}
 Mover::~Mover() { *alive_ = false; }
 
-void Mover::Start() {
-  std::error_code ec;
-  std::filesystem::remove_all(Dir(), ec);
-}
+void Mover::Start() { (void)files_.RemoveAll(Dir()); }
 
 Status Mover::Check(const pb::VolumeConf& volume, const std::string& peer, const MovingPtr& m) const {
   const pb::ClusterConf& conf = member_.conf();
@@ -118,13 +114,13 @@ void Mover::Ask(const MovingPtr& m) {
         if (there.reply.uuid() != m->target)
           return Fail(m, Status(EINVAL, fmt::format("another metaserver answers at {} (see: kfs peer why {})",
                                                     m->address, m->address)));
-        m->sender =
-            std::make_unique<ImageSender>(loop_, jobs_, there.link, m->transfer, options_.bytes_per_s);
+        m->sender = std::make_unique<ImageSender>(files_, loop_, jobs_, there.link, m->transfer,
+                                                  options_.bytes_per_s);
         auto size = std::make_shared<uint64_t>(0);
         jobs_.Do(
             nullptr,
-            [dir = volumes_.Path(m->id), size] {
-              *size = SizeOf(dir);
+            [files = &files_, dir = volumes_.Path(m->id), size] {
+              *size = SizeOf(*files, dir);
               return Status();
             },
             [this, alive, m, size](const Status&) {
@@ -156,9 +152,8 @@ void Mover::SendTables(const MovingPtr& m) {
   m->checkpoint = fmt::format("{}/{}-{}", Dir(), m->transfer, m->pass);
   jobs_.Do(
       db,
-      [db, root = Dir(), dir = m->checkpoint] {
-        std::error_code ec;
-        std::filesystem::create_directories(root, ec);
+      [db, files = &files_, root = Dir(), dir = m->checkpoint] {
+        (void)files->MakeDirs(root);  // without it the copy fails
         return db->Checkpoint(dir);
       },
       [this, alive = alive_, m](const Status& made) {
@@ -279,9 +274,8 @@ void Mover::RemoveCheckpoint(const MovingPtr& m) {
   if (m->checkpoint.empty()) return;
   jobs_.Do(
       nullptr,
-      [dir = std::move(m->checkpoint)] {
-        std::error_code ec;
-        std::filesystem::remove_all(dir, ec);
+      [files = &files_, dir = std::move(m->checkpoint)] {
+        (void)files->RemoveAll(dir);  // what is left goes at the next start
         return Status();
       },
       [](const Status&) {});

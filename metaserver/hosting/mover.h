@@ -29,7 +29,8 @@ class Mover {
     std::string data_dir;
     uint64_t bytes_per_s = 64u << 20;
   };
-  Mover(Options options, EventLoop& loop, Clock& clock, JobThread& jobs, Member& member, VolumeHost& volumes);
+  Mover(Options options, FileOps& files, EventLoop& loop, Clock& clock, JobThread& jobs, Member& member,
+        VolumeHost& volumes);
   ~Mover();
 
   // Removes what a crash has left. Before anything is moved.
@@ -65,6 +66,7 @@ class Mover {
   std::string Dir() const { return options_.data_dir + "/moving"; }
 
   const Options options_;
+  FileOps& files_;
   EventLoop& loop_;
   Clock& clock_;
   JobThread& jobs_;

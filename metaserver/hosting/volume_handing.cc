@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <filesystem>
 #include <utility>
 
 #include "metaserver/hosting/volume_host.h"
@@ -47,7 +46,7 @@ void VolumeHost::HoldStopped(const pb::ClusterConf& conf, const pb::VolumeConf& 
   Do(
       id,
       [this, opens] {
-        opens->db = OpenDatabase(&opens->opening, images_, memory_);
+        opens->db = OpenDatabase(&opens->opening, files_, images_, memory_);
         return Status();
       },
       [this, id, opens, held = std::move(held)](const Status&) {
@@ -67,9 +66,8 @@ void VolumeHost::HoldStopped(const pb::ClusterConf& conf, const pb::VolumeConf& 
 namespace {
 
 Result<std::unique_ptr<Db>> OpenLeft(const std::string& path, const std::string& cluster_id, VolumeId id,
-                                     DbMemory& memory) {
-  std::error_code ec;
-  if (!std::filesystem::exists(path + "/CURRENT", ec))  // nothing is made in its place
+                                     FileOps& files, DbMemory& memory) {
+  if (!files.Exists(path + "/CURRENT"))  // nothing is made in its place
     return Status(EIO, fmt::format("the volume's data is not in {}", path));
   Result<std::unique_ptr<Db>> db = Db::Open(path, "volume", memory);
   if (!db.ok()) return db;
@@ -100,7 +98,7 @@ void VolumeHost::HoldLeft(const std::string& name, const std::string& cluster_id
   Do(
       id,
       [this, id, db, cluster_id, path = Path(id)] {
-        *db = OpenLeft(path, cluster_id, id, memory_);
+        *db = OpenLeft(path, cluster_id, id, files_, memory_);
         return Status();
       },
       [this, id, db, held = std::move(held)](const Status&) {

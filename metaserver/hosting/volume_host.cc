@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
 #include <utility>
 
 #include "common/log.h"
@@ -33,9 +32,11 @@ void SetOptions(const pb::VolumeConf& v, const ExecutorOptions& standard, Volume
 
 }  // namespace
 
-VolumeHost::VolumeHost(Options options, ClusterStore& cluster, DbMemory& memory, Executor& executor,
-                       Chunkservers& chunkservers, Clock& clock, ImageStore& images, const SyncPoints& points)
+VolumeHost::VolumeHost(Options options, FileOps& files, ClusterStore& cluster, DbMemory& memory,
+                       Executor& executor, Chunkservers& chunkservers, Clock& clock, ImageStore& images,
+                       const SyncPoints& points)
     : options_(std::move(options)),
+      files_(files),
       cluster_(cluster),
       memory_(memory),
       executor_(executor),
@@ -133,7 +134,7 @@ Status VolumeHost::Known(const VolumeOpening& o) {
 }
 
 Result<std::unique_ptr<Volume>> VolumeHost::OpenVolume(VolumeOpening* o, const VolumeHooks& hooks) const {
-  Result<std::unique_ptr<Db>> db = OpenDatabase(o, images_, memory_);
+  Result<std::unique_ptr<Db>> db = OpenDatabase(o, files_, images_, memory_);
   if (!db.ok()) return db.status();
   const uint64_t line = LineOf(**db);
   auto volume =
@@ -300,11 +301,10 @@ void VolumeHost::Delete(VolumeId id) {
   deleting_.insert(id);
   Do(
       id,
-      [path = Path(id)] {
-        KFS_RETURN_IF_ERROR(Db::Destroy(path));
-        std::error_code ec;
-        std::filesystem::remove_all(path, ec);
-        std::filesystem::remove_all(path + ".replaced", ec);
+      [this, path = Path(id)] {
+        KFS_RETURN_IF_ERROR(Db::Destroy(path, memory_.env()));
+        (void)files_.RemoveAll(path);
+        (void)files_.RemoveAll(path + ".replaced");
         return Status();
       },
       [this, id](const Status& s) {

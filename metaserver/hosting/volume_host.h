@@ -35,7 +35,7 @@ class VolumeHost {
     std::string data_dir;
     size_t cache_bytes = 0;
   };
-  VolumeHost(Options options, ClusterStore& cluster, DbMemory& memory, Executor& executor,
+  VolumeHost(Options options, FileOps& files, ClusterStore& cluster, DbMemory& memory, Executor& executor,
              Chunkservers& chunkservers, Clock& clock, ImageStore& images, const SyncPoints& points);
   ~VolumeHost();
 
@@ -122,6 +122,7 @@ class VolumeHost {
   void TellIfSettled();
 
   const Options options_;
+  FileOps& files_;
   ClusterStore& cluster_;
   DbMemory& memory_;
   Executor& executor_;

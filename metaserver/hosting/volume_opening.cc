@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 
 #include "metaserver/hosting/sync_points.h"
 #include "metaserver/store/keys.h"
@@ -19,9 +18,9 @@ constexpr uint64_t kRestoreSkipSessions = uint64_t{1} << 20;
 
 // Raises the counters and the line to those of a database that may be there. What cannot be read is passed
 // over: a volume is restored because it is damaged, perhaps.
-void RaiseTo(const std::string& database, DbMemory& memory, rec::VolumeCounters* counters, uint64_t* line) {
-  std::error_code ec;
-  if (!std::filesystem::exists(database, ec)) return;
+void RaiseTo(const std::string& database, FileOps& files, DbMemory& memory, rec::VolumeCounters* counters,
+             uint64_t* line) {
+  if (!files.Exists(database)) return;
   Result<std::unique_ptr<Db>> db = Db::Open(database, "volume", memory);
   if (!db.ok()) return;
   *line = std::max(*line, LineOf(**db));
@@ -35,7 +34,7 @@ void RaiseTo(const std::string& database, DbMemory& memory, rec::VolumeCounters*
 
 // A backup becomes this volume's database: other numbers, no sessions. Called before it takes the place of
 // the present one, beyond whose numbers it goes on.
-Status PrepareRestored(const std::string& path, const VolumeOpening& o, DbMemory& memory) {
+Status PrepareRestored(const std::string& path, const VolumeOpening& o, FileOps& files, DbMemory& memory) {
   const pb::VolumeConf& v = o.conf;
   Result<std::unique_ptr<Db>> opened = Db::Open(path, "volume", memory);
   if (!opened.ok()) return opened.status();
@@ -49,7 +48,7 @@ Status PrepareRestored(const std::string& path, const VolumeOpening& o, DbMemory
   // sessions.
   uint64_t line = std::max(o.heard_line, LineOf(db));
   for (const std::string& database : {o.path, o.path + ".replaced"})
-    RaiseTo(database, memory, &counters, &line);
+    RaiseTo(database, files, memory, &counters, &line);
   counters.set_next_ino(std::max(counters.next_ino() + kRestoreSkip, v.epoch() << 28));
   counters.set_next_chunk(std::max(counters.next_chunk() + kRestoreSkip, v.epoch() << 32));
   counters.set_next_session(std::max(counters.next_session() + kRestoreSkipSessions, v.epoch() << 20));
@@ -71,24 +70,23 @@ Status PrepareRestored(const std::string& path, const VolumeOpening& o, DbMemory
 }
 
 // The copy that the configuration names, if it is here and has not been begun with.
-Status TakeCopy(VolumeOpening* o, const ImageStore& images, DbMemory& memory) {
+Status TakeCopy(VolumeOpening* o, FileOps& files, const ImageStore& images, DbMemory& memory) {
   const pb::VolumeConf& v = o->conf;
   if (!o->copy) return {};
   if (o->copy->cluster_id() != o->cluster_id || o->copy->volume() != v.id() ||
       (!v.restored() && o->copy->epoch() != v.from_epoch()))
     return Status(EIO, fmt::format("the copy {} is not of volume \"{}\"", v.transfer(), v.name()));
   const std::string& path = o->path;
-  if (v.restored()) KFS_RETURN_IF_ERROR(PrepareRestored(images.Path(v.transfer()), *o, memory));
+  if (v.restored()) KFS_RETURN_IF_ERROR(PrepareRestored(images.Path(v.transfer()), *o, files, memory));
   // What was there before: kept beside it after a restore, until the next; else left from an earlier time.
-  std::error_code ec;
   const std::string before = path + ".replaced";
-  if (std::filesystem::exists(path, ec)) {
-    std::filesystem::remove_all(before, ec);
+  if (files.Exists(path)) {
+    (void)files.RemoveAll(before);  // Place fails if it cannot be
     if (v.restored()) {
-      std::filesystem::rename(path, before, ec);
+      (void)files.Rename(path, before);
     } else {
-      KFS_RETURN_IF_ERROR(Db::Destroy(path));
-      std::filesystem::remove_all(path, ec);
+      KFS_RETURN_IF_ERROR(Db::Destroy(path, memory.env()));
+      (void)files.RemoveAll(path);
     }
   }
   KFS_RETURN_IF_ERROR(images.Place(v.transfer(), path));
@@ -120,12 +118,12 @@ rec::Volume InfoOf(const pb::VolumeConf& v) {
   return info;
 }
 
-Result<std::unique_ptr<Db>> OpenDatabase(VolumeOpening* o, const ImageStore& images, DbMemory& memory) {
+Result<std::unique_ptr<Db>> OpenDatabase(VolumeOpening* o, FileOps& files, const ImageStore& images,
+                                         DbMemory& memory) {
   const pb::VolumeConf& v = o->conf;
   const std::string& path = o->path;
-  std::error_code ec;
-  KFS_RETURN_IF_ERROR(TakeCopy(o, images, memory));
-  const bool present = std::filesystem::exists(path, ec);
+  KFS_RETURN_IF_ERROR(TakeCopy(o, files, images, memory));
+  const bool present = files.Exists(path);
   rec::VolumeStamp stamp;
   if (o->known || present) {
     if (!present) {
@@ -162,7 +160,7 @@ Result<std::unique_ptr<Db>> OpenDatabase(VolumeOpening* o, const ImageStore& ima
                       path, v.name(), ToRestore(v)));
     }
     db->reset();
-    KFS_RETURN_IF_ERROR(Db::Destroy(path));
+    KFS_RETURN_IF_ERROR(Db::Destroy(path, memory.env()));
   }
   if (v.owner_incarnation() != o->incarnation) {
     return Status(EIO, fmt::format("volume \"{}\" was lost with its metaserver's disk: {}, or delete it",

@@ -31,6 +31,7 @@ rec::Volume InfoOf(const pb::VolumeConf& v);
 std::string ToRestore(const pb::VolumeConf& v);
 
 // Only `images`' files are touched. Errors say what to do.
-Result<std::unique_ptr<Db>> OpenDatabase(VolumeOpening* opening, const ImageStore& images, DbMemory& memory);
+Result<std::unique_ptr<Db>> OpenDatabase(VolumeOpening* opening, FileOps& files, const ImageStore& images,
+                                         DbMemory& memory);
 
 }  // namespace kfs::meta

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/buffer.h"
+#include "common/file_ops.h"
 #include "common/limits.h"
 #include "common/sha256.h"
 #include "common/status.h"
@@ -19,15 +20,15 @@ namespace kfs::meta {
 constexpr auto kImageIdle = std::chrono::minutes(2);
 
 // Names and sizes of the files that are needed to open the database in `dir`.
-Result<std::vector<pb::ImageFile>> ListImage(const std::string& dir);
+Result<std::vector<pb::ImageFile>> ListImage(FileOps& ops, const std::string& dir);
 // Tables: once written they never change, and their names are never used again.
 bool NeverChanges(std::string_view name);
 // A file of an image, and nothing else below a directory.
 bool GoodImageName(std::string_view name);
 
 // At most kImagePiece bytes; fewer only at the end of the file.
-Result<Buffer> ReadPiece(const std::string& path, uint64_t offset);
+Result<Buffer> ReadPiece(FileOps& ops, const std::string& path, uint64_t offset);
 // At offset 0 the file is made anew.
-Status WritePiece(const std::string& path, uint64_t offset, std::string_view bytes);
+Status WritePiece(FileOps& ops, const std::string& path, uint64_t offset, std::string_view bytes);
 
 }  // namespace kfs::meta

@@ -1,7 +1,5 @@
 #include "metaserver/images/image_reader.h"
 
-#include <filesystem>
-
 #include "common/uuid.h"
 
 namespace kfs::meta {
@@ -12,8 +10,9 @@ constexpr size_t kCopiesMax = 2;
 }  // namespace
 
 // Below the directory that Mover empties at the start.
-ImageReader::ImageReader(std::string data_dir, JobThread& jobs, Clock& clock, Entropy& entropy)
-    : root_(data_dir + "/moving"), jobs_(jobs), clock_(clock), entropy_(entropy) {}
+ImageReader::ImageReader(std::string data_dir, FileOps& files, JobThread& jobs, Clock& clock,
+                         Entropy& entropy)
+    : root_(data_dir + "/moving"), files_(files), jobs_(jobs), clock_(clock), entropy_(entropy) {}
 
 void ImageReader::Open(Db* db, pb::ImageManifest about, OpenDone done) {
   if (copies_.size() >= kCopiesMax)
@@ -26,11 +25,10 @@ void ImageReader::Open(Db* db, pb::ImageManifest about, OpenDone done) {
   auto manifest = std::make_shared<pb::ImageManifest>(std::move(about));
   jobs_.Do(
       db,
-      [db, root = root_, dir = copy.dir, manifest] {
-        std::error_code ec;
-        std::filesystem::create_directories(root, ec);
+      [db, ops = &files_, root = root_, dir = copy.dir, manifest] {
+        (void)ops->MakeDirs(root);  // without it the copy fails
         KFS_RETURN_IF_ERROR(db->Checkpoint(dir));
-        Result<std::vector<pb::ImageFile>> files = ListImage(dir);
+        Result<std::vector<pb::ImageFile>> files = ListImage(*ops, dir);
         if (!files.ok()) return files.status();
         for (pb::ImageFile& f : *files) *manifest->add_file() = std::move(f);
         return Status();
@@ -51,8 +49,8 @@ void ImageReader::Read(const pb::ImageGetRequest::Read& request, ReadDone done) 
   auto piece = std::make_shared<Buffer>();
   jobs_.Do(
       nullptr,
-      [path = it->second.dir + "/" + request.name(), offset = request.offset(), piece] {
-        Result<Buffer> read = ReadPiece(path, offset);
+      [ops = &files_, path = it->second.dir + "/" + request.name(), offset = request.offset(), piece] {
+        Result<Buffer> read = ReadPiece(*ops, path, offset);
         if (read.ok()) *piece = std::move(*read);
         return read.status();
       },
@@ -64,9 +62,8 @@ void ImageReader::Close(const std::string& transfer) {
   if (it == copies_.end()) return;
   jobs_.Do(
       nullptr,
-      [dir = it->second.dir] {
-        std::error_code ec;
-        std::filesystem::remove_all(dir, ec);
+      [ops = &files_, dir = it->second.dir] {
+        (void)ops->RemoveAll(dir);  // what is left goes at the next start
         return Status();
       },
       [](const Status&) {});

@@ -16,7 +16,7 @@ namespace kfs::meta {
 
 class ImageReader {
  public:
-  ImageReader(std::string data_dir, JobThread& jobs, Clock& clock, Entropy& entropy);
+  ImageReader(std::string data_dir, FileOps& files, JobThread& jobs, Clock& clock, Entropy& entropy);
   ~ImageReader() { *alive_ = false; }
 
   using OpenDone = std::function<void(const Status&, const pb::ImageManifest&)>;
@@ -34,6 +34,7 @@ class ImageReader {
     MonoTime last_read;
   };
   const std::string root_;
+  FileOps& files_;
   JobThread& jobs_;
   Clock& clock_;
   Entropy& entropy_;

@@ -9,9 +9,10 @@ constexpr auto kAnswerTimeout = std::chrono::seconds(30);  // of a piece, which 
 
 }  // namespace
 
-ImageSender::ImageSender(EventLoop& loop, JobThread& jobs, std::shared_ptr<NetClient> to,
+ImageSender::ImageSender(FileOps& files, EventLoop& loop, JobThread& jobs, std::shared_ptr<NetClient> to,
                          std::string transfer, uint64_t bytes_per_s)
-    : loop_(loop),
+    : files_(files),
+      loop_(loop),
       jobs_(jobs),
       to_(std::move(to)),
       transfer_(std::move(transfer)),
@@ -35,8 +36,8 @@ void ImageSender::Send(const std::string& dir, bool all, Done done) {
   auto found = std::make_shared<std::vector<pb::ImageFile>>();
   jobs_.Do(
       nullptr,
-      [dir, found] {
-        Result<std::vector<pb::ImageFile>> files = ListImage(dir);
+      [ops = &files_, dir, found] {
+        Result<std::vector<pb::ImageFile>> files = ListImage(*ops, dir);
         if (files.ok()) *found = std::move(*files);
         return files.status();
       },
@@ -64,9 +65,9 @@ void ImageSender::Next() {
   auto bytes = std::make_shared<Buffer>();
   jobs_.Do(
       nullptr,
-      [path = reading_.dir + "/" + reading_.files.front().name(), offset = reading_.offset,
+      [ops = &files_, path = reading_.dir + "/" + reading_.files.front().name(), offset = reading_.offset,
        sum = reading_.sum, bytes] {
-        Result<Buffer> read = ReadPiece(path, offset);
+        Result<Buffer> read = ReadPiece(*ops, path, offset);
         if (!read.ok()) return read.status();
         sum->Add(read->view());
         *bytes = std::move(*read);

@@ -24,8 +24,8 @@ class ImageSender {
  public:
   using Done = std::function<void(const Status&)>;
   // `bytes_per_s`: of SendTables; what keeps callers waiting is sent as fast as it goes.
-  ImageSender(EventLoop& loop, JobThread& jobs, std::shared_ptr<NetClient> to, std::string transfer,
-              uint64_t bytes_per_s);
+  ImageSender(FileOps& files, EventLoop& loop, JobThread& jobs, std::shared_ptr<NetClient> to,
+              std::string transfer, uint64_t bytes_per_s);
   ~ImageSender() { *alive_ = false; }
 
   void Begin(uint32_t volume, uint64_t bytes, Done done);
@@ -54,6 +54,7 @@ class ImageSender {
   void Ask(const pb::ImagePutRequest& request, Slices payload, Done done);
   void End(const Status& s);
 
+  FileOps& files_;
   EventLoop& loop_;
   JobThread& jobs_;
   std::shared_ptr<NetClient> to_;

@@ -1,12 +1,8 @@
 #include "metaserver/images/image_store.h"
 
 #include <fmt/format.h>
-#include <sys/statvfs.h>
 
-#include <cstdio>
-#include <filesystem>
-#include <fstream>
-#include <sstream>
+#include <vector>
 
 #include "common/durable_file.h"
 #include "common/log.h"
@@ -14,10 +10,9 @@
 namespace kfs::meta {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr size_t kRunningMax = 4;
 constexpr size_t kFilesMax = 200000;
+constexpr size_t kManifestMax = 64u << 20;  // of so many files
 constexpr uint64_t kRoomLeft = 64u << 20;
 
 Status Gone() {
@@ -28,11 +23,13 @@ Status Gone() {
 }  // namespace
 
 struct ImageStore::Transfer {
+  explicit Transfer(FileOps& f) : ops(f) {}
   struct File {
     uint64_t size = 0;
     std::unique_ptr<Sha256> sum = std::make_unique<Sha256>();
     std::string sha256;  // known once finished
   };
+  FileOps& ops;
   std::string name, dir;
   uint32_t volume = 0;
   MonoTime last_heard;
@@ -48,13 +45,13 @@ struct ImageStore::Transfer {
     auto it = files.find(file);
     if (it == files.end() || it->second.size != offset || !it->second.sha256.empty())
       return Status(EINVAL, Code::kMalformed, fmt::format("{} is not sent in order", file));
-    KFS_RETURN_IF_ERROR(WritePiece(dir + "/db/" + file, offset, bytes));
+    KFS_RETURN_IF_ERROR(WritePiece(ops, dir + "/db/" + file, offset, bytes));
     it->second.size += bytes.size();
     it->second.sum->Add(bytes);
     // A full piece is followed by another, or by an empty one.
     if (bytes.size() == kImagePiece) return {};
     it->second.sha256 = it->second.sum->Finish();
-    return SyncPath(SystemFiles(), dir + "/db/" + file);
+    return SyncPath(ops, dir + "/db/" + file);
   }
   Status Complete(const pb::ImageManifest& manifest) {
     std::map<std::string, const pb::ImageFile*> named;
@@ -65,35 +62,33 @@ struct ImageStore::Transfer {
         return Status(EIO, Code::kCorrupt, fmt::format("{} has not arrived as it was sent", file));
     }
     for (const auto& [file, f] : files) {
-      if (!named.contains(file)) std::remove((dir + "/db/" + file).c_str());
+      if (!named.contains(file)) (void)ops.Unlink(dir + "/db/" + file);
     }
-    KFS_RETURN_IF_ERROR(SyncPath(SystemFiles(), dir + "/db"));
-    return ReplaceDurably(SystemFiles(), dir + "/manifest", manifest.SerializeAsString());
+    KFS_RETURN_IF_ERROR(SyncPath(ops, dir + "/db"));
+    KFS_RETURN_IF_ERROR(ReplaceDurably(ops, dir + "/manifest", manifest.SerializeAsString()));
+    return SyncPath(ops, ParentOf(dir));  // and the directory has its name
   }
 };
 
-ImageStore::ImageStore(std::string data_dir, JobThread& jobs, Clock& clock)
-    : root_(data_dir + "/incoming"), jobs_(jobs), clock_(clock) {}
+ImageStore::ImageStore(std::string data_dir, FileOps& files, JobThread& jobs, Clock& clock)
+    : root_(data_dir + "/incoming"), files_(files), jobs_(jobs), clock_(clock) {}
 ImageStore::~ImageStore() { *alive_ = false; }
 
 Status ImageStore::Open() {
-  std::error_code ec;
-  fs::create_directories(root_, ec);
-  if (ec) return Status(ec.value(), "cannot make " + root_ + ": " + ec.message());
-  for (const auto& entry : fs::directory_iterator(root_, ec)) {
-    const std::string name = entry.path().filename();
-    std::ifstream in(entry.path() / "manifest", std::ios::binary);
-    std::stringstream bytes;
-    bytes << in.rdbuf();
+  if (const int err = files_.MakeDirs(root_); err < 0) return ErrnoStatus(-err, "cannot make " + root_);
+  std::vector<std::string> names;
+  if (const int err = files_.List(root_, &names); err < 0) return ErrnoStatus(-err, "cannot list " + root_);
+  for (const std::string& name : names) {
+    std::string bytes;
     pb::ImageManifest manifest;
-    if (in.is_open() && manifest.ParseFromString(bytes.str()) && manifest.transfer() == name &&
-        fs::exists(entry.path() / "db", ec)) {
+    if (files_.ReadFile(Dir(name) + "/manifest", kManifestMax, &bytes) == 0 &&
+        manifest.ParseFromString(bytes) && manifest.transfer() == name && files_.Exists(Path(name))) {
       whole_[name] = manifest;
     } else {
       Remove(name);
     }
   }
-  return ec ? Status(ec.value(), "cannot list " + root_ + ": " + ec.message()) : Status();
+  return {};
 }
 
 void ImageStore::Put(const pb::ImagePutRequest& request, Buffer payload, Done done) {
@@ -129,20 +124,22 @@ void ImageStore::Begin(const std::string& name, const pb::ImagePutRequest::Begin
   if (running_.size() >= kRunningMax)
     return done(Status(EBUSY, "it receives several volumes at this moment: try again later"));
   struct statvfs st {};
-  if (statvfs(root_.c_str(), &st) != 0) return done(ErrnoStatus(errno, root_));
+  if (const int err = files_.Statvfs(root_, &st); err < 0) return done(ErrnoStatus(-err, root_));
   const uint64_t available = st.f_bavail * st.f_frsize;
   if (full_ || available < begin.bytes() + kRoomLeft) {
     return done(Status(ENOSPC, fmt::format("its disk has no room: {} bytes are free, the volume has {}",
                                            available, begin.bytes())));
   }
-  auto t = std::make_shared<Transfer>();
+  auto t = std::make_shared<Transfer>(files_);
   t->name = name;
   t->dir = Dir(name);
   t->volume = begin.volume();
   t->last_heard = clock_.MonoNow();
-  std::error_code ec;
-  fs::create_directories(t->dir + "/db", ec);
-  if (ec) return done(Status(ec.value(), "cannot make " + t->dir + ": " + ec.message()));
+  // Their names are made durable in the end, with what is in them.
+  for (const std::string& dir : {t->dir, Path(name)}) {
+    if (const int err = files_.Mkdir(dir); err < 0 && err != -EEXIST)
+      return done(ErrnoStatus(-err, "cannot make " + dir));
+  }
   running_[name] = std::move(t);
   KFS_LOG(info, "image.receiving transfer={} volume={} bytes={}", name, begin.volume(), begin.bytes());
   done({});
@@ -190,10 +187,10 @@ const pb::ImageManifest* ImageStore::Find(const std::string& transfer) const {
 
 Status ImageStore::Place(const std::string& transfer, const std::string& path) const {
   const std::string from = Path(transfer);
-  if (rename(from.c_str(), path.c_str()) != 0)
-    return ErrnoStatus(errno, fmt::format("cannot move {} to {}", from, path));
-  KFS_RETURN_IF_ERROR(SyncPath(SystemFiles(), fs::path(path).parent_path()));
-  return SyncPath(SystemFiles(), Dir(transfer));
+  if (const int err = files_.Rename(from, path); err < 0)
+    return ErrnoStatus(-err, fmt::format("cannot move {} to {}", from, path));
+  KFS_RETURN_IF_ERROR(SyncPath(files_, ParentOf(path)));
+  return SyncPath(files_, Dir(transfer));
 }
 
 void ImageStore::Taken(const std::string& transfer) {
@@ -232,9 +229,8 @@ void ImageStore::Sweep(const pb::ClusterConf& conf, const std::string& self) {
 void ImageStore::Remove(const std::string& transfer) {
   jobs_.Do(
       nullptr,
-      [dir = Dir(transfer)] {
-        std::error_code ec;
-        fs::remove_all(dir, ec);
+      [files = &files_, dir = Dir(transfer)] {
+        (void)files->RemoveAll(dir);  // what is left is looked at again at the next start
         return Status();
       },
       [](const Status&) {});

@@ -20,7 +20,7 @@ namespace kfs::meta {
 
 class ImageStore {
  public:
-  ImageStore(std::string data_dir, JobThread& jobs, Clock& clock);
+  ImageStore(std::string data_dir, FileOps& files, JobThread& jobs, Clock& clock);
   ~ImageStore();
 
   // Finds the whole copies, removes the others.
@@ -48,6 +48,7 @@ class ImageStore {
   std::string Dir(const std::string& transfer) const { return root_ + "/" + transfer; }
 
   const std::string root_;
+  FileOps& files_;
   JobThread& jobs_;
   Clock& clock_;
   std::map<std::string, std::shared_ptr<Transfer>> running_;

@@ -6,19 +6,21 @@
 
 #include <string>
 
+#include "common/file_ops.h"
 #include "proto/cluster.pb.h"
 
 namespace kfs::meta {
 
 class TestStop {
  public:
-  explicit TestStop(const std::string& data_dir);
+  TestStop(FileOps& files, const std::string& data_dir);
   void At(const char* moment, const pb::PeerMessage& message) {
     if (!file_.empty()) Look(moment, message);
   }
 
  private:
   void Look(const char* moment, const pb::PeerMessage& message);
+  FileOps* files_;
   std::string file_;
 };
 

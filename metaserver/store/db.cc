@@ -208,13 +208,7 @@ void Db::LogFailed(const char* what, const Status& s) {
   if (kind_ != "volume") {
     KFS_LOG(critical, "store.write_failed db={} error=\"{}\": stopping, nothing acknowledged is lost", path_,
             s.message());
-    if (!impl_->given.on_end) {
-      spdlog::shutdown();
-      std::_Exit(1);
-    }
-    why_lost_ = Status(EIO, fmt::format("writing to {} failed: {}", path_, s.message()));
-    lost_.store(true, std::memory_order_release);
-    return impl_->given.on_end(s.message());
+    return End(s.message());
   }
   std::lock_guard lock(impl_->sync_mutex);
   if (lost()) return;
@@ -236,6 +230,16 @@ void Db::LogFailed(const char* what, const Status& s) {
     log_failed_ = true;
   }
   lost_.store(true, std::memory_order_release);
+}
+
+void Db::End(const std::string& why) {
+  if (!impl_->given.on_end) {
+    spdlog::shutdown();
+    std::_Exit(1);
+  }
+  why_lost_ = Status(EIO, fmt::format("writing to {} failed: {}", path_, why));
+  lost_.store(true, std::memory_order_release);
+  impl_->given.on_end(why);
 }
 
 rocksdb::DB* Db::raw() const { return impl_->db.get(); }

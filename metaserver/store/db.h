@@ -34,8 +34,8 @@ class WriteBatch;
 
 namespace kfs::meta {
 
-// What all databases of a process share: memory (block cache and memtables), and which of them it does not
-// open any more. Any thread.
+// What all databases of a process share: memory (block cache and memtables), their surroundings, and which
+// of them it does not open any more. Any thread.
 class DbMemory {
  public:
   // `env`: what they stand on.
@@ -126,6 +126,10 @@ class Db {
   // Any thread: a copy of what was committed before the call, in a directory that is not there yet; tables
   // are links, and take no room while the database still has them.
   Status Checkpoint(const std::string& dir);
+
+  // What was acknowledged or promised can no longer be kept (P4): ends the process; or, in a simulation, the
+  // database is lost() and DbEnv::on_end hears of it.
+  void End(const std::string& why);
 
   // Tells a failed read since the last call, and forgets it.
   Status TakeReadError();

@@ -19,7 +19,8 @@ struct DbEnv {
   // then wait for background work, so that a copy (Db::Checkpoint) takes the log along instead of flushing
   // it.
   bool one_thread = false;
-  // Called in place of ending the process when a write has failed, with why; the database is lost() then.
+  // Called in place of ending the process when a write or a sync has failed, with why; the database is lost()
+  // then, and whatever used it is to be let go of without its being heard again.
   std::function<void(const std::string& why)> on_end = {};
 
   rocksdb::Env* get() const;

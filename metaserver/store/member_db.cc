@@ -59,7 +59,7 @@ void MemberDb::Save(const pb::MemberRecord& record) {
   if (Status s = db_.Sync(); !s.ok()) {
     // What was promised could be forgotten: nobody may hear of it.
     KFS_LOG(critical, "cluster.sync_failed reason=\"{}\" effect=\"the process ends\"", s.ToString());
-    std::abort();
+    db_.End(s.message());
   }
 }
 

@@ -49,7 +49,7 @@ class TestMember {
       address_ = server_->address();
       if (*store_->Empty()) store_->Save(Founding(NewUuid(SystemRandom()), address_));
       member_ = std::make_unique<Member>(
-          thread_.loop(), clock_, *store_, Credentials::Root(kSecret), TestStop(""),
+          thread_.loop(), clock_, *store_, Credentials::Root(kSecret), TestStop(SystemFiles(), ""),
           Member::Hooks{.learned = [](const pb::ClusterConf&) {},
                         .validate = [](const pb::Change&, const pb::ClusterConf&) { return Status(); },
                         .prepare = [](const pb::ClusterConf&, const pb::Ballot&,

@@ -14,12 +14,12 @@ class VolumeCopiesTest : public VolumeHostTest {
     manifest.set_volume(3);
     manifest.set_epoch(epoch);
     KFS_RETURN_IF_ERROR(Put(transfer, [](auto& r) { r.mutable_begin()->set_volume(3); }));
-    auto files = ListImage(from);
+    auto files = ListImage(SystemFiles(), from);
     KFS_RETURN_IF_ERROR(files.status());
     for (pb::ImageFile& file : *files) {
       Sha256 sum;
       for (uint64_t offset = 0; offset <= file.size(); offset += kImagePiece) {
-        auto bytes = ReadPiece(from + "/" + file.name(), offset);
+        auto bytes = ReadPiece(SystemFiles(), from + "/" + file.name(), offset);
         KFS_RETURN_IF_ERROR(bytes.status());
         sum.Add(bytes->view());
         KFS_RETURN_IF_ERROR(Put(

@@ -52,10 +52,10 @@ class VolumeHostTest : public testing::Test {
           came_.notify_all();
         },
         threads_.StartWorkers("test", 1));
-    images_ = std::make_unique<ImageStore>(dir_, *jobs_, clock_);
+    images_ = std::make_unique<ImageStore>(dir_, SystemFiles(), *jobs_, clock_);
     ASSERT_TRUE(images_->Open().ok());
-    host_ = std::make_unique<VolumeHost>(VolumeHost::Options{dir_, 16 << 20}, *cluster_, *memory_, *executor_,
-                                         *servers_, clock_, *images_, points_);
+    host_ = std::make_unique<VolumeHost>(VolumeHost::Options{dir_, 16 << 20}, SystemFiles(), *cluster_,
+                                         *memory_, *executor_, *servers_, clock_, *images_, points_);
   }
   void End() {
     session_.reset();
