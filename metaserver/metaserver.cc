@@ -131,8 +131,7 @@ Status MetaServer::Start() {
                      .session_keep = std::chrono::seconds(options_.session_keep()),
                      .slow_op = std::chrono::milliseconds(options_.slow_op_ms()),
                      .entropy = &loop_.entropy()};
-  const auto post = [this](std::function<void()> fn) { loop_.Post(std::move(fn)); };
-  sync_ = std::make_unique<WalSync>(post);
+  sync_ = std::make_unique<WalSync>(loop_);
   cold_reads_ = std::make_unique<JobThread>(loop_, "kfs-cold", kColdReadsAtOnce);
   jobs_ = std::make_unique<JobThread>(loop_, "kfs-jobs");
   scans_ = std::make_unique<JobThread>(loop_, "kfs-scans");

@@ -1,12 +1,14 @@
 #include "metaserver/store/wal_sync.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <map>
 #include <mutex>
-#include <thread>
 #include <vector>
 
 #include "common/clock.h"
+#include "common/log.h"
+#include "rpc/workers.h"
 
 namespace kfs::meta {
 namespace {
@@ -17,82 +19,102 @@ constexpr auto kSyncDelay = std::chrono::milliseconds(500);
 }  // namespace
 
 struct WalSync::Impl {
-  std::function<void(std::function<void()>)> post;
-  std::mutex mutex;
-  std::condition_variable wake, idle;
-  // Guarded by mutex.
   struct Work {
     MonoTime due;
     std::vector<std::function<void()>> waiters;
   };
-  std::map<Db*, Work> dirty;
-  Db* busy = nullptr;
-  bool stop = false;
-  std::thread thread;
+  explicit Impl(EventLoop& l) : loop(l), workers(l.StartWorkers("kfs-wal-sync", 1)) {}
 
-  void Run() {
+  // Loop's thread: the worker looks for what is due.
+  void Kick() {
+    workers->Do([this] { SyncDue(/*all=*/false); });
+  }
+  // Loop's thread: wakes up when something will be due, if nothing else does.
+  void Arm() {
+    if (timer.active()) return;
+    const MonoTime now = loop.clock().MonoNow();
+    MonoTime due = MonoTime::max();
+    {
+      std::lock_guard lock(mutex);
+      for (const auto& [db, work] : dirty) {
+        if (work.due > now) due = std::min(due, work.due);
+      }
+    }
+    if (due == MonoTime::max()) return;
+    timer = loop.RunAfter(due - now, [this] {
+      Kick();
+      Arm();
+    });
+  }
+
+  // On the worker; or, in the end, on the loop's thread.
+  void SyncDue(bool all) {
     std::unique_lock lock(mutex);
-    while (true) {
-      auto next = dirty.begin();
-      for (auto it = dirty.begin(); it != dirty.end(); ++it) {
-        if (it->second.due < next->second.due) next = it;
-      }
-      if (next == dirty.end()) {
-        if (stop) return;
-        wake.wait(lock);
-        continue;
-      }
-      // A copy: the entry may go while we wait.
-      const MonoTime due = next->second.due;
-      if (!stop && std::chrono::steady_clock::now() < due) {
-        wake.wait_until(lock, due);
-        continue;
-      }
+    while (!dirty.empty()) {
+      const auto next = std::min_element(dirty.begin(), dirty.end(), [](const auto& a, const auto& b) {
+        return a.second.due < b.second.due;
+      });
+      if (!all && loop.clock().MonoNow() < next->second.due) return;
       Db* db = busy = next->first;
       Work work = std::move(next->second);
       dirty.erase(next);
       lock.unlock();
-      // The volume is about to be closed, which tells whoever waits.
-      if (!db->Sync().ok()) work.waiters.clear();
-      if (!work.waiters.empty()) {
-        post([waiters = std::move(work.waiters)] {
-          for (const auto& done : waiters) done();
-        });
-      }
+      Sync(*db, std::move(work));
       lock.lock();
       busy = nullptr;
       idle.notify_all();
     }
   }
+  void Sync(Db& db, Work work) {
+    if (const Status s = db.Sync(); !s.ok()) {
+      if (db.lost()) return;  // the volume is about to be closed, which tells whoever waits
+      KFS_LOG(critical,
+              "store.sync_failed error=\"{}\": stopping, later changes could be lost with the power",
+              s.ToString());
+      return db.End(s.message());
+    }
+    if (work.waiters.empty()) return;
+    loop.Post([waiters = std::move(work.waiters)] {
+      for (const auto& done : waiters) done();
+    });
+  }
+
+  EventLoop& loop;
+  std::mutex mutex;
+  std::condition_variable idle;
+  std::map<Db*, Work> dirty;         // guarded by mutex
+  Db* busy = nullptr;                // guarded by mutex
+  EventLoop::Timer timer;            // loop's thread only
+  std::unique_ptr<Workers> workers;  // ends before the rest
 };
 
-WalSync::WalSync(std::function<void(std::function<void()>)> post) : impl_(std::make_unique<Impl>()) {
-  impl_->post = std::move(post);
-  impl_->thread = std::thread([impl = impl_.get()] { impl->Run(); });
-}
+WalSync::WalSync(EventLoop& loop) : impl_(std::make_unique<Impl>(loop)) {}
 
 WalSync::~WalSync() {
-  {
-    std::lock_guard lock(impl_->mutex);
-    impl_->stop = true;
-  }
-  impl_->wake.notify_all();
-  impl_->thread.join();
+  impl_->timer.Cancel();
+  impl_->workers.reset();
+  for (auto& [db, work] : impl_->dirty) work.waiters.clear();
+  impl_->SyncDue(/*all=*/true);
 }
 
 void WalSync::Changed(Db* db) {
-  std::lock_guard lock(impl_->mutex);
-  if (impl_->dirty.try_emplace(db, Impl::Work{std::chrono::steady_clock::now() + kSyncDelay, {}}).second) {
-    if (impl_->dirty.size() == 1) impl_->wake.notify_one();
+  {
+    std::lock_guard lock(impl_->mutex);
+    if (!impl_->dirty.try_emplace(db, Impl::Work{impl_->loop.clock().MonoNow() + kSyncDelay, {}}).second)
+      return;
   }
+  impl_->Arm();
 }
 
 void WalSync::SyncNow(Db* db, std::function<void()> done) {
-  std::lock_guard lock(impl_->mutex);
-  Impl::Work& work = impl_->dirty[db];
-  work.due = std::chrono::steady_clock::now();
-  work.waiters.push_back(std::move(done));
-  impl_->wake.notify_one();
+  {
+    std::lock_guard lock(impl_->mutex);
+    Impl::Work& work = impl_->dirty[db];
+    work.due = impl_->loop.clock().MonoNow();
+    work.waiters.push_back(std::move(done));
+    if (work.waiters.size() > 1) return;  // the worker has been told
+  }
+  impl_->Kick();
 }
 
 void WalSync::Remove(Db* db) {

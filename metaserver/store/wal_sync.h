@@ -8,13 +8,13 @@
 #include <memory>
 
 #include "metaserver/store/db.h"
+#include "rpc/event_loop.h"
 
 namespace kfs::meta {
 
 class WalSync {
  public:
-  // `post` runs a function on the loop's thread.
-  explicit WalSync(std::function<void(std::function<void()>)> post);
+  explicit WalSync(EventLoop& loop);
   ~WalSync();  // syncs what is dirty; waiters are not told
 
   void Changed(Db* db);

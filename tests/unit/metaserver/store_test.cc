@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 
 #include <fstream>
+#include <future>
 
 #include "metaserver/store/cluster_store.h"
 #include "metaserver/store/keys.h"
@@ -10,6 +11,7 @@
 #include "metaserver/store/wal_sync.h"
 #include "tests/unit/common/temp_dir.h"
 #include "tests/unit/metaserver/meta_fixture.h"
+#include "tests/unit/rpc/on_loop.h"
 
 namespace kfs::meta {
 namespace {
@@ -256,24 +258,24 @@ TEST_F(DbTest, ClusterIdAndVolumesLast) {
 
 TEST_F(DbTest, WalSyncTellsEveryWaiterOnce) {
   auto db = Open();
-  std::mutex mutex;
-  std::condition_variable cv;
+  LoopThread thread("test");
+  std::unique_ptr<WalSync> sync;
+  std::promise<void> all;
   int done = 0;
-  {
-    WalSync sync([&](std::function<void()> fn) { fn(); });
-    for (int i = 0; i < 50; ++i) {
+  for (int i = 0; i < 50; ++i) {
+    OnLoop(thread.loop(), [&] {
+      if (sync == nullptr) sync = std::make_unique<WalSync>(thread.loop());
       (*db)->Put("X" + std::to_string(i), "v");
       (*db)->Commit();
-      sync.Changed(db->get());
-      sync.SyncNow(db->get(), [&] {
-        std::lock_guard lock(mutex);
-        ++done;
-        cv.notify_one();
+      sync->Changed(db->get());
+      sync->SyncNow(db->get(), [&] {
+        if (++done == 50) all.set_value();
       });
-    }
-    std::unique_lock lock(mutex);
-    EXPECT_TRUE(cv.wait_for(lock, std::chrono::seconds(20), [&] { return done == 50; }));
+    });
   }
+  EXPECT_EQ(all.get_future().wait_for(std::chrono::seconds(20)), std::future_status::ready);
+  OnLoop(thread.loop(), [&] { sync.reset(); });
+  EXPECT_EQ(done, 50);
 }
 
 TEST(LruTest, ShrinkDropsTheLeastUsed) {
