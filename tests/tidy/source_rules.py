@@ -9,6 +9,8 @@ cycles   no header includes itself by way of others, and no folder of the metase
 length   a file has at most 800 lines (most should stay below 400)
 words    no paths of somebody's machine, no leftovers of a merge
 guard    headers say in their first lines what they are, and may be included twice
+machine  below the programs' mains nobody asks the machine for time, randomness, threads, sockets or files by himself: all of it
+         comes from the loop (rpc/event_loop.h), FileOps and DbEnv, so that a simulation can hand in its own
 built    each source is in the CMakeLists.txt of its folder or of one above: a test that nobody builds finds nothing
 
 Prints one line a finding and last "N passed, N failed, N skipped". Exit code 1 if one failed.
@@ -110,6 +112,63 @@ def above(name, include):
     return None
 
 
+# Parts of programs that a simulation runs; fuse/ and cli/ are programs, and so is what these names begin with.
+MACHINE_PARTS = {"common", "proto", "rpc", "client", "metaserver", "chunkserver"}
+MACHINE_PROGRAMS = ("client/bench/", "client/example/")
+# File -> why it may ask the machine.
+MACHINE_MAY = {
+    "common/allocator.cc": "how much memory the process takes, for its metrics",
+    "common/clock.h": "SystemClock: the machine's clocks",
+    "common/file_ops.cc": "FileOps: the machine's files",
+    "common/file_system_id.cc": "FileOps::FileSystemId",
+    "common/log_line.cc": "writes the log, and counts how much in a time: nothing follows from it",
+    "common/options.cc": "reads the option file, at the start",
+    "common/secret.cc": "SystemEntropy; reads secrets and keys, at the start",
+    "common/text_file.cc": "pid and address files, at the start",
+    "rpc/address.cc": "looks up names, and binds sockets",
+    "rpc/asio_loop.cc": "the machine's loop, and its workers",
+    "rpc/daemon.cc": "what mains share",
+    "rpc/event_loop.cc": "LoopThread, for programs and tests",
+    "rpc/event_loop.h": "LoopThread",
+    "rpc/local_socket.cc": "sockets of this machine",
+    "rpc/service_manager.cc": "tells systemd, at the start",
+    "rpc/socket_network.cc": "SocketNetwork: the machine's network",
+    "rpc/socket_stream.cc": "SocketNetwork's connections",
+    "rpc/stall.cc": "how long a tick took, for the log: nothing follows from it",
+    "client/net_manager.cc": "a client's own thread, where no loop is handed in",
+    "client/net_manager.h": "that thread",
+    "client/protocol_worker.cc": "ends that thread",
+    "chunkserver/own_key.cc": "joins with an invitation, before the daemon serves",
+}
+CALLED = r"(?<![\w.>:])(?:::)?"
+MACHINE = [
+    (re.compile(r"\b(?:steady|system|high_resolution)_clock::now\b|" + CALLED + r"(?:clock_gettime|gettimeofday|time)\((?!\))"),
+     "the clock", "EventLoop::clock()"),
+    (re.compile(r"\brandom_device\b|\bRAND_bytes\b|" + CALLED + r"(?:getrandom|getentropy|s?rand)\("), "randomness",
+     "EventLoop::entropy()"),
+    (re.compile(r"\bstd::(?:j?thread|async)\b|\bLoopThread\b|\bpthread_create\b|\bsleep_(?:for|until)\b|" + CALLED +
+                r"(?:u|nano)?sleep\("), "a thread", "EventLoop::StartWorkers()"),
+    (re.compile(CALLED + r"(?:socket|socketpair|connect|bind|accept4?|getaddrinfo|sendmsg|recvmsg)\("), "a socket",
+     "EventLoop::network()"),
+    (re.compile(r"\bstd::(?:filesystem|[io]?fstream|rename)\b|\bf(?:re)?open\(|" + CALLED +
+                r"(?:open|openat|creat|opendir|f?statvfs|[fl]?stat|statx|mkdir|rmdir|rename|link|symlink|readlink|unlink|access|"
+                r"f?chmod|f?truncate|f(?:data)?sync|fallocate|p?readv?|p?writev?)\((?!\))"), "a file", "FileOps"),
+]
+NOT_CODE = re.compile(r"//[^\n]*|\"(?:\\.|[^\"\\\n])*\"")
+
+
+def asks_machine(name, text):
+    """Findings in one file below the mains."""
+    if name.split("/")[0] not in MACHINE_PARTS or name.startswith(MACHINE_PROGRAMS) or name.endswith("/main.cc"):
+        return []
+    code = NOT_CODE.sub(lambda m: '""' if m.group(0)[0] == '"' else "", text)
+    found = [f"{name}:{code.count(chr(10), 0, match.start()) + 1}: asks the machine for {what} ({match.group(0).strip()}): "
+             f"{instead} is handed in" for pattern, what, instead in MACHINE for match in pattern.finditer(code)]
+    if name not in MACHINE_MAY:
+        return found
+    return [] if found else [f"{name}: asks the machine for nothing any more: take it off the list"]
+
+
 # Folder -> sources that it takes without naming each.
 GLOBS = {"metaserver/acl", "metaserver/locks", "metaserver/ops"}
 FUZZER = re.compile(r"tests/fuzz/fuzz_(\w+)\.cc$")
@@ -136,7 +195,7 @@ def is_built(root, name):
 
 def check(root):
     """Findings by rule."""
-    findings = {"layers": [], "cycles": [], "length": [], "words": [], "guard": [], "built": []}
+    findings = {"layers": [], "cycles": [], "length": [], "words": [], "guard": [], "machine": [], "built": []}
     graph = {}
     for name in sorted(files(root)):
         try:
@@ -153,6 +212,7 @@ def check(root):
         lines = text.count("\n")
         if lines > LENGTH_MAX:
             findings["length"].append(f"{name}: {lines} lines; split it")
+        findings["machine"] += asks_machine(name, text)
         includes = INCLUDE.findall(text)
         part = name.split("/")[0]
         for include in includes:

@@ -63,6 +63,38 @@ class SourceRules(unittest.TestCase):
         with mock.patch.object(source_rules, "METASERVER_MAY_INCLUDE", table):
             self.assertEqual(["chunks -> store -> chunks"], findings({})["cycles"])
 
+    def test_who_asks_the_machine_by_himself(self):
+        asks = {"clock": "auto now = std::chrono::steady_clock::now();", "boot": "clock_gettime(CLOCK_BOOTTIME, &ts);",
+                "lot": "std::random_device lot;", "bytes": "RAND_bytes(to, size);", "thread": "std::thread thread(work);",
+                "loop": 'LoopThread thread("x");', "wait": "std::this_thread::sleep_for(pause);",
+                "socket": "const int fd = ::socket(AF_INET, SOCK_STREAM, 0);", "tree": "std::filesystem::remove_all(path);",
+                "stream": "std::ifstream in(path);", "file": "int fd = open(path.c_str(), O_RDONLY);",
+                "stdio": 'FILE* f = std::fopen(path, "r");', "room": "if (statvfs(path, &st) != 0) return;",
+                "gone": "::unlink(path.c_str());"}
+        for name, line in asks.items():
+            for part in ("common", "rpc", "client", "metaserver/store", "chunkserver"):
+                with self.subTest(name, part=part):
+                    found = findings({f"{part}/an_{name}.h": f"// Something.\n#pragma once\ninline void F() {{\n  {line}\n}}\n"})
+                    self.assertEqual(1, len(found["machine"]), found)
+                    self.assertIn(f"{part}/an_{name}.h:4: asks the machine for ", found["machine"][0])
+
+    def test_what_asks_nobody_or_a_program_is_no_finding(self):
+        text = ("// It calls open(2), and std::thread is not for it.\n#pragma once\n"
+                'inline void F() { files.Open(path, 0); chunk.open(); request.open(1); log("open(x)"); bool open(); }\n')
+        asks = "// A program.\n#pragma once\ninline int F() { return open(path, 0); }\n"
+        found = findings({"metaserver/store/a.h": text, "fuse/a.h": asks, "cli/a.h": asks, "client/bench/a.h": asks,
+                          "tests/a.h": asks, "metaserver/main.cc": asks})["machine"]
+        self.assertEqual([], found)
+
+    def test_who_may_ask_the_machine_does_or_leaves_the_list(self):
+        asks, none = "int F() { return open(path, 0); }\n", "int F() { return 0; }\n"
+        self.assertEqual([], findings({"common/file_ops.cc": asks})["machine"])
+        self.assertEqual(["common/file_ops.cc: asks the machine for nothing any more: take it off the list"],
+                         findings({"common/file_ops.cc": none})["machine"])
+        for name, reason in source_rules.MACHINE_MAY.items():
+            self.assertTrue(reason, name)
+            self.assertTrue(os.path.isfile(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..", name)), name)
+
     def test_a_source_that_nobody_builds(self):
         found = findings({"tests/posix/CMakeLists.txt": "add_executable(t a_test.cc)", "tests/posix/a_test.cc": "",
                           "tests/posix/b_test.cc": "", "tests/fuzz/CMakeLists.txt": "kfs_fuzzer(a LIBS rpc)",
