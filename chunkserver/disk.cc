@@ -37,6 +37,8 @@ std::unique_ptr<Disk> Disk::Open(std::string path, FileOps* ops, uint64_t reserv
 
 Status Disk::Start(const Clock& clock) {
   int err = ops_->Mkdir(path_);
+  // Else all that is synced in it could go with its name.
+  if (err == 0) err = ops_->FsyncDir(ParentOf(path_));
   if (err < 0 && err != -EEXIST) return ErrnoStatus(-err, "mkdir " + path_);
   int fd = ops_->Open(path_, O_RDONLY | O_DIRECTORY);
   if (fd < 0) return ErrnoStatus(-fd, "open " + path_);
