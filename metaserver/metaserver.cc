@@ -185,7 +185,9 @@ Status MetaServer::Start() {
                       .damaged =
                           [this, alive = alive_](VolumeId id) {
                             loop_.Post([this, alive, id] {
-                              if (*alive && !stopped_) volumes_->CloseDamaged(id);
+                              if (!*alive || stopped_) return;
+                              volumes_->CloseDamaged(id);
+                              EndIfNothingIsServed(id);
                             });
                           },
                       .proofs = ProofKeys(credentials),
@@ -270,6 +272,17 @@ Status MetaServer::Start() {
           cluster_id(), member_->uuid(), member_->conf().generation(), cluster_->starts(),
           executor_->volumes().size());
   return {};
+}
+
+// Whoever watches over the process starts it again, and the log is opened anew: better than a metaserver that
+// serves nothing until somebody comes.
+void MetaServer::EndIfNothingIsServed(VolumeId failed) {
+  if (!volumes_->LogFailed(failed) || !executor_->volumes().empty()) return;
+  KFS_LOG(critical,
+          "log_failed volume={} effect=\"the process ends: no other volume is served here\" next=\"make room, "
+          "or look at the disk; started again it opens the volume, and mounts go on\"",
+          failed.v);
+  memory_->env().End("the log of the last volume has failed");
 }
 
 void MetaServer::Stop() {

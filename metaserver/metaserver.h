@@ -70,6 +70,7 @@ class MetaServer : public Daemon {
 
   void RegisterHandlers();
   void AnswerWhenSettled(std::function<void()> answer);
+  void EndIfNothingIsServed(VolumeId failed);
   void OnDisconnect(const ConnectionPtr& connection);
   void DrainReleases(Session& session, Ino ino, std::function<void()> done);
 

@@ -257,7 +257,7 @@ void VolumeHost::WhenSettled(std::function<void()> done) {
 }
 
 const char* VolumeHost::EventOf(VolumeId id, const Status& s) const {
-  if (!memory_.ClosedForGood(Path(id)).ok()) return "volume.log_failed";
+  if (LogFailed(id)) return "volume.log_failed";
   return s.code() == Code::kTryAgain ? "volume.older_copy" : "volume.open_failed";
 }
 

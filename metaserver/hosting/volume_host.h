@@ -63,6 +63,8 @@ class VolumeHost {
   // until it is stopped, and may be restored and started then; what has a log that failed stays closed as
   // long as the process lives. REQUIRES: not within an executor's call.
   void CloseDamaged(VolumeId id);
+  // Its log has: see CloseDamaged.
+  bool LogFailed(VolumeId id) const { return !memory_.ClosedForGood(Path(id)).ok(); }
   // The same when somebody has heard of a later state of it than it was opened with.
   void CloseOlder(VolumeId id);
 

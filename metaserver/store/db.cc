@@ -233,13 +233,9 @@ void Db::LogFailed(const char* what, const Status& s) {
 }
 
 void Db::End(const std::string& why) {
-  if (!impl_->given.on_end) {
-    spdlog::shutdown();
-    std::_Exit(1);
-  }
   why_lost_ = Status(EIO, fmt::format("writing to {} failed: {}", path_, why));
   lost_.store(true, std::memory_order_release);
-  impl_->given.on_end(why);
+  impl_->given.End(why);
 }
 
 rocksdb::DB* Db::raw() const { return impl_->db.get(); }

@@ -23,6 +23,9 @@ struct DbEnv {
   // then, and whatever used it is to be let go of without its being heard again.
   std::function<void(const std::string& why)> on_end = {};
 
+  // Ends the process, or tells on_end where there is one.
+  void End(const std::string& why) const;
+
   rocksdb::Env* get() const;
 };
 

@@ -94,7 +94,6 @@ class Process {
 
  private:
   SimEnv env_;
-  DbMemory memory_{64 << 20, Env()};
   bool ended_ = false;
   DbMemory memory_{64 << 20, Env()};
   std::unique_ptr<Db> db_;

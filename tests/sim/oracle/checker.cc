@@ -74,7 +74,7 @@ class Search {
   bool Try(size_t i) {
     const Step& step = *steps_[i];
     const bool sync = step.call == Call::kSyncDir || step.call == Call::kSyncFile;
-    if (sync && step.err != 0 && (step.err != EIO || !lost_.contains(step.client))) return false;
+    if (sync && step.err == EIO && !lost_.contains(step.client)) return false;
     auto after = state_->Copy();
     if (!after->Do(step)) return false;
     std::shared_ptr<const Model> before = std::exchange(state_, std::move(after));

@@ -22,10 +22,13 @@ bool Names::Do(const Step& step) {
   const bool gone = dir == dirs_.end();
   switch (step.call) {
     case Call::kSyncDir:
-      return true;  // an end that tells of a loss is the checker's matter
+      // An end that tells of a loss is the checker's matter.
+      return Unknown(step) || step.err == 0 || step.err == EIO || (gone && IsGone(step.err));
     case Call::kList:
       if (Unknown(step)) return true;
-      return gone ? IsGone(step.err) : step.err == 0 && Listed(step);
+      // For a while one that is gone can be listed, as by who has it open.
+      if (gone) return IsGone(step.err) || (step.err == 0 && step.names.empty());
+      return step.err == 0 && Listed(step);
     case Call::kLookup: {
       if (Unknown(step)) return true;
       if (gone) return IsGone(step.err);
@@ -46,6 +49,8 @@ bool Names::Do(const Step& step) {
       break;
     case Call::kLink: {
       if (gone || !links_.contains(step.ino)) {
+        // Both are wrong: either may be told.
+        if (!gone && dir->second.contains(step.name) && step.err == EEXIST) return true;
         err = ENOENT;
       } else if (dir->second.contains(step.name)) {
         err = EEXIST;
