@@ -45,6 +45,7 @@ class Run {
     figures_.virtual_time = world_.now();
     figures_.calls = history_.steps.size();
     if (figures_.ok) Judge();
+    figures_.history = history_;  // programs still know where they are in it
     return figures_;
   }
 

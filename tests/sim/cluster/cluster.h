@@ -86,6 +86,7 @@ struct Figures {
   Nanos virtual_time = 0;
   bool ok = true, gave_up = false;
   std::string why;
+  History history;
 };
 
 struct Plan {

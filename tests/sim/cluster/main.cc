@@ -1,6 +1,6 @@
 // kfs-sim: simulates whole clusters, one for each seed, and tells which of them went wrong.
 //
-//   kfs-sim --seeds N [--from S] [--seconds T] [--quiet] [--log]
+//   kfs-sim --seeds N [--from S] [--seconds T] [--quiet] [--log] [--history]
 //
 // Prints a line for each seed that went wrong, with what no order of the calls explains, and last the figures.
 // Exit code 1 if one did. The same seed does the same again: kfs-sim --from S --seeds 1 --log shows what
@@ -22,7 +22,7 @@ namespace {
 struct Arguments {
   uint64_t from = 1, seeds = 10;
   double seconds = 1e9;
-  bool quiet = false, log = false;
+  bool quiet = false, log = false, history = false;
 };
 
 bool Parse(int argc, char** argv, Arguments* a) {
@@ -30,6 +30,8 @@ bool Parse(int argc, char** argv, Arguments* a) {
     const std::string name = argv[i];
     if (name == "--quiet") {
       a->quiet = true;
+    } else if (name == "--history") {
+      a->history = true;
     } else if (name == "--log") {
       a->log = true;
     } else if (i + 1 == argc) {
@@ -52,7 +54,7 @@ bool Parse(int argc, char** argv, Arguments* a) {
 int main(int argc, char** argv) {
   Arguments a;
   if (!Parse(argc, argv, &a)) {
-    fmt::print(stderr, "usage: kfs-sim [--seeds N] [--from S] [--seconds T] [--quiet] [--log]\n");
+    fmt::print(stderr, "usage: kfs-sim [--seeds N] [--from S] [--seconds T] [--quiet] [--log] [--history]\n");
     return 2;
   }
   if (!a.log) spdlog::set_level(spdlog::level::off);
@@ -78,6 +80,9 @@ int main(int argc, char** argv) {
     gave_up += f.gave_up ? 1 : 0;
     hours += static_cast<double>(f.virtual_time) / 3600e9;
     if (a.seeds == 1) fmt::print("seed {} hash {:016x}\n", seed, f.hash);
+    if (a.history) {
+      for (const kfs::sim::Step& step : f.history.steps) fmt::print("{}\n", step.ToString());
+    }
     if (f.ok) continue;
     ++wrong;
     fmt::print("WRONG seed {} hash {:016x}\n{}\n", seed, f.hash, f.why);

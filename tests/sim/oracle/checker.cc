@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <memory>
-#include <set>
 #include <unordered_set>
 #include <utility>
 
@@ -74,7 +73,8 @@ class Search {
   bool Try(size_t i) {
     const Step& step = *steps_[i];
     const bool sync = step.call == Call::kSyncDir || step.call == Call::kSyncFile;
-    if (sync && step.err == EIO && !lost_.contains(step.client)) return false;
+    // What was lost may be of another part.
+    if (sync && step.err == EIO && next_loss_ == 0) return false;
     auto after = state_->Copy();
     if (!after->Do(step)) return false;
     std::shared_ptr<const Model> before = std::exchange(state_, std::move(after));
@@ -98,21 +98,14 @@ class Search {
     const auto order = order_;
     const auto state = state_;
     const size_t first = first_, durable = durable_;
-    const auto lost = lost_;
     const auto done = done_;
     ++next_loss_;
     for (size_t keep = order.size() + 1; keep-- > durable;) {
       order_ = {order.begin(), order.begin() + static_cast<std::ptrdiff_t>(keep)};
       state_ = keep == order.size() ? state : order[keep].before;
       done_ = done;
-      lost_ = lost;
       for (size_t n = keep; n < order.size(); ++n) {
-        const Step& step = *steps_[order[n].step];
-        if (step.ended >= loss) {
-          done_[order[n].step] = false;
-        } else {
-          lost_.insert(step.client);
-        }
+        if (steps_[order[n].step]->ended >= loss) done_[order[n].step] = false;
       }
       first_ = 0;
       durable_ = keep;
@@ -123,7 +116,6 @@ class Search {
     state_ = state;
     first_ = first;
     durable_ = durable;
-    lost_ = lost;
     done_ = done;
     return false;
   }
@@ -141,7 +133,6 @@ class Search {
       for (size_t n = durable_; n < order_.size(); ++n)
         key += fmt::format("|{}<{}", order_[n].before->State(), order_[n].step);
     }
-    for (int client : lost_) key += fmt::format("!{}", client);
     return key;
   }
 
@@ -173,7 +164,6 @@ class Search {
   size_t next_loss_ = 0, durable_ = 0;
   std::vector<Done> order_;
   std::shared_ptr<const Model> state_;
-  std::set<int> lost_;  // clients of which something was
   std::unordered_set<std::string> seen_;
   uint64_t tried_ = 0;
   size_t deepest_ = 0;

@@ -11,6 +11,7 @@ namespace kfs::sim {
 namespace {
 
 constexpr Nanos kWrite = 2 * kMicro;
+constexpr Nanos kSentAgainMin = 200 * kMilli, kSentAgainMax = 2 * kSecond;
 constexpr size_t kPieceMax = 64u << 10;  // bytes that arrive at once
 
 class SimStream : public ByteStream {
@@ -105,7 +106,7 @@ ssize_t Pipe::Write(int i, const iovec* from, int count) {
       towards += n;
       std::string bytes(static_cast<const char*>(from[part].iov_base) + at, n);
       world_.At(when, nullptr, [self = shared_from_this(), to = 1 - i, bytes = std::move(bytes)]() mutable {
-        self->Arrives(to, std::move(bytes));
+        self->Carry(to, [self, to, bytes = std::move(bytes)] { self->Arrives(to, bytes); });
       });
       at += n;
       taken += n;
@@ -120,11 +121,33 @@ ssize_t Pipe::Write(int i, const iovec* from, int count) {
   return static_cast<ssize_t>(taken);
 }
 
-void Pipe::Arrives(int i, std::string bytes) {
+// What the network does not carry is sent again and again, in order.
+void Pipe::Carry(int i, std::function<void()> what) {
+  std::deque<std::function<void()>>& held = held_[i];
+  held.push_back(std::move(what));
+  if (held.size() == 1) CarryHeld(i);
+}
+
+void Pipe::CarryHeld(int i) {
+  std::deque<std::function<void()>>& held = held_[i];
+  if (Passes()) {
+    while (!held.empty()) {
+      const auto what = std::move(held.front());
+      held.pop_front();
+      what();
+    }
+  } else if (ends_[0].closed && ends_[1].closed) {
+    held.clear();
+  } else {
+    world_.At(world_.now() + world_.Between(kSentAgainMin, kSentAgainMax), nullptr,
+              [self = shared_from_this(), i] { self->CarryHeld(i); });
+  }
+}
+
+void Pipe::Arrives(int i, const std::string& bytes) {
   under_way_[i] -= bytes.size();
   End& e = ends_[i];
-  // What the network does not carry is sent again, for longer than anybody here waits.
-  if (e.broken != 0 || e.closed || !Passes()) return;
+  if (e.broken != 0 || e.closed) return;
   const auto process = e.process.lock();
   if (process == nullptr || !process->alive()) return;
   world_.Note(bytes.size());
@@ -171,9 +194,10 @@ void Pipe::Close(int i) {
   // In order: behind the bytes that are under way.
   const Nanos when = std::max(last_arrival_[1 - i], process->Time() + Delay());
   world_.At(when, nullptr, [self = shared_from_this(), to = 1 - i] {
-    if (!self->Passes()) return;
-    self->ends_[to].eof = true;
-    self->TellReader(to);
+    self->Carry(to, [self, to] {
+      self->ends_[to].eof = true;
+      self->TellReader(to);
+    });
   });
 }
 
@@ -186,7 +210,7 @@ void Pipe::EndOf(const Process& process, bool with_a_word) {
     ends_[i].reader = ends_[i].writer = nullptr;
     if (!with_a_word) continue;
     world_.At(process.Time() + Delay(), nullptr, [self = shared_from_this(), to = 1 - i] {
-      if (self->Passes()) self->Break(to, ECONNRESET);
+      self->Carry(to, [self, to] { self->Break(to, ECONNRESET); });
     });
   }
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -49,7 +50,10 @@ class Pipe : public std::enable_shared_from_this<Pipe> {
  private:
   Nanos Delay();
   bool Passes() const { return world_.Reaches(ends_[0].host, ends_[1].host); }
-  void Arrives(int end, std::string bytes);
+  // Does what comes of something sent towards that end, once the network carries it.
+  void Carry(int end, std::function<void()> what);
+  void CarryHeld(int end);
+  void Arrives(int end, const std::string& bytes);
   void Break(int end, int err);
   void TellReader(int end);
   void TellWriter(int end);
@@ -58,6 +62,7 @@ class Pipe : public std::enable_shared_from_this<Pipe> {
   End ends_[2];
   size_t under_way_[2] = {};  // towards that end
   Nanos last_arrival_[2] = {};
+  std::deque<std::function<void()>> held_[2];  // while hosts are cut off from each other
 };
 
 }  // namespace kfs::sim
