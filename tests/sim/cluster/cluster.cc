@@ -82,7 +82,7 @@ class Run {
     MountMachine& mount = *mounts_.front();
     world_.At(world_.now(), mount.process, [this, name, &mount] {
       const Nanos began = world_.now();
-      mount.client->MkNod({}, Ino(1), name, S_IFREG | 0644, 0, [this, name, began](const Result<Entry>& r) {
+      mount.client->MkNod({}, Ino(1), name, S_IFREG | 0644, 0, [this, name, began, &mount](const Result<Entry>& r) {
         if (!r.ok()) return;
         Step step;
         step.call = Call::kCreate;
@@ -92,7 +92,10 @@ class Run {
         step.name = name;
         step.got = r->attr.ino.v;
         history_.steps.push_back(step);
-        files_.push_back(r->attr.ino);
+        const Ino ino = r->attr.ino;
+        mount.client->Fsync(Ino(1), [this, ino](const Status& s) {
+          if (s.ok()) files_.push_back(ino);
+        });
       });
     });
   }
@@ -123,6 +126,7 @@ class Run {
     }
   }
   void OneFault() {
+    if (over_) return;
     ++figures_.faults;
     Machine* who = nullptr;
     const uint64_t lot = world_.Draw() % 10;

@@ -1,5 +1,6 @@
 #include <utility>
 
+#include "common/log.h"
 #include "tests/sim/cluster/cluster.h"
 
 namespace kfs::sim {
@@ -50,6 +51,7 @@ void Machine::Crash(bool power) {
   power ? process->Vanish() : process->Kill();
   power_ = power;
   if (power) power_losses.push_back(world.now());
+  KFS_LOG(info, "sim.{} machine={} at={}", power ? "power_lost" : "killed", address, world.now());
   world.At(world.now(), nullptr, [this] { Ended(power_); });
 }
 

@@ -61,7 +61,7 @@ void Program::Next() {
   if (ended_) return;
   if (left_-- == 0) {
     ended_ = true;
-    return;
+    return LocksMayGo();
   }
   const Nanos pause = world_.Chance(0.1) ? world_.Between(0, kSecond) : world_.Between(0, 2 * kMilli);
   world_.At(process_->Time() + pause, process_, [self = shared_from_this()] {
@@ -220,7 +220,7 @@ void Program::Ended(int err, uint64_t got, std::map<std::string, uint64_t> names
   const bool sync = step.call == Call::kSyncDir || step.call == Call::kSyncFile;
   // Its handles are lost: what it does from now on tells nothing new.
   if (err == EIO && !sync) return Abandon();
-  step.ended = process_->Time();
+  last_heard_ = step.ended = process_->Time();
   step.err = err;
   step.got = got;
   step.names = std::move(names);
@@ -247,12 +247,17 @@ void Program::Abandon() {
   if (std::exchange(ended_, true)) return;
   if (under_way_ != SIZE_MAX && history_->steps[under_way_].call == Call::kLock)
     locks_.insert({Ino(history_->steps[under_way_].ino), history_->steps[under_way_].block});
+  LocksMayGo();
+}
+
+// From when it was last heard of, for a session may end long before its mount learns of it.
+void Program::LocksMayGo() {
   for (const Lock& lock : locks_) {
     Step step;
     step.call = Call::kUnlock;
     step.program = options_.number;
     step.client = options_.client;
-    step.began = process_->Time();
+    step.began = last_heard_;
     step.ino = lock.ino.v;
     step.block = lock.block;
     step.owner = static_cast<uint64_t>(options_.number) + 1;

@@ -55,6 +55,7 @@ class Program : public std::enable_shared_from_this<Program> {
   void Ended(int err, uint64_t got = 0, std::map<std::string, uint64_t> names = {});
   void EndedWith(const Status& status) { Ended(status.err()); }
   void Learn(const Step& step);
+  void LocksMayGo();
   uint64_t AnyDir();
   std::string AnyName();
   uint64_t AnyFile();
@@ -71,6 +72,7 @@ class Program : public std::enable_shared_from_this<Program> {
   std::set<Lock> locks_;
   int left_;
   size_t under_way_ = SIZE_MAX;  // in history_->steps
+  Nanos last_heard_ = 0;
   bool ended_ = false;
 };
 

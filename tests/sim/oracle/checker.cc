@@ -14,6 +14,8 @@ namespace kfs::sim {
 namespace {
 
 constexpr uint64_t kTriedMax = 2'000'000;
+// Programs have one call under way each: more than these at once are few.
+constexpr size_t kUnderWayMax = 8;
 
 // The search for an order of the calls of one part.
 class Search {
@@ -92,24 +94,28 @@ class Search {
     return false;
   }
 
-  // The power goes: of the calls that are not durable any number may be gone, the latest first. Who had not
-  // been answered yet is, once it has been asked again.
+  // The power goes: of the calls that are not durable any number may be gone, the latest first. What had not
+  // been answered yet was told all the same, the answer being on its way, or is done once more.
   bool Lose(int64_t loss) {
     const auto order = order_;
     const auto state = state_;
     const size_t first = first_, durable = durable_;
     const auto done = done_;
     ++next_loss_;
+    std::vector<size_t> under_way;  // of those that are gone
     for (size_t keep = order.size() + 1; keep-- > durable;) {
+      if (keep < order.size() && steps_[order[keep].step]->ended >= loss) under_way.push_back(order[keep].step);
       order_ = {order.begin(), order.begin() + static_cast<std::ptrdiff_t>(keep)};
-      state_ = keep == order.size() ? state : order[keep].before;
-      done_ = done;
-      for (size_t n = keep; n < order.size(); ++n) {
-        if (steps_[order[n].step]->ended >= loss) done_[order[n].step] = false;
+      state_ = Back(order, state, keep);
+      const uint64_t ways = uint64_t{1} << std::min(under_way.size(), kUnderWayMax);
+      for (uint64_t again = 0; again < ways; ++again) {
+        done_ = done;
+        for (size_t i = 0; i < under_way.size(); ++i)
+          done_[under_way[i]] = i < kUnderWayMax && (again >> i & 1) != 0;
+        first_ = 0;
+        durable_ = keep;
+        if (Go()) return true;
       }
-      first_ = 0;
-      durable_ = keep;
-      if (Go()) return true;
     }
     --next_loss_;
     order_ = order;
@@ -118,6 +124,15 @@ class Search {
     durable_ = durable;
     done_ = done;
     return false;
+  }
+
+  static std::shared_ptr<const Model> Back(const std::vector<Done>& order, const std::shared_ptr<const Model>& state,
+                                           size_t keep) {
+    if (keep == order.size()) return state;
+    std::shared_ptr<Model> back = order[keep].before->Copy();
+    for (size_t n = keep + 1; n < order.size(); ++n) back->FellBackFrom(*order[n].before);
+    back->FellBackFrom(*state);
+    return back;
   }
 
   // What is ahead depends on nothing else.

@@ -177,39 +177,67 @@ std::string Names::State() const {
 
 // ---- Content ----
 
+Content::Values Content::At(uint64_t block) const { return block < blocks_.size() ? blocks_[block] : Values{0}; }
+
+void Content::Resize(uint64_t size) {
+  while (blocks_.size() < size) {
+    Values values{0};
+    if (auto node = behind_.extract(blocks_.size()); !node.empty()) values.merge(node.mapped());
+    blocks_.push_back(std::move(values));
+  }
+  blocks_.resize(size);
+}
+
 bool Content::Do(const Step& step) {
-  auto grow = [&](uint64_t size) {
-    if (blocks_.size() < size) blocks_.resize(size);
-  };
   const bool failed = !Unknown(step) && step.err != 0;
   switch (step.call) {
     case Call::kSyncFile:
       return true;
     case Call::kRead: {
-      const uint64_t there = step.block < blocks_.size() ? blocks_[step.block] : 0;
-      return Unknown(step) || (!failed && step.got == there);
+      if (Unknown(step)) return true;
+      if (failed || !At(step.block).contains(step.got)) return false;
+      if (step.block < blocks_.size()) blocks_[step.block] = {step.got};
+      return true;
     }
     case Call::kSize:
       return Unknown(step) || (!failed && step.got == blocks_.size());
     case Call::kWrite:
       if (failed) return false;
-      grow(step.block + 1);
-      blocks_[step.block] = step.value;
+      Resize(std::max<uint64_t>(blocks_.size(), step.block + 1));
+      blocks_[step.block] = {step.value};
       return true;
     case Call::kAppend:
       if (failed) return false;
-      blocks_.push_back(step.value);
+      behind_.erase(blocks_.size());
+      blocks_.push_back({step.value});
       return true;
     case Call::kTruncate:
       if (failed) return false;
-      blocks_.resize(step.block);
+      Resize(step.block);
       return true;
     default:
       return false;
   }
 }
 
-std::string Content::State() const { return fmt::format("{}", fmt::join(blocks_, ",")); }
+void Content::FellBackFrom(const Model& later) {
+  const auto& from = static_cast<const Content&>(later);
+  for (uint64_t i = 0; i < std::max(blocks_.size(), from.blocks_.size()); ++i) {
+    Values& values = i < blocks_.size() ? blocks_[i] : behind_[i];
+    values.merge(from.At(i));
+  }
+  for (const auto& [block, values] : from.behind_) {
+    Values copy = values;
+    (block < blocks_.size() ? blocks_[block] : behind_[block]).merge(copy);
+  }
+}
+
+std::string Content::State() const {
+  std::string text;
+  for (const Values& values : blocks_) text += fmt::format("{},", fmt::join(values, "|"));
+  for (const auto& [block, values] : behind_) text += fmt::format("({}:{})", block, fmt::join(values, "|"));
+  return text;
+}
 
 // ---- Locks ----
 

@@ -20,6 +20,8 @@ class Model {
   // Does the call. False: here and now it does not come out as it did. Of a call of unknown outcome anything
   // may come.
   virtual bool Do(const Step& step) = 0;
+  // It has fallen back from the state `later`: what of that may still be there.
+  virtual void FellBackFrom(const Model& /*later*/) {}
   // All that later calls can see, as text.
   virtual std::string State() const = 0;
 };
@@ -52,15 +54,22 @@ class Names : public Model {
   uint64_t next_unheard_ = kUnheard;
 };
 
-// A file's blocks.
+// A file's blocks. Each is what was written last; but when the metaserver has forgotten calls with its power, the
+// chunkserver has their data all the same: then it is one of several, until somebody has read it.
 class Content : public Model {
  public:
   std::unique_ptr<Model> Copy() const override { return std::make_unique<Content>(*this); }
   bool Do(const Step& step) override;
+  void FellBackFrom(const Model& later) override;
   std::string State() const override;
 
  private:
-  std::vector<uint64_t> blocks_;
+  using Values = std::set<uint64_t>;
+  Values At(uint64_t block) const;
+  void Resize(uint64_t size);
+
+  std::vector<Values> blocks_;
+  std::map<uint64_t, Values> behind_;  // behind the end, should it move there: besides 0
 };
 
 // Exclusive locks of whole blocks.
