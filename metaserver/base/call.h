@@ -17,6 +17,22 @@ namespace kfs::meta {
 
 struct Session;
 
+// How far an op has come that is run in steps: what its next run goes on from. A run changes a copy, which
+// takes its place when the run counts.
+struct Progress {
+  // Of an op on many chunks: where the next step begins, and up to where what lies behind the file's end reads
+  // as zeros by now.
+  uint64_t done_to = 0, zeroed_to = 0;
+  // Fallocate: space has been asked for, the answers of the chunkservers count now; up to where it has been
+  // found to be there; how often it was found taken away; what to answer once the rest is given back.
+  bool reserving = false;
+  uint64_t looked_to = 0;
+  int restarts = 0;
+  Status failed;
+  bool drained = false;       // flock holders have been asked to send their releases
+  bool fence_waited = false;  // CommitWrite: its data may have been written over by one who is fenced now
+};
+
 class Call {
  public:
   virtual ~Call() = default;
@@ -28,31 +44,15 @@ class Call {
   // It waits for others from here on.
   virtual void Parked() {}
   // It takes the place of its first arrival, which was waiting.
-  void TakeOver(const Call& earlier) {
-    drained = earlier.drained;
-    reserving = earlier.reserving;
-    done_to = earlier.done_to;
-    zeroed_to = earlier.zeroed_to;
-    looked_to = earlier.looked_to;
-    restarts = earlier.restarts;
-    fence_waited = earlier.fence_waited;
-  }
+  void TakeOver(const Call& earlier) { progress = earlier.progress; }
 
   std::shared_ptr<Session> session;
   uint64_t op_id = 0;       // 0: changes nothing
   uint64_t connection = 0;  // on which it came, as Session::connection_number counts them
   MonoTime arrived{};
   uint64_t trace_id = 0;
-  int cold_runs = 0;       // that ended for want of records in memory
-  bool reserving = false;  // Fallocate: space has been asked for; the answers of the chunkservers count now
-  // Of an op on many chunks, which is run in steps: where the next one begins, and up to where what lies
-  // behind the file's end reads as zeros by now.
-  uint64_t done_to = 0, zeroed_to = 0;
-  // Fallocate: up to where the reserved space has been found to be there; how often it was found taken away.
-  uint64_t looked_to = 0;
-  int restarts = 0;
-  bool drained = false;       // flock holders have been asked to send their releases
-  bool fence_waited = false;  // CommitWrite: its data may have been written over by one who is fenced now
+  int cold_runs = 0;  // that ended for want of records in memory
+  Progress progress;
 };
 using CallPtr = std::shared_ptr<Call>;
 

@@ -41,7 +41,11 @@ class Mutations {
     return it == chunks_.end() ? 0 : it->second.todo.size();
   }
   // (How many wait is bounded by session: Executor::MayPark.)
-  void Wait(ChunkId chunk, ParkedPtr parked) { chunks_.at(chunk).waiters.Add(std::move(parked)); }
+  void Wait(ChunkId chunk, ParkedPtr parked) {
+    const auto it = chunks_.find(chunk);
+    if (it == chunks_.end()) return hooks_.rerun(std::move(parked));
+    it->second.waiters.Add(std::move(parked));
+  }
   // Sends again whatever is not under way (a server came back, or a try failed). Who waits for one that has
   // been removed from the cluster runs again, and hears of it.
   void Kick();

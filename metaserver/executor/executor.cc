@@ -33,11 +33,6 @@ Status CheckReach(Volume& volume, Session& session, Request* request) {
 
 }  // namespace
 
-ParkedPtr OpEnv::Park(const char* waits_for) {
-  parked = true;
-  return waits = executor.Park(call, waits_for);
-}
-
 Executor::Executor(Clock& clock, ExecutorOptions options, WalSync* sync, Hooks hooks)
     : clock_(clock),
       options_(options),
@@ -222,7 +217,7 @@ void Executor::RunTyped(const CallPtr& call) {
     return Refuse(call, Status(EINVAL, Code::kMalformed, "too many ranges of ids"));
   }
   const bool logged = Rpc::kMutates && IsLogged(*request);
-  if (!Admit(call, Rpc::kRun, ctx, logged, &SameRequest<Rpc>)) return;
+  if (!Admit(call, ctx, logged, &SameRequest<Rpc>)) return;
   Session& session = *call->session;
   Volume& volume = *session.volume;
   SquashCaller(session.rights, request->mutable_ctx());
@@ -231,7 +226,7 @@ void Executor::RunTyped(const CallPtr& call) {
   volume.txn.Clear();
   OpEnv env{*this, volume, session, request->ctx(), volume.txn, volume.Now(), call};
   Db& db = volume.store.db();
-  db.FromMemoryOnly(hooks_.fetch && Rpc::kRun == Run::kRepeats && call->cold_runs < kColdRunsMax);
+  db.FromMemoryOnly(hooks_.fetch && call->cold_runs < kColdRunsMax);
   Status status = CheckReach(volume, session, request);
   if (status.ok()) status = Handle(env, *request, reply);
   db.FromMemoryOnly(false);
@@ -240,29 +235,14 @@ void Executor::RunTyped(const CallPtr& call) {
     if (const Status may = MayPark(*call); !may.ok()) return Refuse(call, may);
     return FetchAndRerun(volume, call, std::move(cold));
   }
-  if (Status read = volume.store.db().TakeReadError(); !read.ok() && !env.parked) status = read;
-  // Of an op that runs in steps, too, nothing may be changed.
-  Status writable = volume.txn.changes_inodes() ? CheckWritable(volume, session) : Status();
-  // Our bug: without a stored answer it could happen twice (P3), so it does not happen at all.
-  if (Rpc::kMutates && !logged && !volume.txn.empty())
-    writable = Status(EIO, fmt::format("{} changes what is stored, and is not logged", OpName(Rpc::kOp)));
-  if (env.parked && writable.ok()) {
-    volume.txn.Apply();
-    return Schedule();
-  }
-  if (env.parked) {
-    Unpark(env.waits);
-    env.waits->call = nullptr;
-    volume.txn.Clear();
-    return Refuse(call, writable);
-  }
+  // Without a stored answer a change of the store could happen twice (P3).
+  status = Count(env, std::move(status), !Rpc::kMutates || logged);
+  if (status.ok() && env.parked) return ParkRun(env);
   if (!status.ok()) {
     volume.txn.Clear();
-    return Refuse(call, status);
-  }
-  if (!writable.ok()) {
-    volume.txn.Clear();
-    return Refuse(call, writable);
+    Refuse(call, status);
+    if (env.on_answer) env.on_answer(status);
+    return;
   }
   if (session.reach != nullptr) ForEachNamed(*reply, [&session](Ino ino) { session.reach->Named(ino); });
   if (session.root != kRootIno)
@@ -272,7 +252,28 @@ void Executor::RunTyped(const CallPtr& call) {
   if (Rpc::kMutates) KeepReply(*call, logged, out, env.opened, env.opened_for, env.lock);
   volume.txn.Apply();
   Answer(call, std::move(out));
+  if (env.on_answer) env.on_answer(status);
   if (volume.store.db().batch_bytes() > kBatchBytesMax) CommitVolume(volume);
+}
+
+Status Executor::Count(OpEnv& env, Status status, bool may_store) {
+  if (Status read = env.volume.store.db().TakeReadError(); !read.ok()) return read;
+  if (!status.ok()) return status;
+  // Of an op that runs in steps, too, nothing may be changed.
+  if (env.txn.changes_inodes()) KFS_RETURN_IF_ERROR(CheckWritable(env.volume, env.session));
+  // Our bug: it does not happen at all.
+  if (!may_store && !env.txn.empty())
+    return Status(EIO, fmt::format("{} changes what is stored, and is not logged", OpName(env.call->op())));
+  if (env.decide) KFS_RETURN_IF_ERROR(env.decide());
+  return env.parked ? MayPark(*env.call) : Status();
+}
+
+void Executor::ParkRun(OpEnv& env) {
+  env.call->progress = env.progress;
+  const ParkedPtr parked = Park(env.call, env.waits);
+  env.txn.Apply();
+  env.on_park(parked);
+  Schedule();
 }
 
 void Executor::FetchAndRerun(Volume& volume, const CallPtr& call, std::vector<std::string> keys) {
@@ -284,23 +285,16 @@ void Executor::FetchAndRerun(Volume& volume, const CallPtr& call, std::vector<st
                });
 }
 
-bool Executor::Admit(const CallPtr& call, Run run, const pb::Context& ctx, bool logged, SameFn same) {
+bool Executor::Admit(const CallPtr& call, const pb::Context& ctx, bool logged, SameFn same) {
   Session& session = *call->session;
   if (!session.reclaimed) {
     Refuse(call, Status(EAGAIN, Code::kTryAgain, "the metaserver has restarted: reclaim first"));
     return false;
   }
   if (ctx.acked() > session.acked) TrimReplies(session, ctx.acked());
-  // A lock is refused where it would have to wait: an unlock never has to.
   if (call->op_id != 0 && session.volume->store.db().pending_bytes() > kPendingBytesMax) {
     Refuse(call, Status(EAGAIN, Code::kTryAgain, "the volume's log is behind: try again"));
     return false;
-  }
-  if (run == Run::kWaits && call->op() != Op::kSetLock) {
-    if (const Status may = MayPark(*call); !may.ok()) {
-      Refuse(call, may);
-      return false;
-    }
   }
   const uint64_t op_id = call->op_id;
   if (op_id == 0) return true;

@@ -32,6 +32,8 @@
 
 namespace kfs::meta {
 
+struct OpEnv;
+
 struct ExecutorOptions {
   Duration session_ttl = std::chrono::seconds(30);
   Duration session_keep = std::chrono::hours(24);  // of one that has expired
@@ -165,7 +167,12 @@ class Executor {
   // False when the op has been dealt with (replayed, refused, joined to its first arrival: `same` says
   // whether it asks for the same).
   using SameFn = bool (*)(const Call& first, const Call& again);
-  bool Admit(const CallPtr& call, Run run, const pb::Context& ctx, bool logged, SameFn same);
+  bool Admit(const CallPtr& call, const pb::Context& ctx, bool logged, SameFn same);
+  // Whether a run whose handler has said `status` counts: nothing has been done by then, all is done after.
+  // `may_store`: it is kept with its answer. OK and parked: the call is to wait.
+  Status Count(OpEnv& env, Status status, bool may_store);
+  // What the run has done so far counts, and the call waits.
+  void ParkRun(OpEnv& env);
   // False: what it did is not there any more, the op is to be executed.
   bool Replay(const CallPtr& call, bool logged);
   void ContinueReclaim(const SessionPtr& session);

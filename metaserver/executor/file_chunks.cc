@@ -28,7 +28,7 @@ rec::Step MakeStep(pb::ChunkStep::Kind kind, uint64_t offset, uint64_t length) {
   return step;
 }
 
-std::vector<ChunkRow> ListChunks(Volume&, Txn& txn, const rec::Inode& inode, uint64_t first, uint64_t last,
+std::vector<ChunkRow> ListChunks(Txn& txn, const rec::Inode& inode, uint64_t first, uint64_t last,
                                  size_t max) {
   std::vector<ChunkRow> rows;
   Ino ino(inode.ino());
@@ -57,6 +57,7 @@ void PutChunk(Txn& txn, Ino ino, const ChunkRow& row) {
 Result<ChunkRow> NewChunk(Volume& volume, Txn& txn, rec::Inode* inode, uint32_t index) {
   KFS_RETURN_IF_ERROR(volume.CheckRoom());
   std::vector<Candidate> candidates = volume.servers.Candidates();
+  for (Candidate& c : candidates) c.promised = std::min(c.promised + txn.placed(c.id), c.capacity);
   std::vector<ServerId> chosen =
       Choose(candidates, volume.info.replicas(), volume.chunk_size(), volume.random);
   if (chosen.empty()) {
@@ -75,12 +76,14 @@ Result<ChunkRow> NewChunk(Volume& volume, Txn& txn, rec::Inode* inode, uint32_t 
   }
   ChunkRow row;
   row.index = index;
-  row.chunk.set_chunk(volume.store.NewChunk().v);
+  row.chunk.set_chunk(txn.NewChunk().v);
   row.chunk.set_version(kFirstChunkVersion.v);
   row.chunk.set_refs(1);
   for (ServerId s : chosen) {
     row.chunk.add_server(s.v);
-    volume.servers.Placed(s, volume.chunk_size());
+    txn.Place(s, volume.chunk_size());
+    Volume* v = &volume;
+    txn.OnApply([v, s] { v->servers.Placed(s, v->chunk_size()); });
   }
   Ino ino(inode->ino());
   PutChunk(txn, ino, row);
@@ -125,7 +128,7 @@ void Mutate(Volume& volume, Txn& txn, Ino ino, ChunkRow* row, const std::vector<
 void ZeroRange(Volume& volume, Txn& txn, const rec::Inode& inode, uint64_t start, uint64_t end) {
   if (start >= end) return;
   const uint64_t cs = volume.chunk_size();
-  for (ChunkRow& row : ListChunks(volume, txn, inode, start / cs, (end - 1) / cs)) {
+  for (ChunkRow& row : ListChunks(txn, inode, start / cs, (end - 1) / cs)) {
     uint64_t base = row.index * cs;
     uint64_t from = std::max(start, base) - base;
     uint64_t to = std::min(end, base + cs) - base;
@@ -136,7 +139,7 @@ void ZeroRange(Volume& volume, Txn& txn, const rec::Inode& inode, uint64_t start
 bool FreeStep(Volume& volume, Txn& txn, Ino ino, uint64_t max, uint64_t* from) {
   rec::Inode* inode = txn.Edit(ino);
   if (inode->chunk_count() > 0) {
-    std::vector<ChunkRow> rows = ListChunks(volume, txn, *inode, *from, UINT32_MAX, max);
+    std::vector<ChunkRow> rows = ListChunks(txn, *inode, *from, UINT32_MAX, max);
     for (const ChunkRow& row : rows) FreeChunk(volume, txn, inode, row);
     const bool again = !rows.empty() || *from != 0;  // from the beginning, if it was made shorter meanwhile
     *from = rows.empty() ? 0 : uint64_t{rows.back().index} + 1;
@@ -161,7 +164,7 @@ bool FreeStep(Volume& volume, Txn& txn, Ino ino, uint64_t max, uint64_t* from) {
 
 void StartTrim(Volume& volume, Txn& txn, Ino ino) {
   rec::Trim trim;
-  trim.set_before_chunk(volume.store.counters().next_chunk());
+  trim.set_before_chunk(txn.next_chunk());
   txn.Put(TrimKey(ino), trim.SerializeAsString());
   Volume* v = &volume;
   txn.OnApply([v, ino, before = trim.before_chunk()] { v->StartTrim(ino, before); });
@@ -176,7 +179,7 @@ bool TrimStep(Volume& volume, Txn& txn, Ino ino) {
   if (found != nullptr) {
     const uint64_t cs = volume.chunk_size();
     const uint64_t behind = found->size() / cs + (found->size() % cs == 0 ? 0 : 1);
-    rows = ListChunks(volume, txn, *found, std::max<uint64_t>(behind, trim->from), UINT32_MAX, kChunksOfStep);
+    rows = ListChunks(txn, *found, std::max<uint64_t>(behind, trim->from), UINT32_MAX, kChunksOfStep);
   }
   if (!rows.empty()) {
     rec::Inode* inode = txn.Edit(ino);

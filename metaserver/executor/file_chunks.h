@@ -14,7 +14,7 @@ struct ChunkRow {
 };
 
 // Chunks with indexes in [first, last], in order.
-std::vector<ChunkRow> ListChunks(Volume& volume, Txn& txn, const rec::Inode& inode, uint64_t first,
+std::vector<ChunkRow> ListChunks(Txn& txn, const rec::Inode& inode, uint64_t first,
                                  uint64_t last, size_t max = SIZE_MAX);
 void PutChunk(Txn& txn, Ino ino, const ChunkRow& row);
 

@@ -427,13 +427,14 @@ void Volume::TrimOne() {
   txn.Apply();
 }
 
-bool Volume::MayRepair(ChunkId chunk) {
-  const MonoTime now = clock_.MonoNow();
+bool Volume::MayRepair(ChunkId chunk) const {
+  const auto it = repaired_.find(chunk);
+  return it == repaired_.end() || clock_.MonoNow() - it->second >= kRepairedFor;
+}
+
+void Volume::Repaired(ChunkId chunk) {
   if (repaired_.size() >= kRepairedMax) repaired_.clear();
-  MonoTime& last = repaired_[chunk];
-  if (last != MonoTime{} && now - last < kRepairedFor) return false;
-  last = now;
-  return true;
+  repaired_[chunk] = clock_.MonoNow();
 }
 
 Volume::Appender* Volume::FindAppender(Ino ino) {
@@ -441,13 +442,12 @@ Volume::Appender* Volume::FindAppender(Ino ino) {
   return it == appenders_.end() ? nullptr : &it->second;
 }
 
-uint64_t Volume::GrantAppend(Ino ino, Session& session) {
+void Volume::GrantAppend(Ino ino, Session& session) {
   Appender& a = appenders_[ino];
   a.token = next_token_++;
   a.session = session.id;
   a.granted = clock_.MonoNow();
   session.append_tokens.insert(ino);
-  return a.token;
 }
 
 void Volume::EndAppend(Ino ino, Session* session, bool clean) {

@@ -111,7 +111,8 @@ class Volume {
     std::deque<ParkedPtr> waiters;
   };
   Appender* FindAppender(Ino ino);
-  uint64_t GrantAppend(Ino ino, Session& session);
+  uint64_t next_token() const { return next_token_; }
+  void GrantAppend(Ino ino, Session& session);  // with that one
   // Gives the token back and lets the next one run. `clean`: the holder has no writes under way.
   void EndAppend(Ino ino, Session* session, bool clean);
   // Who has kept others waiting for too long has its turn no more: its write, which may be on its way, is
@@ -160,7 +161,8 @@ class Volume {
   void EndTrim(Ino ino) { trims_.erase(ino); }
 
   // Whether to believe that a chunkserver is ahead of us with the chunk: once in a while.
-  bool MayRepair(ChunkId chunk);
+  bool MayRepair(ChunkId chunk) const;
+  void Repaired(ChunkId chunk);
 
   // To be closed elsewhere. Nothing else is done with the volume afterwards.
   std::unique_ptr<VolumeStore> TakeStore() { return std::move(store_); }

@@ -111,7 +111,6 @@ void Executor::DrainFlockHolders(Ino ino, Volume& volume, ParkedPtr parked) {
   // A mount that is busy with its kernel answers late or never.
   constexpr auto kDrainMax = std::chrono::seconds(2);
   auto drain = std::make_shared<Drain>(Drain{std::move(parked), 0, clock_.MonoNow() + kDrainMax, false});
-  drain->parked->call->drained = true;
   drains_.push_back(drain);
   std::vector<SessionPtr> holders;
   for (SessionId id : volume.locks.FlockHolders(ino)) {

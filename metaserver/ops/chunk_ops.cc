@@ -13,8 +13,9 @@ Result<bool> WaitForMutations(OpEnv& env, const std::vector<ChunkRow>& rows, boo
     if (const uint64_t gone = env.volume.mutations.Gone(chunk); gone != 0 && env.volume.settled())
       return Status(
           EIO, fmt::format("chunk {} was on chunkserver {}, which has been removed as lost", chunk.v, gone));
-    KFS_RETURN_IF_ERROR(env.executor.MayPark(*env.call));
-    env.volume.mutations.Wait(chunk, env.Park("mutation"));
+    env.Park("mutation", [volume = &env.volume, chunk](const ParkedPtr& parked) {
+      volume->mutations.Wait(chunk, parked);
+    });
     return true;
   }
   return false;
@@ -29,9 +30,7 @@ Result<bool> WaitForBacklog(OpEnv& env, const std::vector<ChunkRow>& rows) {
 }
 
 void RunAgain(OpEnv& env) {
-  ParkedPtr parked = env.Park("mutation");
-  Executor* executor = &env.executor;
-  env.txn.OnApply([executor, parked] { executor->Rerun(parked); });
+  env.Park("mutation", [executor = &env.executor](const ParkedPtr& parked) { executor->Rerun(parked); });
 }
 
 }  // namespace kfs::meta

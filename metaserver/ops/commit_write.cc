@@ -24,7 +24,7 @@ Result<std::vector<ChunkRow>> CheckWritten(OpEnv& env, const rec::Inode& inode,
   if (static_cast<uint64_t>(request.written_size()) != last - first + 1) {
     return Status(EINVAL, Code::kMalformed, "the chunks written do not cover the range");
   }
-  std::vector<ChunkRow> rows = ListChunks(env.volume, env.txn, inode, first, last);
+  std::vector<ChunkRow> rows = ListChunks(env.txn, inode, first, last);
   if (rows.size() != static_cast<size_t>(request.written_size())) return Stale("a chunk is gone");
   for (size_t i = 0; i < rows.size(); ++i) {
     const pb::CommitWriteRequest::Written& w = request.written(static_cast<int>(i));
@@ -73,10 +73,10 @@ Status Commit(OpEnv& env, const pb::CommitWriteRequest& request, pb::CommitWrite
   Result<bool> waits = WaitForFences(env, ino, *rows);
   if (!waits.ok()) return waits.status();
   if (*waits) {
-    env.call->fence_waited = true;
+    env.progress.fence_waited = true;
     return {};
   }
-  if (env.call->fence_waited) return Stale("one who may have written over it has been fenced meanwhile");
+  if (env.progress.fence_waited) return Stale("one who may have written over it has been fenced meanwhile");
   if (IsImmutable(*found) || (IsAppendOnly(*found) && request.append_token() == 0))
     return CheckNotFixed(*found);
   // The gap between the old end and this write must read as zeros. Its own chunks last: they are current.
@@ -101,16 +101,17 @@ Status Commit(OpEnv& env, const pb::CommitWriteRequest& request, pb::CommitWrite
 }  // namespace
 
 Status Handle(OpEnv& env, const pb::CommitWriteRequest& request, pb::CommitWriteReply* reply) {
-  Status status = Commit(env, request, reply);
-  if (request.append_token() == 0 || env.parked || status.code() == Code::kNeedGroups) return status;
-  // Done or refused: the turn is over. The next in line runs after this op's changes are applied.
   Ino ino(request.ino());
   Volume::Appender* appender = env.volume.FindAppender(ino);
-  if (appender != nullptr && appender->token == request.append_token() &&
+  if (request.append_token() != 0 && appender != nullptr && appender->token == request.append_token() &&
       appender->session == env.session.id) {
-    env.volume.EndAppend(ino, &env.session, /*clean=*/status.ok());
+    // Done or refused: the turn is over. The next in line runs after this op's changes are applied.
+    env.on_answer = [volume = &env.volume, ino, session = &env.session](const Status& status) {
+      if (status.code() == Code::kNeedGroups || status.code() == Code::kTryAgain) return;
+      volume->EndAppend(ino, session, /*clean=*/status.ok());
+    };
   }
-  return status;
+  return Commit(env, request, reply);
 }
 
 }  // namespace kfs::meta

@@ -118,7 +118,7 @@ Result<rec::Inode*> NewInode(OpEnv& env, const rec::Inode& dir, uint32_t mode) {
   } else {
     mode &= ~(env.ctx.umask() & 0777);
   }
-  Ino ino = env.volume.store.NewIno();
+  Ino ino = env.txn.NewIno();
   rec::Inode* inode = env.txn.Create(ino);
   inode->set_mode(mode);
   inode->set_nlink(is_dir ? 2 : 1);

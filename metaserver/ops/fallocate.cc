@@ -30,7 +30,7 @@ Status Allocate(OpEnv& env, rec::Inode* inode, uint64_t offset, uint64_t end, ui
     return Status(ENOSPC, "more than the chunkservers have left");
   }
   if ((all - 1) / cs - first >= kChunksMax) return Status(EFBIG, "too much to reserve in one call");
-  std::vector<ChunkRow> rows = ListChunks(volume, env.txn, *inode, first, last);
+  std::vector<ChunkRow> rows = ListChunks(env.txn, *inode, first, last);
   size_t next = 0;
   for (uint64_t i = first; i <= last; ++i) {
     ChunkRow row;
@@ -51,24 +51,27 @@ Status Allocate(OpEnv& env, rec::Inode* inode, uint64_t offset, uint64_t end, ui
   return {};
 }
 
-// What was made behind the file's end goes. (With it goes what others may have reserved there: they will be
-// told that there is no space when they write, as this one is.)
-void GiveBack(OpEnv& env, Ino ino, bool keep_size, uint64_t end) {
-  if (keep_size || end <= env.txn.Find(ino)->size()) return;
+// What was made behind the file's end goes; the next run answers why. (With it goes what others may have
+// reserved there: they will be told that there is no space when they write, as this one is.)
+Status GiveBack(OpEnv& env, Ino ino, bool keep_size, uint64_t end, Status why) {
+  const uint64_t size = env.txn.Find(ino)->size();
+  env.txn.Clear();
+  if (keep_size || end <= size) return why;
   StartTrim(env.volume, env.txn, ino);
-  env.txn.Apply();
+  env.progress.failed = std::move(why);
+  RunAgain(env);
+  return {};
 }
 
 // Somebody has made the file shorter meanwhile: as if this began after that.
 Status Restart(OpEnv& env, Ino ino, bool keep_size, uint64_t end) {
   constexpr int kRestartsMax = 16;
-  Call& call = *env.call;
-  if (++call.restarts > kRestartsMax) {
-    GiveBack(env, ino, keep_size, end);
-    return Status(EINTR, "the file is made shorter again and again meanwhile");
-  }
-  call.reserving = false;
-  call.done_to = call.looked_to = call.zeroed_to = 0;
+  if (env.progress.restarts == kRestartsMax)
+    return GiveBack(env, ino, keep_size, end,
+                    Status(EINTR, "the file is made shorter again and again meanwhile"));
+  Progress anew;
+  anew.restarts = env.progress.restarts + 1;
+  env.progress = anew;
   RunAgain(env);
   return {};
 }
@@ -92,7 +95,7 @@ uint64_t EndOfStep(OpEnv& env, const rec::Inode& inode, uint64_t from, uint64_t 
   const uint64_t cs = env.volume.chunk_size();
   if (dense) return std::min(end, (from / cs + kChunksOfStep) * cs);
   const std::vector<ChunkRow> rows =
-      ListChunks(env.volume, env.txn, inode, from / cs, (end - 1) / cs, kChunksOfStep + 1);
+      ListChunks(env.txn, inode, from / cs, (end - 1) / cs, kChunksOfStep + 1);
   return rows.size() <= kChunksOfStep ? end : std::min(end, rows.back().index * cs);
 }
 
@@ -100,17 +103,14 @@ uint64_t EndOfStep(OpEnv& env, const rec::Inode& inode, uint64_t from, uint64_t 
 // the file longer: whoever sees that may write there, and nothing takes it back.
 Status Reserved(OpEnv& env, const rec::Inode& inode, bool keep_size, uint64_t offset, uint64_t end) {
   Volume& volume = env.volume;
-  Call& call = *env.call;
   const Ino ino(inode.ino());
   const uint64_t cs = volume.chunk_size();
-  if (const Status writable = CheckWritable(volume, env.session); !writable.ok()) {
-    GiveBack(env, ino, keep_size, end);
-    return writable;
-  }
-  const uint64_t from = std::max(offset, call.looked_to);
+  if (const Status writable = CheckWritable(volume, env.session); !writable.ok())
+    return GiveBack(env, ino, keep_size, end, writable);
+  const uint64_t from = std::max(offset, env.progress.looked_to);
   if (from < end) {
     const uint64_t to = EndOfStep(env, inode, from, end, /*dense=*/true);
-    const std::vector<ChunkRow> rows = ListChunks(volume, env.txn, inode, from / cs, (to - 1) / cs);
+    const std::vector<ChunkRow> rows = ListChunks(env.txn, inode, from / cs, (to - 1) / cs);
     if (rows.size() != (to - 1) / cs - from / cs + 1) return Restart(env, ino, keep_size, end);
     Result<bool> waits = WaitForMutations(env, rows, /*only_written=*/false);
     if (!waits.ok()) return waits.status();
@@ -119,10 +119,10 @@ Status Reserved(OpEnv& env, const rec::Inode& inode, bool keep_size, uint64_t of
       return volume.mutations.Short(ChunkId(row.chunk.chunk()));
     });
     if (!enough) {
-      GiveBack(env, ino, keep_size, end);
-      return Status(ENOSPC, "the chunkservers have not enough space left");
+      return GiveBack(env, ino, keep_size, end,
+                      Status(ENOSPC, "the chunkservers have not enough space left"));
     }
-    call.looked_to = to;
+    env.progress.looked_to = to;
     if (to < end) {
       RunAgain(env);
       return {};
@@ -140,6 +140,7 @@ Status Reserved(OpEnv& env, const rec::Inode& inode, bool keep_size, uint64_t of
 }  // namespace
 
 Status Handle(OpEnv& env, const pb::FallocateRequest& request, pb::AttrReply* reply) {
+  KFS_RETURN_IF_ERROR(env.progress.failed);
   Result<const rec::Inode*> found = GetOpenFile(env, request.ino(), kWriteChunk);
   if (found.status().err() == EINVAL) return Status(ENODEV, "not a regular file");
   if (!found.ok()) return found.status();
@@ -156,7 +157,7 @@ Status Handle(OpEnv& env, const pb::FallocateRequest& request, pb::AttrReply* re
   if ((end - 1) / env.volume.chunk_size() >= UINT32_MAX)
     return Status(EFBIG, "file too large for the volume's chunk size");
 
-  if (env.call->reserving) {
+  if (env.progress.reserving) {
     KFS_RETURN_IF_ERROR(Reserved(env, **found, keep, request.offset(), end));
     if (!env.parked) FillAttr(*env.txn.Find(Ino(request.ino())), reply->mutable_attr());
     return {};
@@ -167,12 +168,12 @@ Status Handle(OpEnv& env, const pb::FallocateRequest& request, pb::AttrReply* re
   if (IsAppendOnly(**found) && (punch || zero)) return Status(EPERM, "it is append-only (chattr +a)");
   KFS_RETURN_IF_ERROR(DropPrivilegesUnlessKept(env, Ino(request.ino()), /*kill=*/false));
   const Ino ino(request.ino());
-  const bool reserves = !punch && !zero, begins = env.call->done_to == 0;
+  const bool reserves = !punch && !zero, begins = env.progress.done_to == 0;
   if (reserves && end > (*found)->size() && !SettleTrim(env, ino)) return {};
-  const uint64_t from = begins ? request.offset() : env.call->done_to;
+  const uint64_t from = begins ? request.offset() : env.progress.done_to;
   const uint64_t to = EndOfStep(env, **found, from, end, /*dense=*/reserves);
   Result<bool> waits =
-      WaitForBacklog(env, ListChunks(env.volume, env.txn, **found, from / env.volume.chunk_size(),
+      WaitForBacklog(env, ListChunks(env.txn, **found, from / env.volume.chunk_size(),
                                      (to - 1) / env.volume.chunk_size()));
   if (!waits.ok()) return waits.status();
   if (*waits) return {};
@@ -186,14 +187,11 @@ Status Handle(OpEnv& env, const pb::FallocateRequest& request, pb::AttrReply* re
     if (!keep && begins && end > inode->size()) SetSize(env, inode, end);
     ZeroRange(env.volume, env.txn, *inode, from, to);
   } else if (Status s = Allocate(env, inode, from, to, end, /*grows=*/!keep); !s.ok()) {
-    if (begins) return s;
-    env.txn.Clear();
-    GiveBack(env, ino, keep, end);
-    return s;
+    return begins ? s : GiveBack(env, ino, keep, end, s);
   }
   if (to < end || reserves) {
-    env.call->done_to = to;
-    env.call->reserving = to == end;
+    env.progress.done_to = to;
+    env.progress.reserving = to == end;
     RunAgain(env);
     return {};
   }

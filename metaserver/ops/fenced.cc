@@ -29,8 +29,8 @@ Result<bool> WaitForFences(OpEnv& env, Ino ino, const std::vector<ChunkRow>& row
   for (const ChunkRow& row : rows) {
     for (uint64_t server : row.chunk.server()) {
       if (!env.volume.fences.Pending(ServerId(server), ino, env.session.id)) continue;
-      KFS_RETURN_IF_ERROR(env.executor.MayPark(*env.call));
-      env.volume.fences.Wait(env.Park("fence"));
+      env.Park("fence",
+               [volume = &env.volume](const ParkedPtr& parked) { volume->fences.Wait(parked); });
       return true;
     }
   }
@@ -46,7 +46,7 @@ Result<GivenUp> GiveUp(OpEnv& env, Ino ino,
     std::optional<std::string> value = env.txn.Get(OwnerKey(ChunkId(g.chunk())));
     rec::ChunkOwner owner;
     if (!value || !owner.ParseFromString(*value) || Ino(owner.ino()) != ino) continue;
-    for (ChunkRow& row : ListChunks(env.volume, env.txn, *env.txn.Find(ino), owner.index(), owner.index())) {
+    for (ChunkRow& row : ListChunks(env.txn, *env.txn.Find(ino), owner.index(), owner.index())) {
       if (row.chunk.chunk() != g.chunk() || row.chunk.version() != g.version()) continue;
       // Whoever gives up the same chunk in a loop does not leave its chunkserver behind without end.
       Result<bool> waits = WaitForBacklog(env, {row});

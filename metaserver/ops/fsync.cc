@@ -8,7 +8,9 @@ namespace kfs::meta {
 
 Status Handle(OpEnv& env, const pb::FsyncRequest& request, pb::Empty*) {
   if (Result<const rec::Inode*> inode = GetInode(env, request.ino()); !inode.ok()) return inode.status();
-  env.executor.FinishAfterSync(env.volume, env.Park("sync"));
+  env.Park("sync", [executor = &env.executor, volume = &env.volume](const ParkedPtr& parked) {
+    executor->FinishAfterSync(*volume, parked);
+  });
   return {};
 }
 

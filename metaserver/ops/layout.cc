@@ -67,11 +67,12 @@ bool ClaimsAhead(OpEnv& env, Ino ino, uint64_t chunk, uint64_t version) {
   std::optional<std::string> value = env.txn.Get(OwnerKey(ChunkId(chunk)));
   rec::ChunkOwner owner;
   if (!value || !owner.ParseFromString(*value) || Ino(owner.ino()) != ino) return false;
-  for (ChunkRow& row : ListChunks(env.volume, env.txn, *env.txn.Find(ino), owner.index(), owner.index())) {
+  for (ChunkRow& row : ListChunks(env.txn, *env.txn.Find(ino), owner.index(), owner.index())) {
     // A peer may claim anything; a version so far ahead was never ours.
     if (row.chunk.chunk() != chunk || row.chunk.version() > version ||
         version - row.chunk.version() > (1u << 24) || !env.volume.MayRepair(ChunkId(chunk)))
       return false;
+    env.txn.OnApply([volume = &env.volume, id = ChunkId(chunk)] { volume->Repaired(id); });
     Mutate(env.volume, env.txn, ino, &row, {}, version + 1);
     return true;
   }
@@ -88,7 +89,7 @@ bool MakeAppendSafe(OpEnv& env, const rec::Inode& inode) {
   const uint64_t cs = env.volume.chunk_size();
   bool mutated = false;
   for (ChunkRow& row :
-       ListChunks(env.volume, env.txn, inode, inode.size() / cs, (inode.size() + kWriteMax - 1) / cs)) {
+       ListChunks(env.txn, inode, inode.size() / cs, (inode.size() + kWriteMax - 1) / cs)) {
     Mutate(env.volume, env.txn, ino, &row, {});
     mutated = true;
   }
@@ -117,7 +118,7 @@ Status Handle(OpEnv& env, const pb::ReadLayoutRequest& request, pb::LayoutReply*
                         ? UINT64_MAX
                         : request.offset() + request.length() - 1;
     std::vector<ChunkRow> rows =
-        ListChunks(env.volume, env.txn, *inode, request.offset() / cs, last / cs, kLayoutChunksMax);
+        ListChunks(env.txn, *inode, request.offset() / cs, last / cs, kLayoutChunksMax);
     KFS_RETURN_IF_ERROR(CheckLost(env, rows));
     Result<bool> waits = WaitForMutations(env, rows, /*only_written=*/true);
     if (!waits.ok()) return waits.status();
@@ -156,12 +157,14 @@ Status Handle(OpEnv& env, const pb::PrepareWriteRequest& request, pb::LayoutRepl
       }
       if (appender->waiters.size() >= Volume::kAppendWaitersMax)
         return Status(EAGAIN, Code::kTryAgain, "too many appenders");
-      appender->waiters.push_back(env.Park("append"));
+      env.Park("append", [volume = &volume, ino](const ParkedPtr& parked) {
+        volume->FindAppender(ino)->waiters.push_back(parked);
+      });
       return {};
     }
   }
   // Before anything is changed: what is lost may be found again, as it was.
-  KFS_RETURN_IF_ERROR(CheckLost(env, ListChunks(volume, env.txn, **found, first, last)));
+  KFS_RETURN_IF_ERROR(CheckLost(env, ListChunks(env.txn, **found, first, last)));
   Result<GivenUp> given_up = GiveUp(env, ino, request.given_up());
   if (!given_up.ok()) return given_up.status();
   if (*given_up == GivenUp::kWaits) return {};
@@ -171,7 +174,7 @@ Status Handle(OpEnv& env, const pb::PrepareWriteRequest& request, pb::LayoutRepl
     RunAgain(env);
     return {};
   }
-  std::vector<ChunkRow> rows = ListChunks(volume, env.txn, **found, first, last);
+  std::vector<ChunkRow> rows = ListChunks(env.txn, **found, first, last);
   Result<bool> waits = WaitForMutations(env, rows, /*only_written=*/false);
   if (!waits.ok()) return waits.status();
   if (*waits) return {};
@@ -207,7 +210,10 @@ Status Handle(OpEnv& env, const pb::PrepareWriteRequest& request, pb::LayoutRepl
   reply->set_size(inode->size());
   reply->set_change(inode->change());
   reply->set_offset(offset);
-  if (request.append()) reply->set_append_token(volume.GrantAppend(ino, env.session));
+  if (request.append()) {
+    reply->set_append_token(volume.next_token());
+    env.txn.OnApply([v = &volume, ino, session = &env.session] { v->GrantAppend(ino, *session); });
+  }
   return {};
 }
 
@@ -216,7 +222,9 @@ Status Handle(OpEnv& env, const pb::AbortAppendRequest& request, pb::Empty*) {
   Volume::Appender* appender = env.volume.FindAppender(ino);
   if (appender != nullptr && appender->token == request.append_token() &&
       appender->session == env.session.id) {
-    env.volume.EndAppend(ino, &env.session, /*clean=*/false);
+    env.txn.OnApply([volume = &env.volume, ino, session = &env.session] {
+      volume->EndAppend(ino, session, /*clean=*/false);
+    });
   }
   return {};
 }

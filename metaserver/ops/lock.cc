@@ -20,11 +20,57 @@ Result<LockRequest> ToRequest(const pb::LockRange& lock, uint32_t uid) {
 }
 
 // Whether the call waits until those that came before have had their turn.
-Result<bool> WaitsForOthers(OpEnv& env, Ino ino) {
+bool WaitsForOthers(OpEnv& env, Ino ino) {
   if (!env.volume.locks.Settling(ino)) return false;
-  if (Status may = env.executor.MayPark(*env.call); !may.ok()) return may;
-  env.volume.WaitUntilSettled(ino, env.Park("lock"));
+  env.Park("lock", [volume = &env.volume, ino](const ParkedPtr& parked) {
+    volume->WaitUntilSettled(ino, parked);
+  });
   return true;
+}
+
+Status StatusOf(LockTable::Outcome outcome) {
+  switch (outcome) {
+    case LockTable::Outcome::kGranted:
+      return {};
+    case LockTable::Outcome::kConflict:
+      return Status(EAGAIN, "the lock is held");
+    case LockTable::Outcome::kDeadlock:
+      return Status(EDEADLK, "the owners wait for each other");
+    case LockTable::Outcome::kNoLocks:
+      return Status(ENOLCK, "too many locks of this mount, or of this user in it");
+    case LockTable::Outcome::kWaiting:
+      break;
+  }
+  return Status(EIO, "a lock waits that was not to");
+}
+
+// Grants it, or says why not, or parks the call.
+Status TakeLock(OpEnv& env, const pb::SetLockRequest& request, const LockRequest& lock) {
+  const Ino ino(request.lock().ino());
+  const LockOwner owner{env.session.id, request.lock().owner()};
+  Volume* volume = &env.volume;
+  Executor* executor = &env.executor;
+  const LockTable::Outcome outcome = volume->locks.Set(ino, owner, lock);
+  if (outcome != LockTable::Outcome::kConflict) return StatusOf(outcome);
+  if (request.lock().flock() && !request.wait() && !env.progress.drained) {
+    // The holder's kernel may have closed the file already and its mount not yet told us.
+    env.progress.drained = true;
+    env.Park("drain", [executor, volume, ino](const ParkedPtr& parked) {
+      executor->DrainFlockHolders(ino, *volume, parked);
+    });
+    return {};
+  }
+  if (!request.wait()) return StatusOf(outcome);
+  // The record of what was granted is made when it is: until then there is nothing to be told again.
+  env.Park("lock", [executor, volume, ino, owner, lock, range = request.lock()](const ParkedPtr& parked) {
+    const auto granted = [executor, parked, range](const Status& status) {
+      executor->FinishLock(parked, status, range);
+    };
+    const LockTable::Outcome then =
+        volume->locks.Set(ino, owner, lock, /*wait=*/true, granted, parked->call->op_id);
+    if (then != LockTable::Outcome::kWaiting) granted(StatusOf(then));
+  });
+  return {};
 }
 
 // Who has it open, or could open it.
@@ -41,9 +87,7 @@ Status Handle(OpEnv& env, const pb::GetLockRequest& request, pb::GetLockReply* r
   if (!lock.ok()) return lock.status();
   if (env.volume.in_grace())
     return Status(EAGAIN, Code::kTryAgain, "other clients are still reclaiming their locks");
-  const Result<bool> waits = WaitsForOthers(env, Ino(request.lock().ino()));
-  if (!waits.ok()) return waits.status();
-  if (*waits) return {};
+  if (WaitsForOthers(env, Ino(request.lock().ino()))) return {};
   LockOwner owner{env.session.id, request.lock().owner()};
   *reply->mutable_lock() = request.lock();
   std::optional<HeldLock> held = env.volume.locks.Test(Ino(request.lock().ino()), owner, *lock);
@@ -71,49 +115,9 @@ Status Handle(OpEnv& env, const pb::SetLockRequest& request, pb::Empty*) {
   env.lock = &request.lock();
   if (lock->type == LockType::kUnlock && env.ctx.op_id() <= env.session.unlocked_up_to) return {};
   Ino ino(request.lock().ino());
-  if (lock->type != LockType::kUnlock) {
-    const Result<bool> waits = WaitsForOthers(env, ino);
-    if (!waits.ok()) return waits.status();
-    if (*waits) return {};
-  }
-  LockOwner owner{env.session.id, request.lock().owner()};
-  LockTable& locks = env.volume.locks;
-  switch (locks.Set(ino, owner, *lock)) {
-    case LockTable::Outcome::kGranted:
-      return {};
-    case LockTable::Outcome::kDeadlock:
-      return Status(EDEADLK, "the owners wait for each other");
-    case LockTable::Outcome::kNoLocks:
-      return Status(ENOLCK, "too many locks of this mount, or of this user in it");
-    case LockTable::Outcome::kWaiting:
-      return Status(EIO, "a lock waits that was not to");
-    case LockTable::Outcome::kConflict:
-      break;
-  }
-  const bool drains = request.lock().flock() && !request.wait() && !env.call->drained;
-  if (drains || request.wait()) {
-    if (Status may = env.executor.MayPark(*env.call); !may.ok()) return may;
-  }
-  if (drains) {
-    // The holder's kernel may have closed the file already and its mount not yet told us.
-    env.executor.DrainFlockHolders(ino, env.volume, env.Park("drain"));
-    return {};
-  }
-  if (!request.wait()) return Status(EAGAIN, "the lock is held");
-  ParkedPtr parked = env.Park("lock");
-  Executor* executor = &env.executor;
-  // The record of what was granted is made when it is: until then there is nothing to be told again.
-  pb::LockRange range = request.lock();
-  auto outcome = locks.Set(
-      ino, owner, *lock, /*wait=*/true,
-      [executor, parked, range](Status status) { executor->FinishLock(parked, status, range); },
-      env.call->op_id);
-  if (outcome == LockTable::Outcome::kWaiting) return {};
-  env.parked = false;
-  env.executor.Unpark(parked);
-  if (outcome == LockTable::Outcome::kGranted) return {};
-  if (outcome == LockTable::Outcome::kDeadlock) return Status(EDEADLK, "the owners wait for each other");
-  return Status(ENOLCK, "too many locks of this mount, or of this user in it");
+  if (lock->type != LockType::kUnlock && WaitsForOthers(env, ino)) return {};
+  env.decide = [&env, &request, lock = *lock] { return TakeLock(env, request, lock); };
+  return {};
 }
 
 Status Handle(OpEnv& env, const pb::FlushRequest& request, pb::Empty*) {

@@ -18,16 +18,16 @@ Result<bool> ReadyToGrow(OpEnv& env, Ino ino, uint64_t size) {
   if (size <= inode->size()) return true;
   if (!SettleTrim(env, ino)) return false;
   const uint64_t cs = env.volume.chunk_size();
-  const uint64_t from = std::max(inode->size(), env.call->zeroed_to);
+  const uint64_t from = std::max(inode->size(), env.progress.zeroed_to);
   if (from >= size) return true;
   const std::vector<ChunkRow> rows =
-      ListChunks(env.volume, env.txn, *inode, from / cs, (size - 1) / cs, kChunksOfStep + 1);
+      ListChunks(env.txn, *inode, from / cs, (size - 1) / cs, kChunksOfStep + 1);
   Result<bool> waits = WaitForBacklog(env, rows);
   if (!waits.ok()) return waits.status();
   if (*waits) return false;
   if (rows.size() <= kChunksOfStep) return true;
-  env.call->zeroed_to = rows.back().index * cs;
-  ZeroRange(env.volume, env.txn, *inode, from, env.call->zeroed_to);
+  env.progress.zeroed_to = rows.back().index * cs;
+  ZeroRange(env.volume, env.txn, *inode, from, env.progress.zeroed_to);
   RunAgain(env);
   return false;
 }
@@ -37,11 +37,11 @@ void SetSize(OpEnv& env, rec::Inode* inode, uint64_t size) {
   const uint64_t cs = volume.chunk_size();
   const Ino ino(inode->ino());
   if (size > inode->size()) {
-    ZeroRange(volume, env.txn, *inode, std::max(inode->size(), env.call->zeroed_to), size);
+    ZeroRange(volume, env.txn, *inode, std::max(inode->size(), env.progress.zeroed_to), size);
     inode->set_size(size);
     return;
   }
-  std::vector<ChunkRow> rows = ListChunks(volume, env.txn, *inode, size / cs, UINT32_MAX, kChunksOfStep + 1);
+  std::vector<ChunkRow> rows = ListChunks(env.txn, *inode, size / cs, UINT32_MAX, kChunksOfStep + 1);
   if (rows.size() > kChunksOfStep) {
     rows.pop_back();
     StartTrim(volume, env.txn, ino);

@@ -90,8 +90,8 @@ Status CheckInodeFlags(const OpEnv& env, const rec::Inode& inode, const pb::Seta
 // run again for, and only for this. A chunk whose version is about to rise anyway, and that so far behind, is
 // waited for.
 Status FenceWriters(OpEnv& env, const rec::Inode& inode) {
-  uint64_t& next = env.call->done_to;  // the index after the one to begin with; 0: not begun
-  std::vector<ChunkRow> rows = ListChunks(env.volume, env.txn, inode, next - std::min<uint64_t>(next, 1),
+  uint64_t& next = env.progress.done_to;  // the index after the one to begin with; 0: not begun
+  std::vector<ChunkRow> rows = ListChunks(env.txn, inode, next - std::min<uint64_t>(next, 1),
                                           UINT32_MAX, kChunksOfStep + 1);
   for (size_t n = 0; n < std::min(rows.size(), kChunksOfStep); ++n) {
     if (env.volume.mutations.Backlog(ChunkId(rows[n].chunk.chunk())) < kBacklogMax) {
@@ -120,7 +120,7 @@ Status ChangeFlags(OpEnv& env, rec::Inode* inode, uint32_t flags) {
 Result<bool> ReadyToResize(OpEnv& env, const rec::Inode& inode, uint64_t size) {
   // A loop of truncations does not leave the chunkserver of the last chunk behind without end.
   const uint64_t cut = std::min(size, inode.size()) / env.volume.chunk_size();
-  Result<bool> waits = WaitForBacklog(env, ListChunks(env.volume, env.txn, inode, cut, cut));
+  Result<bool> waits = WaitForBacklog(env, ListChunks(env.txn, inode, cut, cut));
   if (!waits.ok()) return waits.status();
   if (*waits) return false;
   return ReadyToGrow(env, Ino(inode.ino()), size);
@@ -148,7 +148,7 @@ Status Handle(OpEnv& env, const pb::SetattrRequest& r, pb::AttrReply* reply) {
   if (!found.ok()) return found.status();
   const rec::Inode& old = **found;
   const uint32_t valid = r.valid();
-  if (env.call->done_to != 0) {  // all else has been done
+  if (env.progress.done_to != 0) {  // all else has been done
     KFS_RETURN_IF_ERROR(FenceWriters(env, old));
     if (!env.parked) FillAttr(old, reply->mutable_attr());
     return {};

@@ -128,6 +128,7 @@ void Txn::Apply() {
       store_.db().Delete(key);
     }
   }
+  if (new_inos_ + new_chunks_ != 0) store_.GiveOut(new_inos_, new_chunks_);
   if (inodes_delta_ != 0) store_.CountInodes(inodes_delta_);
   if (bytes_delta_ != 0) store_.CountBytes(bytes_delta_);
   std::vector<std::function<void()>> effects;
@@ -149,6 +150,8 @@ void Txn::Clear() {
   records_.clear();
   on_apply_.clear();
   inodes_delta_ = bytes_delta_ = 0;
+  new_inos_ = new_chunks_ = 0;
+  placed_.clear();
   changed_ = false;
 }
 

@@ -40,6 +40,19 @@ class Txn {
   std::vector<std::pair<std::string, std::string>> List(std::string_view prefix, std::string_view from,
                                                         std::string_view to, size_t max);
 
+  // Numbers never given out before; those of a txn that is dropped go to the next one. Chunks with lower
+  // numbers than next_chunk() are older than what this op makes from here on.
+  Ino NewIno() { return Ino(store_.counters().next_ino() + new_inos_++); }
+  ChunkId NewChunk() { return ChunkId(store_.counters().next_chunk() + new_chunks_++); }
+  uint64_t next_chunk() const { return store_.counters().next_chunk() + new_chunks_; }
+
+  // What the new chunks of this op will take on a chunkserver, in bytes.
+  void Place(ServerId server, uint64_t bytes) { placed_[server] += bytes; }
+  uint64_t placed(ServerId server) const {
+    const auto it = placed_.find(server);
+    return it == placed_.end() ? 0 : it->second;
+  }
+
   // Counters and memory effects, in order, once the changes are applied.
   void OnApply(std::function<void()> fn) { on_apply_.push_back(std::move(fn)); }
   void CountInodes(int64_t delta) { inodes_delta_ += delta; }
@@ -72,6 +85,8 @@ class Txn {
   std::map<std::string, std::optional<std::string>, std::less<>> records_;
   std::vector<std::function<void()>> on_apply_;
   int64_t inodes_delta_ = 0, bytes_delta_ = 0;
+  uint64_t new_inos_ = 0, new_chunks_ = 0;
+  std::map<ServerId, uint64_t> placed_;
   bool changed_ = false;
 };
 

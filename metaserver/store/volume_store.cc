@@ -118,18 +118,10 @@ void VolumeStore::DeleteDentry(Ino parent, std::string_view name, uint64_t cooki
   db_->Delete(CookieKey(parent, cookie));
 }
 
-Ino VolumeStore::NewIno() {
-  uint64_t n = counters_.next_ino();
-  counters_.set_next_ino(n + 1);
+void VolumeStore::GiveOut(uint64_t inos, uint64_t chunks) {
+  counters_.set_next_ino(counters_.next_ino() + inos);
+  counters_.set_next_chunk(counters_.next_chunk() + chunks);
   counters_dirty_ = true;
-  return Ino(n);
-}
-
-ChunkId VolumeStore::NewChunk() {
-  uint64_t n = counters_.next_chunk();
-  counters_.set_next_chunk(n + 1);
-  counters_dirty_ = true;
-  return ChunkId(n);
 }
 
 SessionId VolumeStore::NewSession(VolumeId volume) {

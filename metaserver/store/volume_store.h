@@ -41,8 +41,8 @@ class VolumeStore {
   void PutDentry(Ino parent, std::string_view name, const Dentry& dentry);
   void DeleteDentry(Ino parent, std::string_view name, uint64_t cookie);
 
-  Ino NewIno();
-  ChunkId NewChunk();
+  // So many of the next numbers are in use now.
+  void GiveOut(uint64_t inos, uint64_t chunks);
   SessionId NewSession(VolumeId volume);
   static VolumeId VolumeOf(SessionId session) { return VolumeId(static_cast<uint32_t>(session.v >> 40)); }
   const rec::VolumeCounters& counters() const { return counters_; }
