@@ -109,15 +109,22 @@ void MetaServer::Inventory(ServerId server, const pb::ReportChunksRequest& reque
     // Whoever had it has been removed from the cluster, perhaps to come back under another number: this is
     // the only copy.
     const ChunkId id_of(held.chunk());
-    const bool same = volume->mutations.Pending(id_of)
-                          ? held.version() <= chunk.version() &&
-                                volume->mutations.MoveTo(id_of, ChunkVersion(held.version()), server)
-                          : held.version() == chunk.version();
+    const ChunkVersion version(held.version());
+    const bool pending = volume->mutations.Pending(id_of);
+    const bool same = pending ? version.v <= chunk.version() && volume->mutations.MayMoveTo(id_of, version)
+                              : version.v == chunk.version();
     if (!same) continue;
     chunk.clear_server();
     chunk.add_server(server.v);
-    volume->store.db().Put(ChunkKey(Ino(owner.ino()), owner.index()), chunk.SerializeAsString());
-    ++found_again;
+    const Status found = volume->Change(
+        [&](Txn& txn) {
+          txn.Put(ChunkKey(Ino(owner.ino()), owner.index()), chunk.SerializeAsString());
+          if (pending) txn.OnApply([volume, id_of, server] { volume->mutations.MoveTo(id_of, server); });
+          return Status();
+        },
+        // The next inventory names it again.
+        [this] { chunkservers_->WantInventories(); });
+    if (found.ok()) ++found_again;
   }
   if (unknown != 0) NoteUnknown(*volume, server, unknown, first_unknown);
   if (found_again == 0) return;

@@ -20,8 +20,8 @@ struct Session;
 // How far an op has come that is run in steps: what its next run goes on from. A run changes a copy, which
 // takes its place when the run counts.
 struct Progress {
-  // Of an op on many chunks: where the next step begins, and up to where what lies behind the file's end reads
-  // as zeros by now.
+  // Of an op on many chunks: where the next step begins, and up to where what lies behind the file's end
+  // reads as zeros by now.
   uint64_t done_to = 0, zeroed_to = 0;
   // Fallocate: space has been asked for, the answers of the chunkservers count now; up to where it has been
   // found to be there; how often it was found taken away; what to answer once the rest is given back.

@@ -5,7 +5,6 @@
 #include "common/log.h"
 #include "metaserver/chunks/believed.h"
 #include "metaserver/store/keys.h"
-#include "metaserver/store/txn.h"
 
 namespace kfs::meta {
 
@@ -78,10 +77,13 @@ uint64_t Mutations::Gone(ChunkId chunk) const {
   return servers_.Find(ServerId(server)) == nullptr ? server : 0;
 }
 
-bool Mutations::MoveTo(ChunkId chunk, ChunkVersion held, ServerId server) {
+bool Mutations::MayMoveTo(ChunkId chunk, ChunkVersion held) const {
   const auto it = chunks_.find(chunk);
-  if (it == chunks_.end() || held.v < it->second.todo.front().from()) return false;
-  Queue& queue = it->second;
+  return it != chunks_.end() && held.v >= it->second.todo.front().from();
+}
+
+void Mutations::MoveTo(ChunkId chunk, ServerId server) {
+  Queue& queue = chunks_.at(chunk);
   for (rec::Mutation& m : queue.todo) {
     m.clear_server();
     m.add_server(server.v);
@@ -90,7 +92,6 @@ bool Mutations::MoveTo(ChunkId chunk, ChunkVersion held, ServerId server) {
   queue.sent = false;  // an answer of the former one does not count
   fresh_.push_back(chunk);
   hooks_.changed();
-  return true;
 }
 
 void Mutations::SendFirst(ChunkId chunk, Queue& queue) {
@@ -174,25 +175,27 @@ void Mutations::Answered(ChunkId chunk, uint64_t to, ServerId server, const Stat
 }
 
 void Mutations::NoteAllocated(ChunkId chunk, uint64_t version, uint64_t allocated) {
-  allocated = BelievedAllocated(allocated, chunk_size_);
-  std::optional<std::string> owner_value = store_.db().Get(OwnerKey(chunk));
-  rec::ChunkOwner owner;
-  if (!owner_value || !owner.ParseFromString(*owner_value)) return;
-  Key key = ChunkKey(Ino(owner.ino()), owner.index());
-  std::optional<std::string> value = store_.db().Get(key);
-  rec::Chunk record;
-  if (!value || !record.ParseFromString(*value) || record.chunk() != chunk.v || record.version() != version)
-    return;
-  record.set_allocated_version(version);
-  if (record.allocated() == allocated) return;
-  Txn txn(store_);
-  if (txn.Find(Ino(owner.ino())) == nullptr) return;
-  rec::Inode* inode = txn.Edit(Ino(owner.ino()));
-  inode->set_allocated(inode->allocated() - record.allocated() + allocated);
-  txn.CountBytes(static_cast<int64_t>(allocated) - static_cast<int64_t>(record.allocated()));
-  record.set_allocated(allocated);
-  txn.Put(key, record.SerializeAsString());
-  txn.Apply();
+  const auto note = [this, chunk, version, allocated = BelievedAllocated(allocated, chunk_size_)](Txn& txn) {
+    std::optional<std::string> owner_value = txn.Get(OwnerKey(chunk));
+    rec::ChunkOwner owner;
+    if (!owner_value || !owner.ParseFromString(*owner_value)) return Status();
+    const Ino ino(owner.ino());
+    const Key key = ChunkKey(ino, owner.index());
+    std::optional<std::string> value = txn.Get(key);
+    rec::Chunk record;
+    if (!value || !record.ParseFromString(*value) || record.chunk() != chunk.v ||
+        record.version() != version || record.allocated() == allocated || txn.Find(ino) == nullptr)
+      return Status();
+    rec::Inode* inode = txn.Edit(ino);
+    inode->set_allocated(inode->allocated() - record.allocated() + allocated);
+    txn.CountBytes(static_cast<int64_t>(allocated) - static_cast<int64_t>(record.allocated()));
+    record.set_allocated_version(version);
+    record.set_allocated(allocated);
+    txn.Put(key, record.SerializeAsString());
+    return Status();
+  };
+  // What cannot be read now is counted with the next mutation or write.
+  (void)hooks_.change(note, [this, chunk, version, allocated] { NoteAllocated(chunk, version, allocated); });
 }
 
 size_t Mutations::CountOf(ServerId server) const {

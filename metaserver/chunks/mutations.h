@@ -13,6 +13,7 @@
 
 #include "metaserver/base/call.h"
 #include "metaserver/chunks/chunkservers.h"
+#include "metaserver/store/txn.h"
 #include "metaserver/store/volume_store.h"
 
 namespace kfs::meta {
@@ -20,6 +21,8 @@ namespace kfs::meta {
 class Mutations {
  public:
   struct Hooks {
+    // As Volume::Change: the one way to records of inodes and chunks.
+    std::function<Status(const std::function<Status(Txn&)>& change, std::function<void()> again)> change;
     std::function<void(ParkedPtr)> rerun;  // a waiter may go on
     std::function<void()> changed;         // records changed outside an op: commit at the tick's end
     // Runs `fn` once what has been changed so far is in the log for good.
@@ -51,9 +54,11 @@ class Mutations {
   void Kick();
   // Whom the chunk's next mutation waits for, if that one has been removed from the cluster; else 0.
   uint64_t Gone(ChunkId chunk) const;
-  // The chunk has come back, at version `held`, on a chunkserver that had another number: its mutations go
-  // there. False: it is older than what they begin with.
-  bool MoveTo(ChunkId chunk, ChunkVersion held, ServerId server);
+  // The chunk has come back, at version `held`, on a chunkserver that had another number. False: it is older
+  // than what its mutations begin with.
+  bool MayMoveTo(ChunkId chunk, ChunkVersion held) const;
+  // They go there. REQUIRES: Pending(chunk)
+  void MoveTo(ChunkId chunk, ServerId server);
 
   // The last mutation of the chunk could not reserve all its space.
   bool Short(ChunkId chunk) const { return short_.contains(chunk); }

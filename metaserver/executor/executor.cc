@@ -40,7 +40,8 @@ Executor::Executor(Clock& clock, ExecutorOptions options, WalSync* sync, Hooks h
       hooks_(std::move(hooks)),
       endings_({.find = [this](VolumeId id) { return FindVolume(id); },
                 .refuse = [this](const CallPtr& call, const Status& why) { Refuse(call, why); },
-                .changed = [this] { Schedule(); }}) {}
+                .changed = [this] { Schedule(); }}),
+      gate_(clock, [this](SessionId id) { return FindSession(id); }) {}
 
 Executor::~Executor() {
   *alive_ = false;
@@ -60,13 +61,20 @@ VolumeHooks Executor::HooksForVolume() {
       if (logged.ok()) fn();
     };
   };
-  return {.rerun = [this](ParkedPtr parked) { Rerun(std::move(parked)); },
-          .changed = [this] { Schedule(); },
-          .when_logged = [=, this](VolumeId id,
-                                   std::function<void()> fn) { WhenLogged(id, if_ok(std::move(fn))); },
-          .after_sync = [=, this](VolumeId id,
-                                  std::function<void()> fn) { AfterSync(id, if_ok(std::move(fn))); },
-          .seed = options_.entropy->Next()};
+  return {
+      .rerun = [this](ParkedPtr parked) { Rerun(std::move(parked)); },
+      .changed = [this] { Schedule(); },
+      .when_logged = [=, this](VolumeId id,
+                               std::function<void()> fn) { WhenLogged(id, if_ok(std::move(fn))); },
+      .after_sync = [=, this](VolumeId id, std::function<void()> fn) { AfterSync(id, if_ok(std::move(fn))); },
+      .may_change = [this](const Volume& volume, const Txn& txn, std::function<void()> again) -> Status {
+        const std::vector<Need> needs = gate_.Conflicts(volume, txn, {});
+        if (needs.empty()) return Status();
+        KFS_RETURN_IF_ERROR(MayAsk(needs));
+        gate_.Ask(needs, std::move(again));
+        return Status(EAGAIN, Code::kTryAgain, "others are asked for what they hold of it");
+      },
+      .seed = options_.entropy->Next()};
 }
 
 void Executor::AddVolume(std::unique_ptr<Volume> volume) {
@@ -98,6 +106,7 @@ std::unique_ptr<VolumeStore> Executor::CloseVolume(VolumeId id, const Status& wh
   for (const auto& [sid, s] : volume.sessions) {
     s->elsewhere = why;
     s->volume = nullptr;
+    gate_.Ended(sid);
     Ending ending(s, nullptr);
     ending.why = why;
     ending.done = [this, session = s, why] { CloseConnection(session, why); };
@@ -235,8 +244,14 @@ void Executor::RunTyped(const CallPtr& call) {
     if (const Status may = MayPark(*call); !may.ok()) return Refuse(call, may);
     return FetchAndRerun(volume, call, std::move(cold));
   }
+  // Also what is refused tells of what others hold.
+  if (Status read = db.TakeReadError(); !read.ok()) {
+    status = read;
+  } else if (AsksFirst(env)) {
+    return;
+  }
   // Without a stored answer a change of the store could happen twice (P3).
-  status = Count(env, std::move(status), !Rpc::kMutates || logged);
+  if (status.ok()) status = Count(env, !Rpc::kMutates || logged);
   if (status.ok() && env.parked) return ParkRun(env);
   if (!status.ok()) {
     volume.txn.Clear();
@@ -256,9 +271,28 @@ void Executor::RunTyped(const CallPtr& call) {
   if (volume.store.db().batch_bytes() > kBatchBytesMax) CommitVolume(volume);
 }
 
-Status Executor::Count(OpEnv& env, Status status, bool may_store) {
-  if (Status read = env.volume.store.db().TakeReadError(); !read.ok()) return read;
-  if (!status.ok()) return status;
+SessionPtr Executor::FindSession(SessionId id) const {
+  const auto volume = volumes_.find(VolumeStore::VolumeOf(id));
+  if (volume == volumes_.end()) return nullptr;
+  const auto it = volume->second->sessions.find(id);
+  return it == volume->second->sessions.end() || it->second->expired != 0 ? nullptr : it->second;
+}
+
+bool Executor::AsksFirst(OpEnv& env) {
+  const std::vector<Need> needs = gate_.Conflicts(env.volume, env.txn, env.session.id);
+  if (needs.empty()) return false;
+  env.txn.Clear();
+  Status may = MayPark(*env.call);
+  if (may.ok()) may = MayAsk(needs);
+  if (may.ok()) {
+    Ask(needs, Park(env.call, "others' holds"));
+  } else {
+    Refuse(env.call, may);
+  }
+  return true;
+}
+
+Status Executor::Count(OpEnv& env, bool may_store) {
   // Of an op that runs in steps, too, nothing may be changed.
   if (env.txn.changes_inodes()) KFS_RETURN_IF_ERROR(CheckWritable(env.volume, env.session));
   // Our bug: it does not happen at all.

@@ -5,7 +5,8 @@
 //
 //   call -> its turn -> [reply kept? send it] -> handler -> Txn applied with its reply -> EndTick: commit
 //   -> [outbox] -> answers
-//                                                    `-> parked -> Rerun / Finish later
+//                                         |          `-> parked -> Rerun / Finish later
+//                                         `-> others hold what it has seen: dropped, they are asked (gate.h)
 //
 // Whatever a handler has read may be of the batch that is not in the log yet, so every answer waits for it,
 // and so does whatever else goes out (WhenLogged).
@@ -22,6 +23,7 @@
 #include "metaserver/base/call.h"
 #include "metaserver/base/mount_rights.h"
 #include "metaserver/executor/ending.h"
+#include "metaserver/executor/gate.h"
 #include "metaserver/executor/open_proof.h"
 #include "metaserver/executor/outbox.h"
 #include "metaserver/executor/reclaim.h"
@@ -109,7 +111,13 @@ class Executor {
   void Finish(const ParkedPtr& parked, const Status& status);
   void FinishLock(const ParkedPtr& parked, const Status& status, const pb::LockRange& lock);
   void FinishAfterSync(Volume& volume, ParkedPtr parked);
-  void DrainFlockHolders(Ino ino, Volume& volume, ParkedPtr parked);
+  // The mounts that have flock locks on the inode: their kernels may have queued releases of these.
+  std::vector<Need> FlockHolders(const Volume& volume, Ino ino) const;
+  Status MayAsk(const std::vector<Need>& needs) const { return gate_.MayAsk(needs); }
+  // Runs the call again when all of them have answered, or are not waited for any more.
+  void Ask(const std::vector<Need>& needs, ParkedPtr parked);
+  // What stands in the way of ops from here on. It outlives the executor.
+  void AddHolders(Holders* kind) { gate_.Add(kind); }
 
   // An answer, to be sent after the tick's commit. `of`: the volume that it tells of; none: its session's.
   void Answer(const CallPtr& call, std::string body, VolumeId of = {});
@@ -153,11 +161,15 @@ class Executor {
     Status why;
     uint64_t connection = 0;  // its number
   };
-  struct Drain {
-    ParkedPtr parked;
-    size_t left = 0;
-    MonoTime deadline;
-    bool done = false;
+  // What kernels have queued and mounts not yet sent. It stands in the way of nothing by itself.
+  class QueuedReleases : public Holders {
+   public:
+    explicit QueuedReleases(Executor& executor) : executor_(executor) {}
+    void Conflicts(const Volume&, const Txn&, SessionId, std::vector<Need>*) override {}
+    void Ask(const SessionPtr& holder, Ino ino, HoldMode mode, std::function<void()> done) override;
+
+   private:
+    Executor& executor_;
   };
 
   static VolumeId VolumeOf(const Session& session);
@@ -168,9 +180,12 @@ class Executor {
   // whether it asks for the same).
   using SameFn = bool (*)(const Call& first, const Call& again);
   bool Admit(const CallPtr& call, const pb::Context& ctx, bool logged, SameFn same);
-  // Whether a run whose handler has said `status` counts: nothing has been done by then, all is done after.
+  // True: the run is dropped, and others are asked first (or the call is refused).
+  bool AsksFirst(OpEnv& env);
+  SessionPtr FindSession(SessionId id) const;
+  // Whether a run that its handler is content with counts: nothing has been done by then, all is done after.
   // `may_store`: it is kept with its answer. OK and parked: the call is to wait.
-  Status Count(OpEnv& env, Status status, bool may_store);
+  Status Count(OpEnv& env, bool may_store);
   // What the run has done so far counts, and the call waits.
   void ParkRun(OpEnv& env);
   // False: what it did is not there any more, the op is to be executed.
@@ -205,7 +220,6 @@ class Executor {
   // `done` once all that it held is let go.
   void EndSession(const SessionPtr& session, const std::string& why, std::function<void()> done = {});
   bool HasBackgroundWork() const;
-  void FinishDrain(const std::shared_ptr<Drain>& drain);
   // The one place where batches are written. What waited for the log leaves.
   void CommitVolume(Volume& volume);
   // As WhenLogged, of what has been committed.
@@ -226,6 +240,9 @@ class Executor {
   const Hooks hooks_;
   std::map<VolumeId, std::unique_ptr<Volume>> volumes_;
   Endings endings_;
+  Gate gate_;
+  QueuedReleases queued_releases_{*this};
+  const size_t queued_releases_kind_ = gate_.Add(&queued_releases_);
   std::vector<Closing> closing_;  // connections
   Turns turns_{clock_};
   const std::shared_ptr<size_t> parked_bytes_ = std::make_shared<size_t>(0);      // of all sessions
@@ -233,7 +250,6 @@ class Executor {
   std::vector<Outgoing> outgoing_;
   std::vector<std::pair<VolumeId, Outbox::Fn>> leaving_;  // with the next commit
   std::map<VolumeId, std::vector<Outbox::Fn>> sync_waits_;
-  std::vector<std::shared_ptr<Drain>> drains_;
   bool scheduled_ = false;
   bool next_asked_ = false;
   bool disk_full_ = false;

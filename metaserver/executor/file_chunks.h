@@ -14,8 +14,8 @@ struct ChunkRow {
 };
 
 // Chunks with indexes in [first, last], in order.
-std::vector<ChunkRow> ListChunks(Txn& txn, const rec::Inode& inode, uint64_t first,
-                                 uint64_t last, size_t max = SIZE_MAX);
+std::vector<ChunkRow> ListChunks(Txn& txn, const rec::Inode& inode, uint64_t first, uint64_t last,
+                                 size_t max = SIZE_MAX);
 void PutChunk(Txn& txn, Ino ino, const ChunkRow& row);
 
 // Allocates a chunk on servers chosen now. ENOSPC, EIO (all disks are sick), or EAGAIN/kTryAgain when no

@@ -1,8 +1,8 @@
 // What an op's handler works with. Lives for one run of the handler.
 //
-// A run may be dropped at any time until the handler has returned and the executor has said that it counts: for
-// records that are not in memory, for others who have to be asked first. So it changes nothing by itself; it
-// leaves here and in `txn` what is to be done when it counts.
+// A run may be dropped at any time until the handler has returned and the executor has said that it counts:
+// for records that are not in memory, for others who have to be asked first. So it changes nothing by itself;
+// it leaves here and in `txn` what is to be done when it counts.
 #pragma once
 
 #include <cstdint>
@@ -29,8 +29,8 @@ struct OpEnv {
   Progress progress = call->progress;  // kept when the run counts and the call waits
 
   // The answer comes later: either the whole op is run again (Executor::Rerun) or Executor::Finish is called.
-  // What the txn holds so far is applied, without a stored reply; then `then` is given the call that waits. The
-  // handler returns OK at once after this.
+  // What the txn holds so far is applied, without a stored reply; then `then` is given the call that waits.
+  // The handler returns OK at once after this.
   void Park(const char* waits_for, std::function<void(const ParkedPtr&)> then) {
     parked = true;
     waits = waits_for;

@@ -196,6 +196,7 @@ void Executor::ExpireSessions(Volume& volume) {
   }
   for (const SessionPtr& s : expired) {
     volume.Expire(s);
+    gate_.Ended(s->id);
     endings_.Add(Ending(s, &volume));
     CloseConnection(s, Status(EPIPE, Code::kConnectionLost, "the session has expired"));
   }
@@ -218,6 +219,7 @@ void Executor::EndSession(const SessionPtr& session, const std::string& why, std
   Volume* volume = session->volume;
   if (volume == nullptr) return;
   volume->EndSession(session, why);
+  gate_.Ended(session->id);
   Ending ending(session, volume);
   ending.why = Status(EACCES, Code::kUnknownSession, "the session has ended: " + why);
   ending.replies.swap(session->replies);

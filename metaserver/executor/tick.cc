@@ -192,7 +192,6 @@ void Executor::NextTick() {
 }
 
 void Executor::OnTimer() {
-  const MonoTime now = clock_.MonoNow();
   for (auto& [id, volume] : volumes_) {
     if (volume->store.db().lost()) continue;
     ExpireKeys(*volume);
@@ -203,9 +202,7 @@ void Executor::OnTimer() {
     volume->mutations.Kick();
     volume->garbage.Run();
   }
-  for (const auto& drain : std::vector<std::shared_ptr<Drain>>(drains_)) {
-    if (now > drain->deadline) FinishDrain(drain);
-  }
+  gate_.OnTimer();
   Schedule();
 }
 

@@ -20,7 +20,10 @@ Volume::Volume(const rec::Volume& i, std::unique_ptr<Db> db, size_t cache_bytes,
       locks(random()),
       servers(chunkservers),
       mutations(VolumeId(i.id()), i.chunk_size(), store, chunkservers,
-                {hooks.rerun, hooks.changed,
+                {[this](const std::function<Status(Txn&)>& change, std::function<void()> again) {
+                   return Change(change, std::move(again));
+                 },
+                 hooks.rerun, hooks.changed,
                  [hooks, of = VolumeId(i.id())](std::function<void()> fn) {
                    hooks.when_logged(of, std::move(fn));
                  }}),
@@ -311,7 +314,8 @@ void Volume::DropStep() {
 }
 
 bool Volume::HasStep() const {
-  return locks.HasStep() || !dropped_.empty() || orphans_to_queue_ || !reap_.empty() || !trims_.empty() ||
+  return locks.HasStep() || !dropped_.empty() || orphans_to_queue_ ||
+         (!steps_wait_ && (!reap_.empty() || !trims_.empty())) ||
          (!linger_.empty() && linger_.front().first <= linger_end_);
 }
 
@@ -320,8 +324,8 @@ bool Volume::Step() {
   if (!dropped_.empty()) DropStep();
   if (orphans_to_queue_) QueueStep();
   LingerStep();
-  if (!reap_.empty()) ReapStep();
-  if (!trims_.empty()) TrimOne();
+  if (!reap_.empty() && !steps_wait_) ReapStep();
+  if (!trims_.empty() && !steps_wait_) TrimOne();
   return HasStep();
 }
 
@@ -386,19 +390,21 @@ void Volume::QueueStep() {
 }
 
 void Volume::ReapStep() {
-  Ino ino = reap_.front();
-  txn.Clear();
-  const rec::Inode* inode = txn.Find(ino);
+  const Ino ino = reap_.front();
+  const InodePtr inode = store.GetInode(ino);
   if (inode == nullptr || inode->nlink() > 0 || IsOpen(ino)) {  // linked or opened again meanwhile
     return EndReap();
   }
-  if (const Trim* trim = FindTrim(ino)) reap_from_ = std::max<uint64_t>(reap_from_, trim->from);
-  const bool done = FreeStep(*this, txn, ino, kReapStep, &reap_from_);
-  if (Status s = store.db().TakeReadError(); !s.ok()) {
-    txn.Clear();
-    return EndReap();  // stays an orphan: tried again after the next start
-  }
-  txn.Apply();
+  uint64_t from = reap_from_;
+  if (const Trim* trim = FindTrim(ino)) from = std::max<uint64_t>(from, trim->from);
+  bool done = false;
+  const Status s = FreeingStep([&](Txn& t) {
+    done = FreeStep(*this, t, ino, kReapStep, &from);
+    return Status();
+  });
+  if (s.code() == Code::kTryAgain) return;
+  if (!s.ok()) return EndReap();  // stays an orphan: tried again after the next start
+  reap_from_ = from;
   if (!done) return;
   append_safe_.erase(ino);
   EndReap();
@@ -417,14 +423,35 @@ void Volume::StartTrim(Ino ino, uint64_t before) {
 
 void Volume::TrimOne() {
   const Ino ino = trims_.begin()->first;
-  txn.Clear();
-  TrimStep(*this, txn, ino);
-  if (Status s = store.db().TakeReadError(); !s.ok()) {
-    txn.Clear();
-    trims_.erase(ino);  // tried again after the next start
-    return;
+  const Status s = FreeingStep([&](Txn& t) {
+    TrimStep(*this, t, ino);
+    return Status();
+  });
+  if (!s.ok() && s.code() != Code::kTryAgain) trims_.erase(ino);  // tried again after the next start
+}
+
+Status Volume::FreeingStep(const std::function<Status(Txn&)>& change) {
+  const Status s = Change(change, [this] {
+    steps_wait_ = false;
+    hooks_.changed();
+  });
+  if (s.code() == Code::kTryAgain) steps_wait_ = true;
+  return s;
+}
+
+Status Volume::Change(const std::function<Status(Txn&)>& change, std::function<void()> again) {
+  Txn own(store);  // an op's may be under way
+  Status s = change(own);
+  if (Status read = store.db().TakeReadError(); !read.ok()) s = read;
+  KFS_RETURN_IF_ERROR(s);
+  if (hooks_.may_change) {
+    KFS_RETURN_IF_ERROR(hooks_.may_change(*this, own, [alive = alive_, again = std::move(again)] {
+      if (*alive) again();
+    }));
   }
-  txn.Apply();
+  own.Apply();
+  hooks_.changed();
+  return {};
 }
 
 bool Volume::MayRepair(ChunkId chunk) const {

@@ -34,6 +34,9 @@ struct VolumeHooks {
   // Runs `fn` once everything changed so far is in the log for good, or survives loss of power; never when
   // it comes to neither.
   std::function<void(VolumeId, std::function<void()> fn)> when_logged, after_sync;
+  // Whether a change that is no op's may count; else kTryAgain, and `again` when it may be tried again.
+  // Empty: it may.
+  std::function<Status(const Volume&, const Txn&, std::function<void()> again)> may_change;
   uint64_t seed = 1;  // of what it draws: nobody shall guess it
 };
 
@@ -44,6 +47,8 @@ class Volume {
   static Result<std::unique_ptr<Volume>> Open(const rec::Volume& info, std::unique_ptr<Db> db,
                                               size_t cache_bytes, Chunkservers& servers, Clock& clock,
                                               VolumeHooks hooks);
+
+  ~Volume() { *alive_ = false; }
 
   VolumeId id() const { return VolumeId(info.id()); }
   uint64_t chunk_size() const { return info.chunk_size(); }
@@ -83,6 +88,12 @@ class Volume {
   // The session has nothing open any more; the inodes are let go of in steps.
   void DropOpens(Session& session);
   bool IsOpen(Ino ino) const { return open_counts_.contains(ino); }
+
+  // ---- what is no op and changes inodes, names or chunks: answers of chunkservers, inventories, freeing
+  // As an op's handler `change` changes nothing but the txn. An error drops it. kTryAgain, also where
+  // `change` was content: others who hold what it has seen are asked first, and `again` is called when it may
+  // be tried again; it may outlive whoever gave it, but not the volume.
+  Status Change(const std::function<Status(Txn&)>& change, std::function<void()> again);
 
   // ---- orphans: inodes without a name, kept while open. Collected in bounded steps.
   void MaybeReap(Ino ino);
@@ -212,6 +223,8 @@ class Volume {
   void UncountKey(const std::string& key_id);
   void NoteExpired(const Session& session);
   void ForgetExpired(const Session& session);
+  // A change of ReapStep or TrimOne; while it has to wait for others both do.
+  Status FreeingStep(const std::function<Status(Txn&)>& change);
   static void Confine(Session& session);
   void Leave(Session& session);
   void DropOpen(Ino ino, uint64_t count);
@@ -233,6 +246,8 @@ class Volume {
   uint64_t reap_from_ = 0;  // of the first one: the chunks before are gone
   std::unordered_set<Ino> reap_queued_;
   std::map<Ino, Trim> trims_;
+  bool steps_wait_ = false;  // those that free: for others who are asked first
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // answers may come later than our end
   std::unordered_map<ChunkId, MonoTime> repaired_;
   bool orphans_to_queue_ = false;  // from this key on
   std::string orphans_from_;

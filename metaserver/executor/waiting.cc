@@ -107,41 +107,33 @@ void Executor::FinishAfterSync(Volume& volume, ParkedPtr parked) {
   AfterSync(volume.id(), [this, parked = std::move(parked)](const Status& s) { Finish(parked, s); });
 }
 
-void Executor::DrainFlockHolders(Ino ino, Volume& volume, ParkedPtr parked) {
-  // A mount that is busy with its kernel answers late or never.
-  constexpr auto kDrainMax = std::chrono::seconds(2);
-  auto drain = std::make_shared<Drain>(Drain{std::move(parked), 0, clock_.MonoNow() + kDrainMax, false});
-  drains_.push_back(drain);
-  std::vector<SessionPtr> holders;
+std::vector<Need> Executor::FlockHolders(const Volume& volume, Ino ino) const {
+  std::vector<Need> needs;
   for (SessionId id : volume.locks.FlockHolders(ino)) {
-    auto it = volume.sessions.find(id);
-    if (it != volume.sessions.end() && it->second->connection != nullptr && hooks_.drain)
-      holders.push_back(it->second);
+    // Who is not connected has queued nothing that it could send now.
+    const SessionPtr session = FindSession(id);
+    if (session == nullptr || session->connection == nullptr || !hooks_.drain) continue;
+    needs.push_back({.holder = id, .ino = ino, .kind = queued_releases_kind_});
   }
-  drain->left = holders.size() + 1;
-  auto one_less = [this, alive = alive_, drain] {
-    if (*alive && --drain->left == 0) FinishDrain(drain);
-  };
-  for (const SessionPtr& s : holders) {
-    // The releases came before the answer, and may still wait for their turn.
-    auto drained = [this, alive = alive_, s, one_less] {
-      if (!*alive) return;
-      turns_.Add(VolumeOf(*s), s->id, Turns::Lane::kInOrder, one_less);
-      Schedule();
-    };
-    WhenLogged(volume.id(), [this, s, ino, drained = std::move(drained)](const Status& logged) {
-      if (logged.ok() && s->connection != nullptr) return hooks_.drain(*s, ino, drained);
-      drained();
-    });
-  }
-  one_less();
+  return needs;
 }
 
-void Executor::FinishDrain(const std::shared_ptr<Drain>& drain) {
-  if (drain->done) return;
-  drain->done = true;
-  std::erase(drains_, drain);
-  Rerun(drain->parked);
+void Executor::Ask(const std::vector<Need>& needs, ParkedPtr parked) {
+  gate_.Ask(needs, [this, parked = std::move(parked)] { Rerun(parked); });
+}
+
+void Executor::QueuedReleases::Ask(const SessionPtr& s, Ino ino, HoldMode, std::function<void()> done) {
+  Executor* executor = &executor_;
+  // The releases came before the answer, and may still wait for their turn.
+  auto drained = [executor, alive = executor->alive_, s, done = std::move(done)] {
+    if (!*alive) return;
+    executor->turns_.Add(VolumeOf(*s), s->id, Turns::Lane::kInOrder, done);
+    executor->Schedule();
+  };
+  executor->WhenLogged(VolumeStore::VolumeOf(s->id), [executor, s, ino, drained](const Status& logged) {
+    if (logged.ok() && s->connection != nullptr) return executor->hooks_.drain(*s, ino, drained);
+    drained();
+  });
 }
 
 uint64_t Executor::parked_now() const {

@@ -94,8 +94,7 @@ Result<bool> GrowTo(OpEnv& env, Ino ino, uint64_t offset, uint64_t end) {
 uint64_t EndOfStep(OpEnv& env, const rec::Inode& inode, uint64_t from, uint64_t end, bool dense) {
   const uint64_t cs = env.volume.chunk_size();
   if (dense) return std::min(end, (from / cs + kChunksOfStep) * cs);
-  const std::vector<ChunkRow> rows =
-      ListChunks(env.txn, inode, from / cs, (end - 1) / cs, kChunksOfStep + 1);
+  const std::vector<ChunkRow> rows = ListChunks(env.txn, inode, from / cs, (end - 1) / cs, kChunksOfStep + 1);
   return rows.size() <= kChunksOfStep ? end : std::min(end, rows.back().index * cs);
 }
 
@@ -172,9 +171,8 @@ Status Handle(OpEnv& env, const pb::FallocateRequest& request, pb::AttrReply* re
   if (reserves && end > (*found)->size() && !SettleTrim(env, ino)) return {};
   const uint64_t from = begins ? request.offset() : env.progress.done_to;
   const uint64_t to = EndOfStep(env, **found, from, end, /*dense=*/reserves);
-  Result<bool> waits =
-      WaitForBacklog(env, ListChunks(env.txn, **found, from / env.volume.chunk_size(),
-                                     (to - 1) / env.volume.chunk_size()));
+  Result<bool> waits = WaitForBacklog(
+      env, ListChunks(env.txn, **found, from / env.volume.chunk_size(), (to - 1) / env.volume.chunk_size()));
   if (!waits.ok()) return waits.status();
   if (*waits) return {};
   if (zero && !keep && begins) {

@@ -29,8 +29,7 @@ Result<bool> WaitForFences(OpEnv& env, Ino ino, const std::vector<ChunkRow>& row
   for (const ChunkRow& row : rows) {
     for (uint64_t server : row.chunk.server()) {
       if (!env.volume.fences.Pending(ServerId(server), ino, env.session.id)) continue;
-      env.Park("fence",
-               [volume = &env.volume](const ParkedPtr& parked) { volume->fences.Wait(parked); });
+      env.Park("fence", [volume = &env.volume](const ParkedPtr& parked) { volume->fences.Wait(parked); });
       return true;
     }
   }

@@ -88,8 +88,7 @@ bool MakeAppendSafe(OpEnv& env, const rec::Inode& inode) {
   // All chunks that the longest append may have touched.
   const uint64_t cs = env.volume.chunk_size();
   bool mutated = false;
-  for (ChunkRow& row :
-       ListChunks(env.txn, inode, inode.size() / cs, (inode.size() + kWriteMax - 1) / cs)) {
+  for (ChunkRow& row : ListChunks(env.txn, inode, inode.size() / cs, (inode.size() + kWriteMax - 1) / cs)) {
     Mutate(env.volume, env.txn, ino, &row, {});
     mutated = true;
   }

@@ -22,9 +22,8 @@ Result<LockRequest> ToRequest(const pb::LockRange& lock, uint32_t uid) {
 // Whether the call waits until those that came before have had their turn.
 bool WaitsForOthers(OpEnv& env, Ino ino) {
   if (!env.volume.locks.Settling(ino)) return false;
-  env.Park("lock", [volume = &env.volume, ino](const ParkedPtr& parked) {
-    volume->WaitUntilSettled(ino, parked);
-  });
+  env.Park("lock",
+           [volume = &env.volume, ino](const ParkedPtr& parked) { volume->WaitUntilSettled(ino, parked); });
   return true;
 }
 
@@ -54,10 +53,11 @@ Status TakeLock(OpEnv& env, const pb::SetLockRequest& request, const LockRequest
   if (outcome != LockTable::Outcome::kConflict) return StatusOf(outcome);
   if (request.lock().flock() && !request.wait() && !env.progress.drained) {
     // The holder's kernel may have closed the file already and its mount not yet told us.
+    std::vector<Need> needs = executor->FlockHolders(*volume, ino);
+    KFS_RETURN_IF_ERROR(executor->MayAsk(needs));
     env.progress.drained = true;
-    env.Park("drain", [executor, volume, ino](const ParkedPtr& parked) {
-      executor->DrainFlockHolders(ino, *volume, parked);
-    });
+    env.Park("drain",
+             [executor, needs = std::move(needs)](const ParkedPtr& parked) { executor->Ask(needs, parked); });
     return {};
   }
   if (!request.wait()) return StatusOf(outcome);

@@ -91,8 +91,8 @@ Status CheckInodeFlags(const OpEnv& env, const rec::Inode& inode, const pb::Seta
 // waited for.
 Status FenceWriters(OpEnv& env, const rec::Inode& inode) {
   uint64_t& next = env.progress.done_to;  // the index after the one to begin with; 0: not begun
-  std::vector<ChunkRow> rows = ListChunks(env.txn, inode, next - std::min<uint64_t>(next, 1),
-                                          UINT32_MAX, kChunksOfStep + 1);
+  std::vector<ChunkRow> rows =
+      ListChunks(env.txn, inode, next - std::min<uint64_t>(next, 1), UINT32_MAX, kChunksOfStep + 1);
   for (size_t n = 0; n < std::min(rows.size(), kChunksOfStep); ++n) {
     if (env.volume.mutations.Backlog(ChunkId(rows[n].chunk.chunk())) < kBacklogMax) {
       Mutate(env.volume, env.txn, Ino(inode.ino()), &rows[n], {});

@@ -2,6 +2,8 @@
 
 #include <cassert>
 
+#include "metaserver/store/keys.h"
+
 namespace kfs::meta {
 
 Txn::InodeEdit* Txn::FindEdit(Ino ino) {
@@ -142,6 +144,15 @@ bool Txn::changes_inodes() const {
     if (e.edited != nullptr || e.removed) return true;
   }
   return false;
+}
+
+void Txn::ForEachTouched(const std::function<void(Ino, bool changed)>& fn) const {
+  for (const InodeEdit& e : inodes_) fn(e.ino, e.edited != nullptr || e.removed);
+  for (const NameEdit& e : names_) fn(e.parent, true);
+  for (const auto& [key, value] : records_) {
+    if (key[0] == ChunkPrefix({}).view()[0] || key[0] == XattrPrefix({}).view()[0])
+      fn(Ino(KeyU64(key, 1)), true);
+  }
 }
 
 void Txn::Clear() {

@@ -60,11 +60,18 @@ class Txn {
 
   bool empty() const { return !changed_; }
   bool changes_inodes() const;
-  void Apply();
+  // Each inode that has been looked at, and whether it, its names, attributes or chunks are changed; maybe
+  // more than once.
+  void ForEachTouched(const std::function<void(Ino, bool changed)>& fn) const;
   void Clear();
   VolumeStore& store() { return store_; }
 
  private:
+  // Through the gate only (executor/gate.h): an op's by the executor, any other's by Volume::Change.
+  friend class Executor;
+  friend class Volume;
+  void Apply();
+
   struct InodeEdit {
     Ino ino;
     InodePtr seen;                       // as Find gave it

@@ -37,17 +37,9 @@ class VolumeStore {
 
   InodePtr GetInode(Ino ino);  // null: none
   Dentry GetDentry(Ino parent, std::string_view name);
-  void PutInode(Ino ino, InodePtr inode);  // null: removed
-  void PutDentry(Ino parent, std::string_view name, const Dentry& dentry);
-  void DeleteDentry(Ino parent, std::string_view name, uint64_t cookie);
-
-  // So many of the next numbers are in use now.
-  void GiveOut(uint64_t inos, uint64_t chunks);
   SessionId NewSession(VolumeId volume);
   static VolumeId VolumeOf(SessionId session) { return VolumeId(static_cast<uint32_t>(session.v >> 40)); }
   const rec::VolumeCounters& counters() const { return counters_; }
-  void CountInodes(int64_t delta);
-  void CountBytes(int64_t delta);
 
   Db& db() { return *db_; }
   const Db& db() const { return *db_; }
@@ -62,6 +54,16 @@ class VolumeStore {
   size_t cache_bytes() const { return inodes_.bytes() + dentries_.bytes(); }
 
  private:
+  // Changes come as a Txn.
+  friend class Txn;
+  void PutInode(Ino ino, InodePtr inode);  // null: removed
+  void PutDentry(Ino parent, std::string_view name, const Dentry& dentry);
+  void DeleteDentry(Ino parent, std::string_view name, uint64_t cookie);
+  // So many of the next numbers are in use now.
+  void GiveOut(uint64_t inos, uint64_t chunks);
+  void CountInodes(int64_t delta);
+  void CountBytes(int64_t delta);
+
   struct NameKey {
     uint64_t parent;
     std::string name;

@@ -162,6 +162,7 @@ class MetaTest : public testing::Test {
       history_.push_back(m.request);
       pb::MutateChunkReply reply;
       reply.set_allocated(4096);
+      reply.set_no_space(no_space_);
       m.done(Status(), reply.SerializeAsString());
     }
   }
@@ -488,6 +489,7 @@ class MetaTest : public testing::Test {
   std::deque<Fenced> fenced_;  // not yet answered
   std::vector<pb::FenceSessionsRequest> fence_history_;
   bool auto_ack_ = true;
+  bool no_space_ = false;                        // what they answer
   std::deque<Mutated> mutated_;                  // not yet answered
   std::vector<pb::MutateChunkRequest> history_;  // answered
   std::vector<uint64_t> deleted_;

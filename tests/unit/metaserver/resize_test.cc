@@ -433,12 +433,16 @@ TEST_F(ResizeTest, FreeingGoesOnWhereItWas) {
   ASSERT_EQ(Open(f_, O_RDWR), 0);
   ASSERT_EQ(Unlink(1, "f"), 0);
   uint64_t from = 0;
-  Txn txn(volume().store);
   int steps = 0;
   for (bool done = false; !done && steps < 100; ++steps) {
     const uint64_t before = from;
-    done = FreeStep(volume(), txn, Ino(f_), 100, &from);
-    txn.Apply();
+    const Status s = volume().Change(
+        [&](Txn& txn) {
+          done = FreeStep(volume(), txn, Ino(f_), 100, &from);
+          return Status();
+        },
+        [] {});
+    ASSERT_TRUE(s.ok()) << s.ToString();
     if (!done) EXPECT_EQ(from, before + 100);
   }
   EXPECT_EQ(steps, 10);
