@@ -120,6 +120,7 @@ class ChunkMachine : public ServerMachine {
  private:
   Status Begin(EventLoop& loop) override {
     daemon_ = std::make_unique<ChunkserverDaemon>(loop, options_, &files_);
+    daemon_->OnMustEnd([] { ADD_FAILURE() << "the chunkserver is taken for a copy of another one"; });
     return daemon_->Start();
   }
   void LetGo() override { daemon_.reset(); }
