@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "metaserver/store/member_db.h"
 #include "tests/sim/disk/hash.h"
 #include "tests/sim/disk/sim_disk.h"
 #include "tests/sim/disk/sim_env.h"
@@ -333,6 +334,22 @@ TEST_F(DbSimTest, ACopyHoldsWhatWasCommittedAndADestroyedDatabaseLeavesNothing) 
   ASSERT_EQ(disk->Rename("/data/copy", kPath), 0);
   ASSERT_EQ(disk->SyncAll(), 0);
   EXPECT_EQ(ExpectPrefix(*disk, 4, kBatches, kBatches), kBatches);
+}
+
+TEST_F(DbSimTest, AMembersPromiseThatCannotBeSyncedIsTheEndOfItsProcess) {
+  const auto disk = NewDisk(5);
+  Process process(*disk, 5);
+  ASSERT_TRUE(process.Open().ok());
+  meta::MemberDb members(process.db());
+  pb::MemberRecord record;
+  record.set_uuid("m1");
+  members.Save(record);
+  EXPECT_FALSE(process.ended());
+  disk->SetFaults({.sync_eio = 10000});
+  members.Save(record);
+  EXPECT_TRUE(process.ended());
+  EXPECT_TRUE(process.db().lost());
+  EXPECT_FALSE(process.db().Sync().ok());
 }
 
 TEST_F(DbSimTest, AnOpenDatabaseIsNotOpenedAgain) {

@@ -63,6 +63,26 @@ class ServersInWorldTest : public testing::Test {
     return world.Hash();
   }
 
+  // A directory that nobody has synced, and the end of the metaserver's power a second later.
+  void MakeAndLoseASecondLater(uint64_t seed) {
+    World world(seed);
+    MetaMachine metaserver(world, seed, secret_file_);
+    ASSERT_NO_FATAL_FAILURE(Begin(world, metaserver, "metaserver"));
+    {
+      ClientMachine a(world, "10.0.1.1", kSecret);
+      ASSERT_FALSE(HasFailure());
+      const auto made = a.Wait<Entry>([&](auto done) { a.client().Mkdir({}, Ino(1), "dir", 0755, done); });
+      EXPECT_TRUE(made.ok()) << made.status().ToString();
+      world.RunUntil(world.now() + kSecond);
+    }
+    metaserver.LosePower(seed);
+    ASSERT_NO_FATAL_FAILURE(Begin(world, metaserver, "metaserver"));
+    ClientMachine b(world, "10.0.1.2", kSecret);
+    ASSERT_FALSE(HasFailure());
+    const auto found = b.Wait<Entry>([&](auto done) { b.client().Lookup({}, Ino(1), "dir", done); });
+    EXPECT_TRUE(found.ok()) << found.status().ToString();
+  }
+
   // Bytes of a file that were synced, and the end of both servers' power. The world's hash.
   uint64_t WriteAndLose(uint64_t seed, const Mishaps& mishaps) {
     World world(seed, mishaps);
@@ -119,6 +139,13 @@ TEST_F(ServersInWorldTest, ADirectoryThatWasSyncedIsThereAfterTheMetaserversPowe
   for (uint64_t seed = 1; seed <= 15; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     MakeAndLose(seed, seed <= 5 ? Mishaps() : Bad());
+  }
+}
+
+TEST_F(ServersInWorldTest, ADirectoryThatNobodySyncedIsThereASecondLater) {
+  for (uint64_t seed = 1; seed <= 10; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    MakeAndLoseASecondLater(seed);
   }
 }
 
