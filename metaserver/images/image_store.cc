@@ -83,7 +83,7 @@ Status ImageStore::Open() {
     pb::ImageManifest manifest;
     if (files_.ReadFile(Dir(name) + "/manifest", kManifestMax, &bytes) == 0 &&
         manifest.ParseFromString(bytes) && manifest.transfer() == name && files_.Exists(Path(name))) {
-      whole_[name] = manifest;
+      whole_[name] = {manifest, clock_.MonoNow()};
     } else {
       Remove(name);
     }
@@ -170,7 +170,7 @@ void ImageStore::Finish(const std::shared_ptr<Transfer>& t, const pb::ImageManif
         if (!*alive) return;
         running_.erase(t->name);
         if (s.ok()) {
-          whole_[t->name] = manifest;
+          whole_[t->name] = {manifest, clock_.MonoNow()};
           KFS_LOG(info, "image.received transfer={} volume={} files={}", t->name, t->volume,
                   manifest.file_size());
         } else {
@@ -182,7 +182,7 @@ void ImageStore::Finish(const std::shared_ptr<Transfer>& t, const pb::ImageManif
 
 const pb::ImageManifest* ImageStore::Find(const std::string& transfer) const {
   auto it = whole_.find(transfer);
-  return it == whole_.end() ? nullptr : &it->second;
+  return it == whole_.end() ? nullptr : &it->second.manifest;
 }
 
 Status ImageStore::Place(const std::string& transfer, const std::string& path) const {
@@ -209,7 +209,8 @@ void ImageStore::Sweep(const pb::ClusterConf& conf, const std::string& self) {
   });
   if (conf.generation() == 0) return;
   std::erase_if(whole_, [&](const auto& w) {
-    const pb::ImageManifest& m = w.second;
+    const pb::ImageManifest& m = w.second.manifest;
+    if (now - w.second.since < kNamedWithin) return false;  // perhaps a backup that is about to be restored
     if (m.cluster_id() != conf.cluster_id()) return false;  // nothing is known of it
     for (const pb::VolumeConf& v : conf.volume()) {
       if (v.id() != m.volume()) continue;

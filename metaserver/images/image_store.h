@@ -3,7 +3,8 @@
 // the JobThread.
 //
 // A whole copy may be the only one as soon as the configuration can name it, so it is removed only when the
-// configuration has gone past it, or when its sender says that it is not needed.
+// configuration has gone past it, or when its sender says that it is not needed. A backup may be of a state
+// that the configuration has long gone past: it has kNamedWithin to be named after it has come.
 #pragma once
 
 #include <functional>
@@ -20,6 +21,8 @@ namespace kfs::meta {
 
 class ImageStore {
  public:
+  static constexpr auto kNamedWithin = std::chrono::seconds(5);
+
   ImageStore(std::string data_dir, FileOps& files, JobThread& jobs, Clock& clock);
   ~ImageStore();
 
@@ -52,7 +55,11 @@ class ImageStore {
   JobThread& jobs_;
   Clock& clock_;
   std::map<std::string, std::shared_ptr<Transfer>> running_;
-  std::map<std::string, pb::ImageManifest> whole_;
+  struct Whole {
+    pb::ImageManifest manifest;
+    MonoTime since;  // it has come, or was found at the start
+  };
+  std::map<std::string, Whole> whole_;
   bool full_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

@@ -204,6 +204,9 @@ TEST_F(VolumeCopiesTest, ACopyIsKeptUntilTheConfigurationHasGonePastIt) {
   data().set_epoch(6);
   data().set_from_epoch(5);
   images_->Sweep(conf_, "m2");
+  EXPECT_NE(images_->Find("copy"), nullptr) << "a backup may be of a state that is long past";
+  clock_.Advance(ImageStore::kNamedWithin);
+  images_->Sweep(conf_, "m2");
   EXPECT_EQ(images_->Find("copy"), nullptr);
 }
 
