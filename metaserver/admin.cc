@@ -40,7 +40,7 @@ MetaServer::OpTimes MetaServer::OpTimesNow() const {
   OpTimes now;
   for (const auto& [number, stats] : server_->stats()) {
     const OpInfo* op = FindOp(number);
-    if (op == nullptr || op->run != Run::kRepeats || (op->senders & kFromClient) == 0) continue;
+    if (op == nullptr || op->answered != Answered::kAtOnce || (op->senders & kFromClient) == 0) continue;
     now.count += stats->count;
     now.micros += stats->micros;
   }

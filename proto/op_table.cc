@@ -6,7 +6,8 @@ namespace kfs {
 namespace {
 
 constexpr OpInfo kOps[] = {
-#define KFS_OP(number, name, reply, mutates, run, senders) {Op::k##name, #name, mutates, Run::run, senders},
+#define KFS_OP(number, name, reply, mutates, answered, senders) \
+  {Op::k##name, #name, mutates, Answered::answered, senders},
     KFS_OPS(KFS_OP)
 #undef KFS_OP
 };

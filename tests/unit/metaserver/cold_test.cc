@@ -114,6 +114,26 @@ TEST_F(ColdTest, ASessionThatEndsMeanwhileIsNotRun) {
   EXPECT_FALSE(cold->answered);  // nobody listens
 }
 
+// So do ops on data and locks, whose runs before leave no token, chunk or lock.
+TEST_F(ColdTest, OpsOnDataAndLocksWaitForTheirRecords) {
+  GoCold();
+  const uint64_t chunks = volume().store.counters().next_chunk();
+  const TestCallPtr append = Begin<rpc::PrepareWrite>(PrepareOf(made_, 0, 4096, /*append=*/true));
+  const TestCallPtr lock = Begin<rpc::SetLock>(LockOf(made_, 7, pb::LockRange::WRITE));
+  EXPECT_FALSE(append->answered || lock->answered);
+  EXPECT_EQ(fetches_.size(), 2u);
+  EXPECT_TRUE(s_->append_tokens.empty());
+  EXPECT_EQ(volume().locks.CountOf(s_->id), 0u);
+  EXPECT_EQ(volume().store.counters().next_chunk(), chunks);
+  Serve();
+  ASSERT_TRUE(append->answered && lock->answered);
+  EXPECT_TRUE(append->status.ok()) << append->status.ToString();
+  EXPECT_TRUE(lock->status.ok()) << lock->status.ToString();
+  EXPECT_EQ(s_->append_tokens.size(), 1u);
+  EXPECT_EQ(volume().locks.CountOf(s_->id), 1u);
+  EXPECT_EQ(volume().store.counters().next_chunk(), chunks + 1);
+}
+
 TEST_F(ColdTest, ReadsTheDiskItselfInTheEnd) {
   GoCold();
   TestCallPtr cold = Begin<rpc::Lookup>(LookupOf("15"));
