@@ -70,6 +70,33 @@ void FillLost(const Executor& executor, pb::ClusterStatusReply* reply) {
   }
 }
 
+// What the sessions of a volume keep, once it is so much that some of them are refused.
+void FillCrowded(const Volume& volume, pb::ClusterStatusReply* reply) {
+  const auto raise = [&](const char* name, const std::string& what, const char* next) {
+    pb::ClusterStatusReply::Alarm* alarm = reply->add_alarm();
+    alarm->set_name(name);
+    alarm->set_subject("volume " + volume.info.name());
+    alarm->set_severity(pb::ClusterStatusReply::Alarm::WARNING);
+    alarm->set_words(what);
+    alarm->set_next(next);
+  };
+  if (volume.stored_bytes() >= volume.limits.stored) {
+    raise("session.answers_kept",
+          fmt::format(
+              "answers that its clients have not acknowledged take {} bytes: clients with many of them are "
+              "refused, and try again",
+              volume.stored_bytes()),
+          "kfs status shows the mounts and their kept answers: end those that do not belong there");
+  }
+  if (volume.open_bytes() >= volume.limits.opens) {
+    raise(
+        "session.opens_kept",
+        fmt::format("what its mounts have open takes {} bytes: who has many files open gets ENFILE for more",
+                    volume.open_bytes()),
+        "kfs status shows the mounts and their open files: end the programs that do not close theirs");
+  }
+}
+
 }  // namespace
 
 void MetaServer::FillStatus(pb::ClusterStatusReply* reply) {
@@ -104,6 +131,7 @@ void MetaServer::FillStatus(pb::ClusterStatusReply* reply) {
     }
   }
   alarms_.Fill(clock_.MonoNow(), reply);
+  for (const auto& [vid, v] : executor_->volumes()) FillCrowded(*v, reply);
   for (const auto& [id, why] : volumes_->undeleted()) {
     pb::ClusterStatusReply::Alarm* alarm = reply->add_alarm();
     alarm->set_name("volume.delete_failed");

@@ -62,6 +62,10 @@ void MetaServer::AddStateMetrics(std::vector<Sample>* out) {
     gauge("kfs_meta_mounts_away", "Mounts that are not connected.", labels, static_cast<double>(away));
     gauge("kfs_meta_sessions_lost", "Mounts that were silent for too long, and have lost what they held.",
           labels, static_cast<double>(lost));
+    gauge("kfs_meta_stored_answer_bytes", "Stored answers that clients have not acknowledged yet.", labels,
+          static_cast<double>(v->stored_bytes()));
+    gauge("kfs_meta_open_bytes", "Memory for what sessions have open.", labels,
+          static_cast<double>(v->open_bytes()));
     gauge("kfs_meta_mount_call_mean_seconds",
           "Mean time of the calls of the last two minutes, as mounts tell of them.", labels,
           calls == 0 ? 0 : static_cast<double>(micros) / static_cast<double>(calls) / 1e6);

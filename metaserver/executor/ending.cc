@@ -52,7 +52,7 @@ bool Endings::StepOf(Ending& e) {
   }
   for (; left > 0 && !e.replies.empty(); --left) {
     volume->store.db().Delete(ReplyKey(e.session->id, e.replies.begin()->first));
-    e.replies.erase(e.replies.begin());
+    volume->DropFirstStored(&e.replies);
   }
   for (; left > 0 && e.remembered.size() != 0; --left) e.remembered.DropFirst();
   return left == 0;

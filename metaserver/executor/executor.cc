@@ -304,6 +304,7 @@ Status Executor::Count(OpEnv& env, bool may_store) {
 
 void Executor::ParkRun(OpEnv& env) {
   env.call->progress = env.progress;
+  env.call->cold_runs = 0;  // the next step has other records
   const ParkedPtr parked = Park(env.call, env.waits);
   env.txn.Apply();
   env.on_park(parked);
@@ -353,6 +354,12 @@ bool Executor::Admit(const CallPtr& call, const pb::Context& ctx, bool logged, S
       it->second->Weigh(Parked::WeightOf(*call));
     }
     return false;
+  }
+  if (logged || session.counts_all) {
+    if (const Status room = session.volume->RoomForStored(session); !room.ok()) {
+      Refuse(call, room);
+      return false;
+    }
   }
   const bool room = logged || session.remembered.HasRoom(*remembered_bytes_);
   if (session.replies_kept() >= kRepliesKeptMax || !room) {

@@ -37,13 +37,14 @@ void Executor::KeepReply(const Call& call, bool logged, const std::string& body,
   record.set_opened(opened.v);
   record.set_opened_for(opened_for);
   if (lock != nullptr) record.set_lock(lock->SerializeAsString());
-  session.volume->store.db().Put(ReplyKey(session.id, call.op_id), record.SerializeAsString());
-  session.replies.emplace_hint(session.replies.end(), call.op_id, session.life);
+  const std::string value = record.SerializeAsString();
+  session.volume->store.db().Put(ReplyKey(session.id, call.op_id), value);
+  session.volume->AddStored(session, call.op_id, session.life, value.size());
 }
 
 Session::Replies::iterator Executor::DropReply(Session& session, Session::Replies::iterator it) {
   session.volume->store.db().DeleteSoon(ReplyKey(session.id, it->first));
-  return session.replies.erase(it);
+  return session.volume->DropStored(session, it);
 }
 
 void Executor::TrimReplies(Session& session, uint64_t acked) {
@@ -106,7 +107,7 @@ bool Executor::Replay(const CallPtr& call, bool logged) {
   // Stored for a client that counts all, or by a version that stored all: what it did went with the memory.
   if (!logged) return false;
   // What a create had opened did, too; the client has not reclaimed what it did not know of.
-  const uint32_t given_in = std::exchange(session.replies.at(call->op_id), session.life);
+  const uint32_t given_in = std::exchange(session.replies.at(call->op_id).life, session.life);
   if (given_in != session.life && record.opened() != 0 &&
       volume.store.GetInode(Ino(record.opened())) != nullptr) {
     volume.AddOpen(session, Ino(record.opened()),

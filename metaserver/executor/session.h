@@ -77,8 +77,13 @@ struct Session {
   // Stored replies not yet acknowledged, by op id, and in which of the session's lives each was given. A life
   // ends with the memory of what it held: when the metaserver restarts (0: before that), when it expires. So
   // an expiry need not look at each of them.
-  using Replies = std::map<uint64_t, uint32_t>;
+  struct Stored {
+    uint32_t life = 0;
+    uint32_t bytes = 0;  // that it counts for
+  };
+  using Replies = std::map<uint64_t, Stored>;
   Replies replies;
+  size_t stored_bytes = 0;  // of them
   uint32_t life = 1;
   // Which of them the client has said to have: all up to `to` but `but` (rec::Answered). What is not among
   // these, nor in `replies`, this database does not know of. Not `exact`: of a version that did not write it

@@ -1,11 +1,10 @@
 #include "metaserver/executor/volume.h"
 
-#include <sys/stat.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 
 #include "common/log.h"
-#include "metaserver/executor/file_chunks.h"
 #include "metaserver/store/keys.h"
 
 namespace kfs::meta {
@@ -103,7 +102,7 @@ Status Volume::Load() {
     rec::Reply reply;
     if (reply.ParseFromArray(value.data(), static_cast<int>(value.size())) && reply.opened() != 0)
       opened_before_.insert(Ino(reply.opened()));
-    it->second->replies.emplace_hint(it->second->replies.end(), op_id, 0);
+    AddStored(*it->second, op_id, 0, value.size());
     return true;
   });
   store.Scan("T", "", [&](std::string_view key, std::string_view value) {
@@ -274,7 +273,9 @@ void Volume::Reclaimed(Session& session) {
 }
 
 void Volume::AddOpen(Session& session, Ino ino, uint32_t rights, uint32_t count) {
-  Opens& opens = session.opens[ino];
+  const auto [it, fresh] = session.opens.try_emplace(ino);
+  if (fresh) ++opens_held_;
+  Opens& opens = it->second;
   count = std::min(count, UINT32_MAX - opens.count);  // whoever says that it has more has lost count
   opens.count += count;
   opens.rights |= rights;
@@ -285,9 +286,47 @@ bool Volume::DropOpen(Session& session, Ino ino, uint32_t count) {
   auto it = session.opens.find(ino);
   if (it == session.opens.end()) return false;
   count = std::min(count, it->second.count);
-  if ((it->second.count -= count) == 0) session.opens.erase(it);
+  if ((it->second.count -= count) == 0) {
+    session.opens.erase(it);
+    --opens_held_;
+  }
   DropOpen(ino, count);
   return true;
+}
+
+Status Volume::RoomForOpen(const Session& session, Ino ino) const {
+  if (open_bytes() < limits.opens || session.opens.contains(ino) ||
+      session.opens.size() * kOpenWeight < limits.always)
+    return {};
+  return Status(ENFILE,
+                fmt::format("{} files are open on volume {}: no more can be", opens_held_, info.name()));
+}
+
+void Volume::AddStored(Session& session, uint64_t op_id, uint32_t life, size_t record_bytes) {
+  const auto bytes = static_cast<uint32_t>(kStoredWeight + record_bytes);
+  session.replies.emplace_hint(session.replies.end(), op_id, Session::Stored{life, bytes});
+  session.stored_bytes += bytes;
+  stored_bytes_ += bytes;
+}
+
+Session::Replies::iterator Volume::DropStored(Session& session, Session::Replies::iterator it) {
+  session.stored_bytes -= it->second.bytes;
+  stored_bytes_ -= it->second.bytes;
+  return session.replies.erase(it);
+}
+
+void Volume::DropFirstStored(Session::Replies* of_ended) {
+  stored_bytes_ -= of_ended->begin()->second.bytes;
+  of_ended->erase(of_ended->begin());
+}
+
+Status Volume::RoomForStored(const Session& session) const {
+  if (stored_bytes_ < limits.stored || session.stored_bytes < limits.always) return {};
+  return Status(
+      EAGAIN, Code::kTryAgain,
+      fmt::format("the answers that clients of volume {} have not acknowledged take {} bytes: no more "
+                  "are kept, but what a session needs that acknowledges",
+                  info.name(), stored_bytes_));
 }
 
 void Volume::DropOpen(Ino ino, uint64_t count) {
@@ -301,157 +340,6 @@ void Volume::DropOpens(Session& session) {
   if (session.opens.empty()) return;
   dropped_.emplace_back().swap(session.opens);
   hooks_.changed();
-}
-
-void Volume::DropStep() {
-  for (size_t n = 0; n < kStep && !dropped_.empty(); ++n) {
-    std::unordered_map<Ino, Opens>& opens = dropped_.front();
-    const auto [ino, open] = *opens.begin();
-    opens.erase(opens.begin());
-    if (opens.empty()) dropped_.pop_front();
-    DropOpen(ino, open.count);
-  }
-}
-
-bool Volume::HasStep() const {
-  return locks.HasStep() || !dropped_.empty() || orphans_to_queue_ ||
-         (!steps_wait_ && (!reap_.empty() || !trims_.empty())) ||
-         (!linger_.empty() && linger_.front().first <= linger_end_);
-}
-
-bool Volume::Step() {
-  if (locks.HasStep()) locks.Step();
-  if (!dropped_.empty()) DropStep();
-  if (orphans_to_queue_) QueueStep();
-  LingerStep();
-  if (!reap_.empty() && !steps_wait_) ReapStep();
-  if (!trims_.empty() && !steps_wait_) TrimOne();
-  return HasStep();
-}
-
-void Volume::MaybeReap(Ino ino) {
-  if (in_grace() || IsOpen(ino) || Lingers(ino)) return;
-  InodePtr inode = store.GetInode(ino);
-  if (inode == nullptr || inode->nlink() > 0) return;
-  if (!reap_queued_.insert(ino).second) return;
-  reap_.push_back(ino);
-  hooks_.changed();
-}
-
-void Volume::Linger(Ino ino) {
-  if (!lingering_.insert(ino).second) return;
-  linger_.emplace_back(clock_.MonoNow() + kLinger, ino);
-  if (linger_.size() > kLingerMax) LingersNoMore();
-}
-
-void Volume::EndLinger() {
-  linger_end_ = clock_.MonoNow();
-  if (HasStep()) hooks_.changed();
-}
-
-void Volume::LingersNoMore() {
-  const Ino ino = linger_.front().second;
-  linger_.pop_front();
-  lingering_.erase(ino);
-  MaybeReap(ino);
-}
-
-void Volume::LingerStep() {
-  for (size_t n = 0; n < kStep && !linger_.empty() && linger_.front().first <= linger_end_; ++n)
-    LingersNoMore();
-}
-
-void Volume::QueueAllOrphans() {
-  orphans_to_queue_ = true;
-  orphans_from_.clear();
-  hooks_.changed();
-}
-
-void Volume::QueueStep() {
-  std::vector<Ino> orphans;
-  orphans_to_queue_ = false;
-  store.Scan("O", orphans_from_, [&](std::string_view key, std::string_view) {
-    if (orphans.size() == kStep) {
-      orphans_to_queue_ = true;
-      orphans_from_ = key;
-      return false;
-    }
-    orphans.push_back(Ino(KeyU64(key, 1)));
-    return true;
-  });
-  for (Ino ino : orphans) {
-    if (opened_before_.contains(ino)) {
-      Linger(ino);
-    } else {
-      MaybeReap(ino);
-    }
-  }
-  if (!orphans_to_queue_) opened_before_ = {};
-}
-
-void Volume::ReapStep() {
-  const Ino ino = reap_.front();
-  const InodePtr inode = store.GetInode(ino);
-  if (inode == nullptr || inode->nlink() > 0 || IsOpen(ino)) {  // linked or opened again meanwhile
-    return EndReap();
-  }
-  uint64_t from = reap_from_;
-  if (const Trim* trim = FindTrim(ino)) from = std::max<uint64_t>(from, trim->from);
-  bool done = false;
-  const Status s = FreeingStep([&](Txn& t) {
-    done = FreeStep(*this, t, ino, kReapStep, &from);
-    return Status();
-  });
-  if (s.code() == Code::kTryAgain) return;
-  if (!s.ok()) return EndReap();  // stays an orphan: tried again after the next start
-  reap_from_ = from;
-  if (!done) return;
-  append_safe_.erase(ino);
-  EndReap();
-}
-
-void Volume::EndReap() {
-  reap_queued_.erase(reap_.front());
-  reap_.pop_front();
-  reap_from_ = 0;
-}
-
-void Volume::StartTrim(Ino ino, uint64_t before) {
-  trims_[ino] = {before, 0};
-  hooks_.changed();
-}
-
-void Volume::TrimOne() {
-  const Ino ino = trims_.begin()->first;
-  const Status s = FreeingStep([&](Txn& t) {
-    TrimStep(*this, t, ino);
-    return Status();
-  });
-  if (!s.ok() && s.code() != Code::kTryAgain) trims_.erase(ino);  // tried again after the next start
-}
-
-Status Volume::FreeingStep(const std::function<Status(Txn&)>& change) {
-  const Status s = Change(change, [this] {
-    steps_wait_ = false;
-    hooks_.changed();
-  });
-  if (s.code() == Code::kTryAgain) steps_wait_ = true;
-  return s;
-}
-
-Status Volume::Change(const std::function<Status(Txn&)>& change, std::function<void()> again) {
-  Txn own(store);  // an op's may be under way
-  Status s = change(own);
-  if (Status read = store.db().TakeReadError(); !read.ok()) s = read;
-  KFS_RETURN_IF_ERROR(s);
-  if (hooks_.may_change) {
-    KFS_RETURN_IF_ERROR(hooks_.may_change(*this, own, [alive = alive_, again = std::move(again)] {
-      if (*alive) again();
-    }));
-  }
-  own.Apply();
-  hooks_.changed();
-  return {};
 }
 
 bool Volume::MayRepair(ChunkId chunk) const {

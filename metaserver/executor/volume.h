@@ -87,7 +87,28 @@ class Volume {
   bool DropOpen(Session& session, Ino ino, uint32_t count = 1);
   // The session has nothing open any more; the inodes are let go of in steps.
   void DropOpens(Session& session);
+  // Whether it may open one more inode: ENFILE when those of all sessions take too much. What it has open
+  // already it may open again, and what it had it is given back (Reclaim).
+  Status RoomForOpen(const Session& session, Ino ino) const;
   bool IsOpen(Ino ino) const { return open_counts_.contains(ino); }
+
+  // ---- stored answers that are not acknowledged yet: on disk, and their ids here
+  void AddStored(Session& session, uint64_t op_id, uint32_t life, size_t record_bytes);
+  Session::Replies::iterator DropStored(Session& session, Session::Replies::iterator it);
+  // Of a session that has ended.
+  void DropFirstStored(Session::Replies* of_ended);
+  // kTryAgain when those of all sessions take too much.
+  Status RoomForStored(const Session& session) const;
+
+  // What all sessions together make the metaserver keep, in bytes. Beyond it each has what a client needs
+  // that acknowledges and closes. Those of one more are refused; what is there stays.
+  struct Limits {
+    size_t stored = 256u << 20, opens = 512u << 20;
+    size_t always = 64u << 10;
+  };
+  Limits limits;
+  size_t stored_bytes() const { return stored_bytes_; }
+  size_t open_bytes() const { return opens_held_ * kOpenWeight; }
 
   // ---- what is no op and changes inodes, names or chunks: answers of chunkservers, inventories, freeing
   // As an op's handler `change` changes nothing but the txn. An error drops it. kTryAgain, also where
@@ -205,6 +226,8 @@ class Volume {
   static constexpr size_t kAppendSafeMax = 100000;
   static constexpr size_t kRepairedMax = 100000;
   static constexpr auto kRepairedFor = std::chrono::seconds(10);
+  static constexpr size_t kOpenWeight = 128;                     // of one session's opens of one inode
+  static constexpr size_t kStoredWeight = 128;                   // of a stored answer, besides its record
   static constexpr auto kAppendTurn = std::chrono::seconds(10);  // while others wait
 
  private:
@@ -240,6 +263,8 @@ class Volume {
   std::map<std::string, std::set<std::pair<int64_t, SessionId>>> expired_of_;
   size_t expired_ = 0;
   std::unordered_map<Ino, uint64_t> open_counts_;
+  size_t opens_held_ = 0;  // entries of sessions and of `dropped_`
+  size_t stored_bytes_ = 0;
   std::deque<std::unordered_map<Ino, Opens>> dropped_;  // of sessions that have none of them any more
   std::unordered_map<Ino, std::vector<ParkedPtr>> unsettled_;
   std::deque<Ino> reap_;

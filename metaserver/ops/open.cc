@@ -55,6 +55,7 @@ Status Handle(OpEnv& env, const pb::OpenRequest& request, pb::AttrReply* reply) 
       !env.volume.in_grace()) {
     return Status(ESTALE, "the inode has been removed");
   }
+  KFS_RETURN_IF_ERROR(env.volume.RoomForOpen(env.session, ino));
   KFS_RETURN_IF_ERROR(ApplyOpen(env, ino, request.flags(), request.kill_priv()));
   env.opened = ino;
   env.opened_for = RightsOf(request.flags());

@@ -54,6 +54,17 @@ class SourceRules(unittest.TestCase):
         self.assertEqual(["metaserver/cellar/a.h: includes metaserver/store/b.h, and METASERVER_MAY_INCLUDE does not say "
                           "what cellar may include"], found)
 
+    def test_a_record_of_an_inode_that_passes_no_gate(self):
+        text = '// Something.\nvoid F(Volume& v) {\n  v.store.db().Put(ChunkKey(ino, 1), "");\n  store_.db().Delete(\n      InodeKey(ino));\n}\n'
+        files = {"metaserver/chunks/a.h": including() + text, "metaserver/store/a.h": including() + text}
+        found = findings(files)["gate"]
+        self.assertEqual(2, len(found), found)
+        self.assertTrue(found[0].startswith("metaserver/chunks/a.h:5: db().Put(ChunkKey("), found)
+
+    def test_a_record_of_something_else(self):
+        text = '// Something.\nvoid F(Db& db) { db.Put(MutationKey(chunk, to), ""); db.Get(ChunkKey(ino, 1)); }\n'
+        self.assertEqual([], findings({"metaserver/chunks/a.h": including() + text})["gate"])
+
     def test_headers_in_a_circle(self):
         found = findings({"rpc/a.h": including("rpc/b.h"), "rpc/b.h": including("rpc/a.h")})["cycles"]
         self.assertEqual(["rpc/a.h -> rpc/b.h -> rpc/a.h"], found)
