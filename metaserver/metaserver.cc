@@ -278,10 +278,11 @@ Status MetaServer::Start() {
 // serves nothing until somebody comes.
 void MetaServer::EndIfNothingIsServed(VolumeId failed) {
   if (!volumes_->LogFailed(failed) || !executor_->volumes().empty()) return;
-  KFS_LOG(critical,
-          "log_failed volume={} effect=\"the process ends: no other volume is served here\" next=\"make room, "
-          "or look at the disk; started again it opens the volume, and mounts go on\"",
-          failed.v);
+  KFS_LOG(
+      critical,
+      "log_failed volume={} effect=\"the process ends: no other volume is served here\" next=\"make room, "
+      "or look at the disk; started again it opens the volume, and mounts go on\"",
+      failed.v);
   memory_->env().End("the log of the last volume has failed");
 }
 
@@ -395,8 +396,7 @@ void MetaServer::OnDisconnect(const ConnectionPtr& connection) {
 void MetaServer::DrainReleases(Session& session, Ino ino, std::function<void()> done) {
   pb::DrainReleasesRequest request;
   request.set_ino(ToSession(session, ino));
-  session.connection->Call(Op::kDrainReleases, request, {},
-                           [done = std::move(done)](Answer) { done(); });
+  session.connection->Call(Op::kDrainReleases, request, {}, [done = std::move(done)](Answer) { done(); });
 }
 
 }  // namespace kfs::meta

@@ -29,8 +29,9 @@ struct Progress {
   uint64_t looked_to = 0;
   int restarts = 0;
   Status failed;
-  bool drained = false;       // flock holders have been asked to send their releases
-  bool fence_waited = false;  // CommitWrite: its data may have been written over by one who is fenced now
+  bool append_waited = false;  // CommitWrite: the same of an append that was under way
+  bool drained = false;        // flock holders have been asked to send their releases
+  bool fence_waited = false;   // CommitWrite: its data may have been written over by one who is fenced now
 };
 
 class Call {

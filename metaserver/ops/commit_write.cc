@@ -6,6 +6,7 @@
 #include "common/limits.h"
 #include "metaserver/chunks/believed.h"
 #include "metaserver/executor/handlers.h"
+#include "metaserver/ops/appends.h"
 #include "metaserver/ops/chunk_ops.h"
 #include "metaserver/ops/common.h"
 #include "metaserver/ops/privileges.h"
@@ -65,6 +66,11 @@ Status Commit(OpEnv& env, const pb::CommitWriteRequest& request, pb::CommitWrite
         appender->session != env.session.id || request.offset() != found->size()) {
       return Stale("the append is no longer valid");
     }
+  }
+  if (request.append_token() == 0) {
+    Result<bool> may = MayGrowBesideAppends(env, *found, request.offset() + request.length());
+    if (!may.ok()) return may.status();
+    if (!*may) return {};
   }
   Result<std::vector<ChunkRow>> rows = CheckWritten(env, *found, request);
   if (!rows.ok()) return rows.status();

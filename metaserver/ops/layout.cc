@@ -6,6 +6,7 @@
 #include "common/limits.h"
 #include "metaserver/executor/executor.h"
 #include "metaserver/executor/handlers.h"
+#include "metaserver/ops/appends.h"
 #include "metaserver/ops/chunk_ops.h"
 #include "metaserver/ops/common.h"
 #include "metaserver/store/keys.h"
@@ -16,9 +17,6 @@ namespace {
 // One answer is some milliseconds of the loop, and stays below kFrameBodyMax; a client asks again from where
 // it ended for more. Not fewer: clients of 0.1.0 ask for so many, and take the answer for all of them.
 constexpr size_t kLayoutChunksMax = 4096;
-
-// One write, in pieces or whole.
-constexpr uint64_t kWriteMax = 16 * kIoSizeMax;
 
 // A chunk whose chunkservers have all been removed from the cluster. Nothing is waited for: they do not come
 // back. (But after a restore they may have, under other numbers.)
@@ -79,22 +77,6 @@ bool ClaimsAhead(OpEnv& env, Ino ino, uint64_t chunk, uint64_t version) {
   return false;
 }
 
-// The first append after a restart, or after another's was cut short: no late write may reach the last chunk.
-bool MakeAppendSafe(OpEnv& env, const rec::Inode& inode) {
-  Ino ino(inode.ino());
-  if (env.volume.AppendSafe(ino)) return false;
-  Volume* volume = &env.volume;
-  env.txn.OnApply([volume, ino] { volume->SetAppendSafe(ino); });
-  // All chunks that the longest append may have touched.
-  const uint64_t cs = env.volume.chunk_size();
-  bool mutated = false;
-  for (ChunkRow& row : ListChunks(env.txn, inode, inode.size() / cs, (inode.size() + kWriteMax - 1) / cs)) {
-    Mutate(env.volume, env.txn, ino, &row, {});
-    mutated = true;
-  }
-  return mutated;
-}
-
 }  // namespace
 
 Status Handle(OpEnv& env, const pb::ReadLayoutRequest& request, pb::LayoutReply* reply) {
@@ -149,18 +131,9 @@ Status Handle(OpEnv& env, const pb::PrepareWriteRequest& request, pb::LayoutRepl
   const uint64_t first = offset / cs, last = (offset + request.length() - 1) / cs;
   if (last >= UINT32_MAX) return Status(EFBIG, "file too large for the volume's chunk size");
   if (request.append()) {
-    Volume::Appender* appender = volume.FindAppender(ino);
-    if (appender != nullptr) {
-      if (appender->waiters.size() >= Volume::kAppendWaitersMax) {
-        std::erase_if(appender->waiters, [](const ParkedPtr& p) { return p->call == nullptr; });
-      }
-      if (appender->waiters.size() >= Volume::kAppendWaitersMax)
-        return Status(EAGAIN, Code::kTryAgain, "too many appenders");
-      env.Park("append", [volume = &volume, ino](const ParkedPtr& parked) {
-        volume->FindAppender(ino)->waiters.push_back(parked);
-      });
-      return {};
-    }
+    Result<bool> waits = WaitForAppend(env, ino);
+    if (!waits.ok()) return waits.status();
+    if (*waits) return {};
   }
   // Before anything is changed: what is lost may be found again, as it was.
   KFS_RETURN_IF_ERROR(CheckLost(env, ListChunks(env.txn, **found, first, last)));
@@ -211,6 +184,8 @@ Status Handle(OpEnv& env, const pb::PrepareWriteRequest& request, pb::LayoutRepl
   reply->set_offset(offset);
   if (request.append()) {
     reply->set_append_token(volume.next_token());
+    // From now on writes that make the file longer look out for appends, after a restart, too.
+    if (!inode->appended()) env.txn.Edit(ino)->set_appended(true);
     env.txn.OnApply([v = &volume, ino, session = &env.session] { v->GrantAppend(ino, *session); });
   }
   return {};

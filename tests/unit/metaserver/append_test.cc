@@ -93,6 +93,45 @@ TEST_F(AppendTest, WhoKeepsOthersWaitingHasNoTurnAnyMore) {
   EXPECT_EQ(err(), 0);
 }
 
+// Whose data the chunk has, where both wrote, is not known: the append counts first, then the write's data is
+// written over it.
+TEST_F(AppendTest, AWriteBehindTheEndWaitsForAnAppendAndIsWrittenAgain) {
+  uint64_t f = Mknod(1, "f");
+  Write(f, 0, 100);
+  pb::LayoutReply w = Run<rpc::PrepareWrite>(PrepareOf(f, 100, 10));
+  pb::LayoutReply a = Run<rpc::PrepareWrite>(PrepareOf(f, 0, 20, true));
+  EXPECT_EQ(a.offset(), 100u);
+  TestCallPtr commit = Begin<rpc::CommitWrite>(CommitOf(f, 100, 10, w));
+  EXPECT_FALSE(commit->answered);
+  TestCallPtr within = Begin<rpc::CommitWrite>(CommitOf(f, 50, 10, w));  // not where the append writes
+  EXPECT_TRUE(within->answered);
+  EXPECT_EQ(Stat(f).size(), 100u);
+  Run<rpc::CommitWrite>(CommitOf(f, a.offset(), 20, a));
+  EXPECT_EQ(err(), 0);
+  ASSERT_TRUE(commit->answered);
+  EXPECT_EQ(commit->status.code(), Code::kStaleChunk);
+  Run<rpc::CommitWrite>(CommitOf(f, 100, 10, Run<rpc::PrepareWrite>(PrepareOf(f, 100, 10))));
+  EXPECT_EQ(err(), 0);
+  EXPECT_EQ(Stat(f).size(), 120u);
+}
+
+TEST_F(AppendTest, NothingOfAnAppendThatWasCutShortComesAfterAWriteBehindTheEnd) {
+  uint64_t f = Mknod(1, "f");
+  Write(f, 0, 100);
+  pb::LayoutReply w = Run<rpc::PrepareWrite>(PrepareOf(f, 100, 10));
+  pb::LayoutReply a = Run<rpc::PrepareWrite>(PrepareOf(f, 0, 20, true));
+  pb::AbortAppendRequest abort;
+  abort.set_ino(f);
+  abort.set_append_token(a.append_token());
+  Run<rpc::AbortAppend>(abort);
+  Run<rpc::CommitWrite>(CommitOf(f, 100, 10, w));
+  EXPECT_EQ(last_.code(), Code::kStaleChunk);
+  w = Run<rpc::PrepareWrite>(PrepareOf(f, 100, 10));
+  EXPECT_GT(w.chunk(0).version(), a.chunk(0).version());
+  Run<rpc::CommitWrite>(CommitOf(f, 100, 10, w));
+  EXPECT_EQ(err(), 0);
+}
+
 TEST_F(AppendTest, TokensOfAnEarlierIncarnationAreRefused) {
   uint64_t f = Mknod(1, "f");
   Write(f, 0, 100);

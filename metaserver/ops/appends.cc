@@ -1,0 +1,55 @@
+#include "metaserver/ops/appends.h"
+
+#include <algorithm>
+
+
+namespace kfs::meta {
+
+Result<bool> WaitForAppend(OpEnv& env, Ino ino) {
+  Volume::Appender* appender = env.volume.FindAppender(ino);
+  if (appender == nullptr) return false;
+  if (appender->waiters.size() >= Volume::kAppendWaitersMax) {
+    std::erase_if(appender->waiters, [](const ParkedPtr& p) { return p->call == nullptr; });
+  }
+  if (appender->waiters.size() >= Volume::kAppendWaitersMax)
+    return Status(EAGAIN, Code::kTryAgain, "too many wait for an append");
+  env.Park("append", [volume = &env.volume, ino](const ParkedPtr& parked) {
+    volume->FindAppender(ino)->waiters.push_back(parked);
+  });
+  return true;
+}
+
+bool MakeAppendSafe(OpEnv& env, const rec::Inode& inode) {
+  const Ino ino(inode.ino());
+  if (env.volume.AppendSafe(ino)) return false;
+  Volume* volume = &env.volume;
+  env.txn.OnApply([volume, ino] { volume->SetAppendSafe(ino); });
+  // All chunks that the longest append may have touched.
+  const uint64_t cs = env.volume.chunk_size();
+  bool mutated = false;
+  for (ChunkRow& row : ListChunks(env.txn, inode, inode.size() / cs, (inode.size() + kWriteMax - 1) / cs)) {
+    Mutate(env.volume, env.txn, ino, &row, {});
+    mutated = true;
+  }
+  return mutated;
+}
+
+Result<bool> MayGrowBesideAppends(OpEnv& env, const rec::Inode& inode, uint64_t end) {
+  if (end <= inode.size() || !inode.appended()) return true;
+  Result<bool> waits = WaitForAppend(env, Ino(inode.ino()));
+  if (!waits.ok()) return waits;
+  if (*waits) {
+    env.progress.append_waited = true;
+    return false;
+  }
+  if (MakeAppendSafe(env, inode)) {
+    env.progress.append_waited = true;
+    RunAgain(env);
+    return false;
+  }
+  if (env.progress.append_waited)
+    return Status(ESTALE, Code::kStaleChunk, "an append may have written over it meanwhile");
+  return true;
+}
+
+}  // namespace kfs::meta
