@@ -123,10 +123,7 @@ class ReadOp final : public DataOp {
 class WriteOp final : public DataOp {
  public:
   WriteOp(Caller caller, FileHandlePtr handle, uint64_t offset, Buffer data, KfsClient::WriteFlags flags)
-      : DataOp(std::move(caller), std::move(handle)),
-        offset(offset),
-        data(std::move(data)),
-        flags(flags) {}
+      : DataOp(std::move(caller), std::move(handle)), offset(offset), data(std::move(data)), flags(flags) {}
   std::string_view name() const override { return flags.append ? "Append" : "Write"; }
   void Start(ProtocolWorker& worker) override;
 

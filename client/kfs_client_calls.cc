@@ -251,8 +251,7 @@ CallId KfsClientImpl::Read(const Caller& caller, const FileHandlePtr& handle, ui
 CallId KfsClientImpl::Write(const Caller& caller, const FileHandlePtr& handle, uint64_t offset, Buffer data,
                             WriteFlags flags, Done<uint32_t> done) {
   return Submit<uint32_t>(std::make_shared<WriteOp>(caller, handle, offset, std::move(data), flags),
-                          std::move(done),
-                          [](WriteOp& op) { return static_cast<uint32_t>(op.data.size()); });
+                          std::move(done), [](WriteOp& op) { return static_cast<uint32_t>(op.data.size()); });
 }
 
 CallId KfsClientImpl::Fsync(const FileHandlePtr& handle, bool, DoneStatus done) {

@@ -1,6 +1,6 @@
 // Bytes on their way: a view of a run of them, and whoever owns it, be it a Buffer, a part of one, or memory
-// that was lent (its owner's deleter gives it back). Copying a slice copies no bytes. Any thread may hold one;
-// nobody changes what it shows.
+// that was lent (its owner's deleter gives it back). Copying a slice copies no bytes. Any thread may hold
+// one; nobody changes what it shows.
 #pragma once
 
 #include <algorithm>
@@ -48,7 +48,7 @@ class Slice {
 class Slices {
  public:
   Slices() = default;
-  Slices(Slice slice) { Add(std::move(slice)); }                  // NOLINT(google-explicit-constructor)
+  Slices(Slice slice) { Add(std::move(slice)); }                 // NOLINT(google-explicit-constructor)
   Slices(Buffer&& buffer) : Slices(Slice(std::move(buffer))) {}  // NOLINT(google-explicit-constructor)
 
   void Add(Slice slice) {

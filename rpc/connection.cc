@@ -482,7 +482,8 @@ void IncomingCall::Fail(const Status& status, uint64_t detail) {
   error.set_detail(detail);
   c.Send({std::make_shared<std::string>(
               EncodeFrame(op(), kFlagReply | kFlagError, message_.header.seq, error, 0)),
-          {}, true});
+          {},
+          true});
   c.ResumeReading();
 }
 

@@ -19,8 +19,8 @@ class Run {
     meta_ = std::make_unique<MetaMachine>(world_, kMeta, plan.seed, secret_file);
     for (int i = 0; i < plan.chunkservers; ++i) {
       chunks_.push_back(std::make_unique<ChunkMachine>(world_, fmt::format("10.0.1.{}:7401", i + 1),
-                                                       plan.seed + 100 + static_cast<uint64_t>(i), secret_file,
-                                                       kMeta));
+                                                       plan.seed + 100 + static_cast<uint64_t>(i),
+                                                       secret_file, kMeta));
     }
     for (int i = 0; i <= plan.mounts; ++i) {  // the last one looks at it all in the end
       mounts_.push_back(std::make_unique<MountMachine>(world_, fmt::format("10.0.2.{}:1", i + 1),
@@ -82,21 +82,22 @@ class Run {
     MountMachine& mount = *mounts_.front();
     world_.At(world_.now(), mount.process, [this, name, &mount] {
       const Nanos began = world_.now();
-      mount.client->MkNod({}, Ino(1), name, S_IFREG | 0644, 0, [this, name, began, &mount](const Result<Entry>& r) {
-        if (!r.ok()) return;
-        Step step;
-        step.call = Call::kCreate;
-        step.began = began;
-        step.ended = world_.now();
-        step.dir = 1;
-        step.name = name;
-        step.got = r->attr.ino.v;
-        history_.steps.push_back(step);
-        const Ino ino = r->attr.ino;
-        mount.client->Fsync(Ino(1), [this, ino](const Status& s) {
-          if (s.ok()) files_.push_back(ino);
-        });
-      });
+      mount.client->MkNod({}, Ino(1), name, S_IFREG | 0644, 0,
+                          [this, name, began, &mount](const Result<Entry>& r) {
+                            if (!r.ok()) return;
+                            Step step;
+                            step.call = Call::kCreate;
+                            step.began = began;
+                            step.ended = world_.now();
+                            step.dir = 1;
+                            step.name = name;
+                            step.got = r->attr.ino.v;
+                            history_.steps.push_back(step);
+                            const Ino ino = r->attr.ino;
+                            mount.client->Fsync(Ino(1), [this, ino](const Status& s) {
+                              if (s.ok()) files_.push_back(ino);
+                            });
+                          });
     });
   }
 
@@ -165,7 +166,8 @@ class Run {
     const std::string b = all[world_.Draw() % all.size()]->host->name;
     if (a == b) return;
     world_.Cut(a, b, true);
-    world_.At(world_.now() + world_.Between(0, 10 * kSecond), nullptr, [this, a, b] { world_.Cut(a, b, false); });
+    world_.At(world_.now() + world_.Between(0, 10 * kSecond), nullptr,
+              [this, a, b] { world_.Cut(a, b, false); });
   }
 
   bool ProgramsEnded() const {

@@ -1,10 +1,10 @@
 // kfs-sim: simulates whole clusters, one for each seed, and tells which of them went wrong.
 //
-//   kfs-sim --seeds N [--from S] [--seconds T] [--quiet] [--log] [--history]
+//   kfs-sim --seeds N [--from S] [--seconds T] [--quiet] [--log] [--history] [--hashes]
 //
-// Prints a line for each seed that went wrong, with what no order of the calls explains, and last the figures.
-// Exit code 1 if one did. The same seed does the same again: kfs-sim --from S --seeds 1 --log shows what
-// servers and mounts say meanwhile.
+// Prints a line for each seed that went wrong, with what no order of the calls explains, and last the
+// figures. Exit code 1 if one did. The same seed does the same again: kfs-sim --from S --seeds 1 --log shows
+// what servers and mounts say meanwhile.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -22,7 +22,7 @@ namespace {
 struct Arguments {
   uint64_t from = 1, seeds = 10;
   double seconds = 1e9;
-  bool quiet = false, log = false, history = false;
+  bool quiet = false, log = false, history = false, hashes = false;
 };
 
 bool Parse(int argc, char** argv, Arguments* a) {
@@ -30,6 +30,8 @@ bool Parse(int argc, char** argv, Arguments* a) {
     const std::string name = argv[i];
     if (name == "--quiet") {
       a->quiet = true;
+    } else if (name == "--hashes") {
+      a->hashes = true;
     } else if (name == "--history") {
       a->history = true;
     } else if (name == "--log") {
@@ -54,7 +56,7 @@ bool Parse(int argc, char** argv, Arguments* a) {
 int main(int argc, char** argv) {
   Arguments a;
   if (!Parse(argc, argv, &a)) {
-    fmt::print(stderr, "usage: kfs-sim [--seeds N] [--from S] [--seconds T] [--quiet] [--log] [--history]\n");
+    fmt::print(stderr, "usage: kfs-sim [--seeds N] [--from S] [--seconds T] [--quiet] [--log] [--history] [--hashes]\n");
     return 2;
   }
   if (!a.log) spdlog::set_level(spdlog::level::off);
@@ -79,7 +81,7 @@ int main(int argc, char** argv) {
     events += f.events;
     gave_up += f.gave_up ? 1 : 0;
     hours += static_cast<double>(f.virtual_time) / 3600e9;
-    if (a.seeds == 1) fmt::print("seed {} hash {:016x}\n", seed, f.hash);
+    if (a.seeds == 1 || a.hashes) fmt::print("seed {} hash {:016x}\n", seed, f.hash);
     if (a.history) {
       for (const kfs::sim::Step& step : f.history.steps) fmt::print("{}\n", step.ToString());
     }
@@ -89,7 +91,9 @@ int main(int argc, char** argv) {
   }
   (void)unlink(secret.c_str());
   (void)rmdir(dir);
-  fmt::print("{} seeds, {} wrong, {} not judged, {:.1f} ms a seed, {} calls, {} faults, {} events, {:.2f} virtual hours\n",
-             done, wrong, gave_up, 1000 * elapsed() / static_cast<double>(done), calls, faults, events, hours);
+  fmt::print(
+      "{} seeds, {} wrong, {} not judged, {:.1f} ms a seed, {} calls, {} faults, {} events, {:.2f} virtual "
+      "hours\n",
+      done, wrong, gave_up, 1000 * elapsed() / static_cast<double>(done), calls, faults, events, hours);
   return wrong == 0 ? 0 : 1;
 }

@@ -86,9 +86,9 @@ void Program::Pick() {
 }
 
 void Program::Names(Step& step) {
-  constexpr Call kCalls[] = {Call::kLookup, Call::kMkdir,  Call::kCreate, Call::kCreate, Call::kUnlink,
-                             Call::kRmdir,  Call::kRename, Call::kRename, Call::kList,   Call::kLink,
-                             Call::kSyncDir};
+  constexpr Call kCalls[] = {Call::kLookup, Call::kMkdir, Call::kCreate, Call::kCreate,
+                             Call::kUnlink, Call::kRmdir, Call::kRename, Call::kRename,
+                             Call::kList,   Call::kLink,  Call::kSyncDir};
   step.call = kCalls[world_.Draw() % std::size(kCalls)];
   if (step.call == Call::kLink && others_.empty()) step.call = Call::kCreate;
   step.dir = AnyDir();
@@ -101,9 +101,9 @@ void Program::Names(Step& step) {
 }
 
 void Program::Content(Step& step) {
-  constexpr Call kCalls[] = {Call::kRead, Call::kRead,     Call::kRead, Call::kWrite,    Call::kWrite, Call::kWrite,
-                             Call::kSize, Call::kTruncate, Call::kLock, Call::kUnlock,   Call::kLock,  Call::kAppend,
-                             Call::kSyncFile};
+  constexpr Call kCalls[] = {Call::kRead,  Call::kRead,   Call::kRead,     Call::kWrite, Call::kWrite,
+                             Call::kWrite, Call::kSize,   Call::kTruncate, Call::kLock,  Call::kUnlock,
+                             Call::kLock,  Call::kAppend, Call::kSyncFile};
   step.call = kCalls[world_.Draw() % std::size(kCalls)];
   step.ino = AnyFile();
   step.block = world_.Draw() % kBlocks;

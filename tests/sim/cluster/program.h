@@ -1,5 +1,5 @@
-// A random program on one mount of a simulated cluster: one call after the other, each noted with what came of
-// it (tests/sim/oracle).
+// A random program on one mount of a simulated cluster: one call after the other, each noted with what came
+// of it (tests/sim/oracle).
 #pragma once
 
 #include <functional>
@@ -26,7 +26,8 @@ class Program : public std::enable_shared_from_this<Program> {
     int calls = 30;
     std::vector<Ino> files;  // there already
   };
-  Program(World& world, std::shared_ptr<Process> process, KfsClient* client, History* history, Options options);
+  Program(World& world, std::shared_ptr<Process> process, KfsClient* client, History* history,
+          Options options);
 
   // Opens its files and begins, within an event of the process.
   void Start();
@@ -67,8 +68,8 @@ class Program : public std::enable_shared_from_this<Program> {
   const Options options_;
   const Caller caller_;
   std::map<uint64_t, FileHandlePtr> handles_;
-  std::vector<uint64_t> dirs_{1};       // that it has heard of, perhaps gone
-  std::vector<uint64_t> others_;        // files that it has heard of
+  std::vector<uint64_t> dirs_{1};  // that it has heard of, perhaps gone
+  std::vector<uint64_t> others_;   // files that it has heard of
   std::set<Lock> locks_;
   int left_;
   size_t under_way_ = SIZE_MAX;  // in history_->steps

@@ -104,7 +104,8 @@ class Search {
     ++next_loss_;
     std::vector<size_t> under_way;  // of those that are gone
     for (size_t keep = order.size() + 1; keep-- > durable;) {
-      if (keep < order.size() && steps_[order[keep].step]->ended >= loss) under_way.push_back(order[keep].step);
+      if (keep < order.size() && steps_[order[keep].step]->ended >= loss)
+        under_way.push_back(order[keep].step);
       order_ = {order.begin(), order.begin() + static_cast<std::ptrdiff_t>(keep)};
       state_ = Back(order, state, keep);
       const uint64_t ways = uint64_t{1} << std::min(under_way.size(), kUnderWayMax);
@@ -126,8 +127,8 @@ class Search {
     return false;
   }
 
-  static std::shared_ptr<const Model> Back(const std::vector<Done>& order, const std::shared_ptr<const Model>& state,
-                                           size_t keep) {
+  static std::shared_ptr<const Model> Back(const std::vector<Done>& order,
+                                           const std::shared_ptr<const Model>& state, size_t keep) {
     if (keep == order.size()) return state;
     std::shared_ptr<Model> back = order[keep].before->Copy();
     for (size_t n = keep + 1; n < order.size(); ++n) back->FellBackFrom(*order[n].before);

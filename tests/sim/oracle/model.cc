@@ -177,7 +177,9 @@ std::string Names::State() const {
 
 // ---- Content ----
 
-Content::Values Content::At(uint64_t block) const { return block < blocks_.size() ? blocks_[block] : Values{0}; }
+Content::Values Content::At(uint64_t block) const {
+  return block < blocks_.size() ? blocks_[block] : Values{0};
+}
 
 void Content::Resize(uint64_t size) {
   while (blocks_.size() < size) {

@@ -54,8 +54,8 @@ class Names : public Model {
   uint64_t next_unheard_ = kUnheard;
 };
 
-// A file's blocks. Each is what was written last; but when the metaserver has forgotten calls with its power, the
-// chunkserver has their data all the same: then it is one of several, until somebody has read it.
+// A file's blocks. Each is what was written last; but when the metaserver has forgotten calls with its power,
+// the chunkserver has their data all the same: then it is one of several, until somebody has read it.
 class Content : public Model {
  public:
   std::unique_ptr<Model> Copy() const override { return std::make_unique<Content>(*this); }

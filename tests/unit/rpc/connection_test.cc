@@ -82,8 +82,7 @@ TEST_F(ConnectionTest, WhoIsSentMuchDoesNotKeepTheLoopFromOthers) {
   OnLoop(loop, [&] {
     c = Connection::Adopt(loop, std::make_unique<TakesAll>(&taken), {});
     for (size_t i = 0; i < kCalls; ++i)
-      c->Call(Op::kChunkWrite, pb::ChunkWriteRequest(), Buffer(kPayload),
-              [](Answer) {});
+      c->Call(Op::kChunkWrite, pb::ChunkWriteRequest(), Buffer(kPayload), [](Answer) {});
     // What others have posted by then comes before the rest.
     loop.AtTickEnd([&] { loop.Post([&] { at_others_turn.set_value(c->bytes_queued()); }); });
   });

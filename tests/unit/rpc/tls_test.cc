@@ -241,7 +241,8 @@ TEST_F(TlsTest, AChangedByteEndsTheConnection) {
   MakeClient(options);
   Buffer payload(100000);
   memset(payload.data(), 'w', payload.size());
-  const Answer a = Send<rpc::ChunkWrite>(pb::ChunkWriteRequest(), seconds(10), false, std::move(payload)).get();
+  const Answer a =
+      Send<rpc::ChunkWrite>(pb::ChunkWriteRequest(), seconds(10), false, std::move(payload)).get();
   EXPECT_EQ(a.status.code(), Code::kConnectionLost) << a.status.ToString();
 }
 
