@@ -18,6 +18,7 @@
 #include "common/keys.h"
 #include "common/log.h"
 #include "common/uuid.h"
+#include "rpc/monitor.h"
 #include "rpc/server.h"
 
 namespace kfs {
@@ -43,6 +44,8 @@ struct ChunkserverDaemon::Impl {
   void MustEnd(const std::string& metaserver, const Status& why);
   void GoOn();
   void MakeTerms();
+  Status StartMonitor();
+  Status Health() const;
   Status CheckTunables(const Tunables& t) const;
   void Apply(const Tunables& t);
 
@@ -61,6 +64,7 @@ struct ChunkserverDaemon::Impl {
   std::unique_ptr<Server> server;
   std::unique_ptr<MetaserverLinks> links;
   std::unique_ptr<SyncThread> sync;
+  std::unique_ptr<Monitor> monitor;  // null: none is asked for
   EventLoop::Timer second_timer, age_timer;
   std::function<void()> end = [] {
     spdlog::shutdown();
@@ -127,21 +131,41 @@ Status ChunkserverDaemon::Start() {
           .newest_connection_only = true,
           .policy = d.credentials.policy(),
           .seen = std::make_shared<SeenPeers>(o.data_dirs().front() + "/kfs-disk.seen-links", d.files)});
+  d.metrics.ops = d.server->counts();
   d.service->Register(d.server.get());
   KFS_RETURN_IF_ERROR(d.server->Listen(o.listen()));
-  if (!o.metrics_listen().empty()) KFS_RETURN_IF_ERROR(d.metrics.Listen(o.metrics_listen()));
+  KFS_RETURN_IF_ERROR(d.StartMonitor());
   d.StartLinks(std::move(*labels));
   d.sync = std::make_unique<SyncThread>(d.loop, d.store.get(), d.terms->in_force().sync_interval);
   d.loop.Post([&d] {
-    d.second_timer = d.loop.RunEvery(std::chrono::seconds(1), [&d] {
-      d.metrics.Update(*d.store, d.pool->waiting(), *d.gate);
-      d.terms->OnTimer();
-    });
+    d.second_timer = d.loop.RunEvery(std::chrono::seconds(1), [&d] { d.terms->OnTimer(); });
     d.age_timer = d.loop.RunEvery(DiskAges::kGoOnEvery, [&d] { d.GoOn(); });
   });
   KFS_RETURN_IF_ERROR(WriteAddressFile(o.address_file(), d.server->address()));
   KFS_LOG(info, "ready address={} uuid={} disks={}", d.server->address(), d.store->server_uuid(),
           d.store->disks().size());
+  return {};
+}
+
+Status ChunkserverDaemon::Impl::StartMonitor() {
+  if (options.metrics_listen().empty()) return {};
+  monitor = std::make_unique<Monitor>(loop);
+  ShowChunkserver({.metrics = &metrics,
+                   .store = store.get(),
+                   .pool = pool.get(),
+                   .gate = gate.get(),
+                   .server = server.get()},
+                  monitor->metrics());
+  monitor->OnHealth([this] { return Health(); });
+  return monitor->Listen(options.metrics_listen());
+}
+
+Status ChunkserverDaemon::Impl::Health() const {
+  if (links == nullptr || !links->registered())
+    return Status(ENOTCONN, "no metaserver has registered this chunkserver; its log says why");
+  for (const auto& disk : store->disks()) {
+    if (!disk->healthy()) return Status(EIO, "disk " + disk->path() + " is sick and is not used");
+  }
   return {};
 }
 
@@ -251,6 +275,7 @@ bool ChunkserverDaemon::registered() const { return impl_->links != nullptr && i
 void ChunkserverDaemon::Stop() {
   Impl& d = *impl_;
   if (d.store == nullptr) return;
+  if (d.monitor != nullptr) d.monitor->Stop();
   d.second_timer.Cancel();
   d.age_timer.Cancel();
   if (d.server != nullptr) d.server->Stop();

@@ -1,32 +1,30 @@
-// What the chunkserver counts, and the page that shows it (Prometheus, pull). Counting is for any thread and
-// cheap; the gauges are set by Update, on the loop's thread.
+// What the chunkserver counts and shows (rpc/metrics.h). The loop's thread.
 #pragma once
 
 #include <memory>
-#include <string>
 
-#include "common/clock.h"
-#include "common/status.h"
-#include "proto/op_table.h"
+#include "rpc/op_counts.h"
 
 namespace kfs {
 
 class AccessGate;
 class ChunkStore;
+class IoPool;
+class Server;
 
-class ChunkMetrics {
- public:
-  ChunkMetrics();
-  ~ChunkMetrics();
-
-  // Serves http://ADDRESS/metrics on a thread of its own.
-  Status Listen(const std::string& address);
-  void Count(Op op, const Status& status, Duration took, uint64_t bytes);
-  void Update(const ChunkStore& store, size_t waiting, const AccessGate& gate);
-
- private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+struct ChunkMetrics {
+  std::shared_ptr<OpCounts> ops;  // of clients, and of metaservers on the connections that we open
+  Counter read_bytes, written_bytes;
 };
+
+// What metrics are shown of; all outlive the registry's sources.
+struct ShownChunkserver {
+  const ChunkMetrics* metrics = nullptr;
+  const ChunkStore* store = nullptr;
+  const IoPool* pool = nullptr;
+  const AccessGate* gate = nullptr;
+  const Server* server = nullptr;
+};
+void ShowChunkserver(const ShownChunkserver& shown, Metrics& metrics);
 
 }  // namespace kfs

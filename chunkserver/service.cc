@@ -37,6 +37,7 @@ void ChunkService::Register(Server* server) {
 }
 
 void ChunkService::OnMetaserverRequest(IncomingCallPtr call) {
+  call->CountIn(metrics_->ops);
   if (call->op() == Op::kMutateChunk) {
     pb::MutateChunkRequest request;
     if (call->Parse(&request)) Mutate(std::move(call), request);
@@ -72,24 +73,23 @@ void ChunkService::Execute(IncomingCallPtr call, ChunkKey key, bool may_inline, 
   if (!key.volume || !key.chunk)
     return call->Fail(Status(EINVAL, Code::kMalformed, "ids of volumes and chunks begin at 1"));
   if (may_inline && !pool_->Busy(key)) {
-    const MonoTime begun = loop_.clock().MonoNow();
     Outcome outcome = attempt(Wait::kNever);
-    if (!WouldWait(outcome.status)) return Answer(call, std::move(outcome), begun);
+    if (!WouldWait(outcome.status)) return Answer(call, std::move(outcome));
   }
   OnPool(std::move(call), key, std::move(attempt));
 }
 
 void ChunkService::OnPool(IncomingCallPtr call, std::optional<ChunkKey> key, Attempt attempt) {
   auto outcome = std::make_shared<Outcome>();
-  const MonoTime begun = loop_.clock().MonoNow();
   bool taken = pool_->Submit(
       key, [outcome, attempt = std::move(attempt)] { *outcome = attempt(Wait::kAllowed); },
-      [this, call, outcome, begun] { Answer(call, std::move(*outcome), begun); });
+      [this, call, outcome] { Answer(call, std::move(*outcome)); });
   if (!taken) call->Fail(Status(EAGAIN, Code::kTryAgain, "the chunkserver's disks cannot keep up"));
 }
 
-void ChunkService::Answer(const IncomingCallPtr& call, Outcome outcome, MonoTime begun) {
-  metrics_->Count(call->op(), outcome.status, loop_.clock().MonoNow() - begun, outcome.bytes);
+void ChunkService::Answer(const IncomingCallPtr& call, Outcome outcome) {
+  if (call->op() == Op::kChunkRead) metrics_->read_bytes.Add(outcome.bytes);
+  if (call->op() == Op::kChunkWrite) metrics_->written_bytes.Add(outcome.bytes);
   if (outcome.made && outcome.status.ok()) missing_.Here(outcome.asked);
   if (outcome.lost) missing_.Note(outcome.asked, outcome.version, loop_.Now());
   if (!outcome.status.ok()) {
@@ -111,7 +111,7 @@ std::optional<ChunkStore::MayFn> ChunkService::Admit(const IncomingCallPtr& call
   if (grant.ok()) return [gate = gate_, grant = *grant] { return gate->Check(grant); };
   Outcome refused;
   refused.status = grant.status();
-  Answer(call, std::move(refused), loop_.clock().MonoNow());
+  Answer(call, std::move(refused));
   return {};
 }
 

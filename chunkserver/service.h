@@ -52,7 +52,7 @@ class ChunkService {
   std::optional<ChunkStore::MayFn> Admit(const IncomingCallPtr& call, const pb::ChunkRef& ref,
                                          const pb::ChunkAccess& access, uint32_t right);
   void OnPool(IncomingCallPtr call, std::optional<ChunkKey> key, Attempt attempt);
-  void Answer(const IncomingCallPtr& call, Outcome outcome, MonoTime begun);
+  void Answer(const IncomingCallPtr& call, Outcome outcome);
 
   void Read(IncomingCallPtr call, const pb::ChunkReadRequest& request);
   void Write(IncomingCallPtr call, const pb::ChunkWriteRequest& request);

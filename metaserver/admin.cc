@@ -38,12 +38,12 @@ void MetaServer::FillVolume(const pb::VolumeConf& conf, pb::VolumeInfo* out) {
 // Of ops that are answered without waiting for anybody else, also not for a client.
 MetaServer::OpTimes MetaServer::OpTimesNow() const {
   OpTimes now;
-  for (const auto& [number, stats] : server_->stats()) {
-    const OpInfo* op = FindOp(number);
-    if (op == nullptr || op->answered != Answered::kAtOnce || (op->senders & kFromClient) == 0) continue;
-    now.count += stats->count;
-    now.micros += stats->micros;
-  }
+  server_->counts()->ForEach([&](Op number, const OpStats& stats) {
+    const OpInfo* op = FindOp(static_cast<uint16_t>(number));
+    if (op == nullptr || op->answered != Answered::kAtOnce || (op->senders & kFromClient) == 0) return;
+    now.count += stats.seconds.count();
+    now.micros += stats.seconds.micros();
+  });
   return now;
 }
 
@@ -175,13 +175,13 @@ void MetaServer::FillStatus(pb::ClusterStatusReply* reply) {
   const OpTimes now = OpTimesNow(), then = op_times_.empty() ? OpTimes{} : op_times_.front();
   reply->set_recent_ops(now.count - then.count);
   reply->set_recent_micros(now.micros - then.micros);
-  for (const auto& [number, stats] : server_->stats()) {
+  server_->counts()->ForEach([&](Op number, const OpStats& stats) {
     auto* op = reply->add_op();
-    op->set_name(std::string(OpName(static_cast<Op>(number))));
-    op->set_count(stats->count);
-    op->set_errors(stats->errors);
-    op->set_micros(stats->micros);
-  }
+    op->set_name(std::string(OpName(number)));
+    op->set_count(stats.seconds.count());
+    op->set_errors(stats.errors.value());
+    op->set_micros(stats.seconds.micros());
+  });
 }
 
 // What this member sees: its volumes, and what its chunkservers answer now.

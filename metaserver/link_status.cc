@@ -9,6 +9,12 @@
 namespace kfs::meta {
 namespace {
 
+constexpr MetricFamily kLinks{MetricType::kGauge, "kfs_meta_links",
+                              "Links that others have to this metaserver"};
+constexpr MetricFamily kOldSecretLinks{
+    MetricType::kGauge, "kfs_meta_old_secret_links",
+    "Links by the root secret before this one; there is none without old-secret-file"};
+
 const char* RoleWord(pb::HelloRequest::Role role) {
   switch (role) {
     case pb::HelloRequest::CLIENT:
@@ -41,9 +47,9 @@ void MetaServer::FillLinks(pb::ClusterStatusReply* reply) {
   }
 }
 
-void MetaServer::AddLinkMetrics(std::vector<Sample>* out) {
-  std::map<std::tuple<std::string, std::string>, int> links;
-  std::map<std::string, int> older;
+void MetaServer::ShowLinks(MetricsPage& page) {
+  std::map<std::tuple<std::string, std::string>, uint64_t> links;
+  std::map<std::string, uint64_t> older;
   for (const char* role : {"mount", "chunkserver", "metaserver", "admin"}) {
     links[{role, "plain"}] = 0;
     older[role] = 0;
@@ -54,18 +60,9 @@ void MetaServer::AddLinkMetrics(std::vector<Sample>* out) {
     if (keyring_->IsOlder(c->hello.key_id())) ++older[RoleWord(c->hello.role())];
   }
   for (const auto& [of, count] : links)
-    out->push_back({"kfs_meta_links",
-                    "Links that others have to this metaserver.",
-                    false,
-                    {{"role", std::get<0>(of)}, {"link", std::get<1>(of)}},
-                    static_cast<double>(count)});
+    page.Add(kLinks, count, {{"role", std::get<0>(of)}, {"link", std::get<1>(of)}});
   if (member_->credentials().older() == nullptr) return;
-  for (const auto& [role, count] : older)
-    out->push_back({"kfs_meta_old_secret_links",
-                    "Links by the root secret before this one; there is none without old-secret-file.",
-                    false,
-                    {{"role", role}},
-                    static_cast<double>(count)});
+  for (const auto& [role, count] : older) page.Add(kOldSecretLinks, count, {{"role", role}});
 }
 
 }  // namespace kfs::meta

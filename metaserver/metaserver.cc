@@ -232,10 +232,7 @@ Status MetaServer::Start() {
                     [this](std::function<void()> answer) { AnswerWhenSettled(std::move(answer)); });
   RegisterChunkService();
   server_->OnDisconnect([this](const ConnectionPtr& c) { OnDisconnect(c); });
-  if (!options_.metrics_listen().empty()) {
-    metrics_ = std::make_unique<Metrics>();
-    KFS_RETURN_IF_ERROR(metrics_->Listen(options_.metrics_listen()));
-  }
+  KFS_RETURN_IF_ERROR(StartMonitor());
   loop_.Post([this, alive = alive_] {
     if (!*alive || stopped_) return;
     member_->Start();
@@ -264,8 +261,6 @@ Status MetaServer::Start() {
     });
     LookForTwin();
     twin_timer_ = loop_.RunEvery(std::chrono::seconds(5), [this] { LookForTwin(); });
-    if (metrics_ != nullptr)
-      metrics_timer_ = loop_.RunEvery(std::chrono::seconds(1), [this] { UpdateMetrics(); });
   });
   KFS_RETURN_IF_ERROR(WriteAddressFile(options_.address_file(), address()));
   KFS_LOG(info, "ready address={} cluster={} member={} generation={} starts={} volumes={}", address(),
@@ -292,7 +287,7 @@ void MetaServer::Stop() {
     return;
   }
   timer_.Cancel();
-  metrics_timer_.Cancel();
+  if (monitor_ != nullptr) monitor_->Stop();
   moving_timer_.Cancel();
   twin_timer_.Cancel();
   op_times_timer_.Cancel();

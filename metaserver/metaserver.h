@@ -26,11 +26,11 @@
 #include "metaserver/losses/missing_chunks.h"
 #include "metaserver/members/cluster_keyring.h"
 #include "metaserver/members/peer_ops.h"
-#include "metaserver/metrics.h"
 #include "metaserver/options.h"
 #include "metaserver/store/cluster_store.h"
 #include "rpc/daemon.h"
 #include "rpc/job_thread.h"
+#include "rpc/monitor.h"
 #include "rpc/server.h"
 
 namespace kfs::meta {
@@ -81,7 +81,7 @@ class MetaServer : public Daemon {
   void FillStatus(pb::ClusterStatusReply* reply);
   // link_status.cc
   void FillLinks(pb::ClusterStatusReply* reply);
-  void AddLinkMetrics(std::vector<Sample>* out);
+  void ShowLinks(MetricsPage& page);
   // image_service.cc
   void RegisterImages();
   // files_service.cc
@@ -119,8 +119,16 @@ class MetaServer : public Daemon {
   // Not OK: nobody who would know an older copy has been heard yet.
   Status Vouched() const;
 
-  void UpdateMetrics();                            // server_metrics.cc
-  void AddStateMetrics(std::vector<Sample>* out);  // state_metrics.cc
+  // server_metrics.cc
+  Status StartMonitor();
+  Status Health() const;
+  void ShowServer(MetricsPage& page);
+  void ShowVolumes(MetricsPage& page);
+  // state_metrics.cc
+  void ShowCluster(MetricsPage& page);
+  void ShowSessions(MetricsPage& page);
+  void ShowChunkservers(MetricsPage& page);
+  void ShowRoom(MetricsPage& page);
   std::string MySubject() const { return "metaserver " + address(); }
 
   EventLoop& loop_;
@@ -156,8 +164,8 @@ class MetaServer : public Daemon {
   std::shared_ptr<SeenPeers> seen_;
   std::shared_ptr<ClusterKeyring> keyring_;
   std::unique_ptr<Server> server_;
-  std::unique_ptr<Metrics> metrics_;
-  EventLoop::Timer timer_, metrics_timer_, moving_timer_, twin_timer_, op_times_timer_;
+  std::unique_ptr<Monitor> monitor_;  // null: none is asked for
+  EventLoop::Timer timer_, moving_timer_, twin_timer_, op_times_timer_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   // Chunkservers whose admission is under way, by uuid.
   struct Accepting {

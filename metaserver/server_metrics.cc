@@ -1,64 +1,104 @@
-// Metrics of what the metaserver does: ops, memory, connections, the volumes' records.
-#include "common/allocator.h"
+// Metrics of what the metaserver does: ops, memory, connections, the volumes' records; and whether it is
+// well.
+#include <fmt/format.h>
+
 #include "metaserver/metaserver.h"
-#include "rpc/stall.h"
 
 namespace kfs::meta {
+namespace {
 
-void MetaServer::UpdateMetrics() {
-  std::vector<Sample> out;
-  for (const auto& [number, stats] : server_->stats()) {
-    std::string op(OpName(static_cast<Op>(number)));
-    out.push_back(
-        {"kfs_meta_ops_total", "Ops answered.", true, {{"op", op}}, static_cast<double>(stats->count)});
-    out.push_back({"kfs_meta_op_errors_total",
-                   "Ops answered with an error.",
-                   true,
-                   {{"op", op}},
-                   static_cast<double>(stats->errors)});
-    out.push_back({"kfs_meta_op_seconds_total",
-                   "Time of these ops, from arrival to answer.",
-                   true,
-                   {{"op", op}},
-                   static_cast<double>(stats->micros) / 1e6});
+constexpr OpCounts::Families kOps{
+    .seconds = {MetricType::kHistogram, "kfs_meta_op_seconds",
+                "Time of the ops answered, from arrival to answer"},
+    .errors = {MetricType::kCounter, "kfs_meta_op_errors_total", "Ops answered with an error"}};
+// The histogram's count and sum, by the names that they had before there was one.
+constexpr MetricFamily kOpsTotal{MetricType::kCounter, "kfs_meta_ops_total", "Ops answered"};
+constexpr MetricFamily kOpSecondsTotal{MetricType::kCounter, "kfs_meta_op_seconds_total",
+                                       "Time of these ops, from arrival to answer"};
+constexpr MetricFamily kBadFrames{MetricType::kCounter, "kfs_meta_bad_frames_total",
+                                  "Connections ended for malformed input"};
+constexpr MetricFamily kConnections{MetricType::kGauge, "kfs_meta_connections",
+                                    "Connections that others have to this metaserver"};
+
+constexpr MetricFamily kColdRuns{MetricType::kCounter, "kfs_meta_cold_runs_total",
+                                 "Ops that waited for records on disk"};
+constexpr MetricFamily kReplays{MetricType::kCounter, "kfs_meta_replays_total", "Kept answers sent again"};
+constexpr MetricFamily kDbMemory{MetricType::kGauge, "kfs_meta_db_memory_bytes",
+                                 "Block cache and write buffers of all volumes' databases"};
+constexpr MetricFamily kWaiting{MetricType::kGauge, "kfs_meta_waiting_ops",
+                                "Ops that wait for a lock, a mutation or their turn"};
+
+constexpr MetricFamily kSessions{MetricType::kGauge, "kfs_meta_sessions",
+                                 "Sessions of the volume: mounts that it knows"};
+constexpr MetricFamily kInodes{MetricType::kGauge, "kfs_meta_inodes", "Inodes in use"};
+constexpr MetricFamily kCacheBytes{MetricType::kGauge, "kfs_meta_cache_bytes",
+                                   "Decoded inodes and names in memory"};
+constexpr MetricFamily kMutations{MetricType::kGauge, "kfs_meta_pending_mutations",
+                                  "Chunk changes not yet acknowledged"};
+constexpr MetricFamily kGarbage{MetricType::kGauge, "kfs_meta_garbage_chunks", "Chunks to be deleted"};
+constexpr MetricFamily kOrphans{MetricType::kGauge, "kfs_meta_orphans_queued", "Nameless inodes being freed"};
+
+}  // namespace
+
+Status MetaServer::StartMonitor() {
+  if (options_.metrics_listen().empty()) return {};
+  monitor_ = std::make_unique<Monitor>(loop_);
+  Metrics& m = monitor_->metrics();
+  m.Add([this](MetricsPage& page) { ShowServer(page); });
+  m.Add([this](MetricsPage& page) { ShowVolumes(page); });
+  m.Add([this](MetricsPage& page) { ShowCluster(page); });
+  m.Add([this](MetricsPage& page) { ShowSessions(page); });
+  m.Add([this](MetricsPage& page) { ShowChunkservers(page); });
+  m.Add([this](MetricsPage& page) { ShowRoom(page); });
+  m.Add([this](MetricsPage& page) { ShowLinks(page); });
+  monitor_->OnHealth([this] { return Health(); });
+  return monitor_->Listen(options_.metrics_listen());
+}
+
+Status MetaServer::Health() const {
+  if (disk_->full())
+    return Status(ENOSPC, fmt::format("the file system of data-dir {} is full", options_.data_dir()));
+  const pb::ClusterConf& conf = member_->conf();
+  for (const pb::VolumeConf& v : conf.volume()) {
+    if (v.owner() != member_->uuid() || !v.started()) continue;
+    if (executor_->FindVolume(VolumeId(v.id())) == nullptr)
+      return Status(ESHUTDOWN, fmt::format("volume {} is not served; 'kfs volume status {}' says why",
+                                           v.name(), v.name()));
   }
-  auto gauge = [&](const char* name, const char* help, double value) {
-    out.push_back({name, help, false, {}, value});
-  };
-  auto counter = [&](const char* name, const char* help, double value) {
-    out.push_back({name, help, true, {}, value});
-  };
-  counter("kfs_meta_bad_frames_total", "Connections ended for malformed input.",
-          static_cast<double>(server_->bad_frames()));
-  counter("kfs_loop_stalls_total", "Ticks of an event loop over 50 ms.", static_cast<double>(LoopStalls()));
-  counter("kfs_loop_stall_seconds_total", "Time of the ticks over 50 ms.",
-          static_cast<double>(LoopStallMicros()) / 1e6);
-  counter("kfs_meta_cold_runs_total", "Ops that waited for records on disk.",
-          static_cast<double>(executor_->cold_runs()));
-  counter("kfs_meta_replays_total", "Kept answers sent again.", static_cast<double>(executor_->replays()));
-  gauge("kfs_meta_rss_bytes", "Resident memory of the process.", static_cast<double>(ResidentBytes()));
-  gauge("kfs_meta_db_memory_bytes", "Block cache and write buffers of all volumes' databases.",
-        static_cast<double>(memory_->used()));
-  gauge("kfs_meta_connections", "Connections that others have to this metaserver.",
-        static_cast<double>(server_->connections().size()));
-  gauge("kfs_meta_waiting_ops", "Ops that wait for a lock, a mutation or their turn.",
-        static_cast<double>(executor_->parked_now()));
-  AddStateMetrics(&out);
+  int connected = 1;
+  for (const PeerView& p : member_->node().Peers()) connected += p.connected ? 1 : 0;
+  if (connected * 2 <= conf.member_size())
+    return Status(EHOSTUNREACH, fmt::format("{} of {} metaservers are connected, which is no majority: the "
+                                            "configuration cannot be changed",
+                                            connected, conf.member_size()));
+  return {};
+}
+
+void MetaServer::ShowServer(MetricsPage& page) {
+  server_->counts()->Show(kOps, page);
+  server_->counts()->ForEach([&](Op op, const OpStats& stats) {
+    const MetricLabels labels = {{"op", std::string(OpName(op))}};
+    page.Add(kOpsTotal, stats.seconds.count(), labels);
+    page.Add(kOpSecondsTotal, static_cast<double>(stats.seconds.micros()) / 1e6, labels);
+  });
+  page.Add(kBadFrames, server_->bad_frames());
+  page.Add(kConnections, uint64_t{server_->connections().size()});
+  page.Add(kColdRuns, executor_->cold_runs());
+  page.Add(kReplays, executor_->replays());
+  page.Add(kDbMemory, uint64_t{memory_->used()});
+  page.Add(kWaiting, executor_->parked_now());
+}
+
+void MetaServer::ShowVolumes(MetricsPage& page) {
   for (const auto& [id, v] : executor_->volumes()) {
-    auto of = [&out, volume = v.get()](const char* name, const char* help, double value) {
-      out.push_back({name, help, false, {{"volume", volume->info.name()}}, value});
-    };
-    of("kfs_meta_sessions", "Sessions of the volume: mounts that it knows.",
-       static_cast<double>(v->mounts()));
-    of("kfs_meta_inodes", "Inodes in use.", static_cast<double>(v->store.counters().inodes()));
-    of("kfs_meta_cache_bytes", "Decoded inodes and names in memory.",
-       static_cast<double>(v->store.cache_bytes()));
-    of("kfs_meta_pending_mutations", "Chunk changes not yet acknowledged.",
-       static_cast<double>(v->mutations.size()));
-    of("kfs_meta_garbage_chunks", "Chunks to be deleted.", static_cast<double>(v->garbage.size()));
-    of("kfs_meta_orphans_queued", "Nameless inodes being freed.", static_cast<double>(v->orphans_queued()));
+    const MetricLabels labels = {{"volume", v->info.name()}};
+    page.Add(kSessions, static_cast<double>(v->mounts()), labels);
+    page.Add(kInodes, static_cast<double>(v->store.counters().inodes()), labels);
+    page.Add(kCacheBytes, static_cast<double>(v->store.cache_bytes()), labels);
+    page.Add(kMutations, static_cast<double>(v->mutations.size()), labels);
+    page.Add(kGarbage, static_cast<double>(v->garbage.size()), labels);
+    page.Add(kOrphans, static_cast<double>(v->orphans_queued()), labels);
   }
-  metrics_->Set(std::move(out));
 }
 
 }  // namespace kfs::meta

@@ -8,6 +8,7 @@
 #include "common/crc32c.h"
 #include "common/limits.h"
 #include "common/log.h"
+#include "rpc/op_counts.h"
 #include "rpc/request_cost.h"
 
 namespace kfs {
@@ -418,12 +419,12 @@ IncomingCall::~IncomingCall() {
 void IncomingCall::Answered(bool ok) {
   answered_ = true;
   if (!parked_) connection_->impl_->InService(message_, false);
-  if (stats_ == nullptr) return;
-  ++stats_->count;
-  if (!ok) ++stats_->errors;
-  auto taken = connection_->loop().Now() - arrived_;
-  stats_->micros +=
-      static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(taken).count());
+  if (stats_ != nullptr) counts_->Answered(*stats_, arrived_, ok);
+}
+
+void IncomingCall::CountIn(std::shared_ptr<OpCounts> counts) {
+  stats_ = counts->Of(op());
+  counts_ = std::move(counts);
 }
 
 void IncomingCall::Parked() {
@@ -437,7 +438,7 @@ bool IncomingCall::Parse(google::protobuf::MessageLite* request) {
   if (request->ParseFromString(message_.body)) return true;
   KFS_LOG(warn, "connection.bad_request peer={} op={} bytes={}", connection_->impl_->peer, OpName(op()),
           message_.body.size());
-  if (stats_ != nullptr) ++stats_->malformed;
+  if (stats_ != nullptr) stats_->malformed.Add();
   Fail(Status(EINVAL, Code::kMalformed, std::string(OpName(op())) + ": the request cannot be understood"));
   return false;
 }

@@ -30,11 +30,8 @@ struct Message {
 
 class Connection;
 using ConnectionPtr = std::shared_ptr<Connection>;
-
-// Count, errors and time of one op; read by status and metrics.
-struct OpStats {
-  uint64_t count = 0, errors = 0, micros = 0, malformed = 0;
-};
+class OpCounts;
+struct OpStats;
 
 // A request that arrived and waits for its one answer. Dropped without an answer it answers EAGAIN/kTryAgain
 // by itself. May outlive the connection: answers then go nowhere. Loop's thread only.
@@ -62,7 +59,7 @@ class IncomingCall {
   // very request that would end the wait could not be read.
   void Parked();
   // Counts the answer and the time since the call arrived.
-  void CountIn(std::shared_ptr<OpStats> stats) { stats_ = std::move(stats); }
+  void CountIn(std::shared_ptr<OpCounts> counts);
 
  private:
   void Answered(bool ok);
@@ -72,7 +69,8 @@ class IncomingCall {
   bool answered_ = false;
   bool parked_ = false;
   const MonoTime arrived_;
-  std::shared_ptr<OpStats> stats_;
+  std::shared_ptr<OpCounts> counts_;
+  OpStats* stats_ = nullptr;  // in `counts_`
 };
 using IncomingCallPtr = std::shared_ptr<IncomingCall>;
 

@@ -52,7 +52,7 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   static std::string ClientOf(const Connection& c);
   bool TakeClient(const Connection& c);
   UnknownPeers unknown;  // those of `connections` that have not greeted
-  std::unordered_map<uint16_t, std::shared_ptr<OpStats>> stats;
+  const std::shared_ptr<OpCounts> counts = std::make_shared<OpCounts>(loop);
   uint64_t bad_frames = 0;
 };
 
@@ -108,12 +108,8 @@ void Server::OnDisconnect(std::function<void(const ConnectionPtr&)> fn) {
   impl_->on_disconnect = std::move(fn);
 }
 const std::unordered_set<ConnectionPtr>& Server::connections() const { return impl_->connections; }
-const std::unordered_map<uint16_t, std::shared_ptr<OpStats>>& Server::stats() const { return impl_->stats; }
-uint64_t Server::bad_frames() const {
-  uint64_t n = impl_->bad_frames;
-  for (const auto& [op, stats] : impl_->stats) n += stats->malformed;
-  return n;
-}
+const std::shared_ptr<OpCounts>& Server::counts() const { return impl_->counts; }
+uint64_t Server::bad_frames() const { return impl_->bad_frames + impl_->counts->malformed(); }
 
 void Server::Stop() {
   impl_->listener.reset();
@@ -384,9 +380,7 @@ void Server::Impl::Run(const OpInfo& info, IncomingCallPtr call) {
                   info.name);
     return call->Fail(Status(EOPNOTSUPP, what));
   }
-  auto& counted = stats[static_cast<uint16_t>(info.op)];
-  if (counted == nullptr) counted = std::make_shared<OpStats>();
-  call->CountIn(counted);
+  call->CountIn(counts);
   const RanPart part(info.name);
   handler->second(std::move(call));
 }

@@ -12,6 +12,7 @@
 #include "common/credentials.h"
 #include "rpc/connection.h"
 #include "rpc/keyring.h"
+#include "rpc/op_counts.h"
 #include "rpc/seen_peers.h"
 
 namespace kfs {
@@ -63,7 +64,8 @@ class Server {
   void Stop();
 
   const std::unordered_set<ConnectionPtr>& connections() const;
-  const std::unordered_map<uint16_t, std::shared_ptr<OpStats>>& stats() const;
+  // Of its requests; whoever serves requests on other connections may count there, too.
+  const std::shared_ptr<OpCounts>& counts() const;
   uint64_t bad_frames() const;  // malformed input of any kind
 
  private:
