@@ -39,6 +39,7 @@ constexpr char kNotes[] =
     "                    syslog, as kfs-mount)\n"
     "  loglevel=LEVEL    trace, debug, info, warn, error or off (info)\n"
     "  pidfile=FILE      holds the process id while mounted\n"
+    "  metrics=ADDRESS   serve /metrics (Prometheus) and /healthz there: unix:/PATH or HOST:PORT\n"
     "  trace             log each request's way through the client\n"
     "  readdirplus       attributes come with directory entries\n"
     "  allow_other       other users may enter (default when root mounts; others need\n"

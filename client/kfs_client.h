@@ -56,6 +56,7 @@
 namespace kfs {
 
 class EventLoop;
+class MetricsPage;
 
 // Attributes of an inode; times in nanoseconds since the epoch, sizes in bytes. Access and modification times
 // after 2262 are INT64_MAX and, in *_beyond, the nanoseconds from there on.
@@ -320,6 +321,12 @@ class KfsClient {
     uint64_t ops = 0, errors = 0, retries = 0, reconnects = 0, pending = 0;
   };
   virtual Stats stats() const = 0;
+  // The same, and the times of calls, in the text that Prometheus reads (docs/metrics.md, kfs_client_...); for
+  // programs with a registry of their own (rpc/metrics.h) the form with a page. Any thread.
+  std::string MetricsText() const;
+  virtual void ShowMetrics(MetricsPage& page) const = 0;
+  // OK while calls go to the metaserver at once, else why they wait. Worker's thread.
+  virtual Status Connection() const = 0;
 
  protected:
   // Before a blocking form begins: waits while too many calls are in flight. Not on the worker's own thread

@@ -4,6 +4,7 @@
 #include "client/kfs_client_impl.h"
 #include "client/lock_ops.h"
 #include "client/meta_op.h"
+#include "rpc/metrics.h"
 
 namespace kfs {
 namespace {
@@ -18,6 +19,12 @@ void SetName(Request& request, Ino parent, std::string_view name) {
 }
 
 }  // namespace
+
+std::string KfsClient::MetricsText() const {
+  MetricsPage page;
+  ShowMetrics(page);
+  return page.Text();
+}
 
 CallId KfsClientImpl::Lookup(const Caller& caller, Ino parent, std::string_view name, Done<Entry> done) {
   if (LocalAnswers* local = Local()) {

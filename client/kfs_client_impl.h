@@ -82,6 +82,8 @@ class KfsClientImpl final : public KfsClient {
   Status WriteFile(const Caller&, std::string_view path, std::string_view data, uint32_t mode) override;
 
   Stats stats() const override { return worker_->stats(); }
+  void ShowMetrics(MetricsPage& page) const override { worker_->ShowMetrics(page); }
+  Status Connection() const override { return worker_->Connection(); }
 
   // Asked before each call that it may answer; null: nobody is. Worker's thread; it outlives the client's
   // calls.

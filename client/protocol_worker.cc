@@ -33,7 +33,7 @@ ProtocolWorker::ProtocolWorker(KfsClient::Options options, Credentials credentia
                        .mountpoint = options_.mountpoint},
       Session::Hooks{.on_attached =
                          [this] {
-                           if (session_->attaches() > 1) ++reconnects_;
+                           if (session_->attaches() > 1) metrics_.reconnects.Add();
                            Connected(Status());
                          },
                      .on_lost = [this] { MutationsLost(); },
@@ -106,8 +106,11 @@ void ProtocolWorker::WaitForRoom() {
 }
 
 KfsClient::Stats ProtocolWorker::stats() const {
-  return {
-      .ops = ops_, .errors = errors_, .retries = retries_, .reconnects = reconnects_, .pending = in_flight_};
+  return {.ops = metrics_.calls(),
+          .errors = metrics_.errors(),
+          .retries = metrics_.retries.value(),
+          .reconnects = metrics_.reconnects.value(),
+          .pending = in_flight_};
 }
 
 // ---- worker's thread ----
@@ -192,8 +195,7 @@ void ProtocolWorker::RunDeferred() {
 void ProtocolWorker::FinishRequest(const RequestPtr& request) {
   KfsOp& op = request->op();
   op.Stamp(KfsOp::kDone, loop().Now());
-  ops_.fetch_add(1, std::memory_order_relaxed);
-  if (!op.status().ok()) errors_.fetch_add(1, std::memory_order_relaxed);
+  metrics_.Ended(op);
   const bool slow = op.stamp(KfsOp::kDone) - op.stamp(KfsOp::kQueued) >= kSlowOp && !op.waits_for_others();
   if (options_.trace || slow) LogStages(op);
   if (!op.waits_for_others()) session_->ProgramWaited(loop().Now() - op.waiting_since());
@@ -274,6 +276,15 @@ void ProtocolWorker::CheckDeadlines() {
   for (const auto& entry : again) {
     deadlines_.insert(std::upper_bound(deadlines_.begin(), deadlines_.end(), entry), entry);
   }
+}
+
+Status ProtocolWorker::Connection() const {
+  if (!session_->stopped().ok()) return session_->stopped();
+  const auto& meta = net_.metaserver();
+  if (stopping_ || meta == nullptr) return Status(ESHUTDOWN, "the client is shut down");
+  if (meta->connected()) return {};
+  const Status why = meta->last_error();
+  return Status(ENOTCONN, "no metaserver is connected" + (why.ok() ? "" : ": " + why.message()));
 }
 
 void ProtocolWorker::SessionRefused(const Status& why) { session_->Refused(why); }

@@ -3,8 +3,8 @@
 //   Execute -> work queue -> (one wake-up for a burst) -> Drain -> KfsOp::Start -> RemoteCalls ->
 //   KfsOp::Finish -> Request::Done
 //
-// Called on the worker's own thread, Execute skips the queue. Everything but Execute, Cancel, WaitForRoom and
-// stats() is for the worker's thread. Held by shared_ptr: calls under way keep it alive.
+// Called on the worker's own thread, Execute skips the queue. Everything but Execute, Cancel, WaitForRoom,
+// stats() and ShowMetrics is for the worker's thread. Held by shared_ptr: calls under way keep it alive.
 #pragma once
 
 #include <atomic>
@@ -16,6 +16,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "client/client_metrics.h"
 #include "client/file_writer.h"
 #include "client/layout_cache.h"
 #include "client/lock_owners.h"
@@ -43,6 +44,7 @@ class ProtocolWorker : public std::enable_shared_from_this<ProtocolWorker> {
   // Until fewer calls are in flight than a blocking caller may add to. Not on the worker's thread.
   void WaitForRoom();
   KfsClient::Stats stats() const;
+  void ShowMetrics(MetricsPage& page) const { metrics_.Show(page, in_flight_); }
   const KfsClient::Options& options() const { return options_; }
   EventLoop& loop() { return net_.loop(); }
 
@@ -62,6 +64,7 @@ class ProtocolWorker : public std::enable_shared_from_this<ProtocolWorker> {
   FileWriter& writer() { return writer_; }
   RecordLockOwners& lock_owners() { return lock_owners_; }
   bool stopping() const { return stopping_; }
+  Status Connection() const;
   // Neither is it shut down, nor the volume stopped.
   bool serving() const { return !stopping_ && session_->stopped().ok(); }
   uint64_t chunk_size() const { return session_->chunk_size(); }
@@ -80,7 +83,7 @@ class ProtocolWorker : public std::enable_shared_from_this<ProtocolWorker> {
   // Calls may go on although nobody waits for them: not without bound while a volume is stopped or away.
   bool MayKeepCalls() const { return mutations_.size() < 2 * options_.ops_in_flight_max; }
   void SessionRefused(const Status& why);
-  void CountRetry() { ++retries_; }
+  void CountRetry() { metrics_.retries.Add(); }
 
  private:
   void Drain();
@@ -110,7 +113,7 @@ class ProtocolWorker : public std::enable_shared_from_this<ProtocolWorker> {
 
   std::atomic<uint64_t> next_call_{1};
   std::atomic<size_t> in_flight_{0};
-  std::atomic<uint64_t> ops_{0}, errors_{0}, retries_{0}, reconnects_{0};
+  ClientMetrics metrics_;
 
   std::mutex mutex_;
   std::deque<RequestPtr> queue_;  // guarded by mutex_

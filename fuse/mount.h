@@ -26,6 +26,7 @@ struct MountOptions {
   std::string log_file;                 // empty: none once in the background, stderr in the foreground
   std::string log_level = "info";
   std::string pid_file;
+  std::string metrics;  // where /metrics and /healthz are: "unix:/path", "1.2.3.4:port"; empty: nowhere
   bool trace = false;
   bool foreground = false;  // set by the program, not by an option
   bool verbose = false;

@@ -8,6 +8,7 @@
 
 #include "common/limits.h"
 #include "fuse/mount.h"
+#include "rpc/address.h"
 
 namespace kfs {
 namespace {
@@ -137,7 +138,15 @@ std::string* ValueOption(std::string_view name, MountOptions* out) {
   if (name == "log") return &out->log_file;
   if (name == "loglevel") return &out->log_level;
   if (name == "pidfile") return &out->pid_file;
+  if (name == "metrics") return &out->metrics;
   return nullptr;
+}
+
+// The process that serves has another working directory, and resolves no names.
+Status CheckMetrics(const std::string& address) {
+  if (address.empty() || address.starts_with("unix:/")) return {};
+  if (!address.starts_with("unix:") && ParseNumericAddress(address, 0).ok()) return {};
+  return Bad("metrics=" + address + ": want unix:/PATH, or a numeric address and a port as 127.0.0.1:9100");
 }
 
 bool* FlagOption(std::string_view name, MountOptions* out) {
@@ -177,8 +186,7 @@ Status ParseOption(std::string_view option, MountOptions* out) {
   return Bad(
       "mount option \"" + std::string(option) +
       "\" is not known; known are hard, soft, timeo=, secretfile=, tls=, socketdir=, log=, loglevel=, "
-      "pidfile=, "
-      "trace, readdirplus, "
+      "pidfile=, metrics=, trace, readdirplus, "
       "allow_other, noallow_other, ro, rw, nodev, nosuid, noexec, nosymfollow, sync, dirsync, noatime, "
       "nodiratime, relatime, strictatime, lazytime and what mount(8) itself understands");
 }
@@ -205,6 +213,7 @@ Result<MountOptions> ParseMountArgs(std::string_view source, std::string_view mo
   if (std::ranges::count(kLevels, out.log_level) == 0) {
     return Bad("loglevel=" + out.log_level + ": one of trace, debug, info, warn, error, off");
   }
+  if (Status s = CheckMetrics(out.metrics); !s.ok()) return s;
   return out;
 }
 
@@ -214,6 +223,7 @@ std::vector<std::string> ServedOptions(const MountOptions& o) {
                                   "secretfile=" + o.secret_file, "loglevel=" + o.log_level};
   if (!o.log_file.empty()) out.push_back("log=" + o.log_file);
   if (!o.pid_file.empty()) out.push_back("pidfile=" + o.pid_file);
+  if (!o.metrics.empty()) out.push_back("metrics=" + o.metrics);
   if (o.trace) out.push_back("trace");
   if (o.readdirplus) out.push_back("readdirplus");
   if (o.allow_other) out.push_back("allow_other");

@@ -62,6 +62,7 @@ MountDaemon::MountDaemon(const MountOptions& options, Credentials credentials,
 
 MountDaemon::~MountDaemon() {
   if (detaching_.joinable()) detaching_.join();
+  monitor_.reset();
   client_.reset();
   session_.reset();
   signal_watch_.reset();
@@ -112,8 +113,17 @@ void MountDaemon::Connected(Result<std::unique_ptr<KfsClient>> client) {
   // A mount that cannot even say what its root is would be of no use.
   client_->GetAttr(Caller{}, kRootIno, [this](Result<Entry> root) {
     if (!root.ok()) return Fail(ExplainConnect(options_, root.status()));
+    if (Status s = StartMonitor(); !s.ok()) return Fail(s);
     MountNow();
   });
+}
+
+Status MountDaemon::StartMonitor() {
+  if (options_.metrics.empty()) return {};
+  monitor_ = std::make_unique<Monitor>(loop_);
+  monitor_->metrics().Add([this](MetricsPage& page) { client_->ShowMetrics(page); });
+  monitor_->OnHealth([this] { return client_->Connection(); });
+  return monitor_->Listen(options_.metrics);
 }
 
 std::string MountDaemon::KernelOptions() const {
@@ -224,6 +234,7 @@ void MountDaemon::Detach() {
 void MountDaemon::Stop() {
   if (stopping_) return;
   stopping_ = true;
+  if (monitor_) monitor_->Stop();
   if (!options_.pid_file.empty()) RemoveRegularFile(options_.pid_file);
   if (!client_) return loop_.Stop();
   stop_timer_ = loop_.RunAfter(kShutdownMax, [this] { loop_.Stop(); });

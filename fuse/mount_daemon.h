@@ -14,6 +14,7 @@
 #include "fuse/mount_watch.h"
 #include "fuse/session.h"
 #include "rpc/event_loop.h"
+#include "rpc/monitor.h"
 
 namespace kfs::fuse {
 
@@ -32,6 +33,7 @@ class MountDaemon {
  private:
   void Connect();
   void Connected(Result<std::unique_ptr<KfsClient>> client);
+  Status StartMonitor();
   void MountNow();
   void Usable();
   void Fail(const Status& why);
@@ -53,6 +55,7 @@ class MountDaemon {
   std::unique_ptr<FileSystem> fs_;
   std::unique_ptr<Session> session_;
   std::unique_ptr<KfsClient> client_;
+  std::unique_ptr<Monitor> monitor_;  // null: none is asked for
 
   int signal_fd_ = -1;
   std::unique_ptr<EventLoop::Watch> signal_watch_;

@@ -21,7 +21,8 @@ constexpr const char* kUsage =
     "  --metaserver HOST:PORT  where the metaserver listens (may be given several times)\n"
     "  --volume NAME           the volume to work on\n"
     "  --secret-file FILE      the cluster's secret (default /etc/kfs/secret)\n"
-    "  --trace                 log each request's way through the client\n";
+    "  --trace                 log each request's way through the client\n"
+    "  --metrics               print what the client has counted, as Prometheus reads it\n";
 
 // Ends the program with words when a step failed.
 void Check(const kfs::Status& status, const char* step) {
@@ -36,7 +37,7 @@ T Check(kfs::Result<T> result, const char* step) {
   return std::move(*result);
 }
 
-kfs::KfsClient::Options ParseArguments(int argc, char** argv) {
+kfs::KfsClient::Options ParseArguments(int argc, char** argv, bool* metrics) {
   kfs::KfsClient::Options options;
   options.secret_file = "/etc/kfs/secret";
   for (int i = 1; i < argc; ++i) {
@@ -44,6 +45,10 @@ kfs::KfsClient::Options ParseArguments(int argc, char** argv) {
     if (name == "--help" || name == "-h") {
       std::fputs(kUsage, stdout);
       std::exit(0);
+    }
+    if (name == "--metrics") {
+      *metrics = true;
+      continue;
     }
     if (name == "--trace") {
       options.trace = true;
@@ -110,7 +115,8 @@ void MakeManyDirectories(kfs::KfsClient& client, kfs::Ino parent, int count) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const kfs::KfsClient::Options options = ParseArguments(argc, argv);
+  bool metrics = false;
+  const kfs::KfsClient::Options options = ParseArguments(argc, argv, &metrics);
   Check(Hello(options), "hello");
   auto client = Check(kfs::KfsClient::Connect(options), "connect");
   const kfs::Caller me;  // uid 0, gid 0
@@ -146,6 +152,7 @@ int main(int argc, char** argv) {
   std::printf("listed and removed %d entries\n", entries);
   if (entries != 101) return 1;
   Check(client->Remove(me, base), "rmdir");
+  if (metrics) std::printf("%s", client->MetricsText().c_str());
   Check(client->Shutdown(), "shutdown");
   std::printf("done\n");
   return 0;

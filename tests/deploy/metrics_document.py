@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 """docs/metrics.md and what daemons export.
 
-  metrics_document.py tables DOCUMENT METASERVER-PAGE CHUNKSERVER-PAGE
-      prints the document with the tables that the two pages of metrics (files) make
+  metrics_document.py tables DOCUMENT METASERVER-PAGE CHUNKSERVER-PAGE MOUNT-PAGE
+      prints the document with the tables that the pages of metrics (files) make
   metrics_document.py known DOCUMENT FILE...
       the metrics that each file names, and their labels in selectors, have to be in the document. Exit code 1, with words, if not
 """
 import re
 import sys
 
-SECTIONS = ("Every daemon", "Metaserver", "Chunkserver")
-SELECTOR = re.compile(r"\b(kfs_(?:meta|chunk|loop|log|process)_[a-z_]*[a-z])\b(?:\{([^}]*)\})?")
+SECTIONS = ("Every program", "Metaserver", "Chunkserver", "Mount")
+SELECTOR = re.compile(r"\b(kfs_(?:meta|chunk|client|loop|log|process)_[a-z_]*[a-z])\b(?:\{([^}]*)\})?")
 # What Prometheus itself adds.
 TARGET_LABELS = {"job", "instance"}
 
@@ -39,13 +39,15 @@ def families(page):
     return {name: (kind, tuple(sorted(labels.get(name, ()))), words[name]) for name, kind in types.items()}
 
 
-def tables(document, metaserver, chunkserver):
-    both = metaserver.keys() & chunkserver.keys()
-    for name in both:
-        if metaserver[name] != chunkserver[name]:
-            sys.exit(f"{name} is one thing to metaservers and another to chunkservers: {metaserver[name]}, {chunkserver[name]}")
-    of = ({name: metaserver[name] for name in both}, {name: v for name, v in metaserver.items() if name not in both},
-          {name: v for name, v in chunkserver.items() if name not in both})
+def tables(document, *pages):
+    names = set().union(*pages)
+    shared = {name for name in names if sum(name in page for page in pages) > 1}
+    for name in shared:
+        meanings = {page[name] for page in pages if name in page}
+        if len(meanings) != 1:
+            sys.exit(f"{name} is one thing to one program and another to another: {meanings}")
+    of = ({name: page[name] for page in pages for name in page if name in shared},
+          *({name: v for name, v in page.items() if name not in shared} for page in pages))
     for section, rows in zip(SECTIONS, of):
         lines = [f"| `{name}` | {kind} | {', '.join(labels)} | {words} |\n" for name, (kind, labels, words) in sorted(rows.items())]
         head = f"## {section}\n\n| metric | type | labels | means |\n|---|---|---|---|\n"
@@ -74,7 +76,7 @@ def unknown(names, path):
 
 
 def main():
-    if len(sys.argv) == 5 and sys.argv[1] == "tables":
+    if len(sys.argv) == 6 and sys.argv[1] == "tables":
         print(tables(read(sys.argv[2]), *(families(read(page)) for page in sys.argv[3:])), end="")
         return 0
     if len(sys.argv) > 3 and sys.argv[1] == "known":

@@ -42,7 +42,8 @@ for name in metaserver-1 metaserver-2 chunkserver-1 chunkserver-2; do
   port=$((port + 1)) targets+="${targets:+, }'$host:$port'"
   printf 'listen = "%s:0"\nmetrics-listen = "%s:%s"\n' "$host" "$host" $port >"$dir/conf/$name.toml"
 done
-up=("$devcluster" up --dir "$dir" --build "$build" --metaservers 2 --chunkservers 2 --mount "$mnt" --option "metaserver.old-secret-file=$work/old-secret")
+targets+=", '$host:9105'"
+up=("$devcluster" up --dir "$dir" --build "$build" --metaservers 2 --chunkservers 2 --mount "$mnt" --option "metrics=$host:9105" --option "metaserver.old-secret-file=$work/old-secret")
 "${up[@]}" >"$work/up" 2>&1 || { flunk "a cluster" "$(<"$work/up")"; finish; exit 1; }
 kfs() { "$build/bin/kfs" "$@" --metaserver "$(<"$dir/run/metaserver-1.address")" --secret-file "$dir/secret"; }
 at() { "$here/prometheus_says.py" "$host:9100" "$@"; }
@@ -71,7 +72,7 @@ YML
   prometheus --config.file="$work/prometheus.yml" --storage.tsdb.path="$work/data" --web.listen-address="$host:9100" \
     --log.level=warn >"$work/prometheus.log" 2>&1 &
   prometheus_pid=$!
-  soon "Prometheus reads all four daemons" at targets 4
+  soon "Prometheus reads all four daemons and the mount" at targets 5
   soon "every rule is evaluated" at rules
   # What a busy machine with little room may have; an older root secret is there on purpose.
   soon "nothing is wrong" at quiet KfsOldSecret KfsLoopStalls KfsOpsSlow KfsMountSlow KfsDiskLow KfsDiskFull KfsMetadataDiskLow
@@ -87,18 +88,18 @@ check "the owner of a volume is lost" "$devcluster" kill --dir "$dir" metaserver
 
 page() { python3 -c 'import sys, urllib.request as u; print(u.urlopen(sys.argv[1], timeout=5).read().decode(), end="")' "http://$host:$1/metrics"; }
 exported() {
-  page 9101 >"$work/metaserver" && page 9103 >"$work/chunkserver" && grep -q '^kfs_meta_lost_chunks{' "$work/metaserver" &&
+  page 9101 >"$work/metaserver" && page 9103 >"$work/chunkserver" && page 9105 >"$work/mount" && grep -q '^kfs_meta_lost_chunks{' "$work/metaserver" &&
     grep -q '^kfs_log_events_total{' "$work/chunkserver"
 }
 soon "the metrics tell of it" exported
-if ! "$here/metrics_document.py" tables "$document" "$work/metaserver" "$work/chunkserver" >"$work/metrics.md" 2>"$work/said"; then
+if ! "$here/metrics_document.py" tables "$document" "$work/metaserver" "$work/chunkserver" "$work/mount" >"$work/metrics.md" 2>"$work/said"; then
   flunk "the metrics make tables" "$(<"$work/said")"
 else
   [ "${KFS_UPDATE:-}" != 1 ] || cp "$work/metrics.md" "$document"
   check "docs/metrics.md is what daemons export (KFS_UPDATE=1 tests/deploy/monitoring.sh writes it)" diff -u "$document" "$work/metrics.md"
 fi
 mapfile -t sources < <(find "$repo"/{common,rpc,metaserver,chunkserver} -name '*.cc' -o -name '*.h')
-check "docs/metrics.md has every metric of the sources" "$here/metrics_document.py" known "$document" "${sources[@]}"
+check "docs/metrics.md has every metric of the sources" "$here/metrics_document.py" known "$document" "${sources[@]}" "$repo/client/client_metrics.cc"
 check "alerts and dashboard name metrics and labels that are there" "$here/metrics_document.py" known "$document" "$rules" "$dashboard"
 check "so do the alarms" "$here/metrics_document.py" known "$document" "$repo/docs/operate.md"
 

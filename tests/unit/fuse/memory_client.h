@@ -200,6 +200,8 @@ class MemoryClient : public KfsClient {
   Result<std::string> ReadFile(const Caller&, std::string_view) override { return NoPaths(); }
   Status WriteFile(const Caller&, std::string_view, std::string_view, uint32_t) override { return NoPaths(); }
   Stats stats() const override { return {}; }
+  void ShowMetrics(MetricsPage&) const override {}
+  Status Connection() const override { return {}; }
 
  protected:
   void WaitForRoom() const override {}

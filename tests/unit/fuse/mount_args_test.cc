@@ -98,7 +98,7 @@ TEST(MountOptionsTest, Defaults) {
 TEST(MountOptionsTest, OurOwn) {
   auto r = ParseMountArgs(
       "h:/v", "/m",
-      "soft,timeo=25,secretfile=/s,log=/l,loglevel=debug,pidfile=/p,trace,allow_other,readdirplus,ro");
+      "soft,timeo=25,secretfile=/s,log=/l,loglevel=debug,pidfile=/p,metrics=unix:/s,trace,allow_other,readdirplus,ro");
   ASSERT_TRUE(r.ok()) << r.status().ToString();
   EXPECT_TRUE(r->soft && r->trace && r->allow_other && r->readdirplus && r->flags.read_only);
   EXPECT_EQ(r->timeout, std::chrono::milliseconds(2500));
@@ -106,6 +106,14 @@ TEST(MountOptionsTest, OurOwn) {
   EXPECT_EQ(r->log_file, "/l");
   EXPECT_EQ(r->log_level, "debug");
   EXPECT_EQ(r->pid_file, "/p");
+  EXPECT_EQ(r->metrics, "unix:/s");
+}
+
+TEST(MountOptionsTest, MetricsAreWhereTheServingProcessCanPutThem) {
+  for (const char* address : {"unix:/run/m", "127.0.0.1:9100", "[::1]:9100"})
+    EXPECT_TRUE(ParseMountArgs("h:/v", "/m", std::string("metrics=") + address).ok()) << address;
+  for (const char* address : {"unix:m", "unix:", "localhost:9100", "127.0.0.1", "9100", "/run/m", ""})
+    EXPECT_FALSE(ParseMountArgs("h:/v", "/m", std::string("metrics=") + address).ok()) << address;
 }
 
 TEST(MountOptionsTest, TheLastOfTwoThatContradictCounts) {
@@ -130,7 +138,7 @@ TEST(MountOptionsTest, WhatTheProcessServesByIsListedWithItsDefaults) {
   EXPECT_THAT(ServedOptions(*ParseMountArgs("h:/v", "/m", "ro,noatime")),
               ElementsAre("hard", "timeo=600", "secretfile=/etc/kfs/secret", "loglevel=info"));
   const std::string all =
-      "soft,timeo=25,secretfile=/s,loglevel=debug,log=/l,pidfile=/p,trace,readdirplus,allow_other";
+      "soft,timeo=25,secretfile=/s,loglevel=debug,log=/l,pidfile=/p,metrics=127.0.0.1:9,trace,readdirplus,allow_other";
   const auto served = ServedOptions(*ParseMountArgs("h:/v", "/m", all));
   EXPECT_EQ(served, SplitOptions(all));
 }
