@@ -12,6 +12,9 @@
 namespace kfs {
 namespace {
 
+// As metaservers have it unless they are told otherwise.
+constexpr Duration kSlowOp = std::chrono::seconds(1);
+
 ChunkKey KeyOf(const pb::ChunkRef& ref) { return {VolumeId(ref.volume()), ChunkId(ref.chunk())}; }
 
 }  // namespace
@@ -90,6 +93,11 @@ void ChunkService::OnPool(IncomingCallPtr call, std::optional<ChunkKey> key, Att
 void ChunkService::Answer(const IncomingCallPtr& call, Outcome outcome) {
   if (call->op() == Op::kChunkRead) metrics_->read_bytes.Add(outcome.bytes);
   if (call->op() == Op::kChunkWrite) metrics_->written_bytes.Add(outcome.bytes);
+  if (const Duration took = loop_.Now() - call->arrived(); took > kSlowOp) {
+    KFS_LOG(warn, "op.slow op={} peer={} trace={:08x} ms={} status=\"{}\"", OpName(call->op()),
+            call->connection()->peer_address(), call->trace().id,
+            std::chrono::duration_cast<std::chrono::milliseconds>(took).count(), outcome.status.ToString());
+  }
   if (outcome.made && outcome.status.ok()) missing_.Here(outcome.asked);
   if (outcome.lost) missing_.Note(outcome.asked, outcome.version, loop_.Now());
   if (!outcome.status.ok()) {
@@ -97,8 +105,12 @@ void ChunkService::Answer(const IncomingCallPtr& call, Outcome outcome) {
     if (code == Code::kStaleChunk && outcome.detail == 0 && outcome.asked.chunk)
       missing_.Note(outcome.asked, outcome.version, loop_.Now());
     if (code != Code::kStaleChunk && code != Code::kCorrupt && code != Code::kTokenRefused) {
-      KFS_LOG(warn, "chunk.op_failed op={} peer={} reason=\"{}\"", OpName(call->op()),
-              call->connection()->peer_address(), outcome.status.ToString());
+      KFS_LOG(warn, "chunk.op_failed op={} peer={} trace={:08x} reason=\"{}\"", OpName(call->op()),
+              call->connection()->peer_address(), call->trace().id, outcome.status.ToString());
+    } else {
+      // Ordinary after faults; the client does it again.
+      KFS_LOG(debug, "chunk.op_refused op={} peer={} trace={:08x} reason=\"{}\"", OpName(call->op()),
+              call->connection()->peer_address(), call->trace().id, outcome.status.ToString());
     }
     return call->Fail(outcome.status, outcome.detail);
   }

@@ -321,8 +321,8 @@ class KfsClient {
     uint64_t ops = 0, errors = 0, retries = 0, reconnects = 0, pending = 0;
   };
   virtual Stats stats() const = 0;
-  // The same, and the times of calls, in the text that Prometheus reads (docs/metrics.md, kfs_client_...); for
-  // programs with a registry of their own (rpc/metrics.h) the form with a page. Any thread.
+  // The same, and the times of calls, in the text that Prometheus reads (docs/metrics.md, kfs_client_...);
+  // for programs with a registry of their own (rpc/metrics.h) the form with a page. Any thread.
   std::string MetricsText() const;
   virtual void ShowMetrics(MetricsPage& page) const = 0;
   // OK while calls go to the metaserver at once, else why they wait. Worker's thread.

@@ -24,7 +24,8 @@ ProtocolWorker::ProtocolWorker(KfsClient::Options options, Credentials credentia
       net_(options_.loop, {.metaservers = options_.metaservers,
                            .cluster_id = options_.cluster_id,
                            .credentials = std::move(credentials),
-                           .pending_max = 4 * options_.ops_in_flight_max}) {
+                           .pending_max = 4 * options_.ops_in_flight_max}),
+      first_trace_(static_cast<uint32_t>(loop().entropy().Next())) {
   session_ = std::make_shared<Session>(
       loop(),
       Session::Options{.metaservers = options_.metaservers,
@@ -213,11 +214,11 @@ void ProtocolWorker::LogStages(const KfsOp& op) const {
     if (op.stamp(stage) == MonoTime{}) return std::string("-");
     return fmt::format("{}us", Micros(op.stamp(stage) - op.stamp(KfsOp::kQueued)));
   };
-  const std::string line =
-      fmt::format("op={} call={} op_id={} queued=0us dequeued={} sent={} answered={} done={} err={}{}",
-                  op.name(), op.call_id, op.op_id, since(KfsOp::kDequeued), since(KfsOp::kSent),
-                  since(KfsOp::kAnswered), since(KfsOp::kDone), op.status().err(),
-                  op.status().ok() ? "" : " reason=\"" + op.status().message() + "\"");
+  const std::string line = fmt::format(
+      "trace={:08x} op={} call={} op_id={} queued=0us dequeued={} sent={} answered={} done={} err={}{}",
+      TraceOf(op).id, op.name(), op.call_id, op.op_id, since(KfsOp::kDequeued), since(KfsOp::kSent),
+      since(KfsOp::kAnswered), since(KfsOp::kDone), op.status().err(),
+      op.status().ok() ? "" : " reason=\"" + op.status().message() + "\"");
   if (options_.trace) {
     KFS_LOG(info, "client.trace {}", line);
   } else {
@@ -249,8 +250,8 @@ void ProtocolWorker::TellWaiting() {
   const auto waiting = std::ranges::count_if(requests_, [&](const auto& r) {
     return !r.second->op().waits_for_others() && waited(r.second->op()) >= kWaitingTold;
   });
-  KFS_LOG(warn, "client.waiting op={} call={} seconds={} others={} why=\"{}\"", op->name(), op->call_id,
-          Micros(waited(*op)) / 1'000'000, waiting - 1, op->WhyWaiting());
+  KFS_LOG(warn, "client.waiting trace={:08x} op={} call={} seconds={} others={} why=\"{}\"", TraceOf(*op).id,
+          op->name(), op->call_id, Micros(waited(*op)) / 1'000'000, waiting - 1, op->WhyWaiting());
 }
 
 void ProtocolWorker::CheckDeadlines() {
@@ -276,6 +277,13 @@ void ProtocolWorker::CheckDeadlines() {
   for (const auto& entry : again) {
     deadlines_.insert(std::upper_bound(deadlines_.begin(), deadlines_.end(), entry), entry);
   }
+}
+
+// Calls of one client follow each other; where another's begin is drawn by lot.
+Trace ProtocolWorker::TraceOf(const KfsOp& op) const {
+  if (op.call_id == 0) return {};  // nobody has called it
+  const uint32_t id = first_trace_ + static_cast<uint32_t>(op.call_id);
+  return {.id = id == 0 ? 1 : id, .logged = options_.trace};
 }
 
 Status ProtocolWorker::Connection() const {

@@ -68,6 +68,8 @@ class ProtocolWorker : public std::enable_shared_from_this<ProtocolWorker> {
   // Neither is it shut down, nor the volume stopped.
   bool serving() const { return !stopping_ && session_->stopped().ok(); }
   uint64_t chunk_size() const { return session_->chunk_size(); }
+  // What its requests carry to the servers, and its lines in the log (rpc/frame.h).
+  Trace TraceOf(const KfsOp& op) const;
 
   // Runs `child` as a step of `parent`; `done` is not called once the parent is finished.
   void RunChild(KfsOp& parent, const KfsOpPtr& child, std::function<void(KfsOp&)> done);
@@ -111,6 +113,7 @@ class ProtocolWorker : public std::enable_shared_from_this<ProtocolWorker> {
   FileWriter writer_{*this};
   RecordLockOwners lock_owners_;
 
+  const uint32_t first_trace_;
   std::atomic<uint64_t> next_call_{1};
   std::atomic<size_t> in_flight_{0};
   ClientMetrics metrics_;

@@ -33,7 +33,6 @@ RemoteCall::RemoteCall(ProtocolWorker& worker, Spec spec)
     : worker_(worker.shared_from_this()), spec_(std::move(spec)), began_(worker.loop().Now()) {
   if (spec_.context != nullptr && spec_.op != nullptr) {
     CallerToPb(spec_.op->caller, spec_.context);
-    if (worker.options().trace) spec_.context->set_trace_id(spec_.op->call_id);
   }
   if (spec_.mutates) {
     assert(spec_.context != nullptr);
@@ -62,6 +61,7 @@ void RemoteCall::Send() {
                           .request = spec_.request.get(),
                           .payload = spec_.payload,
                           .timeout = {},
+                          .trace = spec_.op != nullptr ? worker_->TraceOf(*spec_.op) : Trace{},
                           // A write of data is not repeated blindly: it might land twice, and late.
                           .resend = spec_.code != Op::kChunkWrite,
                           .done = [self = shared_from_this()](Answer a) { self->Answered(std::move(a)); }});

@@ -21,7 +21,9 @@ constexpr int kColdReadsAtOnce = 2;
 // A request of a connection as the executor sees it.
 class NetCall : public Call {
  public:
-  explicit NetCall(IncomingCallPtr incoming) : incoming_(std::move(incoming)) {}
+  explicit NetCall(IncomingCallPtr incoming) : incoming_(std::move(incoming)) {
+    trace = incoming_->trace().id;
+  }
   Op op() const override { return incoming_->op(); }
   std::string_view body() const override { return incoming_->body(); }
   void Reply(std::string_view body) override { incoming_->ReplySerialized(body); }

@@ -190,6 +190,8 @@ bool Connection::Impl::ParseInput() {
           (header->body_size > kUngreetedBodyMax || header->payload_size != 0)) {
         header = Malformed("a large frame before the greeting");
       }
+      if (header.ok() && header->trace != 0 && !self->traces)
+        header = Malformed("a trace id that was not agreed on");
       if (header.ok() && header->payload_size > PayloadMax(*header)) {
         header = Malformed(fmt::format("a payload of {} bytes with {}", header->payload_size,
                                        OpName(static_cast<Op>(header->op))));
@@ -372,7 +374,8 @@ uint64_t Connection::Call(Op op, const google::protobuf::MessageLite& request, S
                      std::move(payload), std::move(done));
 }
 
-uint64_t Connection::CallEncoded(std::shared_ptr<std::string> frame, Slices payload, AnswerFn done) {
+uint64_t Connection::CallEncoded(std::shared_ptr<std::string> frame, Slices payload, AnswerFn done,
+                                 Trace trace) {
   uint64_t seq = impl_->next_seq++;
   Status s = CheckFrame(*frame);
   if (impl_->closed) s = Status(EIO, Code::kConnectionLost, impl_->peer + ": connection closed");
@@ -383,6 +386,7 @@ uint64_t Connection::CallEncoded(std::shared_ptr<std::string> frame, Slices payl
     return seq;
   }
   SetFrameSeq(*frame, seq);
+  SetFrameTrace(*frame, traces ? trace : Trace{});
   impl_->pending.emplace(seq, std::move(done));
   impl_->Send({std::move(frame), std::move(payload), false});
   return seq;
@@ -416,10 +420,14 @@ IncomingCall::~IncomingCall() {
     Fail(Status(EAGAIN, Code::kTryAgain, std::string(OpName(op())) + " was dropped by the server"));
 }
 
-void IncomingCall::Answered(bool ok) {
+void IncomingCall::Answered(int err) {
   answered_ = true;
   if (!parked_) connection_->impl_->InService(message_, false);
-  if (stats_ != nullptr) counts_->Answered(*stats_, arrived_, ok);
+  if (stats_ != nullptr) counts_->Answered(*stats_, arrived_, err == 0);
+  if (!trace().logged) return;
+  const Duration took = connection_->loop().clock().MonoNow() - arrived_;
+  KFS_LOG(info, "op.trace trace={:08x} op={} peer={} us={} err={}", trace().id, OpName(op()),
+          connection_->impl_->peer, std::chrono::duration_cast<std::chrono::microseconds>(took).count(), err);
 }
 
 void IncomingCall::CountIn(std::shared_ptr<OpCounts> counts) {
@@ -436,8 +444,8 @@ void IncomingCall::Parked() {
 
 bool IncomingCall::Parse(google::protobuf::MessageLite* request) {
   if (request->ParseFromString(message_.body)) return true;
-  KFS_LOG(warn, "connection.bad_request peer={} op={} bytes={}", connection_->impl_->peer, OpName(op()),
-          message_.body.size());
+  KFS_LOG(warn, "connection.bad_request peer={} op={} trace={:08x} bytes={}", connection_->impl_->peer,
+          OpName(op()), trace().id, message_.body.size());
   if (stats_ != nullptr) stats_->malformed.Add();
   Fail(Status(EINVAL, Code::kMalformed, std::string(OpName(op())) + ": the request cannot be understood"));
   return false;
@@ -449,16 +457,14 @@ void IncomingCall::Reply(const google::protobuf::MessageLite& reply, Slices payl
       EncodeFrame(op(), kFlagReply, message_.header.seq, reply, payload.size()));
   if (Status s = CheckFrame(*frame); !s.ok())
     return Fail(Status(s.err(), "the answer would be " + s.message()));
-  Answered(true);
-  auto& c = *connection_->impl_;
-  c.Send({std::move(frame), std::move(payload), true});
-  c.ResumeReading();
+  Answered(0);
+  SendAnswer(std::move(frame),
+             std::move(payload));
 }
 
 void IncomingCall::ReplySerialized(std::string_view body) {
   if (answered_) return;
-  Answered(true);
-  auto& c = *connection_->impl_;
+  Answered(0);
   auto frame = std::make_shared<std::string>(kFrameHeaderSize + body.size(), '\0');
   std::memcpy(frame->data() + kFrameHeaderSize, body.data(), body.size());
   EncodeHeader({.op = message_.header.op,
@@ -468,23 +474,27 @@ void IncomingCall::ReplySerialized(std::string_view body) {
                 .payload_size = 0,
                 .body_crc = Crc32c(body.data(), body.size())},
                frame->data());
-  c.Send({std::move(frame), {}, true});
-  c.ResumeReading();
+  SendAnswer(std::move(frame), {});
 }
 
 void IncomingCall::Fail(const Status& status, uint64_t detail) {
   if (answered_) return;
-  Answered(false);
-  auto& c = *connection_->impl_;
+  Answered(status.err());
   pb::ErrorReply error;
   error.set_err(status.err());
   error.set_code(static_cast<uint32_t>(status.code()));
   error.set_message(status.message());
   error.set_detail(detail);
-  c.Send({std::make_shared<std::string>(
-              EncodeFrame(op(), kFlagReply | kFlagError, message_.header.seq, error, 0)),
-          {},
-          true});
+  SendAnswer(std::make_shared<std::string>(
+                 EncodeFrame(op(), kFlagReply | kFlagError, message_.header.seq, error, 0)),
+             nullptr);
+}
+
+// Under the trace that it came with, which its peer so has agreed to.
+void IncomingCall::SendAnswer(std::shared_ptr<std::string> frame, Slices payload) {
+  SetFrameTrace(*frame, {.id = trace().id});
+  auto& c = *connection_->impl_;
+  c.Send({std::move(frame), std::move(payload), true});
   c.ResumeReading();
 }
 

@@ -43,6 +43,8 @@ class IncomingCall {
   IncomingCall& operator=(const IncomingCall&) = delete;
 
   Op op() const { return static_cast<Op>(message_.header.op); }
+  Trace trace() const { return {message_.header.trace, (message_.header.flags & kFlagLogged) != 0}; }
+  MonoTime arrived() const { return arrived_; }  // the beginning of that tick
   const std::string& body() const { return message_.body; }
   Buffer& payload() { return message_.payload; }
   const ConnectionPtr& connection() const { return connection_; }
@@ -62,7 +64,8 @@ class IncomingCall {
   void CountIn(std::shared_ptr<OpCounts> counts);
 
  private:
-  void Answered(bool ok);
+  void Answered(int err);
+  void SendAnswer(std::shared_ptr<std::string> frame, Slices payload);
 
   ConnectionPtr connection_;
   Message message_;
@@ -97,8 +100,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Sends a request; `done` runs on the loop's thread exactly once: answer, or EIO/kConnectionLost.
   // Returns the sequence number.
   uint64_t Call(Op op, const google::protobuf::MessageLite& request, Slices payload, AnswerFn done);
-  // The same with a frame made by EncodeFrame; its sequence number is set here.
-  uint64_t CallEncoded(std::shared_ptr<std::string> frame, Slices payload, AnswerFn done);
+  // The same with a frame made by EncodeFrame; its sequence number is set here, and its trace, if the peer
+  // takes one.
+  uint64_t CallEncoded(std::shared_ptr<std::string> frame, Slices payload, AnswerFn done,
+                       Trace trace = {});
   // The caller no longer wants the answer: `done` will not run. A late answer is dropped.
   void Forget(uint64_t seq);
 
@@ -119,6 +124,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Set by the Hello handshake (rpc/server.h) and free for the server's use.
   pb::HelloRequest hello;
   bool greeted = false;
+  bool traces = false;                 // both ends have said kFeatureTrace
   std::shared_ptr<void> context;       // the server's state of this connection (e.g. its session)
   std::shared_ptr<const void> rights;  // of the key it greeted with (rpc/keyring.h)
 

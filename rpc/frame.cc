@@ -11,9 +11,8 @@
 namespace kfs {
 namespace {
 
-// Header, 32 bytes: magic 4, op 2, flags 2, seq 8, body size 4, payload size 4, body crc 4, reserved 4
-// (zero).
-constexpr size_t kSeqOffset = 8;
+// Header, 32 bytes: magic 4, op 2, flags 2, seq 8, body size 4, payload size 4, body crc 4, trace id 4.
+constexpr size_t kFlagsOffset = 6, kSeqOffset = 8, kTraceOffset = 28;
 
 template <typename T>
 void Put(char* out, T v) {
@@ -31,12 +30,12 @@ T Get(const char* in) {
 void EncodeHeader(const FrameHeader& h, char* out) {
   Put<uint32_t>(out, htole32(kFrameMagic));
   Put<uint16_t>(out + 4, htole16(h.op));
-  Put<uint16_t>(out + 6, htole16(h.flags));
+  Put<uint16_t>(out + kFlagsOffset, htole16(h.flags));
   Put<uint64_t>(out + kSeqOffset, htole64(h.seq));
   Put<uint32_t>(out + 16, htole32(h.body_size));
   Put<uint32_t>(out + 20, htole32(h.payload_size));
   Put<uint32_t>(out + 24, htole32(h.body_crc));
-  Put<uint32_t>(out + 28, 0);
+  Put<uint32_t>(out + kTraceOffset, htole32(h.trace));
 }
 
 Result<FrameHeader> DecodeHeader(const char* in) {
@@ -45,11 +44,12 @@ Result<FrameHeader> DecodeHeader(const char* in) {
   }
   FrameHeader h;
   h.op = le16toh(Get<uint16_t>(in + 4));
-  h.flags = le16toh(Get<uint16_t>(in + 6));
+  h.flags = le16toh(Get<uint16_t>(in + kFlagsOffset));
   h.seq = le64toh(Get<uint64_t>(in + kSeqOffset));
   h.body_size = le32toh(Get<uint32_t>(in + 16));
   h.payload_size = le32toh(Get<uint32_t>(in + 20));
   h.body_crc = le32toh(Get<uint32_t>(in + 24));
+  h.trace = le32toh(Get<uint32_t>(in + kTraceOffset));
   if ((h.flags & ~kFlagsKnown) != 0) return Malformed(fmt::format("unknown frame flags {:04x}", h.flags));
   if ((h.flags & kFlagError) != 0 && (h.flags & kFlagReply) == 0)
     return Malformed("an error that answers nothing");
@@ -57,7 +57,7 @@ Result<FrameHeader> DecodeHeader(const char* in) {
   if (h.body_size > kFrameBodyMax) return Malformed(fmt::format("frame body of {} bytes", h.body_size));
   if (h.payload_size > kFramePayloadMax)
     return Malformed(fmt::format("frame payload of {} bytes", h.payload_size));
-  if (Get<uint32_t>(in + 28) != 0) return Malformed("reserved header bytes are set");
+  if ((h.flags & kFlagLogged) != 0 && h.trace == 0) return Malformed("a frame of no call is to be logged");
   return h;
 }
 
@@ -86,5 +86,13 @@ Status CheckFrame(const std::string& frame) {
 }
 
 void SetFrameSeq(std::string& frame, uint64_t seq) { Put<uint64_t>(frame.data() + kSeqOffset, htole64(seq)); }
+
+void SetFrameTrace(std::string& frame, Trace trace) {
+  const uint16_t flags = le16toh(Get<uint16_t>(frame.data() + kFlagsOffset)) & ~kFlagLogged;
+  const bool logged = trace.logged && trace.id != 0;
+  Put<uint16_t>(frame.data() + kFlagsOffset,
+                htole16(static_cast<uint16_t>(flags | (logged ? kFlagLogged : 0))));
+  Put<uint32_t>(frame.data() + kTraceOffset, htole32(trace.id));
+}
 
 }  // namespace kfs

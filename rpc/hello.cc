@@ -86,6 +86,7 @@ void Greet(const ConnectionPtr& connection, const GreetOptions& options,
   hello.set_cluster_id(options.cluster_id);
   hello.set_nonce(connection->loop().entropy().Bytes(kNonceSize));
   hello.set_software(kSoftware);
+  hello.set_features(kFeatures);
   if (options.credentials.key_id() != kRootKeyId) hello.set_key_id(options.credentials.key_id());
   hello.set_tls(TlsOf(options.credentials.policy().tls));
   char host[256] = "";
@@ -103,6 +104,7 @@ void Greet(const ConnectionPtr& connection, const GreetOptions& options,
     if (Status s = ParseAnswer(answer, &reply); !s.ok()) return done(s);
     const Transcript transcript{hello.nonce(), reply.nonce(), connection->stream().binding()};
     if (Status s = CheckServer(*connection, options, transcript, reply); !s.ok()) return done(s);
+    connection->traces = (reply.features() & kFeatureTrace) != 0;
     pb::HelloProofRequest proof;
     proof.set_proof(ClientProof(options.credentials.key(), transcript, options.role));
     connection->Call(Op::kHelloProof, proof, {}, [reply, on_proof](Answer a) { on_proof(reply, a); });

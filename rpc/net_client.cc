@@ -35,6 +35,7 @@ uint64_t NetClient::Enqueue(Call call) {
   p.op = call.op;
   p.frame = std::make_shared<std::string>(EncodeFrame(call.op, 0, 1, *call.request, call.payload.size()));
   p.payload = std::move(call.payload);
+  p.trace = call.trace;
   p.resend = call.resend;
   p.done = std::move(call.done);
   if (call.timeout) p.deadline = i.loop.Now() + *call.timeout;
@@ -117,9 +118,12 @@ void NetClient::Close() {
 
 void NetClient::Impl::SendOne(uint64_t id, Pending& p) {
   p.sent = true;
-  p.seq = connection->CallEncoded(p.frame, p.payload, [weak = weak_from_this(), id](Answer answer) {
-    if (auto self = weak.lock()) self->OnAnswer(id, std::move(answer));
-  });
+  p.seq = connection->CallEncoded(
+      p.frame, p.payload,
+      [weak = weak_from_this(), id](Answer answer) {
+        if (auto self = weak.lock()) self->OnAnswer(id, std::move(answer));
+      },
+      p.trace);
 }
 
 void NetClient::Impl::OnAnswer(uint64_t id, Answer answer) {

@@ -50,6 +50,7 @@ class NetClient {
     const google::protobuf::MessageLite* request = nullptr;  // serialized by Enqueue
     Slices payload;
     std::optional<Duration> timeout;  // none: as long as it takes (hard mount)
+    Trace trace = {};                 // of the call that it is a part of
     bool resend = true;               // false: ends with EIO/kConnectionLost instead of being sent again
     AnswerFn done;                    // exactly once, on the loop's thread
   };

@@ -30,6 +30,7 @@ struct NetClient::Impl : std::enable_shared_from_this<NetClient::Impl> {
     Op op{};
     std::shared_ptr<std::string> frame;
     Slices payload;
+    Trace trace;
     std::optional<MonoTime> deadline;
     bool resend = true;
     bool sent = false;  // on the present connection, under `seq`

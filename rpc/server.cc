@@ -281,6 +281,8 @@ void Server::Impl::OnHello(IncomingCallPtr call) {
   reply.set_signature(identity.keyring->Sign(SignedText(transcript, identity.role), hello.key_id()));
   reply.set_uuid(identity.uuid);
   reply.set_software(kSoftware);
+  reply.set_features(kFeatures);
+  c->traces = (hello.features() & kFeatureTrace) != 0;
   call->Reply(reply);
 }
 
@@ -350,6 +352,9 @@ void Server::Impl::Dispatch(IncomingCallPtr call) {
   uint32_t role = 1u << call->connection()->hello.role();
   if ((info->senders & role) == 0) {
     ++bad_frames;
+    KFS_LOG(info, "op.refused op={} peer={} trace={:08x} reason=\"a {} may not send it\"", info->name,
+            call->connection()->peer_address(), call->trace().id,
+            pb::HelloRequest::Role_Name(call->connection()->hello.role()));
     return call->Fail(
         Status(EPERM, fmt::format("{} may not be sent by a {}", info->name,
                                   pb::HelloRequest::Role_Name(call->connection()->hello.role()))));

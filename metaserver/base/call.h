@@ -51,8 +51,9 @@ class Call {
   uint64_t op_id = 0;       // 0: changes nothing
   uint64_t connection = 0;  // on which it came, as Session::connection_number counts them
   MonoTime arrived{};
-  uint64_t trace_id = 0;
-  int cold_runs = 0;  // that ended for want of records in memory
+  uint64_t trace_id = 0;  // of clients that say it in the request
+  uint32_t trace = 0;     // of the frame; 0: none
+  int cold_runs = 0;      // that ended for want of records in memory
   Progress progress;
 };
 using CallPtr = std::shared_ptr<Call>;

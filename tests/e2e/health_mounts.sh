@@ -20,7 +20,7 @@ none mount.slow && none mount.lost && none mount.away || { cat "$WORK/health"; f
 kill_role chunkserver 1 STOP
 dd if=/dev/zero of="$MNT/slow" bs=4k count=1 conv=fsync 2>/dev/null & writer=$!
 wait_until 30 finds mount.slow warning ":$MNT" || { cat "$WORK/health"; fail "a mount whose program waits is not found before it has its answer"; }
-wait_until 30 grep -qE 'client.waiting op=\w+ call=[0-9]+ seconds=1[0-9] others=[0-9]+ why=".*chunkserver' "$CLUSTER/log/mount-1.log" || { grep waiting "$CLUSTER/log/mount-1.log"; fail "the mount does not say what is waited for"; }
+wait_until 30 grep -qE 'client.waiting trace=\w+ op=\w+ call=[0-9]+ seconds=1[0-9] others=[0-9]+ why=".*chunkserver' "$CLUSTER/log/mount-1.log" || { grep waiting "$CLUSTER/log/mount-1.log"; fail "the mount does not say what is waited for"; }
 kill -0 $writer || fail "the write has ended"
 kill_role chunkserver 1 CONT
 wait $writer || fail "the write fails"

@@ -91,7 +91,7 @@ TEST_F(Worker, TraceShowsTheStages) {
   worker->Execute(request);
   request->Wait();
   spdlog::set_default_logger(old);
-  EXPECT_NE(text.str().find("client.trace op=Mkdir call=1 op_id=1 queued=0us dequeued="), std::string::npos)
+  EXPECT_NE(text.str().find(" op=Mkdir call=1 op_id=1 queued=0us dequeued="), std::string::npos)
       << text.str();
   EXPECT_NE(text.str().find("answered="), std::string::npos);
 }

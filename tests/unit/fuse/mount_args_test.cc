@@ -96,9 +96,9 @@ TEST(MountOptionsTest, Defaults) {
 }
 
 TEST(MountOptionsTest, OurOwn) {
-  auto r = ParseMountArgs(
-      "h:/v", "/m",
-      "soft,timeo=25,secretfile=/s,log=/l,loglevel=debug,pidfile=/p,metrics=unix:/s,trace,allow_other,readdirplus,ro");
+  auto r = ParseMountArgs("h:/v", "/m",
+                          "soft,timeo=25,secretfile=/s,log=/l,loglevel=debug,pidfile=/p,metrics=unix:/"
+                          "s,trace,allow_other,readdirplus,ro");
   ASSERT_TRUE(r.ok()) << r.status().ToString();
   EXPECT_TRUE(r->soft && r->trace && r->allow_other && r->readdirplus && r->flags.read_only);
   EXPECT_EQ(r->timeout, std::chrono::milliseconds(2500));
@@ -138,7 +138,8 @@ TEST(MountOptionsTest, WhatTheProcessServesByIsListedWithItsDefaults) {
   EXPECT_THAT(ServedOptions(*ParseMountArgs("h:/v", "/m", "ro,noatime")),
               ElementsAre("hard", "timeo=600", "secretfile=/etc/kfs/secret", "loglevel=info"));
   const std::string all =
-      "soft,timeo=25,secretfile=/s,loglevel=debug,log=/l,pidfile=/p,metrics=127.0.0.1:9,trace,readdirplus,allow_other";
+      "soft,timeo=25,secretfile=/s,loglevel=debug,log=/l,pidfile=/"
+      "p,metrics=127.0.0.1:9,trace,readdirplus,allow_other";
   const auto served = ServedOptions(*ParseMountArgs("h:/v", "/m", all));
   EXPECT_EQ(served, SplitOptions(all));
 }
