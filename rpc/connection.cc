@@ -487,7 +487,7 @@ void IncomingCall::Fail(const Status& status, uint64_t detail) {
   error.set_detail(detail);
   SendAnswer(std::make_shared<std::string>(
                  EncodeFrame(op(), kFlagReply | kFlagError, message_.header.seq, error, 0)),
-             nullptr);
+             {});
 }
 
 // Under the trace that it came with, which its peer so has agreed to.

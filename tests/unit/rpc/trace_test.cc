@@ -105,7 +105,7 @@ TEST_F(OldPeerTest, ItIsSentNone) {
   // Encoded for another connection, that knew of traces.
   SetFrameTrace(*frame, {.id = 9, .logged = true});
   OnLoop(thread_.loop(),
-         [&] { connection_->CallEncoded(frame, nullptr, [](Answer) {}, {.id = 9, .logged = true}); });
+         [&] { connection_->CallEncoded(frame, {}, [](Answer) {}, {.id = 9, .logged = true}); });
   std::string sent(without.size(), '\0');
   ASSERT_EQ(recv(fd_, sent.data(), sent.size(), MSG_WAITALL), static_cast<ssize_t>(sent.size()));
   EXPECT_EQ(sent, without);
