@@ -69,8 +69,7 @@ VolumeHooks Executor::HooksForVolume() {
       .after_sync = [=, this](VolumeId id, std::function<void()> fn) { AfterSync(id, if_ok(std::move(fn))); },
       .may_change = [this](const Volume& volume, const Txn& txn, std::function<void()> again) -> Status {
         const std::vector<Need> needs = gate_.Conflicts(volume, txn, {});
-        if (needs.empty()) return Status();
-        KFS_RETURN_IF_ERROR(MayAsk(needs));
+        if (needs.empty()) return {};
         gate_.Ask(needs, std::move(again));
         return Status(EAGAIN, Code::kTryAgain, "others are asked for what they hold of it");
       },

@@ -48,7 +48,8 @@ class Holders {
  public:
   virtual ~Holders() = default;
   // Adds what has to be given back for a run of `who` (0: nobody's, the volume's own work) that has seen and
-  // changed these. What `who` holds itself is passed over by the gate.
+  // changed these, by sessions that are there: one that has ended or expired holds nothing. What `who` holds
+  // itself is passed over by the gate.
   virtual void Conflicts(const Volume& volume, const Txn& txn, SessionId who, std::vector<Need>* needs) = 0;
   // Asks the session, which has a connection. `done` once, when it has answered or its connection is lost.
   virtual void Ask(const SessionPtr& holder, Ino ino, HoldMode mode, std::function<void()> done) = 0;
@@ -74,7 +75,8 @@ class Gate {
   size_t Add(Holders* kind);
   // Empty: the run may count.
   std::vector<Need> Conflicts(const Volume& volume, const Txn& txn, SessionId who) const;
-  // kTryAgain: one of the holders is asked so much already.
+  // For an op. kTryAgain: one of the holders is asked so much already. (What a volume asks for by itself is
+  // bounded by what chunkservers have under way.)
   Status MayAsk(const std::vector<Need>& needs) const;
   // `then` once, when each has answered or is not waited for any more; maybe in this call.
   void Ask(const std::vector<Need>& needs, Fn then);

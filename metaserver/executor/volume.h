@@ -111,9 +111,9 @@ class Volume {
   size_t open_bytes() const { return opens_held_ * kOpenWeight; }
 
   // ---- what is no op and changes inodes, names or chunks: answers of chunkservers, inventories, freeing
-  // As an op's handler `change` changes nothing but the txn. An error drops it. kTryAgain, also where
-  // `change` was content: others who hold what it has seen are asked first, and `again` is called when it may
-  // be tried again; it may outlive whoever gave it, but not the volume.
+  // As an op's handler `change` changes nothing but the txn, and an error drops it. kTryAgain, which `change`
+  // does not give: others who hold what it has seen are asked first, and `again` is called when it may be
+  // tried again, maybe in this call, and never once the volume is closed.
   Status Change(const std::function<Status(Txn&)>& change, std::function<void()> again);
 
   // ---- orphans: inodes without a name, kept while open. Collected in bounded steps.

@@ -137,11 +137,12 @@ void Volume::TrimOne() {
 }
 
 Status Volume::FreeingStep(const std::function<Status(Txn&)>& change) {
+  steps_wait_ = true;  // they may answer in this call
   const Status s = Change(change, [this] {
     steps_wait_ = false;
     hooks_.changed();
   });
-  if (s.code() == Code::kTryAgain) steps_wait_ = true;
+  if (s.code() != Code::kTryAgain) steps_wait_ = false;
   return s;
 }
 

@@ -28,6 +28,7 @@ class Things : public Holders {
   }
   void Ask(const SessionPtr& holder, Ino ino, HoldMode mode, std::function<void()> done) override {
     asked.push_back({holder->id, ino, mode, std::move(done)});
+    if (at_once) GiveBack(asked.size() - 1);
   }
   void GiveBack(size_t which) {
     holds.erase({asked.at(which).holder, asked.at(which).ino});
@@ -35,6 +36,7 @@ class Things : public Holders {
   }
   std::set<std::pair<SessionId, Ino>> holds;
   std::vector<Asked> asked;
+  bool at_once = false;  // they are given back
 };
 
 class GateTest : public MetaTest {
@@ -241,6 +243,18 @@ TEST_F(GateTest, FreeingWaitsForHolders) {
   ASSERT_EQ(things_.asked.size(), 1u);  // not in each step
   EXPECT_FALSE(volume().HasStep());
   GiveBack(0);
+  EXPECT_EQ(volume().store.GetInode(Ino(g)), nullptr);
+}
+
+TEST_F(GateTest, HoldersThatAnswerAtOnceKeepNothingWaiting) {
+  things_.at_once = true;
+  const uint64_t g = Mknod(1, "g");
+  ASSERT_EQ(Write(g, 0, 4096), 0);
+  ASSERT_EQ(Unlink(1, "g"), 0);
+  things_.holds = {{a_->id, Ino(f_)}, {a_->id, Ino(g)}};
+  EXPECT_TRUE(BeginChmod(0700, s_)->status.ok());
+  EXPECT_EQ(Mode(), 0700u);
+  EXPECT_TRUE(Gone(g));
   EXPECT_EQ(volume().store.GetInode(Ino(g)), nullptr);
 }
 
