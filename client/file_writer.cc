@@ -78,6 +78,7 @@ void FileWriter::Prepare(const OpPtr& op) {
     for (const pb::ChunkLayout& chunk : layout.chunk()) {
       ChunkPlace place = PlaceFromPb(chunk);
       place.for_append = op->flags.append;
+      place.size_seen = layout.size();
       worker_.layouts().Put(op->ino, place);
     }
     if (!PlacePieces(op)) {
@@ -156,6 +157,8 @@ void FileWriter::Commit(const OpPtr& op) {
   request.set_length(op->data.size());
   request.set_append_token(op->append_token_);
   request.set_keep_priv(op->flags.keep_priv);
+  request.set_size_seen(
+      std::ranges::min(op->pieces_, {}, [](const Piece& p) { return p.place.size_seen; }).place.size_seen);
   for (const Piece& piece : op->pieces_) {
     auto* written = request.add_written();
     written->set_index(piece.place.index);

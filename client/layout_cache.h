@@ -31,7 +31,8 @@ struct ChunkPlace {
   std::vector<ChunkReplica> replicas;  // all, the chain's head first; empty: no server is known
   // Given for an append: the file may be one that takes nothing else, so a write at an offset asks first.
   bool for_append = false;
-  uint32_t rights = 0;  // that the replicas' tokens give
+  uint32_t rights = 0;     // that the replicas' tokens give
+  uint64_t size_seen = 0;  // of the file, when this was learnt
 
   // Who orders the chunk's writes; null: nobody can be asked.
   const ChunkReplica* head() const {

@@ -458,8 +458,7 @@ void IncomingCall::Reply(const google::protobuf::MessageLite& reply, Slices payl
   if (Status s = CheckFrame(*frame); !s.ok())
     return Fail(Status(s.err(), "the answer would be " + s.message()));
   Answered(0);
-  SendAnswer(std::move(frame),
-             std::move(payload));
+  SendAnswer(std::move(frame), std::move(payload));
 }
 
 void IncomingCall::ReplySerialized(std::string_view body) {

@@ -102,8 +102,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   uint64_t Call(Op op, const google::protobuf::MessageLite& request, Slices payload, AnswerFn done);
   // The same with a frame made by EncodeFrame; its sequence number is set here, and its trace, if the peer
   // takes one.
-  uint64_t CallEncoded(std::shared_ptr<std::string> frame, Slices payload, AnswerFn done,
-                       Trace trace = {});
+  uint64_t CallEncoded(std::shared_ptr<std::string> frame, Slices payload, AnswerFn done, Trace trace = {});
   // The caller no longer wants the answer: `done` will not run. A late answer is dropped.
   void Forget(uint64_t seq);
 

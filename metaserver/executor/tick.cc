@@ -83,8 +83,8 @@ void Executor::SendAnswer(const Outgoing& o, const Status& logged) {
   const Duration slow =
       session != nullptr && session->volume != nullptr ? session->volume->settings.slow_op : options_.slow_op;
   if (o.call->arrived != MonoTime{} && now - o.call->arrived > slow && o.call->op() != Op::kSetLock) {
-    KFS_LOG(warn, "op.slow op={} session={} op_id={} trace={:08x} ms={} status=\"{}\"",
-            OpName(o.call->op()), session == nullptr ? 0 : session->id.v, o.call->op_id, o.call->trace,
+    KFS_LOG(warn, "op.slow op={} session={} op_id={} trace={:08x} ms={} status=\"{}\"", OpName(o.call->op()),
+            session == nullptr ? 0 : session->id.v, o.call->op_id, o.call->trace,
             std::chrono::duration_cast<std::chrono::milliseconds>(now - o.call->arrived).count(),
             o.status.ToString());
   }

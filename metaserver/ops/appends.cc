@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-
 namespace kfs::meta {
 
 Result<bool> WaitForAppend(OpEnv& env, Ino ino) {
@@ -34,20 +33,23 @@ bool MakeAppendSafe(OpEnv& env, const rec::Inode& inode) {
   return mutated;
 }
 
-Result<bool> MayGrowBesideAppends(OpEnv& env, const rec::Inode& inode, uint64_t end) {
-  if (end <= inode.size() || !inode.appended()) return true;
-  Result<bool> waits = WaitForAppend(env, Ino(inode.ino()));
-  if (!waits.ok()) return waits;
-  if (*waits) {
-    env.progress.append_waited = true;
-    return false;
+Result<bool> MayCountBesideAppends(OpEnv& env, const rec::Inode& inode, const pb::CommitWriteRequest& write) {
+  if (inode.appended_to() == 0) return true;
+  const uint64_t end = write.offset() + write.length();
+  if (end > inode.size()) {
+    Result<bool> waits = WaitForAppend(env, Ino(inode.ino()));
+    if (!waits.ok()) return waits;
+    if (*waits || MakeAppendSafe(env, inode)) {
+      if (!*waits) RunAgain(env);
+      env.progress.append_waited = true;
+      return false;
+    }
   }
-  if (MakeAppendSafe(env, inode)) {
-    env.progress.append_waited = true;
-    RunAgain(env);
-    return false;
-  }
-  if (env.progress.append_waited)
+  // What was cut off since has taken its chunks' versions with it.
+  const uint64_t appended = std::min(inode.appended_to(), inode.size());
+  const bool beneath = write.has_size_seen() && write.offset() < appended && end > write.size_seen() &&
+                       write.size_seen() < appended;
+  if (env.progress.append_waited || beneath)
     return Status(ESTALE, Code::kStaleChunk, "an append may have written over it meanwhile");
   return true;
 }

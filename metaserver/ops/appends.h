@@ -4,10 +4,12 @@
 //
 //   append        PrepareWrite: token, offset = size ......... data ......... CommitWrite, the token ends
 //   longer write       data ...... CommitWrite: waits for the token's end; then its data is written again
+//   late write         data ....................................................... CommitWrite: the same
 //
-// So what is there in the end is the append's data with the write's over it. Where the append was cut short
-// (by its program's end, by others who would not wait any longer, by a restart of ours) its data may come
-// later still: the chunks' versions are raised first.
+// A late write is told by the size that its client knew of before it sent the data: what was appended behind
+// that may lie over it. So what is there in the end is the append's data with the write's over it. Where the
+// append was cut short (by its program's end, by others who would not wait any longer, by a restart of ours)
+// its data may come later still: the chunks' versions are raised first.
 #pragma once
 
 #include "common/limits.h"
@@ -24,8 +26,8 @@ Result<bool> WaitForAppend(OpEnv& env, Ino ino);
 // Sees to it that nothing of an append that was cut short, or granted before a restart, reaches the chunks
 // any more. True: versions have been raised for that, and the op is to be run again.
 bool MakeAppendSafe(OpEnv& env, const rec::Inode& inode);
-// Whether a write up to `end`, whose data is there, may count; else it has been parked, is run again, or is
-// refused with ESTALE/kStaleChunk, to be written again.
-Result<bool> MayGrowBesideAppends(OpEnv& env, const rec::Inode& inode, uint64_t end);
+// Whether a write whose data is there may count; else it has been parked, is run again, or is refused with
+// ESTALE/kStaleChunk, to be written again.
+Result<bool> MayCountBesideAppends(OpEnv& env, const rec::Inode& inode, const pb::CommitWriteRequest& write);
 
 }  // namespace kfs::meta

@@ -68,7 +68,7 @@ Status Commit(OpEnv& env, const pb::CommitWriteRequest& request, pb::CommitWrite
     }
   }
   if (request.append_token() == 0) {
-    Result<bool> may = MayGrowBesideAppends(env, *found, request.offset() + request.length());
+    Result<bool> may = MayCountBesideAppends(env, *found, request);
     if (!may.ok()) return may.status();
     if (!*may) return {};
   }
@@ -98,6 +98,7 @@ Status Commit(OpEnv& env, const pb::CommitWriteRequest& request, pb::CommitWrite
   const uint64_t end = request.offset() + request.length();
   if (request.offset() > inode->size()) SetSize(env, inode, request.offset());
   if (end > inode->size()) inode->set_size(end);
+  if (request.append_token() != 0) inode->set_appended_to(std::max(inode->appended_to(), end));
   TouchContent(env, inode);
   reply->set_size(inode->size());
   reply->set_change(inode->change());

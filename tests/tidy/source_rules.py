@@ -134,6 +134,7 @@ MACHINE_MAY = {
     "rpc/daemon.cc": "what mains share",
     "rpc/event_loop.cc": "LoopThread, for programs and tests",
     "rpc/event_loop.h": "LoopThread",
+    "rpc/http.cc": "the Unix socket of a monitor, which is no part of what is simulated",
     "rpc/local_socket.cc": "sockets of this machine",
     "rpc/service_manager.cc": "tells systemd, at the start",
     "rpc/socket_network.cc": "SocketNetwork: the machine's network",

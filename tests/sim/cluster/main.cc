@@ -56,7 +56,9 @@ bool Parse(int argc, char** argv, Arguments* a) {
 int main(int argc, char** argv) {
   Arguments a;
   if (!Parse(argc, argv, &a)) {
-    fmt::print(stderr, "usage: kfs-sim [--seeds N] [--from S] [--seconds T] [--quiet] [--log] [--history] [--hashes]\n");
+    fmt::print(
+        stderr,
+        "usage: kfs-sim [--seeds N] [--from S] [--seconds T] [--quiet] [--log] [--history] [--hashes]\n");
     return 2;
   }
   if (!a.log) spdlog::set_level(spdlog::level::off);

@@ -115,6 +115,25 @@ TEST_F(AppendTest, AWriteBehindTheEndWaitsForAnAppendAndIsWrittenAgain) {
   EXPECT_EQ(Stat(f).size(), 120u);
 }
 
+TEST_F(AppendTest, AWriteWhoseDataMayLieUnderAnAppendIsWrittenAgain) {
+  uint64_t f = Mknod(1, "f");
+  Write(f, 0, 100);
+  pb::LayoutReply a = Run<rpc::PrepareWrite>(PrepareOf(f, 0, 20, true));
+  pb::LayoutReply w = Run<rpc::PrepareWrite>(PrepareOf(f, 100, 10));
+  Run<rpc::CommitWrite>(CommitOf(f, a.offset(), 20, a));
+  pb::CommitWriteRequest late = CommitOf(f, 100, 10, w);
+  late.set_size_seen(100);
+  Run<rpc::CommitWrite>(late);
+  EXPECT_EQ(last_.code(), Code::kStaleChunk);
+  late.set_size_seen(120);  // written again, by one who knows of the append
+  Run<rpc::CommitWrite>(late);
+  EXPECT_EQ(err(), 0);
+  pb::CommitWriteRequest before = CommitOf(f, 50, 50, w);
+  before.set_size_seen(100);
+  Run<rpc::CommitWrite>(before);
+  EXPECT_EQ(err(), 0);
+}
+
 TEST_F(AppendTest, NothingOfAnAppendThatWasCutShortComesAfterAWriteBehindTheEnd) {
   uint64_t f = Mknod(1, "f");
   Write(f, 0, 100);
