@@ -67,7 +67,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                                                }});
       connection->greeted = greeted;
       for (int i = 0; i < 3; ++i) {
-        connection->Call(kfs::Op::kPing, kfs::pb::PingRequest(), nullptr, [&](kfs::Answer) { ++answers; });
+        connection->Call(kfs::Op::kPing, kfs::pb::PingRequest(), {}, [&](kfs::Answer) { ++answers; });
       }
     });
     size_t sent = 0;
