@@ -116,6 +116,7 @@ void Server::Stop() {
   impl_->greeting_timer.Cancel();
   auto connections = impl_->connections;
   for (auto& c : connections) {
+    c->context.reset();  // it may hold the connection
     if (c->bytes_queued() == 0) {
       c->Close(Status(ESHUTDOWN, "the server stops"));
     } else {

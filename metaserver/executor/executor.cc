@@ -45,7 +45,11 @@ Executor::Executor(Clock& clock, ExecutorOptions options, WalSync* sync, Hooks h
 
 Executor::~Executor() {
   *alive_ = false;
-  // Sessions hold what waits, and that its session.
+  LetGoOfCalls();
+}
+
+// Sessions hold what waits, and that its session.
+void Executor::LetGoOfCalls() {
   for (const auto& [id, volume] : volumes_) {
     for (const auto& [sid, session] : volume->sessions) {
       session->waiting.clear();

@@ -222,6 +222,7 @@ class Executor {
   bool HasBackgroundWork() const;
   // The one place where batches are written. What waited for the log leaves.
   void CommitVolume(Volume& volume);
+  void LetGoOfCalls();
   // As WhenLogged, of what has been committed.
   static void Leave(Volume* volume, Outbox::Fn fn);
   void SendAnswers();

@@ -212,6 +212,7 @@ void Executor::Stop() {
     volume->store.MarkClean();
     ForgetDb(volume->store.db());
   }
+  LetGoOfCalls();
   volumes_.clear();
 }
 

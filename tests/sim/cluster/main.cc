@@ -1,6 +1,6 @@
 // kfs-sim: simulates whole clusters, one for each seed, and tells which of them went wrong.
 //
-//   kfs-sim --seeds N [--from S] [--seconds T] [--quiet] [--log] [--history] [--hashes]
+//   kfs-sim --seeds N [--from S] [--seconds T] [--quiet] [--log] [--history] [--hashes] [--first]
 //
 // Prints a line for each seed that went wrong, with what no order of the calls explains, and last the
 // figures. Exit code 1 if one did. The same seed does the same again: kfs-sim --from S --seeds 1 --log shows
@@ -22,7 +22,7 @@ namespace {
 struct Arguments {
   uint64_t from = 1, seeds = 10;
   double seconds = 1e9;
-  bool quiet = false, log = false, history = false, hashes = false;
+  bool quiet = false, log = false, history = false, hashes = false, first = false;
 };
 
 bool Parse(int argc, char** argv, Arguments* a) {
@@ -32,6 +32,8 @@ bool Parse(int argc, char** argv, Arguments* a) {
       a->quiet = true;
     } else if (name == "--hashes") {
       a->hashes = true;
+    } else if (name == "--first") {
+      a->first = true;
     } else if (name == "--history") {
       a->history = true;
     } else if (name == "--log") {
@@ -56,9 +58,9 @@ bool Parse(int argc, char** argv, Arguments* a) {
 int main(int argc, char** argv) {
   Arguments a;
   if (!Parse(argc, argv, &a)) {
-    fmt::print(
-        stderr,
-        "usage: kfs-sim [--seeds N] [--from S] [--seconds T] [--quiet] [--log] [--history] [--hashes]\n");
+    fmt::print(stderr,
+               "usage: kfs-sim [--seeds N] [--from S] [--seconds T] [--quiet] [--log] [--history] [--hashes] "
+               "[--first]\n");
     return 2;
   }
   if (!a.log) spdlog::set_level(spdlog::level::off);
@@ -90,6 +92,7 @@ int main(int argc, char** argv) {
     if (f.ok) continue;
     ++wrong;
     fmt::print("WRONG seed {} hash {:016x}\n{}\n", seed, f.hash, f.why);
+    if (a.first) break;
   }
   (void)unlink(secret.c_str());
   (void)rmdir(dir);

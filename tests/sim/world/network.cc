@@ -50,6 +50,7 @@ Nanos Pipe::Delay() {
 
 void Pipe::Read(int i, const iovec (&into)[2], ByteStream::User& user, std::shared_ptr<void> keep) {
   End& e = ends_[i];
+  if (e.closed) return;  // its process was killed in the middle of this
   e.into[0] = into[0];
   e.into[1] = into[1];
   e.reader = &user;
@@ -106,7 +107,7 @@ ssize_t Pipe::Write(int i, const iovec* from, int count) {
       towards += n;
       std::string bytes(static_cast<const char*>(from[part].iov_base) + at, n);
       world_.At(when, nullptr, [self = shared_from_this(), to = 1 - i, bytes = std::move(bytes)]() mutable {
-        self->Carry(to, [self, to, bytes = std::move(bytes)] { self->Arrives(to, bytes); });
+        self->Carry(to, [pipe = self.get(), to, bytes = std::move(bytes)] { pipe->Arrives(to, bytes); });
       });
       at += n;
       taken += n;
@@ -157,6 +158,7 @@ void Pipe::Arrives(int i, const std::string& bytes) {
 
 void Pipe::WaitWritable(int i, ByteStream::User& user, std::shared_ptr<void> keep) {
   End& e = ends_[i];
+  if (e.closed) return;
   e.writer = &user;
   e.writer_holds = std::move(keep);
   TellWriter(i);
@@ -194,9 +196,9 @@ void Pipe::Close(int i) {
   // In order: behind the bytes that are under way.
   const Nanos when = std::max(last_arrival_[1 - i], process->Time() + Delay());
   world_.At(when, nullptr, [self = shared_from_this(), to = 1 - i] {
-    self->Carry(to, [self, to] {
-      self->ends_[to].eof = true;
-      self->TellReader(to);
+    self->Carry(to, [pipe = self.get(), to] {
+      pipe->ends_[to].eof = true;
+      pipe->TellReader(to);
     });
   });
 }
@@ -210,7 +212,7 @@ void Pipe::EndOf(const Process& process, bool with_a_word) {
     ends_[i].reader = ends_[i].writer = nullptr;
     if (!with_a_word) continue;
     world_.At(process.Time() + Delay(), nullptr, [self = shared_from_this(), to = 1 - i] {
-      self->Carry(to, [self, to] { self->Break(to, ECONNRESET); });
+      self->Carry(to, [pipe = self.get(), to] { pipe->Break(to, ECONNRESET); });
     });
   }
 }

@@ -50,7 +50,8 @@ class Pipe : public std::enable_shared_from_this<Pipe> {
  private:
   Nanos Delay();
   bool Passes() const { return world_.Reaches(ends_[0].host, ends_[1].host); }
-  // Does what comes of something sent towards that end, once the network carries it.
+  // Does what comes of something sent towards that end, once the network carries it; never when the pipe has
+  // gone.
   void Carry(int end, std::function<void()> what);
   void CarryHeld(int end);
   void Arrives(int end, const std::string& bytes);
