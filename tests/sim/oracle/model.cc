@@ -198,7 +198,9 @@ bool Content::Do(const Step& step) {
     case Call::kRead: {
       if (Unknown(step)) return true;
       if (failed || !At(step.block).contains(step.got)) return false;
-      if (step.block < blocks_.size()) blocks_[step.block] = {step.got};
+      // A chunk whose first commit was forgotten reads as zeros until the next one counts: then what was
+      // written before is there again.
+      if (step.block < blocks_.size() && step.got != 0) blocks_[step.block] = {step.got};
       return true;
     }
     case Call::kSize:

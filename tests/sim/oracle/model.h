@@ -55,7 +55,8 @@ class Names : public Model {
 };
 
 // A file's blocks. Each is what was written last; but when the metaserver has forgotten calls with its power,
-// the chunkserver has their data all the same: then it is one of several, until somebody has read it.
+// the chunkserver has their data all the same: then it is one of several, until somebody has read it (a 0
+// settles nothing: see Do).
 class Content : public Model {
  public:
   std::unique_ptr<Model> Copy() const override { return std::make_unique<Content>(*this); }
