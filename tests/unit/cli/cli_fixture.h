@@ -26,7 +26,10 @@ class FakeMember {
   explicit FakeMember(const std::string& uuid = "") { Start("127.0.0.1:0", uuid); }
   ~FakeMember() { Stop(); }
   void Stop() {
-    On([this] { server_.reset(); });
+    On([this] {
+      held_.clear();
+      server_.reset();
+    });
   }
 
   // The answer to Rpc, and what was asked last. An error with `status`.
