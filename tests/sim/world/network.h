@@ -30,7 +30,6 @@ class Pipe : public std::enable_shared_from_this<Pipe> {
     // Of the Read and the WaitWritable under way.
     iovec into[2] = {};
     ByteStream::User *reader = nullptr, *writer = nullptr;
-    std::weak_ptr<void> reader_keep, writer_keep;
     std::shared_ptr<void> reader_holds, writer_holds;  // until it is called or closed
     bool told = false;                                 // an event will call the reader
   };

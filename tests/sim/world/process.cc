@@ -92,8 +92,7 @@ class SimTimer : public EventLoop::Timer::State, public std::enable_shared_from_
 // Turns of the world's one thread. `at_once` of them are under way at a time, each for as long as is drawn.
 class SimWorkers : public Workers {
  public:
-  SimWorkers(Process& process, int at_once)
-      : state_(std::make_shared<State>(State{process, at_once, 0, {}})) {}
+  SimWorkers(Process& process, int at_once) : state_(std::make_shared<State>(State{process, at_once, {}})) {}
   ~SimWorkers() override { state_->waiting.clear(); }
   void Do(std::function<void()> work) override {
     state_->waiting.push_back(std::move(work));
@@ -104,7 +103,6 @@ class SimWorkers : public Workers {
   struct State {
     Process& process;
     int free;
-    int running;
     std::deque<std::function<void()>> waiting;
   };
   static void Next(const std::shared_ptr<State>& state) {
