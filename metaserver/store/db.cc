@@ -13,6 +13,7 @@
 
 #include "common/log.h"
 #include "metaserver/store/db_impl.h"
+#include "metaserver/store/insert_hints.h"
 #include "metaserver/store/keys.h"
 
 namespace kfs::meta {
@@ -102,7 +103,7 @@ void Db::PutSoon(std::string_view key, std::string_view value) {
 
 void Db::DeleteAll(std::string_view prefix) {
   assert(!prefix.empty() && impl_->overlay.empty());
-  if (!impl_->batch.DeleteRange(Slice(prefix), EndOf(prefix)).ok()) std::abort();
+  if (HasInsertHint(prefix) || !impl_->batch.DeleteRange(Slice(prefix), EndOf(prefix)).ok()) std::abort();
   Append();
 }
 

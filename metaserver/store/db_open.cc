@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "metaserver/store/db_impl.h"
 #include "metaserver/store/features.h"
+#include "metaserver/store/insert_hints.h"
 #include "metaserver/store/keys.h"
 #include "metaserver/store/records.pb.h"
 #include "metaserver/store/rocks_log.h"
@@ -106,6 +107,7 @@ Result<std::unique_ptr<Db>> Db::Open(const std::string& path, const std::string&
   // A log file takes a little more than this on the disk from the start. The cluster's own records are few.
   o.write_buffer_size = kind == "cluster" ? 1u << 20 : 32u << 20;
   o.max_total_wal_size = 128u << 20;
+  if (kind == "volume") o.memtable_insert_with_hint_prefix_extractor = InsertHints();
   o.max_open_files = 128;
   o.max_background_jobs = 2;
   o.compression = rocksdb::kLZ4Compression;

@@ -36,14 +36,24 @@ class Lru {
     bytes_ += it->second.bytes;
     return &it->second.value;
   }
-  // Drops the least used until at most `budget` bytes are left.
-  void Shrink(size_t budget) {
+  // As Find, and does not count as use.
+  V* Peek(const K& key) {
+    auto it = map_.find(key);
+    return it == map_.end() ? nullptr : &it->second.value;
+  }
+  // Drops the least used until at most `budget` bytes are left; each goes through `drop` before.
+  template <typename Fn>
+  void Shrink(size_t budget, Fn drop) {
     while (bytes_ > budget && !order_.empty()) {
       auto it = map_.find(*order_.back());
+      drop(it->first, it->second.value);
       bytes_ -= it->second.bytes;
       order_.pop_back();
       map_.erase(it);
     }
+  }
+  void Shrink(size_t budget) {
+    Shrink(budget, [](const K&, const V&) {});
   }
   size_t bytes() const { return bytes_; }
   size_t size() const { return map_.size(); }

@@ -113,7 +113,7 @@ void Txn::Apply() {
     if (e.removed) {
       store_.PutInode(e.ino, nullptr);
     } else if (e.edited != nullptr) {
-      store_.PutInode(e.ino, std::move(e.edited));
+      store_.PutInode(e.ino, std::move(e.edited), e.seen == nullptr);
     }
   }
   for (const NameEdit& e : names_) {

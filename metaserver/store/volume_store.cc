@@ -53,7 +53,7 @@ Status VolumeStore::Init(int64_t now) {
     root->set_change(1);
     root->set_parent(kRootIno.v);
     root->set_next_cookie(3);
-    PutInode(kRootIno, std::move(root));
+    PutInode(kRootIno, std::move(root), true);
     counters_dirty_ = true;
   }
   Commit();
@@ -71,15 +71,16 @@ InodePtr VolumeStore::GetInode(Ino ino) {
     return nullptr;
   }
   InodePtr result = std::move(inode);
-  inodes_.Set(ino.v, {result, false}, InodeBytes(result.get()));
+  inodes_.Set(ino.v, {.inode = result}, InodeBytes(result.get()));
   return result;
 }
 
-void VolumeStore::PutInode(Ino ino, InodePtr inode) {
+void VolumeStore::PutInode(Ino ino, InodePtr inode, bool is_new) {
   CachedInode* cached = inodes_.Find(ino.v);
   if (cached == nullptr || !cached->dirty) dirty_inodes_.push_back(ino);
+  const bool all_names = is_new || (cached != nullptr && cached->all_names);
   size_t bytes = InodeBytes(inode.get());
-  inodes_.Set(ino.v, {std::move(inode), true}, bytes);
+  inodes_.Set(ino.v, {.inode = std::move(inode), .dirty = true, .all_names = all_names}, bytes);
 }
 
 void VolumeStore::CacheName(Ino parent, std::string_view name, const Dentry& dentry) {
@@ -89,6 +90,7 @@ void VolumeStore::CacheName(Ino parent, std::string_view name, const Dentry& den
 Dentry VolumeStore::GetDentry(Ino parent, std::string_view name) {
   if (Dentry* cached = dentries_.Find(NameView{parent.v, name})) return *cached;
   Dentry dentry;
+  if (const CachedInode* dir = inodes_.Peek(parent.v); dir != nullptr && dir->all_names) return dentry;
   if (std::optional<std::string> value = db_->Get(DentryKey(parent, name))) {
     rec::Dentry record;
     if (record.ParseFromString(*value)) dentry = {Ino(record.ino()), record.type(), record.cookie()};
@@ -165,7 +167,10 @@ void VolumeStore::Commit() {
   db_->Commit();
   // Names cost about as much as their inodes; nothing is dirty now, so anything may go.
   inodes_.Shrink(cache_budget_ / 2);
-  dentries_.Shrink(cache_budget_ / 2);
+  dentries_.Shrink(cache_budget_ / 2, [this](const NameKey& name, const Dentry& dentry) {
+    if (!dentry.ino) return;
+    if (CachedInode* dir = inodes_.Peek(name.parent)) dir->all_names = false;
+  });
 }
 
 void VolumeStore::Scan(std::string_view prefix, std::string_view from,

@@ -56,7 +56,7 @@ class VolumeStore {
  private:
   // Changes come as a Txn.
   friend class Txn;
-  void PutInode(Ino ino, InodePtr inode);  // null: removed
+  void PutInode(Ino ino, InodePtr inode, bool is_new = false);  // null: removed
   void PutDentry(Ino parent, std::string_view name, const Dentry& dentry);
   void DeleteDentry(Ino parent, std::string_view name, uint64_t cookie);
   // So many of the next numbers are in use now.
@@ -89,6 +89,9 @@ class VolumeStore {
   struct CachedInode {
     InodePtr inode;  // null: known to be absent
     bool dirty = false;
+    // Of a directory that was made here: all names that it has are in dentries_, others need not be looked
+    // for.
+    bool all_names = false;
   };
   // Into the batch.
   void Encode();

@@ -154,5 +154,18 @@ TEST_F(DbOverlayTest, AllOfAPrefixIsDeletedInABatchOfItsOwn) {
   EXPECT_TRUE(db_->Get("j") && db_->Get("l"));
 }
 
+TEST_F(DbOverlayTest, ARangeIsDeletedAmongKeysWhoseLastPlaceIsRemembered) {
+  const SessionId one(1), other(2);
+  for (uint64_t i = 0; i < 50; ++i) {
+    for (const SessionId session : {one, other}) db_->Put(ReplyKey(session, i), "x");
+    db_->Commit();
+    if (i % 10 == 9) db_->DeleteAll(ReplyPrefix(one));
+  }
+  for (uint64_t i = 0; i < 50; ++i) {
+    EXPECT_FALSE(db_->Get(ReplyKey(one, i)));
+    EXPECT_TRUE(db_->Get(ReplyKey(other, i)));
+  }
+}
+
 }  // namespace
 }  // namespace kfs::meta

@@ -2,6 +2,8 @@
 
 #include <fstream>
 #include <future>
+#include <map>
+#include <random>
 
 #include "metaserver/store/cluster_store.h"
 #include "metaserver/store/keys.h"
@@ -305,6 +307,58 @@ TEST_F(SmallCacheTest, WorksWithNextToNoMemory) {
   Settle();
   for (int i = 0; i < 50; ++i) executor_->EndTick();
   EXPECT_EQ(volume().store.counters().inodes(), 1u);
+}
+
+// A directory that was made since the start answers for names that it does not have without the database,
+// until one of those it has is dropped from memory.
+class NamesDroppedTest : public MetaTest {
+ protected:
+  NamesDroppedTest() { cache_bytes_ = 24 << 10; }
+};
+
+TEST_F(NamesDroppedTest, ANameThatIsThereIsNeverTakenForAbsent) {
+  std::minstd_rand lot(1);
+  uint64_t dirs[] = {0, 0, 1};
+  std::map<std::pair<uint64_t, std::string>, uint64_t> there;
+  int dropped = 0;
+  for (int i = 0; i < 6000; ++i) {
+    if (i % 1000 == 0) {
+      for (const std::string name : {"a", "b"})
+        there[{1, name + std::to_string(i)}] = dirs[name == "b"] = Mkdir(1, name + std::to_string(i));
+    }
+    const uint64_t dir = dirs[lot() % 3];
+    // Sometimes few names, which all fit, and sometimes many.
+    const std::string name = "n" + std::to_string(lot() % ((i / 500) % 2 == 0 ? 10 : 150));
+    const auto known = there.find({dir, name});
+    const bool exists = known != there.end();
+    switch (lot() % 4) {
+      case 0:
+        if (const uint64_t ino = Mknod(dir, name); exists) {
+          EXPECT_EQ(err(), EEXIST);
+        } else {
+          there[{dir, name}] = ino;
+        }
+        break;
+      case 1:
+        EXPECT_EQ(Unlink(dir, name), exists ? 0 : ENOENT);
+        there.erase({dir, name});
+        break;
+      case 2: {
+        const uint64_t to = dirs[lot() % 3];
+        EXPECT_EQ(Rename(dir, name, to, name), exists ? 0 : ENOENT);
+        if (exists && to != dir) {
+          there[{to, name}] = known->second;
+          there.erase({dir, name});
+        }
+        break;
+      }
+      default:
+        EXPECT_EQ(Lookup(dir, name), exists ? known->second : 0);
+        break;
+    }
+    dropped += volume().store.cache_bytes() > cache_bytes_ - 512;
+  }
+  EXPECT_GT(dropped, 100) << "all names fitted into memory";
 }
 
 using StoreTest = MetaTest;
