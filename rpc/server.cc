@@ -54,6 +54,7 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   UnknownPeers unknown;  // those of `connections` that have not greeted
   const std::shared_ptr<OpCounts> counts = std::make_shared<OpCounts>(loop);
   uint64_t bad_frames = 0;
+  bool stopped = false;
 };
 
 Server::Server(EventLoop& loop, ServerIdentity identity)
@@ -112,6 +113,7 @@ const std::shared_ptr<OpCounts>& Server::counts() const { return impl_->counts; 
 uint64_t Server::bad_frames() const { return impl_->bad_frames + impl_->counts->malformed(); }
 
 void Server::Stop() {
+  impl_->stopped = true;
   impl_->listener.reset();
   impl_->greeting_timer.Cancel();
   auto connections = impl_->connections;
@@ -345,6 +347,7 @@ void Server::Impl::CloseEarlierOf(const Connection& newest) {
 }
 
 void Server::Impl::Dispatch(IncomingCallPtr call) {
+  if (stopped) return;  // dropped: whoever would serve it may be gone
   const OpInfo* info = FindOp(static_cast<uint16_t>(call->op()));
   if (info == nullptr) {
     ++bad_frames;
@@ -363,7 +366,8 @@ void Server::Impl::Dispatch(IncomingCallPtr call) {
   if (info->op != Op::kPing && (!in_turns || !in_turns(info->op))) return Run(*info, std::move(call));
   const Connection* who = call->connection().get();
   turns.Run(who, [this, info, call = std::move(call)] {
-    if (!call->connection()->closed()) Run(*info, call);  // else nobody listens, and nobody is there for it
+    if (!stopped && !call->connection()->closed())
+      Run(*info, call);  // else nobody listens, and nobody is there for it
   });
 }
 

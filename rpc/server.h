@@ -60,7 +60,8 @@ class Server {
   void InTurns(std::function<bool(Op)> which);
   // Called after a connection ended.
   void OnDisconnect(std::function<void(const ConnectionPtr&)> fn);
-  // Stops listening and closes all connections after what is queued has been sent.
+  // Stops listening, calls no handler any more, and closes all connections after what is queued has been
+  // sent.
   void Stop();
 
   const std::unordered_set<ConnectionPtr>& connections() const;
