@@ -33,11 +33,11 @@ Status CheckReach(Volume& volume, Session& session, Request* request) {
 
 }  // namespace
 
-Executor::Executor(Clock& clock, ExecutorOptions options, WalSync* sync, Hooks hooks)
+Executor::Executor(Clock& clock, ExecutorOptions options, WalSync* sync, ExecutorEnv& env)
     : clock_(clock),
-      options_(options),
+      options_(std::move(options)),
       sync_(sync),
-      hooks_(std::move(hooks)),
+      env_(env),
       endings_({.find = [this](VolumeId id) { return FindVolume(id); },
                 .refuse = [this](const CallPtr& call, const Status& why) { Refuse(call, why); },
                 .changed = [this] { Schedule(); }}),
@@ -46,6 +46,19 @@ Executor::Executor(Clock& clock, ExecutorOptions options, WalSync* sync, Hooks h
 Executor::~Executor() {
   *alive_ = false;
   LetGoOfCalls();
+}
+
+void Executor::ChunkserverUp(ServerId server) {
+  for (const auto& [id, volume] : volumes_) {
+    volume->fences.Up(server);
+    volume->mutations.Kick();
+  }
+}
+
+void Executor::ChunkserverKeyChanged(ServerId server) {
+  for (const auto& [id, volume] : volumes_) {
+    for (const auto& [sid, session] : volume->sessions) volume->tickets.KeyChanged(*session, server);
+  }
 }
 
 // Sessions hold what waits, and that its session.
@@ -132,7 +145,7 @@ void Executor::SetDiskFull(bool full) {
 
 void Executor::ForgetDb(Db& db) {
   if (sync_ != nullptr) sync_->Remove(&db);
-  if (hooks_.forget_fetches) hooks_.forget_fetches(db);
+  env_.ForgetFetches(db);
 }
 
 Volume* Executor::FindVolume(VolumeId id) {
@@ -238,7 +251,7 @@ void Executor::RunTyped(const CallPtr& call) {
   volume.txn.Clear();
   OpEnv env{*this, volume, session, request->ctx(), volume.txn, volume.Now(), call};
   Db& db = volume.store.db();
-  db.FromMemoryOnly(hooks_.fetch && call->cold_runs < kColdRunsMax);
+  db.FromMemoryOnly(env_.CanFetch() && call->cold_runs < kColdRunsMax);
   Status status = CheckReach(volume, session, request);
   if (status.ok()) status = Handle(env, *request, reply);
   db.FromMemoryOnly(false);
@@ -317,10 +330,10 @@ void Executor::ParkRun(OpEnv& env) {
 void Executor::FetchAndRerun(Volume& volume, const CallPtr& call, std::vector<std::string> keys) {
   ++cold_runs_;
   ++call->cold_runs;
-  hooks_.fetch(volume.store.db(), std::move(keys),
-               [this, alive = alive_, parked = Park(call, "records on disk")] {
-                 if (*alive) Rerun(parked);
-               });
+  env_.Fetch(volume.store.db(), std::move(keys),
+             [this, alive = alive_, parked = Park(call, "records on disk")] {
+               if (*alive) Rerun(parked);
+             });
 }
 
 bool Executor::Admit(const CallPtr& call, const pb::Context& ctx, bool logged, SameFn same) {

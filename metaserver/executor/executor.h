@@ -23,6 +23,7 @@
 #include "metaserver/base/call.h"
 #include "metaserver/base/mount_rights.h"
 #include "metaserver/executor/ending.h"
+#include "metaserver/executor/executor_env.h"
 #include "metaserver/executor/gate.h"
 #include "metaserver/executor/open_proof.h"
 #include "metaserver/executor/outbox.h"
@@ -41,31 +42,13 @@ struct ExecutorOptions {
   Duration session_keep = std::chrono::hours(24);  // of one that has expired
   Duration slow_op = std::chrono::seconds(1);
   Entropy* entropy = &SystemRandom();
+  OpenProofs proofs = {};
 };
 
 class Executor {
  public:
-  // How the executor reaches the outside. Tests leave them empty.
-  struct Hooks {
-    std::function<void()> schedule_tick;  // EndTick shall be called at the end of this tick
-    std::function<void()> next_tick;      // NextTick shall be called after what has arrived meanwhile
-    // Brings records into memory, then runs `done` on the loop; forgets what it was asked for when a volume
-    // is removed. Empty: ops read the disk themselves.
-    std::function<void(Db&, std::vector<std::string> keys, std::function<void()> done)> fetch;
-    std::function<void(Db&)> forget_fetches;
-    // Asks a session's mount to send the releases that its kernel has queued; `done` on answer or loss.
-    std::function<void(Session&, Ino, std::function<void()> done)> drain;
-    std::function<void(Session&, const Status&)> close_connection;
-    // Why a volume is not here, for whoever asks for it.
-    std::function<Status(const std::string& name)> where;
-    // Its database is damaged: it is to be closed, soon and not from within the call. Maybe told again.
-    std::function<void(VolumeId)> damaged;
-    OpenProofs proofs = {};
-    // How far it has been durable, for its mounts. Empty: they are not told.
-    std::function<pb::SyncPoint(const Volume&)> synced;
-  };
-
-  Executor(Clock& clock, ExecutorOptions options, WalSync* sync, Hooks hooks);
+  // `env` outlives it.
+  Executor(Clock& clock, ExecutorOptions options, WalSync* sync, ExecutorEnv& env);
   ~Executor();
 
   VolumeHooks HooksForVolume();
@@ -116,6 +99,10 @@ class Executor {
   Status MayAsk(const std::vector<Need>& needs) const { return gate_.MayAsk(needs); }
   // Runs the call again when all of them have answered, or are not waited for any more.
   void Ask(const std::vector<Need>& needs, ParkedPtr parked);
+  // ---- for chunkservers: one has (re)appeared, has another key than its tokens were signed under.
+  void ChunkserverUp(ServerId server);
+  void ChunkserverKeyChanged(ServerId server);
+
   // What stands in the way of ops from here on. It outlives the executor.
   void AddHolders(Holders* kind) { gate_.Add(kind); }
 
@@ -238,7 +225,7 @@ class Executor {
   Clock& clock_;
   const ExecutorOptions options_;
   WalSync* const sync_;  // null: sync in line (tests)
-  const Hooks hooks_;
+  ExecutorEnv& env_;
   std::map<VolumeId, std::unique_ptr<Volume>> volumes_;
   Endings endings_;
   Gate gate_;

@@ -41,7 +41,7 @@ std::optional<pb::OpenProof> Executor::ProofOf(const Session& session, Ino ino, 
   if (!NeedsProof(session)) return {};
   const auto open = session.opens.find(ino);
   if (open != session.opens.end()) rights |= open->second.rights;
-  return hooks_.proofs.Sign(session.volume->id(), session.id, ino, rights);
+  return options_.proofs.Sign(session.volume->id(), session.id, ino, rights);
 }
 
 void Executor::Reclaim(const CallPtr& call, const pb::ReclaimRequest& request) {
@@ -118,7 +118,7 @@ bool Executor::ReclaimOpens(const SessionPtr& s, Reclaiming& r) {
   Db& db = volume.store.db();
   const int end = std::min(r.open + kReclaimStep, r.request.open_size());
   std::vector<uint32_t> rights;  // 0: it is lost
-  db.FromMemoryOnly(hooks_.fetch && r.cold_runs < kColdRunsMax);
+  db.FromMemoryOnly(env_.CanFetch() && r.cold_runs < kColdRunsMax);
   for (int i = r.open; i < end; ++i) {
     const Ino ino = FromSession(session, r.request.open(i).ino());
     const pb::ReclaimRequest::Open& open = r.request.open(i);
@@ -128,7 +128,7 @@ bool Executor::ReclaimOpens(const SessionPtr& s, Reclaiming& r) {
       rights.push_back(session.opens.contains(ino) ? kReadChunk : 0);
     } else if (NeedsProof(session)) {
       // Also of what has lost the name by which the session reached it.
-      rights.push_back(hooks_.proofs.Check(volume.id(), session.id, ino, open.proof()).value_or(0));
+      rights.push_back(options_.proofs.Check(volume.id(), session.id, ino, open.proof()).value_or(0));
     } else {
       rights.push_back(open.rights() != 0 ? open.rights() : kReadChunk | kWriteChunk);
     }
@@ -137,11 +137,11 @@ bool Executor::ReclaimOpens(const SessionPtr& s, Reclaiming& r) {
   if (std::vector<std::string> cold = db.TakeCold(); !cold.empty()) {
     ++cold_runs_;
     ++r.cold_runs;
-    hooks_.fetch(db, std::move(cold),
-                 [this, alive = alive_, s, r = std::weak_ptr<Reclaiming>(session.reclaims.front())] {
-                   if (!*alive || s->reclaims.empty() || s->reclaims.front() != r.lock()) return;
-                   ReclaimLater(s);
-                 });
+    env_.Fetch(db, std::move(cold),
+               [this, alive = alive_, s, r = std::weak_ptr<Reclaiming>(session.reclaims.front())] {
+                 if (!*alive || s->reclaims.empty() || s->reclaims.front() != r.lock()) return;
+                 ReclaimLater(s);
+               });
     return false;
   }
   if (const Status read = db.TakeReadError(); !read.ok()) {

@@ -27,7 +27,7 @@ SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionReque
   SessionPtr session;
   if (volume == nullptr) {
     const std::string name = Printable(request.volume(), kTextMax);
-    Refuse(call, hooks_.where ? hooks_.where(name) : Status(ENOENT, "there is no volume \"" + name + "\""));
+    Refuse(call, env_.WhyNotHere(name));
     return nullptr;
   }
   if (request.session() != 0) {
@@ -49,10 +49,8 @@ SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionReque
     session->closing = false;
     // What is still on the way over the old connection must not be executed after what comes over this one.
     Disconnected(*session, session->connection_number);
-    if (hooks_.close_connection) {
-      hooks_.close_connection(
-          *session, Status(EPIPE, Code::kConnectionLost, "the session has attached another connection"));
-    }
+    env_.CloseConnection(*session,
+                         Status(EPIPE, Code::kConnectionLost, "the session has attached another connection"));
     if (session->expired != 0) {
       volume->Revive(*session);
       volume->tickets.EndEarlier(*session, /*may_write=*/false);
@@ -94,7 +92,7 @@ SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionReque
   reply.set_expiries(session->expiries);
   reply.set_root(session->root.v);
   reply.set_read_only(session->rights.read_only());
-  if (hooks_.synced) *reply.mutable_synced() = hooks_.synced(*volume);
+  if (pb::SyncPoint point; env_.SyncedTo(*volume, &point)) *reply.mutable_synced() = point;
   Answer(call, reply.SerializeAsString(), volume->id());
   return session;
 }
@@ -126,7 +124,7 @@ void Executor::KeepAlive(const CallPtr& call, const pb::KeepAliveRequest& reques
     TrimReplies(session, request.last(), {request.pending().begin(), request.pending().end()});
   pb::KeepAliveReply reply;
   reply.set_generation(generation_);
-  if (hooks_.synced) *reply.mutable_synced() = hooks_.synced(*session.volume);
+  if (pb::SyncPoint point; env_.SyncedTo(*session.volume, &point)) *reply.mutable_synced() = point;
   if (session.reclaimed) session.volume->tickets.Renew(session, &reply);
   Answer(call, reply.SerializeAsString());
 }

@@ -31,7 +31,7 @@ void Executor::Refuse(const CallPtr& call, const Status& status, uint64_t detail
 void Executor::Schedule() {
   if (scheduled_) return;
   scheduled_ = true;
-  if (hooks_.schedule_tick) hooks_.schedule_tick();
+  env_.ScheduleTick();
 }
 
 void Executor::CommitVolume(Volume& volume) {
@@ -41,7 +41,7 @@ void Executor::CommitVolume(Volume& volume) {
     const RanPart part("commit");
     volume.store.Commit();
   }
-  if (!db.damage().ok() && hooks_.damaged) hooks_.damaged(volume.id());
+  if (!db.damage().ok()) env_.Damaged(volume.id());
   if (db.lost()) return volume.outbox.Fail(db.damage());
   // A large batch is committed in the middle of a tick.
   if (db.TakeUnsynced() && sync_ != nullptr) sync_->Changed(&db);
@@ -111,8 +111,8 @@ void Executor::CloseConnections() {
     Leave(FindVolume(VolumeStore::VolumeOf(closing.session->id)),
           [this, closing = std::move(closing)](const Status&) {
             // Else the client has another one by now.
-            if (hooks_.close_connection && closing.session->connection_number == closing.connection)
-              hooks_.close_connection(*closing.session, closing.why);
+            if (closing.session->connection_number == closing.connection)
+              env_.CloseConnection(*closing.session, closing.why);
           });
   }
 }
@@ -181,9 +181,9 @@ void Executor::EndTick() {
   for (auto& [id, waiting] : waits) SyncFor(id, std::move(waiting));
   const bool more = turns_.waiting() != 0 || !leaving_.empty() || HasBackgroundWork();
   // Not in this tick: its end would not come before the last of them.
-  if (!more || next_asked_ || !hooks_.next_tick) return;
+  if (!more || next_asked_) return;
   next_asked_ = true;
-  hooks_.next_tick();
+  env_.ScheduleNextTick();
 }
 
 void Executor::NextTick() {

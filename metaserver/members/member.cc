@@ -41,29 +41,13 @@ Status StatusOf(const Outcome& outcome) {
 
 }  // namespace
 
-pb::MemberRecord Founding(const std::string& cluster_id, const std::string& address, Entropy& entropy) {
-  pb::MemberRecord record;
-  record.set_uuid(NewUuid(entropy));
-  record.set_incarnation(1);
-  pb::ClusterConf* conf = record.mutable_conf();
-  conf->set_cluster_id(cluster_id);
-  conf->set_generation(1);
-  conf->set_command("(founded)");
-  conf->set_originator(record.uuid());
-  pb::MemberConf* member = conf->add_member();
-  member->set_uuid(record.uuid());
-  member->set_incarnation(1);
-  member->set_address(address);
-  return record;
-}
-
 Member::Member(EventLoop& loop, Clock& clock, MemberDb& db, Credentials credentials, TestStop test_stop,
-               Hooks hooks)
+               std::shared_ptr<SeenPeers> seen)
     : loop_(loop),
       clock_(clock),
       db_(db),
       credentials_(std::move(credentials)),
-      hooks_(std::move(hooks)),
+      seen_(std::move(seen)),
       random_(loop.entropy().Next()),
       test_stop_(std::move(test_stop)) {
   Begin();
@@ -72,7 +56,7 @@ Member::Member(EventLoop& loop, Clock& clock, MemberDb& db, Credentials credenti
 Member::~Member() { Stop(); }
 
 void Member::Begin() {
-  links_ = std::make_unique<PeerLinks>(loop_, clock_, credentials_, hooks_.seen,
+  links_ = std::make_unique<PeerLinks>(loop_, clock_, credentials_, seen_,
                                        [this](const pb::PeerMessage& message) { OnMessage(message); });
   node_ = std::make_unique<ClusterNode>(*this, db_);
   node_->acceptor().OnLearned([this](const pb::ClusterConf& before) { OnLearned(before); });
@@ -112,14 +96,13 @@ bool Member::InTouch() const {
   return heard >= Majority(conf());
 }
 
-void Member::OnLearned(const pb::ClusterConf& before) { hooks_.learned(before); }
+void Member::OnLearned(const pb::ClusterConf& before) { env_->ConfigurationChanged(before); }
 
 void Member::OnMessage(const pb::PeerMessage& message, const ConnectionPtr& connection) {
   if (links_ != nullptr && connection != nullptr && connection->hello.id() == message.from())
     links_->CameBy(message.from(), connection);
-  if (hooks_.heard && message.cluster_id() == conf().cluster_id() &&
-      FindMember(conf(), message.from()) != nullptr)
-    hooks_.heard(message.synced());
+  if (message.cluster_id() == conf().cluster_id() && FindMember(conf(), message.from()) != nullptr)
+    env_->HeardSyncPoints(message.synced());
   if (message.body_case() == pb::PeerMessage::BODY_NOT_SET) return;
   test_stop_.At("receive", message);
   node_->OnMessage(message);
@@ -142,7 +125,8 @@ void Member::Adopt(const pb::PeerAdoptRequest& request) {
 // ---- commands
 
 void Member::Change(const pb::CommandContext& ctx, pb::Change change, ChangeDone done) {
-  if (Status s = ResolveChange(conf(), hooks_.chunkservers(), hooks_.defaults(), &change); !s.ok()) {
+  if (Status s = ResolveChange(conf(), env_->AddressesOfChunkservers(), env_->DefaultsOfVolumes(), &change);
+      !s.ok()) {
     // What it knows may be old, and is not what keeps the change from being made.
     if (!InTouch() && FindMember(conf(), uuid()) != nullptr && !change.has_give_up_members())
       s = Status(EHOSTUNREACH,
@@ -271,15 +255,15 @@ Status Member::Validate(const pb::Change& change, const pb::ClusterConf& next) {
                                 "no volume any more",
                                 NameOf(conf(), u)));
   }
-  return hooks_.validate(change, next);
+  return env_->Validate(change, next);
 }
 
 void Member::Bricks(const pb::ClusterConf& next, const pb::Ballot& ballot, bool read,
                     std::function<void(Status, std::string report)> done) {
   if (!read) {
-    return hooks_.prepare(next, ballot, [done = std::move(done)](const Status& s) { done(s, ""); });
+    return env_->Prepare(next, ballot, [done = std::move(done)](const Status& s) { done(s, ""); });
   }
-  hooks_.report(
+  env_->Report(
       [done = std::move(done)](const pb::MemberReport& report) { done({}, report.SerializeAsString()); });
 }
 

@@ -8,8 +8,8 @@
 #include <string>
 
 #include "metaserver/cluster/node.h"
+#include "metaserver/members/member_env.h"
 #include "metaserver/members/peer_links.h"
-#include "metaserver/members/resolve.h"
 #include "metaserver/members/test_stop.h"
 #include "metaserver/store/member_db.h"
 #include "proto/admin.pb.h"
@@ -18,29 +18,14 @@ namespace kfs::meta {
 
 class Member final : public ClusterEnv {
  public:
-  struct Hooks {
-    // The configuration has changed.
-    std::function<void(const pb::ClusterConf& before)> learned;
-    // What only this machine could object to. Changes nothing.
-    std::function<Status(const pb::Change& change, const pb::ClusterConf& next)> validate;
-    // The chunkservers made ready for it. May be repeated, also with a value that is never decided; expires.
-    std::function<void(const pb::ClusterConf& next, const pb::Ballot& ballot,
-                       std::function<void(Status)> done)>
-        prepare;
-    // What this member and its chunkservers see; within a second.
-    std::function<void(std::function<void(pb::MemberReport)>)> report;
-    std::function<VolumeDefaults()> defaults;
-    std::function<ChunkserverAddresses()> chunkservers;
-    // How far volumes have been durable, as another member knows.
-    std::function<void(const google::protobuf::RepeatedPtrField<pb::SyncPoint>&)> heard;
-    // Who has gone over to a newer root secret; null: not remembered.
-    std::shared_ptr<SeenPeers> seen = {};
-  };
-  // REQUIRES: `db` holds a record (see Founding).
+  // REQUIRES: `db` holds a record (see members/founding.h). `seen`: who has gone over to a newer root secret;
+  // null: not remembered.
   Member(EventLoop& loop, Clock& clock, MemberDb& db, Credentials credentials, TestStop test_stop,
-         Hooks hooks);
+         std::shared_ptr<SeenPeers> seen = {});
   ~Member() override;
 
+  // Whom the configuration is for. REQUIRES: called before anything is changed or received; it outlives this.
+  void Serve(MemberEnv& env) { env_ = &env; }
   // Connects to the others. Before it is called changes can be made only in a cluster of one.
   void Start();
   void Stop();
@@ -95,7 +80,8 @@ class Member final : public ClusterEnv {
   Clock& clock_;
   MemberDb& db_;
   const Credentials credentials_;
-  Hooks hooks_;
+  const std::shared_ptr<SeenPeers> seen_;
+  MemberEnv* env_ = nullptr;
   std::mt19937_64 random_;
   std::unique_ptr<PeerLinks> links_;
   std::unique_ptr<ClusterNode> node_;
@@ -103,9 +89,5 @@ class Member final : public ClusterEnv {
   TestStop test_stop_;
   bool started_ = false;
 };
-
-// The record with which a metaserver begins: alone, in a cluster of its own.
-pb::MemberRecord Founding(const std::string& cluster_id, const std::string& address,
-                          Entropy& entropy = SystemRandom());
 
 }  // namespace kfs::meta

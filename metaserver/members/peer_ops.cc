@@ -31,12 +31,8 @@ Result<std::string> WithPort(const std::string& address) {
 
 }  // namespace
 
-PeerOps::PeerOps(EventLoop& loop, Clock& clock, Member& member, Hooks hooks)
-    : loop_(loop),
-      clock_(clock),
-      member_(member),
-      hooks_(std::move(hooks)),
-      instance_(NewUuid(loop.entropy())) {}
+PeerOps::PeerOps(EventLoop& loop, Clock& clock, Member& member, MemberEnv& env)
+    : loop_(loop), clock_(clock), member_(member), env_(env), instance_(NewUuid(loop.entropy())) {}
 
 // ---- the side that is asked
 
@@ -46,7 +42,7 @@ std::string PeerOps::WhyNotAlone() const {
   if (member && conf.member_size() > 1)
     return fmt::format("it belongs to a cluster of {} metaservers: detach it there first",
                        conf.member_size());
-  return hooks_.holds();
+  return env_.WhyNotLeave();
 }
 
 std::string PeerOps::ReservedForAnother(const std::string& cluster_id) const {
@@ -56,8 +52,8 @@ std::string PeerOps::ReservedForAnother(const std::string& cluster_id) const {
   return "another cluster is just taking it in: see what comes of that, and try again in a minute";
 }
 
-void PeerOps::Tell(const pb::PeerAskRequest& request, const std::string& asker,
-                   std::function<void(const pb::PeerAskReply&)> done) {
+void PeerOps::Reply(const pb::PeerAskRequest& request, const std::string& asker,
+                    std::function<void(const pb::PeerAskReply&)> done) {
   pb::PeerAskReply reply;
   FillAnswer(request, &reply);
   if (request.reach().empty()) return done(reply);
@@ -89,8 +85,8 @@ void PeerOps::FillAnswer(const pb::PeerAskRequest& request, pb::PeerAskReply* re
   reply->set_instance(instance_);
   reply->set_no_room(!member_.db().HasRoom());
   *reply->mutable_conf() = member_.conf();
-  const bool asked = !request.chunkserver().empty() && hooks_.chunkserver;
-  if (const Chunkserver* s = asked ? hooks_.chunkserver(request.chunkserver()) : nullptr; s != nullptr) {
+  const std::string& sought = request.chunkserver();
+  if (const Chunkserver* s = sought.empty() ? nullptr : env_.FindChunkserver(sought); s != nullptr) {
     reply->set_chunkserver_address(s->address);
     reply->set_chunkserver_up(s->up);
   }
@@ -117,7 +113,7 @@ Status PeerOps::Adopt(const pb::PeerAdoptRequest& request) {
   std::string why = WhyNotAlone();
   if (why.empty()) why = ReservedForAnother(conf.cluster_id());
   if (!why.empty()) return Status(EBUSY, fmt::format("{} cannot join: {}", member_.address(), why));
-  KFS_RETURN_IF_ERROR(hooks_.joined(conf.cluster_id()));
+  KFS_RETURN_IF_ERROR(env_.JoinCluster(conf.cluster_id()));
   member_.Adopt(request);
   return {};
 }

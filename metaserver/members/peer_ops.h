@@ -15,15 +15,7 @@ namespace kfs::meta {
 
 class PeerOps {
  public:
-  struct Hooks {
-    // Why this metaserver cannot leave its cluster for another: it holds data. Empty: it can.
-    std::function<std::string()> holds;
-    // It has joined another cluster.
-    std::function<Status(const std::string& cluster_id)> joined;
-    // Where it is, as far as this metaserver knows; null: not known.
-    std::function<const Chunkserver*(const std::string& uuid)> chunkserver = {};
-  };
-  PeerOps(EventLoop& loop, Clock& clock, Member& member, Hooks hooks);
+  PeerOps(EventLoop& loop, Clock& clock, Member& member, MemberEnv& env);
   ~PeerOps() { *alive_ = false; }
 
   // `done` comes once, in a bounded time.
@@ -35,8 +27,8 @@ class PeerOps {
   void Why(const std::string& peer, std::function<void(const Status&, const pb::PeerWhyReply&)> done);
 
   // Asked by another metaserver.
-  void Tell(const pb::PeerAskRequest& request, const std::string& asker,
-            std::function<void(const pb::PeerAskReply&)> done);
+  void Reply(const pb::PeerAskRequest& request, const std::string& asker,
+             std::function<void(const pb::PeerAskReply&)> done);
   Status Adopt(const pb::PeerAdoptRequest& request);
   const std::string& instance() const { return instance_; }
 
@@ -54,7 +46,7 @@ class PeerOps {
   EventLoop& loop_;
   Clock& clock_;
   Member& member_;
-  Hooks hooks_;
+  MemberEnv& env_;
   const std::string instance_;
   std::string reserved_for_;  // a cluster's id
   MonoTime reserved_until_{};

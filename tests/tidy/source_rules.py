@@ -46,7 +46,9 @@ METASERVER_MAY_INCLUDE = {
     "members": {"base", "chunks", "cluster", "store"},
     "images": {"store"},
     "hosting": {"base", "chunks", "cluster", "executor", "images", "members", "store"},
-    ".": {"base", "chunks", "cluster", "executor", "hosting", "images", "losses", "members", "store"},
+    "service": {"base", "chunks", "cluster", "executor", "hosting", "images", "losses", "members", "store"},
+    "admin": {"base", "chunks", "cluster", "executor", "hosting", "images", "losses", "members", "service", "store"},
+    ".": {"admin", "chunks", "hosting", "members", "service", "store"},
 }
 LENGTH_MAX = 800
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)

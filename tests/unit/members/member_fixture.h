@@ -11,8 +11,10 @@
 #include <thread>
 
 #include "common/uuid.h"
+#include "metaserver/admin/configuration_service.h"
 #include "metaserver/cluster/configuration.h"
-#include "metaserver/members/admin_ops.h"
+#include "metaserver/members/founding.h"
+#include "metaserver/members/peer_service.h"
 #include "tests/unit/common/temp_dir.h"
 #include "tests/unit/rpc/on_loop.h"
 
@@ -26,12 +28,12 @@ struct Made {
 };
 
 // Methods are for the test's thread; what they do is done on the member's.
-class TestMember {
+class TestMember : public MemberEnv {
  public:
   TestMember(std::string dir, std::string address) : dir_(std::move(dir)), address_(std::move(address)) {
     Start();
   }
-  ~TestMember() { Stop(); }
+  ~TestMember() override { Stop(); }
 
   void Start() {
     std::filesystem::create_directories(dir_);
@@ -48,24 +50,13 @@ class TestMember {
       ASSERT_TRUE(listening.ok()) << listening.ToString();
       address_ = server_->address();
       if (*store_->Empty()) store_->Save(Founding(NewUuid(SystemRandom()), address_));
-      member_ = std::make_unique<Member>(
-          thread_.loop(), clock_, *store_, Credentials::Root(kSecret), TestStop(SystemFiles(), ""),
-          Member::Hooks{.learned = [](const pb::ClusterConf&) {},
-                        .validate = [](const pb::Change&, const pb::ClusterConf&) { return Status(); },
-                        .prepare = [](const pb::ClusterConf&, const pb::Ballot&,
-                                      std::function<void(Status)> done) { done({}); },
-                        .report = [](std::function<void(pb::MemberReport)> done) { done({}); },
-                        .defaults = [] { return VolumeDefaults{.chunk_size = 1 << 26, .replicas = 1}; },
-                        .chunkservers = [] { return ChunkserverAddresses(); }});
+      member_ = std::make_unique<Member>(thread_.loop(), clock_, *store_, Credentials::Root(kSecret),
+                                         TestStop(SystemFiles(), ""));
+      member_->Serve(*this);
       server_->SetClusterId(member_->conf().cluster_id());
-      peers_ = std::make_unique<PeerOps>(thread_.loop(), clock_, *member_,
-                                         PeerOps::Hooks{.holds = [this] { return holds_; },
-                                                        .joined =
-                                                            [this](const std::string& id) {
-                                                              server_->SetClusterId(id);
-                                                              return Status();
-                                                            }});
-      RegisterMemberOps(*server_, *member_, *peers_, *chunkservers_);
+      peers_ = std::make_unique<PeerOps>(thread_.loop(), clock_, *member_, *this);
+      RegisterPeerOps(*server_, *member_, *peers_);
+      RegisterConfigurationOps(*server_, *member_, *peers_, *chunkservers_);
       member_->Start();
     });
   }
@@ -162,7 +153,7 @@ class TestMember {
   void ReserveFor(const std::string& cluster_id) {
     pb::PeerAskRequest r;
     r.set_reserve_for(cluster_id);
-    On([&] { peers_->Tell(r, "", [](const pb::PeerAskReply&) {}); });
+    On([&] { peers_->Reply(r, "", [](const pb::PeerAskReply&) {}); });
   }
   Made Repair(const std::string& peer) {
     pb::PeerRepairRequest r;
@@ -189,6 +180,23 @@ class TestMember {
     });
     return promise.get_future().get();
   }
+
+  // MemberEnv: no volumes, no chunkservers.
+  void ConfigurationChanged(const pb::ClusterConf&) override {}
+  Status Validate(const pb::Change&, const pb::ClusterConf&) override { return {}; }
+  void Prepare(const pb::ClusterConf&, const pb::Ballot&, std::function<void(Status)> done) override {
+    done({});
+  }
+  void Report(std::function<void(pb::MemberReport)> done) override { done({}); }
+  VolumeDefaults DefaultsOfVolumes() override { return {.chunk_size = 1 << 26, .replicas = 1}; }
+  ChunkserverAddresses AddressesOfChunkservers() override { return {}; }
+  void HeardSyncPoints(const google::protobuf::RepeatedPtrField<pb::SyncPoint>&) override {}
+  std::string WhyNotLeave() override { return holds_; }
+  Status JoinCluster(const std::string& id) override {
+    server_->SetClusterId(id);
+    return {};
+  }
+  const Chunkserver* FindChunkserver(const std::string&) override { return nullptr; }
 
  private:
   void On(const std::function<void()>& fn) { OnLoop(thread_.loop(), fn); }

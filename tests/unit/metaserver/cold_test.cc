@@ -7,7 +7,7 @@ namespace {
 class ColdTest : public MetaTest {
  protected:
   ColdTest() {
-    hooks_.fetch = [this](Db& db, std::vector<std::string> keys, std::function<void()> done) {
+    env_.fetch = [this](Db& db, std::vector<std::string> keys, std::function<void()> done) {
       fetches_.push_back({&db, std::move(keys), std::move(done)});
     };
   }

@@ -16,6 +16,7 @@
 #include "metaserver/executor/executor.h"
 #include "metaserver/executor/handlers.h"
 #include "tests/unit/common/temp_dir.h"
+#include "tests/unit/metaserver/test_env.h"
 
 namespace kfs::meta {
 
@@ -117,8 +118,7 @@ class MetaTest : public testing::Test {
     disk->set_capacity(1ull << 40);
     disk->set_available(1ull << 39);
     ASSERT_TRUE(servers_->Register(r, nullptr).ok());
-    ExecutorOptions options;
-    executor_ = std::make_unique<Executor>(clock_, options, nullptr, hooks_);
+    executor_ = std::make_unique<Executor>(clock_, options_, nullptr, env_);
     rec::Volume info;
     info.set_id(1);
     info.set_name("vol");
@@ -472,7 +472,8 @@ class MetaTest : public testing::Test {
   std::unique_ptr<DbMemory> memory_;
   std::unique_ptr<Db> cluster_;
   std::unique_ptr<Chunkservers> servers_;
-  Executor::Hooks hooks_;
+  ExecutorOptions options_;
+  TestExecutorEnv env_;
   std::unique_ptr<Executor> executor_;
   SessionPtr s_;
   uint64_t op_ids_ = 0;

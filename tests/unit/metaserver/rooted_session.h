@@ -19,7 +19,7 @@ inline MountRights Bound(const std::string& path) {
 class SessionRootTest : public MetaTest {
  protected:
   void SetUp() override {
-    hooks_.proofs = OpenProofs({"key"});
+    options_.proofs = OpenProofs({"key"});
     MetaTest::SetUp();
     in_ = Mkdir(1, "in");
     deep_ = Mkdir(in_, "deep");

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 
 #include "metaserver/metaserver.h"
+#include "metaserver/store/cluster_store.h"
+#include "metaserver/store/member_db.h"
 #include "tests/unit/common/temp_dir.h"
 #include "tests/unit/metaserver/meta_fixture.h"
 

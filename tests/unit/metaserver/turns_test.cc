@@ -229,7 +229,7 @@ TEST_F(FairTest, AnUnlockThatLetsThousandsGoDoesNotHoldUpOthers) {
 class DrainTest : public FairTest {
  protected:
   DrainTest() {
-    hooks_.drain = [this](Session&, Ino, std::function<void()> done) { drained_ = std::move(done); };
+    env_.drain = [this](Session&, Ino, std::function<void()> done) { drained_ = std::move(done); };
   }
   std::function<void()> drained_;
 };

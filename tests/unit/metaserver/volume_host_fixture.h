@@ -41,10 +41,9 @@ class VolumeHostTest : public testing::Test {
     ASSERT_TRUE(cluster.ok()) << cluster.status().ToString();
     cluster_ = std::move(*cluster);
     servers_ = std::make_unique<Chunkservers>(cluster_->db(), clock_);
-    Executor::Hooks hooks;
-    hooks.where = [this](const std::string& name) { return host_->Where(conf_, "m1", name); };
-    hooks.damaged = [this](VolumeId id) { damaged_.insert(id); };
-    executor_ = std::make_unique<Executor>(clock_, ExecutorOptions(), nullptr, std::move(hooks));
+    executor_env_.where = [this](const std::string& name) { return host_->Where(conf_, "m1", name); };
+    executor_env_.damaged = [this](VolumeId id) { damaged_.insert(id); };
+    executor_ = std::make_unique<Executor>(clock_, ExecutorOptions(), nullptr, executor_env_);
     jobs_ = std::make_unique<JobThread>(
         [this](std::function<void()> fn) {
           std::lock_guard lock(mutex_);
@@ -151,6 +150,7 @@ class VolumeHostTest : public testing::Test {
   std::unique_ptr<DbMemory> memory_;
   std::unique_ptr<ClusterStore> cluster_;
   std::unique_ptr<Chunkservers> servers_;
+  TestExecutorEnv executor_env_;
   std::unique_ptr<Executor> executor_;
   EventLoop threads_;  // where they come from; it does not run
   std::unique_ptr<JobThread> jobs_;

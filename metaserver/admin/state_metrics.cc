@@ -1,11 +1,11 @@
-// Metrics of what an operator looks after: peers, volumes, mounts, chunkservers, room.
+#include "metaserver/admin/state_metrics.h"
+
 #include <sys/statvfs.h>
 
 #include <algorithm>
 #include <map>
 
 #include "metaserver/cluster/configuration.h"
-#include "metaserver/metaserver.h"
 
 namespace kfs::meta {
 namespace {
@@ -59,12 +59,19 @@ double OneIf(bool so) { return so ? 1 : 0; }
 
 }  // namespace
 
-void MetaServer::ShowCluster(MetricsPage& page) {
-  const pb::ClusterConf& conf = member_->conf();
+void StateMetrics::Register(Metrics& metrics) const {
+  metrics.Add([this](MetricsPage& page) { ShowCluster(page); });
+  metrics.Add([this](MetricsPage& page) { ShowSessions(page); });
+  metrics.Add([this](MetricsPage& page) { ShowChunkservers(page); });
+  metrics.Add([this](MetricsPage& page) { ShowRoom(page); });
+}
+
+void StateMetrics::ShowCluster(MetricsPage& page) const {
+  const pb::ClusterConf& conf = member_.conf();
   page.Add(kGeneration, conf.generation());
   page.Add(kMembers, static_cast<double>(conf.member_size()));
-  std::map<std::string, bool> heard = {{member_->uuid(), true}};
-  for (const PeerView& p : member_->node().Peers()) {
+  std::map<std::string, bool> heard = {{member_.uuid(), true}};
+  for (const PeerView& p : member_.node().Peers()) {
     heard[p.uuid] = p.connected;
     page.Add(kPeerConnected, OneIf(p.connected), {{"peer", p.address}});
   }
@@ -73,15 +80,15 @@ void MetaServer::ShowCluster(MetricsPage& page) {
     const pb::MemberConf* owner = FindMember(conf, v.owner());
     page.Add(kOwnerUp, OneIf(heard[v.owner()]),
              {{"volume", v.name()}, {"owner", owner == nullptr ? "" : owner->address()}});
-    if (v.owner() != member_->uuid()) continue;
+    if (v.owner() != member_.uuid()) continue;
     const MetricLabels labels = {{"volume", v.name()}};
     page.Add(kStarted, OneIf(v.started()), labels);
-    page.Add(kServed, OneIf(executor_->FindVolume(VolumeId(v.id())) != nullptr), labels);
+    page.Add(kServed, OneIf(executor_.FindVolume(VolumeId(v.id())) != nullptr), labels);
   }
 }
 
-void MetaServer::ShowSessions(MetricsPage& page) {
-  for (const auto& [id, v] : executor_->volumes()) {
+void StateMetrics::ShowSessions(MetricsPage& page) const {
+  for (const auto& [id, v] : executor_.volumes()) {
     const MetricLabels labels = {{"volume", v->info.name()}};
     page.Add(kLogWrites, static_cast<double>(v->store.db().writes()), labels);
     uint64_t away = 0, lost = 0, calls = 0, micros = 0, slowest = 0;
@@ -103,7 +110,7 @@ void MetaServer::ShowSessions(MetricsPage& page) {
              labels);
     page.Add(kCallSlowest, static_cast<double>(slowest) / 1e6, labels);
     pb::VolumeInfo info;
-    lost_->Fill(id, &info);
+    lost_.Fill(id, &info);
     for (const auto& c : info.lost()) {
       page.Add(kLostChunks, c.settled() ? 0 : static_cast<double>(c.chunks()),
                {{"volume", v->info.name()}, {"chunkserver", std::to_string(c.server())}});
@@ -111,10 +118,10 @@ void MetaServer::ShowSessions(MetricsPage& page) {
   }
 }
 
-void MetaServer::ShowChunkservers(MetricsPage& page) {
-  for (const auto& [id, s] : chunkservers_->all()) {
+void StateMetrics::ShowChunkservers(MetricsPage& page) const {
+  for (const auto& [id, s] : chunkservers_.all()) {
     const MetricLabels labels = {{"chunkserver", std::to_string(id.v)}, {"address", s.address}};
-    page.Add(kUp, OneIf(chunkservers_->IsUp(id)), labels);
+    page.Add(kUp, OneIf(chunkservers_.IsUp(id)), labels);
     page.Add(kUnreached, OneIf(!s.unreached.empty()), labels);
     page.Add(
         kSickDisks,
@@ -125,13 +132,13 @@ void MetaServer::ShowChunkservers(MetricsPage& page) {
   }
 }
 
-void MetaServer::ShowRoom(MetricsPage& page) {
+void StateMetrics::ShowRoom(MetricsPage& page) const {
   struct statvfs st {};
-  if (files_.Statvfs(options_.data_dir(), &st) == 0) {
+  if (files_.Statvfs(data_dir_, &st) == 0) {
     page.Add(kDataCapacity, static_cast<double>(st.f_blocks * st.f_frsize));
     page.Add(kDataAvailable, static_cast<double>(st.f_bavail * st.f_frsize));
   }
-  page.Add(kDiskFull, OneIf(disk_->full()));
+  page.Add(kDiskFull, OneIf(disk_.full()));
 }
 
 }  // namespace kfs::meta

@@ -1,4 +1,4 @@
-#include "metaserver/members/answers.h"
+#include "metaserver/admin/configuration_view.h"
 
 #include <algorithm>
 

@@ -1,52 +1,14 @@
-// The metaserver's ops for the command-line tool that need more than the configuration: volumes with their
-// numbers, status.
+#include "metaserver/admin/status_service.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "common/allocator.h"
-#include "common/log.h"
 #include "metaserver/cluster/configuration.h"
-#include "metaserver/members/answers.h"
-#include "metaserver/metaserver.h"
 #include "rpc/hello.h"
 
 namespace kfs::meta {
-
-void MetaServer::FillVolume(const pb::VolumeConf& conf, pb::VolumeInfo* out) {
-  out->set_id(conf.id());
-  out->set_name(conf.name());
-  out->set_chunk_size(conf.chunk_size());
-  out->set_replicas(conf.replicas());
-  out->set_created(conf.created());
-  out->set_owner(NameOf(member_->conf(), conf.owner()));
-  out->set_started(conf.started());
-  *out->mutable_option() = conf.option();
-  *out->mutable_label() = conf.label();
-  if (Status trouble = volumes_->Trouble(VolumeId(conf.id())); !trouble.ok())
-    out->set_trouble(trouble.message());
-  out->set_moving(mover_->Progress(VolumeId(conf.id())));
-  lost_->Fill(VolumeId(conf.id()), out);
-  if (Volume* v = executor_->FindVolume(VolumeId(conf.id()))) {
-    out->set_counted(true);
-    out->set_files(v->store.counters().inodes());
-    out->set_bytes(v->store.counters().bytes());
-    out->set_sessions(static_cast<uint32_t>(v->mounts()));
-  }
-}
-
-// Of ops that are answered without waiting for anybody else, also not for a client.
-MetaServer::OpTimes MetaServer::OpTimesNow() const {
-  OpTimes now;
-  server_->counts()->ForEach([&](Op number, const OpStats& stats) {
-    const OpInfo* op = FindOp(static_cast<uint16_t>(number));
-    if (op == nullptr || op->answered != Answered::kAtOnce || (op->senders & kFromClient) == 0) return;
-    now.count += stats.seconds.count();
-    now.micros += stats.seconds.micros();
-  });
-  return now;
-}
-
 namespace {
 
 void FillLost(const Executor& executor, pb::ClusterStatusReply* reply) {
@@ -99,13 +61,83 @@ void FillCrowded(const Volume& volume, pb::ClusterStatusReply* reply) {
 
 }  // namespace
 
-void MetaServer::FillStatus(pb::ClusterStatusReply* reply) {
-  reply->set_cluster_id(cluster_id());
+StatusService::StatusService(EventLoop& loop, const Parts& parts, int64_t started_wall)
+    : loop_(loop),
+      server_(parts.server),
+      member_(parts.member),
+      executor_(parts.executor),
+      volumes_(parts.volumes),
+      chunkservers_(parts.chunkservers),
+      alarms_(parts.alarms),
+      view_(parts.view),
+      links_(parts.links),
+      started_wall_(started_wall) {}
+
+void StatusService::Start() {
+  op_times_timer_ = loop_.RunEvery(kOpPeriod, [this] {
+    if (op_times_.size() == kOpPeriods) op_times_.pop_front();
+    op_times_.push_back(OpTimesNow());
+  });
+}
+
+void StatusService::Register() {
+  server_.Handle<rpc::VolumeList>([this](IncomingCallPtr call, const pb::VolumeListRequest&) {
+    pb::VolumeListReply reply;
+    for (const pb::VolumeConf& v : member_.conf().volume()) view_.Fill(v, reply.add_volume());
+    call->Reply(reply);
+  });
+  server_.Handle<rpc::VolumeInfo>([this](IncomingCallPtr call, const pb::VolumeInfoRequest& request) {
+    const pb::VolumeConf* v = meta::FindVolume(member_.conf(), request.name());
+    if (v == nullptr) return call->Fail(Status(ENOENT, "there is no volume \"" + request.name() + "\""));
+    pb::VolumeReply reply;
+    view_.Fill(*v, reply.mutable_volume());
+    call->Reply(reply);
+  });
+  server_.Handle<rpc::ClusterStatus>([this](IncomingCallPtr call, const pb::ClusterStatusRequest&) {
+    pb::ClusterStatusReply reply;
+    Fill(&reply);
+    call->Reply(reply);
+  });
+}
+
+// Of ops that are answered without waiting for anybody else, also not for a client.
+StatusService::OpTimes StatusService::OpTimesNow() const {
+  OpTimes now;
+  server_.counts()->ForEach([&](Op number, const OpStats& stats) {
+    const OpInfo* op = FindOp(static_cast<uint16_t>(number));
+    if (op == nullptr || op->answered != Answered::kAtOnce || (op->senders & kFromClient) == 0) return;
+    now.count += stats.seconds.count();
+    now.micros += stats.seconds.micros();
+  });
+  return now;
+}
+
+void StatusService::Fill(pb::ClusterStatusReply* reply) const {
+  reply->set_cluster_id(member_.conf().cluster_id());
   reply->set_software(kSoftware);
   reply->set_started(started_wall_);
   reply->set_rss_bytes(ResidentBytes());
-  reply->set_connections(static_cast<uint32_t>(server_->connections().size()));
-  for (const auto& [id, s] : chunkservers_->all()) {
+  reply->set_connections(static_cast<uint32_t>(server_.connections().size()));
+  FillChunkservers(reply);
+  FillAlarms(reply);
+  FillSessions(reply);
+  for (const pb::VolumeConf& v : member_.conf().volume()) view_.Fill(v, reply->add_volume());
+  FillLost(executor_, reply);
+  links_.Fill(reply);
+  const OpTimes now = OpTimesNow(), then = op_times_.empty() ? OpTimes{} : op_times_.front();
+  reply->set_recent_ops(now.count - then.count);
+  reply->set_recent_micros(now.micros - then.micros);
+  server_.counts()->ForEach([&](Op number, const OpStats& stats) {
+    auto* op = reply->add_op();
+    op->set_name(std::string(OpName(number)));
+    op->set_count(stats.seconds.count());
+    op->set_errors(stats.errors.value());
+    op->set_micros(stats.seconds.micros());
+  });
+}
+
+void StatusService::FillChunkservers(pb::ClusterStatusReply* reply) const {
+  for (const auto& [id, s] : chunkservers_.all()) {
     auto* c = reply->add_chunkserver();
     c->set_id(id.v);
     c->set_uuid(s.uuid);
@@ -125,26 +157,32 @@ void MetaServer::FillStatus(pb::ClusterStatusReply* reply) {
       c->set_link(s.connection->stream().kind());
       c->set_tls(std::string(TlsWord(s.connection->hello)));
     }
-    for (const auto& [vid, v] : executor_->volumes()) {
+    for (const auto& [vid, v] : executor_.volumes()) {
       c->set_pending_mutations(c->pending_mutations() + v->mutations.CountOf(id));
       c->set_pending_deletes(c->pending_deletes() + v->garbage.CountOf(id));
     }
   }
-  alarms_.Fill(clock_.MonoNow(), reply);
-  for (const auto& [vid, v] : executor_->volumes()) FillCrowded(*v, reply);
-  for (const auto& [id, why] : volumes_->undeleted()) {
+  const SpaceSum space = chunkservers_.Space();
+  reply->set_capacity(space.capacity());
+  reply->set_available(space.available());
+}
+
+void StatusService::FillAlarms(pb::ClusterStatusReply* reply) const {
+  alarms_.Fill(loop_.clock().MonoNow(), reply);
+  for (const auto& [vid, v] : executor_.volumes()) FillCrowded(*v, reply);
+  for (const auto& [id, why] : volumes_.undeleted()) {
     pb::ClusterStatusReply::Alarm* alarm = reply->add_alarm();
     alarm->set_name("volume.delete_failed");
     alarm->set_subject(fmt::format("volume {} (deleted)", id.v));
     alarm->set_severity(pb::ClusterStatusReply::Alarm::WARNING);
-    alarm->set_words("its files are still on the disk of " + member_->address() + ": " + why.message());
+    alarm->set_words("its files are still on the disk of " + member_.address() + ": " + why.message());
     alarm->set_next("it is tried again at the next change or start");
   }
-  const SpaceSum space = chunkservers_->Space();
-  reply->set_capacity(space.capacity());
-  reply->set_available(space.available());
+}
+
+void StatusService::FillSessions(pb::ClusterStatusReply* reply) const {
   constexpr int kSessionsShown = 4096;  // one answer has its limit
-  for (const auto& [vid, v] : executor_->volumes()) {
+  for (const auto& [vid, v] : executor_.volumes()) {
     for (const auto& [sid, s] : v->sessions) {
       if (reply->session_size() >= kSessionsShown) break;
       if (s->expired != 0) continue;
@@ -169,50 +207,6 @@ void MetaServer::FillStatus(pb::ClusterStatusReply* reply) {
       out->set_slowest_micros(calls.slowest_micros);
     }
   }
-  for (const pb::VolumeConf& v : member_->conf().volume()) FillVolume(v, reply->add_volume());
-  FillLost(*executor_, reply);
-  FillLinks(reply);
-  const OpTimes now = OpTimesNow(), then = op_times_.empty() ? OpTimes{} : op_times_.front();
-  reply->set_recent_ops(now.count - then.count);
-  reply->set_recent_micros(now.micros - then.micros);
-  server_->counts()->ForEach([&](Op number, const OpStats& stats) {
-    auto* op = reply->add_op();
-    op->set_name(std::string(OpName(number)));
-    op->set_count(stats.seconds.count());
-    op->set_errors(stats.errors.value());
-    op->set_micros(stats.seconds.micros());
-  });
-}
-
-// What this member sees: its volumes, and what its chunkservers answer now.
-void MetaServer::Report(std::function<void(pb::MemberReport)> done) {
-  pb::MemberReport report;
-  report.set_software(kSoftware);
-  report.set_started(started_wall_);
-  for (const pb::VolumeConf& v : member_->conf().volume()) {
-    if (v.owner() == member_->uuid()) FillVolume(v, report.add_volume());
-  }
-  bricks_->Report(std::move(report), std::move(done));
-}
-
-void MetaServer::RegisterAdmin() {
-  server_->Handle<rpc::VolumeList>([this](IncomingCallPtr call, const pb::VolumeListRequest&) {
-    pb::VolumeListReply reply;
-    for (const pb::VolumeConf& v : member_->conf().volume()) FillVolume(v, reply.add_volume());
-    call->Reply(reply);
-  });
-  server_->Handle<rpc::VolumeInfo>([this](IncomingCallPtr call, const pb::VolumeInfoRequest& request) {
-    const pb::VolumeConf* v = meta::FindVolume(member_->conf(), request.name());
-    if (v == nullptr) return call->Fail(Status(ENOENT, "there is no volume \"" + request.name() + "\""));
-    pb::VolumeReply reply;
-    FillVolume(*v, reply.mutable_volume());
-    call->Reply(reply);
-  });
-  server_->Handle<rpc::ClusterStatus>([this](IncomingCallPtr call, const pb::ClusterStatusRequest&) {
-    pb::ClusterStatusReply reply;
-    FillStatus(&reply);
-    call->Reply(reply);
-  });
 }
 
 }  // namespace kfs::meta

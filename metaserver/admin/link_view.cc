@@ -1,9 +1,8 @@
-// How others are linked to this metaserver, and by which secret: what a cluster that goes over to TLS, or to
-// a new root secret, is looked at for (kfs health, docs/security.md).
+#include "metaserver/admin/link_view.h"
+
 #include <map>
 #include <tuple>
 
-#include "metaserver/metaserver.h"
 #include "rpc/hello.h"
 
 namespace kfs::meta {
@@ -32,12 +31,12 @@ std::string ShownKey(const Connection& c) { return c.hello.key_id().empty() ? kR
 
 }  // namespace
 
-void MetaServer::FillLinks(pb::ClusterStatusReply* reply) {
-  const Credentials& own = member_->credentials();
+void LinkView::Fill(pb::ClusterStatusReply* reply) const {
+  const Credentials& own = member_.credentials();
   reply->set_tls(std::string(TlsModeName(own.policy().tls)));
   reply->set_secret(own.key_id());
   if (own.older() != nullptr) reply->set_old_secret(own.older()->key_id());
-  for (const ConnectionPtr& c : server_->connections()) {
+  for (const ConnectionPtr& c : server_.connections()) {
     if (!c->greeted || c->hello.role() != pb::HelloRequest::METASERVER) continue;
     auto* peer = reply->add_peer();
     peer->set_uuid(c->hello.id());
@@ -47,21 +46,21 @@ void MetaServer::FillLinks(pb::ClusterStatusReply* reply) {
   }
 }
 
-void MetaServer::ShowLinks(MetricsPage& page) {
+void LinkView::Show(MetricsPage& page) const {
   std::map<std::tuple<std::string, std::string>, uint64_t> links;
   std::map<std::string, uint64_t> older;
   for (const char* role : {"mount", "chunkserver", "metaserver", "admin"}) {
     links[{role, "plain"}] = 0;
     older[role] = 0;
   }
-  for (const ConnectionPtr& c : server_->connections()) {
+  for (const ConnectionPtr& c : server_.connections()) {
     if (!c->greeted) continue;
     ++links[{RoleWord(c->hello.role()), std::string(c->stream().kind())}];
-    if (keyring_->IsOlder(c->hello.key_id())) ++older[RoleWord(c->hello.role())];
+    if (keyring_.IsOlder(c->hello.key_id())) ++older[RoleWord(c->hello.role())];
   }
   for (const auto& [of, count] : links)
     page.Add(kLinks, count, {{"role", std::get<0>(of)}, {"link", std::get<1>(of)}});
-  if (member_->credentials().older() == nullptr) return;
+  if (member_.credentials().older() == nullptr) return;
   for (const auto& [role, count] : older) page.Add(kOldSecretLinks, count, {{"role", role}});
 }
 

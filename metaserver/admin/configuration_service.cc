@@ -1,11 +1,11 @@
-#include "metaserver/members/admin_ops.h"
+#include "metaserver/admin/configuration_service.h"
 
 #include <fmt/format.h>
 
 #include "common/limits.h"
 #include "common/uuid.h"
+#include "metaserver/admin/configuration_view.h"
 #include "metaserver/cluster/configuration.h"
-#include "metaserver/members/answers.h"
 #include "metaserver/members/asking.h"
 #include "metaserver/members/cluster_keyring.h"
 
@@ -57,20 +57,9 @@ Status Locate(const Member& member, const std::string& name, uint32_t only, pb::
 
 }  // namespace
 
-void RegisterMemberOps(Server& server, Member& member, PeerOps& peers, const Chunkservers& chunkservers,
-                       std::function<void(std::function<void()>)> settled) {
-  server.Handle<rpc::PeerSend>([&member](IncomingCallPtr call, const pb::PeerSendRequest& request) {
-    member.OnMessage(request.message(), call->connection());
-    call->Reply(pb::Empty());
-  });
-  server.Handle<rpc::PeerAsk>([&peers](IncomingCallPtr call, const pb::PeerAskRequest& request) {
-    peers.Tell(request, call->connection()->hello.id(),
-               [call](const pb::PeerAskReply& reply) { call->Reply(reply); });
-  });
-  server.Handle<rpc::PeerAdopt>([&peers](IncomingCallPtr call, const pb::PeerAdoptRequest& request) {
-    if (Status s = peers.Adopt(request); !s.ok()) return call->Fail(s);
-    call->Reply(pb::Empty());
-  });
+void RegisterConfigurationOps(Server& server, Member& member, PeerOps& peers,
+                              const Chunkservers& chunkservers,
+                              std::function<void(std::function<void()>)> settled) {
   server.Handle<rpc::LocateVolume>([&member](IncomingCallPtr call, const pb::LocateVolumeRequest& request) {
     pb::LocateVolumeReply reply;
     const uint32_t only = MountRightsOf(*call->connection()).volume;

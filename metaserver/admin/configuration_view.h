@@ -1,4 +1,4 @@
-// What a member tells about itself and its cluster, as messages for the command-line tool. Reads only.
+// What a member knows of its configuration, as messages for the command-line tool. Reads only.
 #pragma once
 
 #include "metaserver/chunks/chunkservers.h"

@@ -1,8 +1,4 @@
-// Metrics of what the metaserver does: ops, memory, connections, the volumes' records; and whether it is
-// well.
-#include <fmt/format.h>
-
-#include "metaserver/metaserver.h"
+#include "metaserver/admin/server_metrics.h"
 
 namespace kfs::meta {
 namespace {
@@ -40,57 +36,28 @@ constexpr MetricFamily kOrphans{MetricType::kGauge, "kfs_meta_orphans_queued", "
 
 }  // namespace
 
-Status MetaServer::StartMonitor() {
-  if (options_.metrics_listen().empty()) return {};
-  monitor_ = std::make_unique<Monitor>(loop_);
-  Metrics& m = monitor_->metrics();
-  m.Add([this](MetricsPage& page) { ShowServer(page); });
-  m.Add([this](MetricsPage& page) { ShowVolumes(page); });
-  m.Add([this](MetricsPage& page) { ShowCluster(page); });
-  m.Add([this](MetricsPage& page) { ShowSessions(page); });
-  m.Add([this](MetricsPage& page) { ShowChunkservers(page); });
-  m.Add([this](MetricsPage& page) { ShowRoom(page); });
-  m.Add([this](MetricsPage& page) { ShowLinks(page); });
-  monitor_->OnHealth([this] { return Health(); });
-  return monitor_->Listen(options_.metrics_listen());
+void ServerMetrics::Register(Metrics& metrics) const {
+  metrics.Add([this](MetricsPage& page) { ShowServer(page); });
+  metrics.Add([this](MetricsPage& page) { ShowVolumes(page); });
 }
 
-Status MetaServer::Health() const {
-  if (disk_->full())
-    return Status(ENOSPC, fmt::format("the file system of data-dir {} is full", options_.data_dir()));
-  const pb::ClusterConf& conf = member_->conf();
-  for (const pb::VolumeConf& v : conf.volume()) {
-    if (v.owner() != member_->uuid() || !v.started()) continue;
-    if (executor_->FindVolume(VolumeId(v.id())) == nullptr)
-      return Status(ESHUTDOWN, fmt::format("volume {} is not served; 'kfs volume status {}' says why",
-                                           v.name(), v.name()));
-  }
-  int connected = 1;
-  for (const PeerView& p : member_->node().Peers()) connected += p.connected ? 1 : 0;
-  if (connected * 2 <= conf.member_size())
-    return Status(EHOSTUNREACH, fmt::format("{} of {} metaservers are connected, which is no majority: the "
-                                            "configuration cannot be changed",
-                                            connected, conf.member_size()));
-  return {};
-}
-
-void MetaServer::ShowServer(MetricsPage& page) {
-  server_->counts()->Show(kOps, page);
-  server_->counts()->ForEach([&](Op op, const OpStats& stats) {
+void ServerMetrics::ShowServer(MetricsPage& page) const {
+  server_.counts()->Show(kOps, page);
+  server_.counts()->ForEach([&](Op op, const OpStats& stats) {
     const MetricLabels labels = {{"op", std::string(OpName(op))}};
     page.Add(kOpsTotal, stats.seconds.count(), labels);
     page.Add(kOpSecondsTotal, static_cast<double>(stats.seconds.micros()) / 1e6, labels);
   });
-  page.Add(kBadFrames, server_->bad_frames());
-  page.Add(kConnections, uint64_t{server_->connections().size()});
-  page.Add(kColdRuns, executor_->cold_runs());
-  page.Add(kReplays, executor_->replays());
-  page.Add(kDbMemory, uint64_t{memory_->used()});
-  page.Add(kWaiting, executor_->parked_now());
+  page.Add(kBadFrames, server_.bad_frames());
+  page.Add(kConnections, uint64_t{server_.connections().size()});
+  page.Add(kColdRuns, executor_.cold_runs());
+  page.Add(kReplays, executor_.replays());
+  page.Add(kDbMemory, uint64_t{memory_.used()});
+  page.Add(kWaiting, executor_.parked_now());
 }
 
-void MetaServer::ShowVolumes(MetricsPage& page) {
-  for (const auto& [id, v] : executor_->volumes()) {
+void ServerMetrics::ShowVolumes(MetricsPage& page) const {
+  for (const auto& [id, v] : executor_.volumes()) {
     const MetricLabels labels = {{"volume", v->info.name()}};
     page.Add(kSessions, static_cast<double>(v->mounts()), labels);
     page.Add(kInodes, static_cast<double>(v->store.counters().inodes()), labels);

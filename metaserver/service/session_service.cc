@@ -1,0 +1,127 @@
+#include "metaserver/service/session_service.h"
+
+#include <algorithm>
+
+#include "metaserver/executor/handlers.h"
+#include "metaserver/members/cluster_keyring.h"
+
+namespace kfs::meta {
+namespace {
+
+// A request of a connection as the executor sees it.
+class NetCall : public Call {
+ public:
+  explicit NetCall(IncomingCallPtr incoming) : incoming_(std::move(incoming)) {
+    trace = incoming_->trace().id;
+  }
+  Op op() const override { return incoming_->op(); }
+  std::string_view body() const override { return incoming_->body(); }
+  void Reply(std::string_view body) override { incoming_->ReplySerialized(body); }
+  void Fail(const Status& status, uint64_t detail) override { incoming_->Fail(status, detail); }
+  void Parked() override { incoming_->Parked(); }
+
+ private:
+  IncomingCallPtr incoming_;
+};
+
+SessionPtr SessionOf(const ConnectionPtr& connection) {
+  return std::static_pointer_cast<Session>(connection->context);
+}
+
+// The call with its connection's session; null (and answered) without one.
+CallPtr SessionCall(IncomingCallPtr incoming) {
+  SessionPtr session = SessionOf(incoming->connection());
+  if (session == nullptr) {
+    incoming->Fail(Status(EACCES, Code::kNotAttached, "the connection has no session: open one first"));
+    return nullptr;
+  }
+  auto call = std::make_shared<NetCall>(std::move(incoming));
+  call->session = std::move(session);
+  return call;
+}
+
+// Of a session, as the executor gives them; the others take their connection's.
+bool TakesTurns(Op op) {
+  switch (op) {
+#define KFS_CASE(name) case Op::k##name:
+    KFS_META_OPS(KFS_CASE)
+#undef KFS_CASE
+    case Op::kReclaim:
+    case Op::kKeepAlive:
+    case Op::kCloseSession:
+    case Op::kCancelOp:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+void SessionService::Register() {
+  server_.InTurns([](Op op) { return !TakesTurns(op); });
+  auto run = [this](IncomingCallPtr incoming) {
+    if (CallPtr call = SessionCall(std::move(incoming))) executor_.Execute(call);
+  };
+#define KFS_HANDLE(name) server_.Handle(Op::k##name, run);
+  KFS_META_OPS(KFS_HANDLE)
+#undef KFS_HANDLE
+  server_.Handle<rpc::OpenSession>(
+      [this](IncomingCallPtr incoming, const pb::OpenSessionRequest& request) { Open(incoming, request); });
+  server_.Handle<rpc::Reclaim>([this](IncomingCallPtr incoming, const pb::ReclaimRequest& request) {
+    if (CallPtr call = SessionCall(std::move(incoming))) {
+      executor_.InTurn(call, [this, call, request] { executor_.Reclaim(call, request); });
+    }
+  });
+  server_.Handle<rpc::KeepAlive>([this](IncomingCallPtr incoming, const pb::KeepAliveRequest& request) {
+    if (CallPtr call = SessionCall(std::move(incoming))) {
+      executor_.InTurn(call, [this, call, request] { executor_.KeepAlive(call, request); });
+    }
+  });
+  server_.Handle<rpc::CloseSession>([this](IncomingCallPtr incoming, const pb::CloseSessionRequest&) {
+    if (CallPtr call = SessionCall(std::move(incoming))) {
+      call->session->closing = true;
+      executor_.InTurn(call, [this, call] { executor_.CloseSession(call); });
+    }
+  });
+  server_.Handle<rpc::CancelOp>([this](IncomingCallPtr incoming, const pb::CancelOpRequest& request) {
+    if (CallPtr call = SessionCall(std::move(incoming))) {
+      executor_.InTurn(call, [this, call, request] { executor_.CancelOp(call, request); });
+    }
+  });
+}
+
+void SessionService::Open(const IncomingCallPtr& incoming, const pb::OpenSessionRequest& request) {
+  ConnectionPtr connection = incoming->connection();
+  auto call = std::make_shared<NetCall>(incoming);
+  if (SessionOf(connection) != nullptr) {
+    return executor_.Refuse(call, Status(EINVAL, Code::kMalformed, "the connection has a session already"));
+  }
+  // Of the volume that it is about, and whose key it has.
+  const Volume* asked = executor_.FindVolume(request.volume());
+  const uint32_t only = MountRightsOf(*connection).volume;
+  const bool may = asked != nullptr && (only == 0 || only == asked->id().v);
+  if (may && request.synced().volume() == asked->id().v) points_.Heard(request.synced());
+  if (const Status s = points_.Vouched(); !s.ok()) return executor_.Refuse(call, s);
+  SessionPtr session = executor_.OpenSession(call, request, connection->hello.host(), connection->hello.id(),
+                                             MountRightsOf(*connection));
+  if (session == nullptr) return;
+  session->connection = connection;
+  connection->context = session;
+}
+
+void SessionService::Disconnected(const ConnectionPtr& connection) {
+  SessionPtr session = SessionOf(connection);
+  if (session == nullptr || session->connection != connection) return;
+  session->connection.reset();
+  connection->context.reset();
+  executor_.Disconnected(*session, session->connection_number);
+}
+
+void SessionService::OnTimer() {
+  for (const auto& c : server_.connections()) {
+    if (SessionPtr s = SessionOf(c)) s->last_heard = std::max(s->last_heard, c->last_received());
+  }
+}
+
+}  // namespace kfs::meta
