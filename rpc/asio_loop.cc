@@ -49,6 +49,7 @@ class AsioTimer : public EventLoop::Timer::State, public std::enable_shared_from
  private:
   void Run() {
     TickBegins();
+    const RanPart part("timer", /*around=*/true);
     if (period_ == Duration::zero()) {
       active_ = false;
       auto fn = std::move(fn_);
@@ -86,6 +87,7 @@ class FdWatch : public EventLoop::Watch {
                             [self = shared_from_this()](const boost::system::error_code& error) {
                               if (!self->active || error == asio::error::operation_aborted) return;
                               TickBegins();
+                              const RanPart part("watch", /*around=*/true);
                               self->fn();
                               if (self->active) self->Arm();
                             });
@@ -160,7 +162,10 @@ class AsioLoop : public EventLoop::Impl {
       }
       while (!tick_end_.empty()) {
         round.swap(tick_end_);
-        for (auto& fn : round) fn();
+        for (auto& fn : round) {
+          const RanPart part("tick's end", /*around=*/true);
+          fn();
+        }
         round.clear();
       }
       now_known_ = false;
@@ -173,6 +178,7 @@ class AsioLoop : public EventLoop::Impl {
   void Post(std::function<void()> fn) override {
     asio::post(context_, [fn = std::move(fn)] {
       TickBegins();
+      const RanPart part("posted", /*around=*/true);
       fn();
     });
   }

@@ -12,9 +12,9 @@ namespace {
 constexpr MetricFamily kLogEvents{MetricType::kCounter, "kfs_log_events_total",
                                   "Warnings and worse in the log, by event"};
 constexpr MetricFamily kStalls{MetricType::kCounter, "kfs_loop_stalls_total",
-                               "Ticks of an event loop over 50 ms"};
+                               "Ticks of an event loop over 50 ms, without waiting for a processor"};
 constexpr MetricFamily kStallSeconds{MetricType::kCounter, "kfs_loop_stall_seconds_total",
-                                     "Time of the ticks over 50 ms"};
+                                     "What these ticks took"};
 constexpr MetricFamily kResident{MetricType::kGauge, "kfs_process_resident_bytes",
                                  "Resident memory of the process"};
 

@@ -1,8 +1,13 @@
 #include "rpc/stall.h"
 
+#include <fcntl.h>
 #include <time.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
+#include <charconv>
+#include <cstring>
 
 #include "common/log.h"
 
@@ -11,9 +16,39 @@ namespace {
 
 std::atomic<uint64_t> g_stalls{0}, g_stall_micros{0};
 
-// The thread's processor time costs a system call, so it is not read each tick: what a stalled one is told to
-// have used may be too much by this.
-constexpr auto kCpuSample = std::chrono::milliseconds(5);
+// How long this thread has run, and has waited for a processor, since it began. The kernel's own count of it;
+// without one nothing counts as waiting.
+struct ThreadTimes {
+  Duration ran{}, queued{};
+};
+class SchedStat {
+ public:
+  SchedStat() : fd_(open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC)) {}
+  ~SchedStat() {
+    if (fd_ >= 0) close(fd_);
+  }
+  SchedStat(const SchedStat&) = delete;
+  SchedStat& operator=(const SchedStat&) = delete;
+
+  ThreadTimes Read() const {
+    char text[96];
+    const ssize_t n = fd_ < 0 ? -1 : pread(fd_, text, sizeof(text), 0);
+    uint64_t ran = 0, queued = 0;
+    if (n <= 0) return {};
+    const char* const end = text + n;
+    const auto first = std::from_chars(text, end, ran);
+    if (first.ec != std::errc() || first.ptr == end) return {};
+    std::from_chars(first.ptr + 1, end, queued);
+    return {std::chrono::nanoseconds(ran), std::chrono::nanoseconds(queued)};
+  }
+
+ private:
+  const int fd_;
+};
+
+// Reading them costs a system call, so it is not done each tick: what a stalled one is told to have used, or
+// waited, may be too much by this.
+constexpr auto kSample = std::chrono::milliseconds(5);
 
 struct Tick {
   bool begun = false;
@@ -22,21 +57,15 @@ struct Tick {
   Duration longest_time{};
   uint64_t parts = 0;
 };
-struct CpuSample {
+struct Sample {
   MonoTime at{};
-  int64_t cpu_ns = 0;
+  ThreadTimes times;
 };
-thread_local CpuSample t_cpu;
-
+thread_local const SchedStat t_sched;
+thread_local Sample t_sample;
 thread_local Tick t_tick;
 
 MonoTime Now() { return std::chrono::steady_clock::now(); }
-
-int64_t ThreadCpuNs() {
-  timespec t{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec;
-}
 
 int64_t Ms(Duration d) { return std::chrono::duration_cast<std::chrono::milliseconds>(d).count(); }
 
@@ -47,29 +76,33 @@ void TickBegins() {
   t_tick = {};
   t_tick.begun = true;
   t_tick.at = Now();
-  if (t_tick.at - t_cpu.at > kCpuSample) t_cpu = {t_tick.at, ThreadCpuNs()};
+  if (t_tick.at - t_sample.at > kSample) t_sample = {t_tick.at, t_sched.Read()};
 }
 
 void TickEnds() {
   if (!t_tick.begun) return;
   t_tick.begun = false;
-  const Duration took = Now() - t_tick.at;
+  const Duration lasted = Now() - t_tick.at;
+  if (lasted < kStall) return;
+  const ThreadTimes times = t_sched.Read();
+  const Duration queued = times.queued - t_sample.times.queued;
+  const Duration took = lasted - std::min(queued, lasted);
   if (took < kStall) return;
   g_stalls.fetch_add(1, std::memory_order_relaxed);
   g_stall_micros.fetch_add(
       static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(took).count()),
       std::memory_order_relaxed);
-  KFS_LOG(warn, "loop.stalled ms={} cpu_ms={} longest={} longest_ms={} parts={}", Ms(took),
-          (ThreadCpuNs() - t_cpu.cpu_ns) / 1'000'000, t_tick.longest.empty() ? "?" : t_tick.longest,
+  KFS_LOG(warn, "loop.stalled ms={} cpu_ms={} queued_ms={} longest={} longest_ms={} parts={}", Ms(took),
+          Ms(times.ran - t_sample.times.ran), Ms(queued), t_tick.longest.empty() ? "?" : t_tick.longest,
           Ms(t_tick.longest_time), t_tick.parts);
 }
 
-RanPart::RanPart(std::string_view what) : what_(what), begin_(Now()) {}
+RanPart::RanPart(std::string_view what, bool around) : what_(what), around_(around), begin_(Now()) {}
 
 RanPart::~RanPart() {
   const Duration took = Now() - begin_;
   ++t_tick.parts;
-  if (took < t_tick.longest_time) return;
+  if (took < (around_ ? 2 * t_tick.longest_time : t_tick.longest_time)) return;
   t_tick.longest = what_;
   t_tick.longest_time = took;
 }

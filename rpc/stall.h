@@ -5,8 +5,9 @@
 //   EventLoop        TickBegins, once something runs; TickEnds
 //   whoever serves   { RanPart part("Lookup"); handler(...); }
 //
-// A tick that took long with little of the processor's time (cpu_ms) waited for a disk, or for a turn on a
-// busy or paused machine.
+// What a tick took is its time without that in which the thread was ready to run and had no processor
+// (queued_ms): a busy machine is not what is looked for. Long with little of the processor's time (cpu_ms),
+// it waited for a disk or a lock, or the machine was paused.
 #pragma once
 
 #include <cstdint>
@@ -22,21 +23,23 @@ constexpr auto kStall = std::chrono::milliseconds(50);
 void TickBegins();  // does nothing when the tick has begun
 void TickEnds();
 
-// Names what runs until it is destroyed. `what` has to live as long. Parts may be nested.
+// Names what runs until it is destroyed. `what` has to live as long. Parts may be nested: `around` others, it
+// is named only when most of its time is not theirs.
 class RanPart {
  public:
-  explicit RanPart(std::string_view what);
+  explicit RanPart(std::string_view what, bool around = false);
   ~RanPart();
   RanPart(const RanPart&) = delete;
   RanPart& operator=(const RanPart&) = delete;
 
  private:
   const std::string_view what_;
+  const bool around_;
   const MonoTime begin_;
 };
 
 // ---- any thread: of all loops of the process, since it began
 uint64_t LoopStalls();
-uint64_t LoopStallMicros();
+uint64_t LoopStallMicros();  // what they took
 
 }  // namespace kfs
