@@ -1,8 +1,11 @@
 // One chunk on its disk: a data file, and beside it a header and a table of CRC32C per 4 KiB block. This
 // class is where "neither false nor unnoticed corruption" is kept; docs/chunk-format.md has the argument.
 //
-// Order of a write:  table (crc=old, pending=new)  ->  data  ->  in memory crc=new, pending=0  ->  table,
-// later After kill -9 a block is old or new, and whichever of crc and pending matches says which.
+// Order of a write:
+//
+//   table (crc=old, pending=new)  ->  data  ->  in memory crc=new, pending=0  ->  table, later
+//
+// After kill -9 a block is old or new, and whichever of crc and pending matches says which.
 //
 // Not thread-safe: everything but the constructor and `mutex` needs `mutex` held. Errors are Results; one
 // that condemns the disk is told to it.

@@ -1,10 +1,10 @@
 // What the cluster's configuration asks of this chunkserver: options that are set for all, and whether it is
 // to leave. Loop's thread.
 //
-//   PrepareConf -> can it be? -> prepared: (generation, ballot), 10 s -> decided: LearnConf, a registration,
-//   a
-//      |                           \-> time is up: forgotten             heartbeat's answer -> applied
-//      \-> no: words for the administrator
+//   PrepareConf -> can it be? -> prepared: (generation, ballot), 10 s -> decided -> applied
+//                      |                       |                            by LearnConf, a registration's or
+//                      |                       `-> time is up: forgotten    a heartbeat's answer
+//                      `-> no: words for the administrator
 //
 // Preparing changes one thing only: whoever is to leave creates no chunks meanwhile, so that "it holds
 // nothing" is still true when the change is decided.

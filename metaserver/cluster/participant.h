@@ -2,11 +2,10 @@
 // learns the outcome. Each transaction has a state machine of its own; one that changes the configuration
 // holds the member's lock, which is a lease that every request of its originator renews.
 //
-//               Lock           StageOp            CommitOp                 AllAck             Unlock
-//   Default  ---------> Locked ---------> Staged ----------> BrickCommitted ------> Committed -------->
-//   Default
-//               promise        validate    ^  |     accept
-//                                          +--+ BrickOp: prepare
+//              Lock           StageOp           CommitOp                  AllAck             Unlock
+//   Default ---------> Locked ---------> Staged ---------> BrickCommitted -------> Committed -------> Default
+//              promise        validate    ^  |    accept
+//                                         +--+ BrickOp: prepare
 //
 // From every state Unlock and LocalUnlockNoResp (the lease ran out) lead to Default. Loop's thread only.
 #pragma once

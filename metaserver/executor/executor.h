@@ -3,10 +3,11 @@
 // What all ops share is here and nowhere else: session, exactly-once (P3), parking and running again, commit,
 // slow-op log.
 //
-//   call -> its turn -> [reply kept? send it] -> handler -> Txn applied with its reply -> EndTick: commit
-//   -> [outbox] -> answers
-//                                         |          `-> parked -> Rerun / Finish later
-//                                         `-> others hold what it has seen: dropped, they are asked (gate.h)
+//   call -> its turn -> [reply kept? send it] -> handler -> Txn applied with its reply
+//                                                  |  |       -> EndTick: commit -> [outbox] -> answers
+//                                                  |  `-> parked -> Rerun / Finish later
+//                                                  `-> others hold what it has seen: dropped, they are asked
+//                                                      (gate.h), then it runs again
 //
 // Whatever a handler has read may be of the batch that is not in the log yet, so every answer waits for it,
 // and so does whatever else goes out (WhenLogged).
