@@ -5,6 +5,7 @@
 #include "chunkserver/disk_status.h"
 #include "common/allocator.h"
 #include "common/log.h"
+#include "proto/op_types.h"
 
 namespace kfs {
 namespace {

@@ -8,6 +8,7 @@
 
 #include "common/chunk_token.h"
 #include "common/log.h"
+#include "proto/op_types.h"
 #include "rpc/daemon.h"
 #include "rpc/event_loop.h"
 #include "rpc/net_client.h"

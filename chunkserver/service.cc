@@ -8,6 +8,7 @@
 #include "common/allocator.h"
 #include "common/chunk_token.h"
 #include "common/log.h"
+#include "proto/op_types.h"
 
 namespace kfs {
 namespace {

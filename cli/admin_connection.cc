@@ -28,12 +28,6 @@ constexpr Duration kLonger = milliseconds(500);
 constexpr Duration kShareMin = milliseconds(200);
 constexpr Duration kForEver = std::chrono::hours(24);
 
-Answer OwnAnswer(Status status) {
-  Answer answer;
-  answer.status = std::move(status);
-  return answer;
-}
-
 }  // namespace
 
 // Everything here belongs to the loop's thread.
@@ -82,7 +76,7 @@ struct AdminConnection::Link : std::enable_shared_from_this<Link> {
 
   void GiveUp(const Status& why) {
     auto keep = shared_from_this();
-    Finish(OwnAnswer(why), true);
+    Finish(Answer(why), true);
     client->Cancel(id);
   }
 
@@ -166,7 +160,7 @@ Answer AdminConnection::CallRaw(Op op, const google::protobuf::MessageLite& requ
   while (true) {
     if (Status s = Reach(deadline); !s.ok()) {
       unreachable_ = true;
-      return OwnAnswer(Explain(s));
+      return Answer(Explain(s));
     }
     unreachable_ = false;
     bool here = false;

@@ -15,6 +15,7 @@
 
 #include "cli/command.h"
 #include "cli/waiting.h"
+#include "proto/op_types.h"
 #include "rpc/net_client.h"
 
 namespace kfs::cli {

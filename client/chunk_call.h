@@ -17,6 +17,7 @@
 #include "client/layout_cache.h"
 #include "client/protocol_worker.h"
 #include "client/remote_call.h"
+#include "proto/op_types.h"
 
 namespace kfs {
 
@@ -60,7 +61,7 @@ void CallChunk(ProtocolWorker& worker, const KfsOpPtr& op, const ChunkPlace& pla
     while (at < place.replicas.size() && place.replicas[at].address.empty()) ++at;
   }
   if (at == place.replicas.size() || place.replicas[at].address.empty()) {
-    Answer nobody{.status = NobodyHasChunk(), .detail = 0, .body = {}, .payload = {}};
+    Answer nobody(NobodyHasChunk());
     typename Rpc::Reply reply;
     return fn(std::string(), nobody, reply);
   }

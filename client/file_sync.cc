@@ -51,7 +51,7 @@ void SyncDataAndLog(ProtocolWorker& worker, const KfsOpPtr& op, Ino ino, const C
     for (size_t from = 0; from < ids.size(); from += kInventoryBatch) {
       const ChunkPlace place{.chunk = ids[from], .written = true, .replicas = {}};
       if (address.empty()) {
-        Answer nobody{.status = NobodyHasChunk(), .detail = 0, .body = {}, .payload = {}};
+        Answer nobody(NobodyHasChunk());
         retry->Note(place, nobody);
         gather->data = nobody.status;
         break;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "client/meta_op.h"
+#include "proto/op_types.h"
 
 namespace kfs {
 

@@ -10,6 +10,7 @@
 #include "client/kfs_op.h"
 #include "client/protocol_worker.h"
 #include "client/remote_call.h"
+#include "proto/op_types.h"
 
 namespace kfs {
 

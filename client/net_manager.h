@@ -12,6 +12,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "proto/data.pb.h"
 #include "rpc/net_client.h"
 
 namespace kfs {

@@ -20,8 +20,7 @@ void RemoteCall::Start(ProtocolWorker& worker, Spec spec) {
   auto call = std::make_shared<RemoteCall>(worker, std::move(spec));
   if (KfsOp* op = call->spec_.op.get(); op != nullptr) {
     if (op->finished()) {  // nothing new for it; only calls without an op clean up after it
-      Answer answer{
-          .status = Status(ECANCELED, "the call has ended"), .detail = 0, .body = {}, .payload = {}};
+      Answer answer(Status(ECANCELED, "the call has ended"));
       return call->Complete(answer);
     }
     op->calls_.push_back(call.get());
@@ -47,8 +46,7 @@ RemoteCall::RemoteCall(ProtocolWorker& worker, Spec spec)
 void RemoteCall::Send() {
   auto net = spec_.address.empty() ? worker_->net().metaserver() : worker_->net().Chunkserver(spec_.address);
   if (net == nullptr) {
-    Answer answer{
-        .status = Status(ECANCELED, "the client is shutting down"), .detail = 0, .body = {}, .payload = {}};
+    Answer answer(Status(ECANCELED, "the client is shutting down"));
     return Complete(answer);
   }
   if (spec_.context != nullptr) spec_.context->set_acked(worker_->session().ids().acked());
@@ -149,7 +147,7 @@ void RemoteCall::Abandon() {
     return;
   }
   pause_timer_.Cancel();
-  Answer answer{.status = Status(ECANCELED, "cancelled"), .detail = 0, .body = {}, .payload = {}};
+  Answer answer(Status(ECANCELED, "cancelled"));
   Complete(answer);
 }
 
@@ -161,7 +159,7 @@ void RemoteCall::SessionLost() {
     return;
   }
   pause_timer_.Cancel();
-  Answered({.status = Status(ECANCELED, "cancelled"), .detail = 0, .body = {}, .payload = {}});
+  Answered(Answer(Status(ECANCELED, "cancelled")));
 }
 
 void RemoteCall::Complete(Answer& answer) {

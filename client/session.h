@@ -26,6 +26,7 @@
 #include "client/metaserver_list.h"
 #include "client/op_ids.h"
 #include "client/recent_changes.h"
+#include "proto/chunk.pb.h"
 #include "rpc/net_client.h"
 
 namespace kfs {

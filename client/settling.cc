@@ -6,6 +6,7 @@
 #include "client/remote_call.h"
 #include "common/limits.h"
 #include "common/log.h"
+#include "proto/op_types.h"
 
 namespace kfs {
 

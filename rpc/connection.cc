@@ -8,15 +8,14 @@
 #include "common/crc32c.h"
 #include "common/limits.h"
 #include "common/log.h"
-#include "rpc/op_counts.h"
+#include "rpc/connection_impl.h"
 #include "rpc/request_cost.h"
 
 namespace kfs {
 namespace {
 
-// Grows to the first where much comes at once; an idle or unknown peer costs the second.
+// An idle or unknown peer costs kInputBufferMin.
 constexpr size_t kInputBufferMax = 64u << 10;
-constexpr size_t kInputBufferMin = 4u << 10;
 // What an unknown peer may make us hold before it has proved who it is.
 constexpr uint32_t kUngreetedBodyMax = 4096;
 // What is owed to the peer: answers that it does not fetch, and those that may still come of the requests in
@@ -31,85 +30,6 @@ constexpr size_t kFlushMax = kIoSizeMax + (64u << 10);
 
 }  // namespace
 
-struct Connection::Impl : ByteStream::User {
-  Impl(EventLoop& l, std::unique_ptr<ByteStream> s, Handlers h)
-      : loop(l), stream(std::move(s)), handlers(std::move(h)), peer(stream->peer_address()) {}
-
-  // One frame on its way out.
-  struct Outgoing {
-    std::shared_ptr<std::string> frame;
-    Slices payload;
-    bool is_answer = false;
-    size_t size() const { return frame->size() + payload.size(); }
-  };
-
-  void StartRead();
-  void OnRead(const Status& status, size_t n) override;
-  void OnWritable(const Status& status) override;
-  bool ParseInput();
-  void Deliver(Message message);
-  void Send(Outgoing out);
-  void ScheduleFlush();
-  void Flush();
-  void FlushLater();
-  void Close(Status why);
-  bool MayRead() const {
-    return in_service < kOpsInFlightMax && queued_answers + answer_bytes < kOutputBytesMax &&
-           request_bytes < kInServiceBytesMax;
-  }
-  // A request begins to be served, or no longer counts as served.
-  void InService(const Message& message, bool begins) {
-    const size_t asked = message.header.body_size + message.header.payload_size;
-    const size_t owed = AnswerMax(message.header, message.body);
-    in_service += begins ? 1 : size_t(-1);
-    request_bytes += begins ? asked : -asked;
-    answer_bytes += begins ? owed : -owed;
-  }
-  void ResumeReading() {
-    if (paused && MayRead() && !closed) {
-      paused = false;
-      // Frames may already lie in the buffer. Not from within their own delivery.
-      loop.Post([weak = self->weak_from_this()] {
-        if (auto c = weak.lock(); c != nullptr && !c->impl_->closed && !c->impl_->reading) {
-          if (c->impl_->ParseInput()) c->impl_->StartRead();
-        }
-      });
-    }
-  }
-
-  EventLoop& loop;
-  const std::unique_ptr<ByteStream> stream;
-  Handlers handlers;
-  const std::string peer;
-  Connection* self = nullptr;
-
-  // Input: [in_begin, in_end) of `input` is unparsed; a frame whose payload is larger is read straight into
-  // `partial`.
-  size_t input_size = kInputBufferMin;
-  std::unique_ptr<char[]> input = std::make_unique<char[]>(input_size);
-  size_t in_begin = 0, in_end = 0;
-  bool have_header = false, have_body = false;
-  Message partial;
-  size_t partial_got = 0;  // of body or payload
-  size_t direct = 0;       // of the read under way: bytes that go straight into `partial`
-  bool reading = false, paused = false;
-  bool input_filled = false;  // by the last read: there may be more
-
-  std::deque<Outgoing> output;
-  size_t output_offset = 0;  // bytes of output.front() already sent
-  size_t queued_bytes = 0;
-  size_t queued_answers = 0;  // bytes of those frames that are answers. What we ask does not keep us from
-                              // reading: the peer may wait for us to fetch its answers before it reads more.
-  bool flush_scheduled = false, waiting_writable = false, close_after_flush = false;
-  Status close_reason;
-
-  std::unordered_map<uint64_t, AnswerFn> pending;
-  uint64_t next_seq = 1;
-  size_t in_service = 0, request_bytes = 0, answer_bytes = 0;
-  bool closed = false;
-  MonoTime last_received = loop.Now();
-};
-
 Connection::Connection(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) { impl_->self = this; }
 Connection::~Connection() = default;
 
@@ -118,6 +38,30 @@ ConnectionPtr Connection::Adopt(EventLoop& loop, std::unique_ptr<ByteStream> str
       ConnectionPtr(new Connection(std::make_unique<Impl>(loop, std::move(stream), std::move(handlers))));
   c->impl_->StartRead();
   return c;
+}
+
+bool Connection::Impl::MayRead() const {
+  return in_service < kOpsInFlightMax && queued_answers + answer_bytes < kOutputBytesMax &&
+         request_bytes < kInServiceBytesMax;
+}
+
+void Connection::Impl::InService(const Message& message, bool begins) {
+  const size_t asked = message.header.body_size + message.header.payload_size;
+  const size_t owed = AnswerMax(message.header, message.body);
+  in_service += begins ? 1 : size_t(-1);
+  request_bytes += begins ? asked : -asked;
+  answer_bytes += begins ? owed : -owed;
+}
+
+void Connection::Impl::ResumeReading() {
+  if (!paused || !MayRead() || closed) return;
+  paused = false;
+  // Frames may already lie in the buffer. Not from within their own delivery.
+  loop.Post([weak = self->weak_from_this()] {
+    if (auto c = weak.lock(); c != nullptr && !c->impl_->closed && !c->impl_->reading) {
+      if (c->impl_->ParseInput()) c->impl_->StartRead();
+    }
+  });
 }
 
 void Connection::Impl::StartRead() {
@@ -233,6 +177,17 @@ bool Connection::Impl::ParseInput() {
   return false;
 }
 
+Answer Connection::Impl::AnswerOf(Message message) {
+  if ((message.header.flags & kFlagError) == 0)
+    return Answer(std::move(message.body), std::move(message.payload));
+  pb::ErrorReply error;
+  if (!error.ParseFromString(message.body) || error.err() <= 0) {
+    Close(Malformed("an error that cannot be understood"));
+    return Answer(Malformed("an error that cannot be understood"));
+  }
+  return Answer(Status(error.err(), static_cast<Code>(error.code()), error.message()), error.detail());
+}
+
 void Connection::Impl::Deliver(Message message) {
   if ((message.header.flags & kFlagReply) == 0) {
     InService(message, true);
@@ -247,21 +202,7 @@ void Connection::Impl::Deliver(Message message) {
   }
   AnswerFn done = std::move(found->second);
   pending.erase(found);
-  Answer answer;
-  if ((message.header.flags & kFlagError) != 0) {
-    pb::ErrorReply error;
-    if (!error.ParseFromString(message.body) || error.err() <= 0) {
-      Close(Malformed("an error that cannot be understood"));
-      answer.status = Malformed("an error that cannot be understood");
-    } else {
-      answer.status = Status(error.err(), static_cast<Code>(error.code()), error.message());
-      answer.detail = error.detail();
-    }
-  } else {
-    answer.body = std::move(message.body);
-    answer.payload = std::move(message.payload);
-  }
-  done(std::move(answer));
+  done(AnswerOf(std::move(message)));
 }
 
 void Connection::Impl::Send(Outgoing out) {
@@ -361,8 +302,7 @@ void Connection::Impl::Close(Status why) {
   auto calls = std::move(pending);
   pending.clear();
   for (auto& [seq, done] : calls) {
-    done(Answer{
-        .status = Status(EIO, Code::kConnectionLost, why.message()), .detail = 0, .body = {}, .payload = {}});
+    done(Answer(Status(EIO, Code::kConnectionLost, why.message())));
   }
   if (handlers.on_close) handlers.on_close(why);
   handlers = {};
@@ -381,8 +321,7 @@ uint64_t Connection::CallEncoded(std::shared_ptr<std::string> frame, Slices payl
   if (impl_->closed) s = Status(EIO, Code::kConnectionLost, impl_->peer + ": connection closed");
   if (!s.ok()) {
     // Never from within the caller.
-    impl_->loop.Post(
-        [done = std::move(done), s] { done(Answer{.status = s, .detail = 0, .body = {}, .payload = {}}); });
+    impl_->loop.Post([done = std::move(done), s] { done(Answer(s)); });
     return seq;
   }
   SetFrameSeq(*frame, seq);
@@ -410,91 +349,5 @@ MonoTime Connection::last_received() const { return impl_->last_received; }
 size_t Connection::calls_pending() const { return impl_->pending.size(); }
 size_t Connection::requests_in_service() const { return impl_->in_service; }
 size_t Connection::bytes_queued() const { return impl_->queued_bytes + (impl_->stream->unsent() ? 1 : 0); }
-
-IncomingCall::IncomingCall(ConnectionPtr connection, Message message)
-    : connection_(std::move(connection)), message_(std::move(message)), arrived_(connection_->loop().Now()) {}
-
-IncomingCall::~IncomingCall() {
-  // A server that stops drops what it has not begun: the caller shall ask again, here or elsewhere.
-  if (!answered_)
-    Fail(Status(EAGAIN, Code::kTryAgain, std::string(OpName(op())) + " was dropped by the server"));
-}
-
-void IncomingCall::Answered(int err) {
-  answered_ = true;
-  if (!parked_) connection_->impl_->InService(message_, false);
-  if (stats_ != nullptr) counts_->Answered(*stats_, arrived_, err == 0);
-  if (!trace().logged) return;
-  const Duration took = connection_->loop().clock().MonoNow() - arrived_;
-  KFS_LOG(info, "op.trace trace={:08x} op={} peer={} us={} err={}", trace().id, OpName(op()),
-          connection_->impl_->peer, std::chrono::duration_cast<std::chrono::microseconds>(took).count(), err);
-}
-
-void IncomingCall::CountIn(std::shared_ptr<OpCounts> counts) {
-  stats_ = counts->Of(op());
-  counts_ = std::move(counts);
-}
-
-void IncomingCall::Parked() {
-  if (parked_ || answered_) return;
-  parked_ = true;
-  connection_->impl_->InService(message_, false);
-  connection_->impl_->ResumeReading();
-}
-
-bool IncomingCall::Parse(google::protobuf::MessageLite* request) {
-  if (request->ParseFromString(message_.body)) return true;
-  KFS_LOG(warn, "connection.bad_request peer={} op={} trace={:08x} bytes={}", connection_->impl_->peer,
-          OpName(op()), trace().id, message_.body.size());
-  if (stats_ != nullptr) stats_->malformed.Add();
-  Fail(Status(EINVAL, Code::kMalformed, std::string(OpName(op())) + ": the request cannot be understood"));
-  return false;
-}
-
-void IncomingCall::Reply(const google::protobuf::MessageLite& reply, Slices payload) {
-  if (answered_) return;
-  auto frame = std::make_shared<std::string>(
-      EncodeFrame(op(), kFlagReply, message_.header.seq, reply, payload.size()));
-  if (Status s = CheckFrame(*frame); !s.ok())
-    return Fail(Status(s.err(), "the answer would be " + s.message()));
-  Answered(0);
-  SendAnswer(std::move(frame), std::move(payload));
-}
-
-void IncomingCall::ReplySerialized(std::string_view body) {
-  if (answered_) return;
-  Answered(0);
-  auto frame = std::make_shared<std::string>(kFrameHeaderSize + body.size(), '\0');
-  std::memcpy(frame->data() + kFrameHeaderSize, body.data(), body.size());
-  EncodeHeader({.op = message_.header.op,
-                .flags = kFlagReply,
-                .seq = message_.header.seq,
-                .body_size = static_cast<uint32_t>(body.size()),
-                .payload_size = 0,
-                .body_crc = Crc32c(body.data(), body.size())},
-               frame->data());
-  SendAnswer(std::move(frame), {});
-}
-
-void IncomingCall::Fail(const Status& status, uint64_t detail) {
-  if (answered_) return;
-  Answered(status.err());
-  pb::ErrorReply error;
-  error.set_err(status.err());
-  error.set_code(static_cast<uint32_t>(status.code()));
-  error.set_message(status.message());
-  error.set_detail(detail);
-  SendAnswer(std::make_shared<std::string>(
-                 EncodeFrame(op(), kFlagReply | kFlagError, message_.header.seq, error, 0)),
-             {});
-}
-
-// Under the trace that it came with, which its peer so has agreed to.
-void IncomingCall::SendAnswer(std::shared_ptr<std::string> frame, Slices payload) {
-  SetFrameTrace(*frame, {.id = trace().id});
-  auto& c = *connection_->impl_;
-  c.Send({std::move(frame), std::move(payload), true});
-  c.ResumeReading();
-}
 
 }  // namespace kfs

@@ -9,7 +9,11 @@
 #include <utility>
 
 #include "common/status.h"
-#include "proto/op_table.h"
+#include "proto/ops.h"
+
+namespace google::protobuf {
+class MessageLite;
+}
 
 namespace kfs {
 

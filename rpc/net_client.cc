@@ -6,14 +6,6 @@
 #include "rpc/net_client_impl.h"
 
 namespace kfs {
-namespace {
-
-Answer ErrorAnswer(Status status) {
-  return Answer{.status = std::move(status), .detail = 0, .body = {}, .payload = {}};
-}
-
-}  // namespace
-
 NetClient::NetClient(EventLoop& loop, Options options)
     : impl_(std::make_shared<Impl>(loop, std::move(options))) {}
 NetClient::~NetClient() { Close(); }
@@ -28,7 +20,7 @@ uint64_t NetClient::Enqueue(Call call) {
     refused = Status(EAGAIN, Code::kTryAgain, i.options.name + ": too many calls are waiting");
   }
   if (!refused.ok()) {
-    i.loop.Post([done = std::move(call.done), refused] { done(ErrorAnswer(refused)); });
+    i.loop.Post([done = std::move(call.done), refused] { done(Answer(refused)); });
     return id;
   }
   Impl::Pending p;
@@ -144,7 +136,7 @@ void NetClient::Impl::Finish(uint64_t id, Status status) {
   if (found->second.sent && connection != nullptr) connection->Forget(found->second.seq);
   AnswerFn done = std::move(found->second.done);
   pending.erase(found);
-  done(ErrorAnswer(std::move(status)));
+  done(Answer(std::move(status)));
 }
 
 void NetClient::Impl::FinishAll(const Status& status) {

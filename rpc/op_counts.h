@@ -9,7 +9,7 @@
 #include <memory>
 #include <vector>
 
-#include "proto/op_table.h"
+#include "proto/ops.h"
 #include "rpc/event_loop.h"
 #include "rpc/metrics.h"
 

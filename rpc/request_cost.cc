@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "common/limits.h"
-#include "proto/op_table.h"
+#include "proto/op_types.h"
 
 namespace kfs {
 namespace {

@@ -11,7 +11,7 @@
 
 #include "common/clock.h"
 #include "common/status.h"
-#include "proto/op_table.h"
+#include "proto/ops.h"
 
 namespace kfs::meta {
 

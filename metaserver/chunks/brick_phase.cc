@@ -7,6 +7,7 @@
 
 #include "metaserver/chunks/disk_sums.h"
 #include "metaserver/cluster/conf_options.h"
+#include "proto/op_types.h"
 
 namespace kfs::meta {
 namespace {

@@ -19,7 +19,7 @@
 #include "metaserver/store/db.h"
 #include "proto/chunk.pb.h"
 #include "proto/cluster.pb.h"
-#include "proto/op_table.h"
+#include "proto/ops.h"
 
 namespace kfs {
 class Connection;

@@ -4,6 +4,7 @@
 
 #include "common/log.h"
 #include "common/uuid.h"
+#include "proto/op_types.h"
 
 namespace kfs::meta {
 

@@ -6,6 +6,7 @@
 
 #include "common/log.h"
 #include "common/uuid.h"
+#include "proto/op_types.h"
 #include "rpc/connection.h"
 
 namespace kfs::meta {

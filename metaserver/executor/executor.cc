@@ -184,11 +184,11 @@ void Executor::RunCall(const CallPtr& call) {
   if (!Alive(call)) return;
   const RanPart part(OpName(call->op()));
   switch (call->op()) {
-#define KFS_CASE(name)         \
-  case Op::k##name:            \
-    RunTyped<rpc::name>(call); \
+#define KFS_CASE(number, name, ...) \
+  case Op::k##name:                 \
+    RunTyped<rpc::name>(call);      \
     break;
-    KFS_META_OPS(KFS_CASE)
+    KFS_VOLUME_OPS(KFS_CASE)
 #undef KFS_CASE
     default:
       Refuse(call, Status(EOPNOTSUPP, "not an op of a session"));

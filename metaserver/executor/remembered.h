@@ -11,7 +11,7 @@
 #include <string>
 #include <utility>
 
-#include "proto/op_table.h"
+#include "proto/ops.h"
 
 namespace kfs::meta {
 

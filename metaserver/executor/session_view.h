@@ -14,7 +14,7 @@
 #include "common/types.h"
 #include "metaserver/store/records.pb.h"
 #include "metaserver/store/volume_store.h"
-#include "proto/op_table.h"
+#include "proto/op_types.h"
 
 namespace kfs::meta {
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "proto/op_types.h"
+
 namespace kfs::meta {
 namespace {
 

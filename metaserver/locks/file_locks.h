@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "metaserver/locks/range_index.h"
+#include "proto/meta.pb.h"
 
 namespace kfs::meta {
 

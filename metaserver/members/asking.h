@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "proto/op_types.h"
 #include "rpc/server.h"
 
 namespace kfs::meta {

@@ -4,6 +4,8 @@
 
 #include <optional>
 
+#include "proto/op_types.h"
+
 namespace kfs::meta {
 namespace {
 

@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "metaserver/cluster/configuration.h"
 #include "metaserver/members/diagnose.h"
+#include "proto/op_types.h"
 #include "rpc/address.h"
 #include "rpc/hello.h"
 

@@ -43,8 +43,8 @@ CallPtr SessionCall(IncomingCallPtr incoming) {
 // Of a session, as the executor gives them; the others take their connection's.
 bool TakesTurns(Op op) {
   switch (op) {
-#define KFS_CASE(name) case Op::k##name:
-    KFS_META_OPS(KFS_CASE)
+#define KFS_CASE(number, name, ...) case Op::k##name:
+    KFS_VOLUME_OPS(KFS_CASE)
 #undef KFS_CASE
     case Op::kReclaim:
     case Op::kKeepAlive:
@@ -63,8 +63,8 @@ void SessionService::Register() {
   auto run = [this](IncomingCallPtr incoming) {
     if (CallPtr call = SessionCall(std::move(incoming))) executor_.Execute(call);
   };
-#define KFS_HANDLE(name) server_.Handle(Op::k##name, run);
-  KFS_META_OPS(KFS_HANDLE)
+#define KFS_HANDLE(number, name, ...) server_.Handle(Op::k##name, run);
+  KFS_VOLUME_OPS(KFS_HANDLE)
 #undef KFS_HANDLE
   server_.Handle<rpc::OpenSession>(
       [this](IncomingCallPtr incoming, const pb::OpenSessionRequest& request) { Open(incoming, request); });

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "common/crc32c.h"
+#include "proto/op_types.h"
 #include "rpc/connection.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -2,6 +2,7 @@
 #include <string>
 
 #include "common/limits.h"
+#include "proto/common.pb.h"
 #include "rpc/frame.h"
 #include "tests/fuzz/fuzz.h"
 

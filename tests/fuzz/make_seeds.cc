@@ -7,6 +7,7 @@
 
 #include "chunkserver/format.h"
 #include "metaserver/acl/acl.h"
+#include "proto/common.pb.h"
 #include "rpc/frame.h"
 
 namespace {

@@ -22,7 +22,7 @@ U64, U32 = (1 << 64) - 1, (1 << 32) - 1
 
 def load_ops():
     """Op numbers by name, from the one table."""
-    table = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "proto", "op_table.h")
+    table = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "proto", "ops.h")
     with open(table, encoding="utf-8") as f:
         return {name: int(number) for number, name in re.findall(r"KFS_OP\((\d+), (\w+),", f.read())}
 

@@ -14,6 +14,7 @@
 #include "common/crc32c.h"
 #include "common/keys.h"
 #include "common/secret.h"
+#include "proto/op_types.h"
 #include "rpc/net_client.h"
 #include "rpc/server.h"
 #include "tests/unit/chunkserver/test_access.h"

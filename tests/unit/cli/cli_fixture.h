@@ -11,6 +11,7 @@
 #include <mutex>
 
 #include "cli/command.h"
+#include "proto/op_types.h"
 #include "rpc/server.h"
 #include "tests/unit/common/temp_dir.h"
 #include "tests/unit/rpc/on_loop.h"

@@ -7,6 +7,7 @@
 
 #include "common/crc32c.h"
 #include "common/limits.h"
+#include "proto/op_types.h"
 
 namespace kfs::test {
 

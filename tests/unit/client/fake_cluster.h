@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "client/kfs_client.h"
+#include "proto/op_types.h"
 #include "rpc/server.h"
 #include "tests/unit/client/fake_chunkserver.h"
 

@@ -24,10 +24,10 @@ void InodeFields(const google::protobuf::Descriptor* d, std::set<std::string>* o
 // A new op with inodes under another name has to be taught to MapInodes.
 TEST(SessionView, KnowsEveryInodeOfEveryOp) {
   std::set<std::string> fields;
-#define KFS_FIELDS(name)                                 \
+#define KFS_FIELDS(number, name, ...)                    \
   InodeFields(pb::name##Request::descriptor(), &fields); \
   InodeFields(rpc::name::Reply::descriptor(), &fields);
-  KFS_META_OPS(KFS_FIELDS)
+  KFS_VOLUME_OPS(KFS_FIELDS)
 #undef KFS_FIELDS
   EXPECT_EQ(fields, (std::set<std::string>{"ino", "parent", "new_parent", "replaced_ino"}));
 }
@@ -95,8 +95,8 @@ TEST_F(ConfinedOpsTest, NumbersThatWereGuessedAreStaleOnEveryOp) {
   opens_for_data_ = false;  // an inode that the session has open was named to it
   const SessionPtr s = Open("", Bound("in"));
   for (uint64_t bad : {secret_, out_, top_, uint64_t{0}, UINT64_MAX}) {
-#define KFS_TRY(name) TryAll<rpc::name>(s, bad);
-    KFS_META_OPS(KFS_TRY)
+#define KFS_TRY(number, name, ...) TryAll<rpc::name>(s, bad);
+    KFS_VOLUME_OPS(KFS_TRY)
 #undef KFS_TRY
   }
 }
@@ -127,8 +127,8 @@ TEST_F(ConfinedOpsTest, RandomOpsLeaveTheOutsideAlone) {
   const char* names[] = {"f", "g", "deep", "..", ".", "secret", "out", "a", "b"};
   const std::function<std::string()> name = [&] { return names[random() % std::size(names)]; };
   std::vector<std::function<void()>> ops;
-#define KFS_RANDOM(Name) ops.push_back([&] { Try<rpc::Name>(s, pick, name, hidden); });
-  KFS_META_OPS(KFS_RANDOM)
+#define KFS_RANDOM(number, Name, ...) ops.push_back([&] { Try<rpc::Name>(s, pick, name, hidden); });
+  KFS_VOLUME_OPS(KFS_RANDOM)
 #undef KFS_RANDOM
   for (int i = 0; i < 4000; ++i) ops[random() % ops.size()]();
   EXPECT_EQ(outside(), before);

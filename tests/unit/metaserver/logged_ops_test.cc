@@ -264,8 +264,8 @@ TEST_F(ListTest, WhatChangesTheStoreIsLoggedAndNothingElse) {
   EXPECT_TRUE(s_->replies.contains(op_ids_));
   ran_.insert(Op::kFallocate);
 
-#define KFS_RAN(name) EXPECT_EQ(ran_.contains(Op::k##name), rpc::name::kMutates) << #name;
-  KFS_META_OPS(KFS_RAN)
+#define KFS_RAN(number, name, ...) EXPECT_EQ(ran_.contains(Op::k##name), rpc::name::kMutates) << #name;
+  KFS_VOLUME_OPS(KFS_RAN)
 #undef KFS_RAN
 }
 

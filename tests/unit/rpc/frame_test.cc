@@ -4,6 +4,7 @@
 
 #include "common/crc32c.h"
 #include "common/limits.h"
+#include "proto/meta.pb.h"
 
 namespace kfs {
 namespace {

@@ -1,6 +1,7 @@
 // The greeting under keys of several kinds, over real sockets.
 #include "rpc/keyring.h"
 
+#include "proto/op_types.h"
 #include "rpc/hello.h"
 #include "tests/unit/rpc/rpc_fixture.h"
 

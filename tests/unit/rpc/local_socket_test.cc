@@ -7,6 +7,7 @@
 
 #include <filesystem>
 
+#include "proto/op_types.h"
 #include "tests/unit/common/temp_dir.h"
 #include "tests/unit/rpc/rpc_fixture.h"
 

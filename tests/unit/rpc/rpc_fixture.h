@@ -5,6 +5,7 @@
 
 #include <future>
 
+#include "proto/op_types.h"
 #include "rpc/net_client.h"
 #include "rpc/server.h"
 #include "tests/unit/rpc/on_loop.h"

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "common/secret.h"
+#include "proto/op_types.h"
 #include "tests/unit/common/temp_dir.h"
 #include "tests/unit/rpc/rpc_fixture.h"
 

@@ -8,6 +8,7 @@
 
 #include <sstream>
 
+#include "proto/meta.pb.h"
 #include "tests/unit/rpc/rpc_fixture.h"
 
 namespace kfs {

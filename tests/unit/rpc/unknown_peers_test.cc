@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "proto/op_types.h"
 #include "rpc/address.h"
 #include "tests/unit/rpc/rpc_fixture.h"
 

@@ -5,6 +5,7 @@
 
 #include <set>
 
+#include "proto/op_types.h"
 #include "rpc/net_client.h"
 #include "rpc/server.h"
 #include "tests/sim/world/process.h"

@@ -1,5 +1,3 @@
-#include "proto/op_table.h"
-
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -8,11 +6,13 @@
 #include <set>
 #include <string>
 
+#include "proto/op_types.h"
+
 namespace kfs {
 namespace {
 
 constexpr uint16_t kNumbers[] = {
-#define KFS_OP(number, name, reply, mutates, run, senders) number,
+#define KFS_OP(number, ...) number,
     KFS_OPS(KFS_OP)
 #undef KFS_OP
 };
@@ -33,13 +33,20 @@ TEST(OpTable, FindsEveryOpByItsNumberAndNothingElse) {
 
 // Only requests with a Context can carry the id under which they happen once.
 TEST(OpTable, OpsThatMutateHaveAContext) {
-#define KFS_OP(number, name, reply, mutates, run, senders)                       \
+#define KFS_OP(number, name, reply, mutates, ...)                                \
   if (mutates) {                                                                 \
     const auto* field = pb::name##Request::descriptor()->FindFieldByName("ctx"); \
     ASSERT_NE(field, nullptr) << #name;                                          \
     EXPECT_EQ(field->message_type()->full_name(), "kfs.pb.Context") << #name;    \
   }
   KFS_OPS(KFS_OP)
+#undef KFS_OP
+}
+
+// The executor runs them with the session of their connection.
+TEST(OpTable, OpsOfVolumesNeedASession) {
+#define KFS_OP(number, name, ...) EXPECT_EQ(FindOp(number)->needs, Needs::kSession) << #name;
+  KFS_VOLUME_OPS(KFS_OP)
 #undef KFS_OP
 }
 
@@ -64,12 +71,29 @@ std::string Senders(uint32_t senders) {
   }
 }
 
+std::string ServedBy(uint32_t servers) {
+  switch (servers) {
+    case kByAll:
+      return "every program";
+    case kByServers:
+      return "metaserver, chunkserver";
+    case kByMount:
+      return "mount";
+    case kByChunk:
+      return "chunkserver";
+    case kByMeta:
+      return "metaserver";
+    default:
+      return "?";
+  }
+}
+
 TEST(ProtocolDocument, HasEveryOpWithItsNumberAndNoOther) {
   std::ifstream file(KFS_PROTOCOL_MD);
   ASSERT_TRUE(file.is_open()) << KFS_PROTOCOL_MD;
   const std::string text{std::istreambuf_iterator<char>(file), {}};
   size_t rows = 0;
-  const std::regex row(R"(\n\| (\d+) \| (\w+) \| ([\w, ]+) \| (yes)? ?\| )");
+  const std::regex row(R"(\n\| (\d+) \| (\w+) \| ([\w, ]+) \| ([\w, ]+) \| (yes)? ?\| (yes)? ?\| )");
   // Only the last section: other tables have numbers too.
   const std::string ops = text.substr(text.find("\n## Operations"));
   for (std::sregex_iterator it(ops.begin(), ops.end(), row), end; it != end; ++it, ++rows) {
@@ -77,7 +101,9 @@ TEST(ProtocolDocument, HasEveryOpWithItsNumberAndNoOther) {
     ASSERT_NE(info, nullptr) << (*it)[0];
     EXPECT_EQ(info->name, (*it)[2].str());
     EXPECT_EQ(Senders(info->senders), (*it)[3].str()) << info->name;
-    EXPECT_EQ(info->mutates, (*it)[4].matched) << info->name;
+    EXPECT_EQ(ServedBy(info->servers), (*it)[4].str()) << info->name;
+    EXPECT_EQ(info->needs == Needs::kSession, (*it)[5].matched) << info->name;
+    EXPECT_EQ(info->mutates, (*it)[6].matched) << info->name;
   }
   EXPECT_EQ(rows, std::size(kNumbers)) << "an op is missing in docs/protocol.md, or there twice";
 }
