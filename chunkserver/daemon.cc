@@ -132,7 +132,8 @@ Status ChunkserverDaemon::Start() {
           .policy = d.credentials.policy(),
           .seen = std::make_shared<SeenPeers>(o.data_dirs().front() + "/kfs-disk.seen-links", d.files)});
   d.metrics.ops = d.server->counts();
-  d.service->Register(d.server.get());
+  d.service->Register(d.server->dispatcher().get());
+  KFS_RETURN_IF_ERROR(d.server->dispatcher()->Complete());
   KFS_RETURN_IF_ERROR(d.server->Listen(o.listen()));
   KFS_RETURN_IF_ERROR(d.StartMonitor());
   d.StartLinks(std::move(*labels));
@@ -222,6 +223,7 @@ void ChunkserverDaemon::Impl::StartLinks(Labels labels) {
   o.link.address = options.advertise().empty() ? server->address() : options.advertise();
   o.link.instance = instance;
   o.link.labels = std::move(labels);
+  o.link.dispatcher = server->dispatcher();
   links = std::make_unique<MetaserverLinks>(loop, store.get(), pool.get(), service.get(), std::move(o));
   links->OnCluster([this](const std::string& cluster) { server->SetClusterId(cluster); });
   links->FillLinks([this](pb::HeartbeatRequest* request) {

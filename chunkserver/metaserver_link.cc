@@ -52,7 +52,7 @@ void MetaserverLink::Start() {
     if (!cluster.empty()) hooks_.on_cluster(cluster);
     Register(connection, std::move(ready));
   });
-  client_->OnRequest([this](IncomingCallPtr call) { service_->OnMetaserverRequest(std::move(call)); });
+  client_->Serve(options_.dispatcher);
   client_->OnDisconnected([this](const Status& why) { Disconnected(why); });
   client_->KeepConnected();
 }

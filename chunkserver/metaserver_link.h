@@ -31,6 +31,7 @@ class MetaserverLink {
     std::string address;  // ours, as clients reach it
     std::string instance;
     std::vector<std::pair<std::string, std::string>> labels;
+    std::shared_ptr<Dispatcher> dispatcher;  // serves what the metaserver asks
   };
   struct Hooks {
     // The cluster is known, also when it was before.

@@ -33,44 +33,26 @@ struct ChunkService::Outcome {
   bool lost = false;  // it should be there, and is not
 };
 
-void ChunkService::Register(Server* server) {
-  server->Handle<rpc::ChunkRead>([this](IncomingCallPtr c, const auto& r) { Read(std::move(c), r); });
-  server->Handle<rpc::ChunkWrite>([this](IncomingCallPtr c, const auto& r) { Write(std::move(c), r); });
-  server->Handle<rpc::ChunkSync>([this](IncomingCallPtr c, const auto& r) { Sync(std::move(c), r); });
-  server->Handle<rpc::ChunkSeek>([this](IncomingCallPtr c, const auto& r) { Seek(std::move(c), r); });
-}
-
-void ChunkService::OnMetaserverRequest(IncomingCallPtr call) {
-  call->CountIn(metrics_->ops);
-  if (call->op() == Op::kMutateChunk) {
-    pb::MutateChunkRequest request;
-    if (call->Parse(&request)) Mutate(std::move(call), request);
-  } else if (call->op() == Op::kDeleteChunks) {
-    pb::DeleteChunksRequest request;
-    if (call->Parse(&request)) Delete(std::move(call), request);
-  } else if (call->op() == Op::kPing) {
-    call->Reply(pb::PingReply());
-  } else if (call->op() == Op::kQueryDisks) {
-    pb::QueryDisksRequest request;
-    if (call->Parse(&request)) QueryDisks(std::move(call));
-  } else if (call->op() == Op::kPrepareConf) {
-    pb::PrepareConfRequest request;
-    if (!call->Parse(&request)) return;
-    if (Status st = terms_->Prepare(request); !st.ok()) return call->Fail(st);
-    call->Reply(pb::Empty());
-  } else if (call->op() == Op::kFenceSessions) {
-    pb::FenceSessionsRequest request;
-    if (!call->Parse(&request)) return;
-    if (Status st = gate_->Fence(request); !st.ok()) return call->Fail(st);
-    call->Reply(pb::Empty());
-  } else if (call->op() == Op::kLearnConf) {
-    pb::LearnConfRequest request;
-    if (!call->Parse(&request)) return;
-    terms_->Learn(request.generation(), request.terms());
-    call->Reply(pb::Empty());
-  } else {
-    call->Fail(Status(EOPNOTSUPP, fmt::format("a chunkserver does not serve {}", OpName(call->op()))));
-  }
+void ChunkService::Register(Dispatcher* d) {
+  d->Handle<rpc::ChunkRead>([this](IncomingCallPtr c, const auto& r) { Read(std::move(c), r); });
+  d->Handle<rpc::ChunkWrite>([this](IncomingCallPtr c, const auto& r) { Write(std::move(c), r); });
+  d->Handle<rpc::ChunkSync>([this](IncomingCallPtr c, const auto& r) { Sync(std::move(c), r); });
+  d->Handle<rpc::ChunkSeek>([this](IncomingCallPtr c, const auto& r) { Seek(std::move(c), r); });
+  d->Handle<rpc::MutateChunk>([this](IncomingCallPtr c, const auto& r) { Mutate(std::move(c), r); });
+  d->Handle<rpc::DeleteChunks>([this](IncomingCallPtr c, const auto& r) { Delete(std::move(c), r); });
+  d->Handle<rpc::QueryDisks>([this](IncomingCallPtr c, const auto&) { QueryDisks(std::move(c)); });
+  d->Handle<rpc::PrepareConf>([this](const IncomingCallPtr& c, const auto& r) {
+    if (Status st = terms_->Prepare(r); !st.ok()) return c->Fail(st);
+    c->Reply(pb::Empty());
+  });
+  d->Handle<rpc::LearnConf>([this](const IncomingCallPtr& c, const auto& r) {
+    terms_->Learn(r.generation(), r.terms());
+    c->Reply(pb::Empty());
+  });
+  d->Handle<rpc::FenceSessions>([this](const IncomingCallPtr& c, const auto& r) {
+    if (Status st = gate_->Fence(r); !st.ok()) return c->Fail(st);
+    c->Reply(pb::Empty());
+  });
 }
 
 void ChunkService::Execute(IncomingCallPtr call, ChunkKey key, bool may_inline, Attempt attempt) {

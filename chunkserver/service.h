@@ -1,4 +1,4 @@
-// Answers requests about chunks: those of clients and, on the connections that we open, those of metaservers.
+// Answers requests about chunks, of clients and of metaservers.
 // Loop's thread. Whose connection a request comes on makes no difference: what several metaservers ask about
 // one chunk runs in the chunk's lane of the pool, and its version decides.
 //
@@ -15,7 +15,7 @@
 #include "chunkserver/io_pool.h"
 #include "chunkserver/metrics.h"
 #include "chunkserver/missing_chunks.h"
-#include "rpc/server.h"
+#include "rpc/dispatcher.h"
 
 namespace kfs {
 
@@ -35,10 +35,7 @@ class ChunkService {
         gate_(gate),
         options_(options) {}
 
-  // The ops of clients.
-  void Register(Server* server);
-  // The ops of metaservers.
-  void OnMetaserverRequest(IncomingCallPtr call);
+  void Register(Dispatcher* dispatcher);
   ClusterTerms* terms() const { return terms_; }
   AccessGate* gate() const { return gate_; }
   const MissingChunks& missing() const { return missing_; }

@@ -22,6 +22,11 @@ constexpr MetricFamily kReconnects{MetricType::kCounter, "kfs_client_reconnects_
                                    "Sessions taken up again on a new connection"};
 constexpr MetricFamily kInFlight{MetricType::kGauge, "kfs_client_calls_in_flight", "Calls under way"};
 
+constexpr OpCounts::Families kServed{
+    .seconds = {MetricType::kHistogram, "kfs_client_served_seconds",
+                "Time of what servers asked of the mount, from arrival to answer"},
+    .errors = {MetricType::kCounter, "kfs_client_served_errors_total", "Requests of servers that failed"}};
+
 constexpr std::array<const char*, 4> kStageNames = {"queue", "send", "server", "finish"};
 
 }  // namespace
@@ -70,7 +75,7 @@ void ClientMetrics::Ended(const KfsOp& op) {
 
 uint64_t ClientMetrics::calls() const { return stages_.back().count(); }
 
-void ClientMetrics::Show(MetricsPage& page, size_t in_flight) const {
+void ClientMetrics::Show(MetricsPage& page, size_t in_flight, const OpCounts& served) const {
   std::map<std::string_view, const Call*> by_name;
   for (const auto& slot : calls_) {
     if (const Call* call = slot.load(std::memory_order_acquire)) by_name[call->name] = call;
@@ -85,6 +90,7 @@ void ClientMetrics::Show(MetricsPage& page, size_t in_flight) const {
   page.Add(kRetries, retries.value());
   page.Add(kReconnects, reconnects.value());
   page.Add(kInFlight, uint64_t{in_flight});
+  served.Show(kServed, page);
 }
 
 }  // namespace kfs

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "rpc/metrics.h"
+#include "rpc/op_counts.h"
 
 namespace kfs {
 
@@ -27,7 +28,8 @@ class ClientMetrics {
   uint64_t errors() const { return errors_.value(); }
 
   // Any thread.
-  void Show(MetricsPage& page, size_t in_flight) const;
+  // `served`: what servers have asked.
+  void Show(MetricsPage& page, size_t in_flight, const OpCounts& served) const;
 
  private:
   struct Call;

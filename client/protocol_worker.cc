@@ -23,7 +23,9 @@ ProtocolWorker::ProtocolWorker(KfsClient::Options options, Credentials credentia
                            .cluster_id = options_.cluster_id,
                            .credentials = std::move(credentials),
                            .pending_max = 4 * options_.ops_in_flight_max}),
+      served_(std::make_shared<Dispatcher>(loop(), Dispatcher::Options{.role = pb::HelloRequest::CLIENT})),
       first_trace_(static_cast<uint32_t>(loop().entropy().Next())) {
+  ServeDrainReleases();
   session_ = std::make_shared<Session>(
       loop(),
       Session::Options{.metaservers = options_.metaservers,

@@ -44,7 +44,7 @@ class ProtocolWorker : public std::enable_shared_from_this<ProtocolWorker> {
   // Until fewer calls are in flight than a blocking caller may add to. Not on the worker's thread.
   void WaitForRoom();
   KfsClient::Stats stats() const;
-  void ShowMetrics(MetricsPage& page) const { metrics_.Show(page, in_flight_); }
+  void ShowMetrics(MetricsPage& page) const { metrics_.Show(page, in_flight_, *served_->counts()); }
   const KfsClient::Options& options() const { return options_; }
   EventLoop& loop() { return net_.loop(); }
 
@@ -99,7 +99,7 @@ class ProtocolWorker : public std::enable_shared_from_this<ProtocolWorker> {
   void TellWaiting();
   void CheckConnecting();
   void Connected(const Status& status);
-  void OnServerRequest(IncomingCallPtr call);
+  void ServeDrainReleases();
   void Goodbye(DoneStatus done);
   void MutationsLost();
   void HandlesLost();
@@ -108,6 +108,7 @@ class ProtocolWorker : public std::enable_shared_from_this<ProtocolWorker> {
   const KfsClient::Options options_;
   bool told_trying_ = false;
   NetManager net_;
+  const std::shared_ptr<Dispatcher> served_;  // what servers ask of a mount
   std::shared_ptr<Session> session_;
   LayoutCache layouts_{kLayoutInodesMax};
   FileWriter writer_{*this};

@@ -18,6 +18,7 @@ constexpr Duration kShutdownMax = std::chrono::seconds(2);
 
 void ProtocolWorker::Connect(DoneStatus done) {
   connect_done_ = std::move(done);
+  if (const Status s = served_->Complete(); !s.ok()) return Connected(s);
   connect_deadline_ = loop().Now() + options_.connect_timeout;
   net_.Start();
   const auto& meta = net_.metaserver();
@@ -25,7 +26,7 @@ void ProtocolWorker::Connect(DoneStatus done) {
     session->Attach(c, std::move(ready));
   });
   meta->OnDisconnected([session = session_](const Status&) { session->Disconnected(); });
-  meta->OnRequest([this](IncomingCallPtr call) { OnServerRequest(std::move(call)); });
+  meta->Serve(served_);
   session_->KeepAlive(meta);
   meta->KeepConnected();
   connect_timer_ = loop().RunEvery(std::chrono::milliseconds(20), [this] { CheckConnecting(); });
@@ -75,15 +76,15 @@ void ProtocolWorker::Connected(const Status& status) {
   connect_done_ = nullptr;
 }
 
-void ProtocolWorker::OnServerRequest(IncomingCallPtr call) {
-  if (call->op() != Op::kDrainReleases) return call->Fail(Status(EOPNOTSUPP, "a client does not serve this"));
-  pb::DrainReleasesRequest request;
-  if (!call->Parse(&request)) return;
-  auto answered = [call] {
-    if (!call->answered()) call->Reply(pb::DrainReleasesReply());
-  };
-  if (!drain_releases_) return answered();
-  drain_releases_(answered);
+void ProtocolWorker::ServeDrainReleases() {
+  served_->Handle<rpc::DrainReleases>([this](const IncomingCallPtr& call, const pb::DrainReleasesRequest&) {
+    auto answered = [call] {
+      if (!call->answered()) call->Reply(pb::DrainReleasesReply());
+    };
+    if (!drain_releases_) return answered();
+    drain_releases_(answered);
+  });
+  served_->counts()->Of(Op::kDrainReleases);  // shown from the beginning
 }
 
 void ProtocolWorker::Shutdown(DoneStatus done) {

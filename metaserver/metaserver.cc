@@ -62,6 +62,7 @@ Status MetaServer::Serve(MetaParts& p) {
   RegisterConfigurationOps(
       *p.server, *p.member, *p.peers, *p.chunkservers,
       [this, &p](std::function<void()> answer) { AnswerWhenSettled(loop_, *p.volumes, std::move(answer)); });
+  KFS_RETURN_IF_ERROR(p.server->dispatcher()->Complete());
   p.server->OnDisconnect([&p](const ConnectionPtr& connection) {
     p.chunkservers->Disconnected(connection.get());
     p.admission->Disconnected(connection.get());

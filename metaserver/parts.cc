@@ -75,7 +75,8 @@ Status MetaParts::Join(const Outside& outside) {
   KFS_RETURN_IF_ERROR(FoundIfNew(outside.files, outside.options.data_dir(), advertised, *cluster,
                                  member_db.get(), outside.loop.entropy()));
   member = std::make_unique<Member>(outside.loop, clock, *member_db, credentials,
-                                    TestStop(outside.files, outside.options.data_dir()), seen);
+                                    TestStop(outside.files, outside.options.data_dir()), server->dispatcher(),
+                                    seen);
 
   images = std::make_unique<ImageStore>(outside.options.data_dir(), outside.files, *jobs, clock);
   KFS_RETURN_IF_ERROR(images->Open());

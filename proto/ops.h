@@ -9,7 +9,7 @@
 
 // KFS_OP(number, Name, ReplyMessage, mutates, answered, senders, servers, needs)
 // mutates: the op has a Context with an op_id, and its answer is kept where its effects are (exactly once).
-// answered: when, see Answered. servers: whose programs have a handler for it.
+// answered: when, see Answered. servers: whose programs have a handler for it, and do not start without.
 // needs: kSession for those that are served only where the connection is attached to a session.
 
 // Greeting and sessions.

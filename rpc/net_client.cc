@@ -51,7 +51,7 @@ bool NetClient::Cancel(uint64_t id) {
 void NetClient::OnConnected(std::function<void(const ConnectionPtr&, ReadyFn)> fn) {
   impl_->on_connected = std::move(fn);
 }
-void NetClient::OnRequest(std::function<void(IncomingCallPtr)> fn) { impl_->on_request = std::move(fn); }
+void NetClient::Serve(std::shared_ptr<Dispatcher> dispatcher) { impl_->dispatcher = std::move(dispatcher); }
 void NetClient::OnDisconnected(std::function<void(const Status&)> fn) {
   impl_->on_disconnected = std::move(fn);
 }

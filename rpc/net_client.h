@@ -14,6 +14,7 @@
 
 #include "common/credentials.h"
 #include "rpc/connection.h"
+#include "rpc/dispatcher.h"
 
 namespace kfs {
 
@@ -77,8 +78,8 @@ class NetClient {
   // (`fatal` true): then all pending and later calls end with it.
   using ReadyFn = std::function<void(Status status, bool fatal)>;
   void OnConnected(std::function<void(const ConnectionPtr&, ReadyFn ready)> fn);
-  // Requests that the server sends us.
-  void OnRequest(std::function<void(IncomingCallPtr)> fn);
+  // Serves what the server asks of us. Without, Ping alone is answered.
+  void Serve(std::shared_ptr<Dispatcher> dispatcher);
   void OnDisconnected(std::function<void(const Status&)> fn);
 
   // Replaces the addresses; the first one is tried next. What is pending stays, and so does a live

@@ -71,22 +71,20 @@ void NetClient::Impl::OnDialed(std::unique_ptr<ByteStream> plain) {
                    true);
   uint64_t mine = attempt;
   auto weak = weak_from_this();
-  connection =
-      Connection::Adopt(loop, std::move(stream),
-                        {.on_request =
-                             [weak](IncomingCallPtr call) {
-                               auto self = weak.lock();
-                               if (self != nullptr && self->on_request && call->connection()->greeted) {
-                                 self->on_request(std::move(call));
-                               } else {
-                                 call->Fail(Status(EOPNOTSUPP, "this client serves no requests"));
-                               }
-                             },
-                         .on_close =
-                             [weak, mine](Status why) {
-                               auto self = weak.lock();
-                               if (self != nullptr && mine == self->attempt) self->Lost(why);
-                             }});
+  connection = Connection::Adopt(loop, std::move(stream),
+                                 {.on_request =
+                                      [weak](IncomingCallPtr call) {
+                                        auto self = weak.lock();
+                                        if (self == nullptr || self->state == kClosed) return;
+                                        if (!call->connection()->greeted)
+                                          return call->Fail(Malformed("greet first"));
+                                        self->dispatcher->Dispatch(std::move(call));
+                                      },
+                                  .on_close =
+                                      [weak, mine](Status why) {
+                                        auto self = weak.lock();
+                                        if (self != nullptr && mine == self->attempt) self->Lost(why);
+                                      }});
   Greet(connection,
         {.role = options.role,
          .id = options.id,
@@ -127,7 +125,7 @@ void NetClient::Impl::OnGreeted(const pb::HelloReply& reply, const std::string& 
             options.name, connection->peer_address(), TlsModeName(options.credentials.policy().tls));
   }
   server_cluster_id = reply.cluster_id();
-  connection->hello.set_role(pb::HelloRequest::METASERVER);
+  connection->hello.set_role(options.server_role);
   if (!on_connected) return OnReady();
   uint64_t mine = attempt;
   on_connected(connection, [weak = weak_from_this(), mine](Status status, bool fatal) {

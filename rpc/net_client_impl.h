@@ -39,7 +39,11 @@ struct NetClient::Impl : std::enable_shared_from_this<NetClient::Impl> {
   };
 
   Impl(EventLoop& l, Options o)
-      : loop(l), options(std::move(o)), random(l.entropy().Next()), addresses(options.addresses) {}
+      : loop(l),
+        options(std::move(o)),
+        random(l.entropy().Next()),
+        addresses(options.addresses),
+        dispatcher(std::make_shared<Dispatcher>(l, Dispatcher::Options{.role = options.role})) {}
 
   void Connect();
   void OnDialed(std::unique_ptr<ByteStream> plain);
@@ -91,7 +95,7 @@ struct NetClient::Impl : std::enable_shared_from_this<NetClient::Impl> {
   bool ping_sent = false;
 
   std::function<void(const ConnectionPtr&, ReadyFn)> on_connected;
-  std::function<void(IncomingCallPtr)> on_request;
+  std::shared_ptr<Dispatcher> dispatcher;
   std::function<void(const Status&)> on_disconnected;
 };
 

@@ -8,15 +8,16 @@ constexpr size_t kEndedMax = 4096;
 
 }  // namespace
 
+OpCounts::~OpCounts() {
+  for (auto& slot : by_number_) delete slot.load();
+}
+
 OpStats* OpCounts::Of(Op op) {
-  const size_t number = static_cast<size_t>(op);
-  if (number >= by_number_.size()) {
-    if (FindOp(static_cast<uint16_t>(op)) == nullptr) return nullptr;
-    by_number_.resize(number + 1);
-  }
-  auto& stats = by_number_[number];
-  if (stats == nullptr && FindOp(static_cast<uint16_t>(op)) != nullptr) stats = std::make_unique<OpStats>();
-  return stats.get();
+  if (FindOp(static_cast<uint16_t>(op)) == nullptr) return nullptr;
+  auto& slot = by_number_[static_cast<size_t>(op)];
+  OpStats* stats = slot.load(std::memory_order_relaxed);
+  if (stats == nullptr) slot.store(stats = new OpStats, std::memory_order_release);
+  return stats;
 }
 
 void OpCounts::Answered(OpStats& of, MonoTime arrived, bool ok) {

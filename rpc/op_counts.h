@@ -1,11 +1,14 @@
 // Counts the requests that a program serves, by op: how many, how long they took, how many failed. Shared by
-// all that serves requests in the program, on connections that others open and on its own. The loop's thread.
+// all that serves requests in the program, on connections that others open and on its own. Counted on the
+// loop's thread; Show, ForEach and malformed are for any.
 //
 // A request's time is that from the beginning of the tick in which it arrived to the end of that in which it
 // was answered, when the answer leaves. The clock is read once a tick for all requests answered in it: they
 // are told apart by no less than a tick, some ten microseconds on an idle loop.
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <memory>
 #include <vector>
 
@@ -23,6 +26,9 @@ struct OpStats {
 class OpCounts : public std::enable_shared_from_this<OpCounts> {
  public:
   explicit OpCounts(EventLoop& loop) : loop_(loop) {}
+  ~OpCounts();
+  OpCounts(const OpCounts&) = delete;
+  OpCounts& operator=(const OpCounts&) = delete;
 
   // Stays where it is. The first request of an op makes it; null: there is no such op.
   OpStats* Of(Op op);
@@ -36,7 +42,8 @@ class OpCounts : public std::enable_shared_from_this<OpCounts> {
   template <typename Fn>  // fn(Op, const OpStats&)
   void ForEach(Fn fn) const {
     for (size_t i = 0; i < by_number_.size(); ++i) {
-      if (by_number_[i] != nullptr) fn(static_cast<Op>(i), *by_number_[i]);
+      if (const OpStats* stats = by_number_[i].load(std::memory_order_acquire))
+        fn(static_cast<Op>(i), *stats);
     }
   }
 
@@ -44,7 +51,7 @@ class OpCounts : public std::enable_shared_from_this<OpCounts> {
   void TickEnded();
 
   EventLoop& loop_;
-  std::vector<std::unique_ptr<OpStats>> by_number_;  // null: none has come yet
+  std::array<std::atomic<OpStats*>, kOpNumbers> by_number_{};  // null: none has come yet
   struct Ended {
     OpStats* of;
     MonoTime arrived;

@@ -5,10 +5,8 @@
 
 #include "common/log.h"
 #include "common/secret.h"
-#include "rpc/call_turns.h"
 #include "rpc/hello.h"
 #include "rpc/network.h"
-#include "rpc/stall.h"
 #include "rpc/tls_stream.h"
 #include "rpc/unknown_peers.h"
 
@@ -23,7 +21,12 @@ constexpr auto kGreetingTimeout = std::chrono::seconds(10);
 }  // namespace
 
 struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
-  Impl(EventLoop& l, ServerIdentity i) : loop(l), identity(std::move(i)) {}
+  Impl(EventLoop& l, ServerIdentity i)
+      : loop(l),
+        identity(std::move(i)),
+        dispatcher(std::make_shared<Dispatcher>(
+            l, Dispatcher::Options{
+                   .role = identity.role, .uuid = identity.uuid, .instance = identity.instance})) {}
 
   void Accept(std::unique_ptr<ByteStream> stream, const std::string& origin);
   Status LinkRefusal(const Connection& c, const pb::HelloRequest& hello) const;
@@ -34,27 +37,21 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   void OnClose(const ConnectionPtr& c, const Status& why);
   void CloseUngreeted();
   void CloseEarlierOf(const Connection& newest);
-  void Dispatch(IncomingCallPtr call);
-  void Run(const OpInfo& info, IncomingCallPtr call);
 
   EventLoop& loop;
   ServerIdentity identity;
+  const std::shared_ptr<Dispatcher> dispatcher;
   std::unique_ptr<TlsAcceptor> tls;  // null: tls = off
   std::unique_ptr<Network::Listener> listener;
   std::string address;
   EventLoop::Timer greeting_timer;
-  std::unordered_map<uint16_t, Handler> handlers;
-  CallTurns turns{loop};
-  std::function<bool(Op)> in_turns;
   std::function<void(const ConnectionPtr&)> on_disconnect;
   std::unordered_set<ConnectionPtr> connections;
   std::unordered_map<std::string, size_t> clients;  // greeted, by key and machine
   static std::string ClientOf(const Connection& c);
   bool TakeClient(const Connection& c);
   UnknownPeers unknown;  // those of `connections` that have not greeted
-  const std::shared_ptr<OpCounts> counts = std::make_shared<OpCounts>(loop);
   uint64_t bad_frames = 0;
-  bool stopped = false;
 };
 
 Server::Server(EventLoop& loop, ServerIdentity identity)
@@ -63,6 +60,11 @@ Server::Server(EventLoop& loop, ServerIdentity identity)
   if (i.seen == nullptr) i.seen = std::make_shared<SeenPeers>();
   if (i.policy.tls != TlsMode::kOff)
     impl_->tls = std::make_unique<TlsAcceptor>(loop, i.role, i.uuid, i.keyring);
+  const auto greeted = [](const IncomingCallPtr& call) {
+    call->Fail(Status(EOPNOTSUPP, "the connection is greeted already"));
+  };
+  Handle(Op::kHello, greeted);
+  Handle(Op::kHelloProof, greeted);
   // What peers send must not fill our log through the library's own words; IncomingCall::Parse says what was
   // wrong.
   google::protobuf::SetLogHandler(nullptr);
@@ -101,19 +103,17 @@ Status Server::Listen(const std::string& address) {
 
 std::string Server::address() const { return impl_->address; }
 void Server::SetClusterId(std::string cluster_id) { impl_->identity.cluster_id = std::move(cluster_id); }
-void Server::Handle(Op op, Handler handler) {
-  impl_->handlers[static_cast<uint16_t>(op)] = std::move(handler);
-}
-void Server::InTurns(std::function<bool(Op)> which) { impl_->in_turns = std::move(which); }
+const std::shared_ptr<Dispatcher>& Server::dispatcher() const { return impl_->dispatcher; }
 void Server::OnDisconnect(std::function<void(const ConnectionPtr&)> fn) {
   impl_->on_disconnect = std::move(fn);
 }
 const std::unordered_set<ConnectionPtr>& Server::connections() const { return impl_->connections; }
-const std::shared_ptr<OpCounts>& Server::counts() const { return impl_->counts; }
-uint64_t Server::bad_frames() const { return impl_->bad_frames + impl_->counts->malformed(); }
+uint64_t Server::bad_frames() const {
+  return impl_->bad_frames + impl_->dispatcher->refused() + impl_->dispatcher->counts()->malformed();
+}
 
 void Server::Stop() {
-  impl_->stopped = true;
+  impl_->dispatcher->Stop();
   impl_->listener.reset();
   impl_->greeting_timer.Cancel();
   auto connections = impl_->connections;
@@ -199,7 +199,7 @@ bool Server::Impl::TakeClient(const Connection& c) {
 
 void Server::Impl::OnRequest(IncomingCallPtr call) {
   const ConnectionPtr c = call->connection();
-  if (c->greeted) return Dispatch(std::move(call));
+  if (c->greeted) return dispatcher->Dispatch(std::move(call));
   switch (call->op()) {
     case Op::kHello:
       return OnHello(std::move(call));
@@ -344,55 +344,6 @@ void Server::Impl::CloseEarlierOf(const Connection& newest) {
       old->Close(Status(EPIPE, Code::kConnectionLost, "superseded by a newer connection"));
     }
   }
-}
-
-void Server::Impl::Dispatch(IncomingCallPtr call) {
-  if (stopped) return;  // dropped: whoever would serve it may be gone
-  const OpInfo* info = FindOp(static_cast<uint16_t>(call->op()));
-  if (info == nullptr) {
-    ++bad_frames;
-    return call->Fail(Status(EOPNOTSUPP, fmt::format("there is no op {}", static_cast<int>(call->op()))));
-  }
-  uint32_t role = 1u << call->connection()->hello.role();
-  if ((info->senders & role) == 0) {
-    ++bad_frames;
-    KFS_LOG(info, "op.refused op={} peer={} trace={:08x} reason=\"a {} may not send it\"", info->name,
-            call->connection()->peer_address(), call->trace().id,
-            pb::HelloRequest::Role_Name(call->connection()->hello.role()));
-    return call->Fail(
-        Status(EPERM, fmt::format("{} may not be sent by a {}", info->name,
-                                  pb::HelloRequest::Role_Name(call->connection()->hello.role()))));
-  }
-  if (info->op != Op::kPing && (!in_turns || !in_turns(info->op))) return Run(*info, std::move(call));
-  const Connection* who = call->connection().get();
-  turns.Run(who, [this, info, call = std::move(call)] {
-    if (!stopped && !call->connection()->closed())
-      Run(*info, call);  // else nobody listens, and nobody is there for it
-  });
-}
-
-void Server::Impl::Run(const OpInfo& info, IncomingCallPtr call) {
-  if (info.op == Op::kPing) {
-    pb::PingReply reply;
-    reply.set_uuid(identity.uuid);
-    reply.set_instance(identity.instance);
-    return call->Reply(reply);
-  }
-  auto handler = handlers.find(static_cast<uint16_t>(info.op));
-  if (handler == handlers.end()) {
-    // Only a chunkserver has a uuid for those who greet it; who asks it for this has its address by mistake.
-    const std::string what =
-        identity.uuid.empty()
-            ? fmt::format("this server does not serve {}", info.name)
-            : fmt::format(
-                  "this is a chunkserver, which does not serve {}: name a metaserver's address "
-                  "(port 7400 unless its option listen says another)",
-                  info.name);
-    return call->Fail(Status(EOPNOTSUPP, what));
-  }
-  call->CountIn(counts);
-  const RanPart part(info.name);
-  handler->second(std::move(call));
 }
 
 }  // namespace kfs

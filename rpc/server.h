@@ -1,18 +1,17 @@
-// The server side: listens, greets (Hello with proof of a key that the keyring knows), checks that the op
-// exists and that the peer's role may send it, and hands requests to the handlers by op. Everything on one
-// loop.
+// The server side: listens, greets (Hello with proof of a key that the keyring knows), and hands the requests
+// of those who have greeted to its dispatcher, by which it also serves those that come on connections which
+// the program has made itself. Everything on one loop.
 #pragma once
 
 #include <functional>
 #include <memory>
 #include <string>
-#include <unordered_map>
 #include <unordered_set>
 
 #include "common/credentials.h"
 #include "rpc/connection.h"
+#include "rpc/dispatcher.h"
 #include "rpc/keyring.h"
-#include "rpc/op_counts.h"
 #include "rpc/seen_peers.h"
 
 namespace kfs {
@@ -32,8 +31,6 @@ struct ServerIdentity {
 
 class Server {
  public:
-  using Handler = std::function<void(IncomingCallPtr)>;
-
   Server(EventLoop& loop, ServerIdentity identity);
   ~Server();
 
@@ -44,20 +41,13 @@ class Server {
   // For a server that learns its cluster later; greetings from then on say it.
   void SetClusterId(std::string cluster_id);
 
-  // One handler an op. A request for an op without one is answered with EOPNOTSUPP.
-  void Handle(Op op, Handler handler);
-  // Typed: parses first. fn(IncomingCallPtr, const Request&). REQUIRES: the request is not needed after fn
-  // returns.
+  // Where handlers are registered. Hello and HelloProof are the server's own.
+  const std::shared_ptr<Dispatcher>& dispatcher() const;
   template <typename Rpc, typename Fn>
   void Handle(Fn fn) {
-    Handle(Rpc::kOp, [fn](IncomingCallPtr call) {
-      typename Rpc::Request request;
-      if (call->Parse(&request)) fn(std::move(call), request);
-    });
+    dispatcher()->Handle<Rpc>(std::move(fn));
   }
-  // Ops whose handlers do their work at once: connections take turns at them (rpc/call_turns.h). Without,
-  // Ping alone.
-  void InTurns(std::function<bool(Op)> which);
+  void Handle(Op op, Dispatcher::Handler handler) { dispatcher()->Handle(op, std::move(handler)); }
   // Called after a connection ended.
   void OnDisconnect(std::function<void(const ConnectionPtr&)> fn);
   // Stops listening, calls no handler any more, and closes all connections after what is queued has been
@@ -65,8 +55,7 @@ class Server {
   void Stop();
 
   const std::unordered_set<ConnectionPtr>& connections() const;
-  // Of its requests; whoever serves requests on other connections may count there, too.
-  const std::shared_ptr<OpCounts>& counts() const;
+  const std::shared_ptr<OpCounts>& counts() const { return dispatcher()->counts(); }
   uint64_t bad_frames() const;  // malformed input of any kind
 
  private:

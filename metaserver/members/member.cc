@@ -42,12 +42,13 @@ Status StatusOf(const Outcome& outcome) {
 }  // namespace
 
 Member::Member(EventLoop& loop, Clock& clock, MemberDb& db, Credentials credentials, TestStop test_stop,
-               std::shared_ptr<SeenPeers> seen)
+               std::shared_ptr<Dispatcher> dispatcher, std::shared_ptr<SeenPeers> seen)
     : loop_(loop),
       clock_(clock),
       db_(db),
       credentials_(std::move(credentials)),
       seen_(std::move(seen)),
+      dispatcher_(std::move(dispatcher)),
       random_(loop.entropy().Next()),
       test_stop_(std::move(test_stop)) {
   Begin();
@@ -56,8 +57,7 @@ Member::Member(EventLoop& loop, Clock& clock, MemberDb& db, Credentials credenti
 Member::~Member() { Stop(); }
 
 void Member::Begin() {
-  links_ = std::make_unique<PeerLinks>(loop_, clock_, credentials_, seen_,
-                                       [this](const pb::PeerMessage& message) { OnMessage(message); });
+  links_ = std::make_unique<PeerLinks>(loop_, clock_, credentials_, seen_, dispatcher_);
   node_ = std::make_unique<ClusterNode>(*this, db_);
   node_->acceptor().OnLearned([this](const pb::ClusterConf& before) { OnLearned(before); });
 }
@@ -99,7 +99,8 @@ bool Member::InTouch() const {
 void Member::OnLearned(const pb::ClusterConf& before) { env_->ConfigurationChanged(before); }
 
 void Member::OnMessage(const pb::PeerMessage& message, const ConnectionPtr& connection) {
-  if (links_ != nullptr && connection != nullptr && connection->hello.id() == message.from())
+  // Those that we have made have told no id.
+  if (links_ != nullptr && connection->hello.id() == message.from())
     links_->CameBy(message.from(), connection);
   if (message.cluster_id() == conf().cluster_id() && FindMember(conf(), message.from()) != nullptr)
     env_->HeardSyncPoints(message.synced());

@@ -19,9 +19,9 @@ namespace kfs::meta {
 class Member final : public ClusterEnv {
  public:
   // REQUIRES: `db` holds a record (see members/founding.h). `seen`: who has gone over to a newer root secret;
-  // null: not remembered.
+  // null: not remembered. `dispatcher`: serves what other members ask on the connections that this one makes.
   Member(EventLoop& loop, Clock& clock, MemberDb& db, Credentials credentials, TestStop test_stop,
-         std::shared_ptr<SeenPeers> seen = {});
+         std::shared_ptr<Dispatcher> dispatcher, std::shared_ptr<SeenPeers> seen = {});
   ~Member() override;
 
   // Whom the configuration is for. REQUIRES: called before anything is changed or received; it outlives this.
@@ -54,7 +54,7 @@ class Member final : public ClusterEnv {
   // Takes part in another cluster from here on. REQUIRES: nothing is lost by it.
   void Adopt(const pb::PeerAdoptRequest& request);
   // `connection`: the one it came by, if the peer has made it.
-  void OnMessage(const pb::PeerMessage& message, const ConnectionPtr& connection = nullptr);
+  void OnMessage(const pb::PeerMessage& message, const ConnectionPtr& connection);
 
   // Wall clock (ns) of a moment; 0 for none.
   int64_t WallOf(MonoTime at) const;
@@ -81,6 +81,7 @@ class Member final : public ClusterEnv {
   MemberDb& db_;
   const Credentials credentials_;
   const std::shared_ptr<SeenPeers> seen_;
+  const std::shared_ptr<Dispatcher> dispatcher_;
   MemberEnv* env_ = nullptr;
   std::mt19937_64 random_;
   std::unique_ptr<PeerLinks> links_;

@@ -14,12 +14,12 @@ constexpr auto kInboundSilence = std::chrono::seconds(3);
 }  // namespace
 
 PeerLinks::PeerLinks(EventLoop& loop, Clock& clock, Credentials credentials, std::shared_ptr<SeenPeers> seen,
-                     MessageFn on_message)
+                     std::shared_ptr<Dispatcher> dispatcher)
     : loop_(loop),
       clock_(clock),
       credentials_(std::move(credentials)),
       seen_(std::move(seen)),
-      on_message_(std::move(on_message)) {}
+      dispatcher_(std::move(dispatcher)) {}
 
 PeerLinks::~PeerLinks() { *alive_ = false; }
 
@@ -80,24 +80,13 @@ std::unique_ptr<NetClient> PeerLinks::Dial(const std::string& uuid, const std::s
     changed();
     ready({}, false);
   });
-  client->OnRequest([this, alive = alive_](const IncomingCallPtr& call) {
-    if (*alive) OnRequest(call);
-  });
+  client->Serve(dispatcher_);
   client->OnDisconnected([changed, address](const Status& why) {
     KFS_LOG(warn, "peer.disconnected address={} reason=\"{}\"", address, why.ToString());
     changed();
   });
   client->KeepConnected();
   return client;
-}
-
-void PeerLinks::OnRequest(const IncomingCallPtr& call) {
-  if (call->op() != Op::kPeerSend)
-    return call->Fail(Status(EOPNOTSUPP, "not asked of whoever has made the connection"));
-  pb::PeerSendRequest request;
-  if (!call->Parse(&request)) return;
-  call->Reply(pb::Empty());
-  on_message_(request.message());
 }
 
 void PeerLinks::CameBy(const std::string& uuid, const ConnectionPtr& connection) {

@@ -4,7 +4,6 @@
 // only.
 #pragma once
 
-#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -18,13 +17,10 @@ namespace kfs::meta {
 
 class PeerLinks {
  public:
-  // What comes by the connections that we have made.
-  using MessageFn = std::function<void(const pb::PeerMessage& message)>;
-
   // `seen`: who has gone over to the newer root secret, where `credentials` have two: only to the others is
-  // the older one shown. Null: to nobody.
+  // the older one shown. Null: to nobody. `dispatcher`: serves what comes by the connections that we make.
   PeerLinks(EventLoop& loop, Clock& clock, Credentials credentials, std::shared_ptr<SeenPeers> seen,
-            MessageFn on_message);
+            std::shared_ptr<Dispatcher> dispatcher);
   ~PeerLinks();
 
   // One link to each of them; nothing changes for those that are there already. `peers`: addresses by uuid,
@@ -58,7 +54,6 @@ class PeerLinks {
   // Null: there is none that has been heard of lately.
   ConnectionPtr Alive(const Inbound& inbound) const;
   bool MayBeOlder(const std::string& uuid) const;
-  void OnRequest(const IncomingCallPtr& call);
   std::unique_ptr<NetClient> Dial(const std::string& uuid, const std::string& address,
                                   const std::string& self, const std::string& cluster_id);
 
@@ -66,7 +61,7 @@ class PeerLinks {
   Clock& clock_;
   const Credentials credentials_;
   const std::shared_ptr<SeenPeers> seen_;
-  const MessageFn on_message_;
+  const std::shared_ptr<Dispatcher> dispatcher_;
   std::string cluster_id_, self_;
   std::map<std::string, Link> links_;  // by uuid
   std::string last_from_;

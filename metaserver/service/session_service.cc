@@ -28,66 +28,46 @@ SessionPtr SessionOf(const ConnectionPtr& connection) {
   return std::static_pointer_cast<Session>(connection->context);
 }
 
-// The call with its connection's session; null (and answered) without one.
+// REQUIRES: its connection has a session (Dispatcher::CheckSession).
 CallPtr SessionCall(IncomingCallPtr incoming) {
   SessionPtr session = SessionOf(incoming->connection());
-  if (session == nullptr) {
-    incoming->Fail(Status(EACCES, Code::kNotAttached, "the connection has no session: open one first"));
-    return nullptr;
-  }
   auto call = std::make_shared<NetCall>(std::move(incoming));
   call->session = std::move(session);
   return call;
 }
 
-// Of a session, as the executor gives them; the others take their connection's.
-bool TakesTurns(Op op) {
-  switch (op) {
-#define KFS_CASE(number, name, ...) case Op::k##name:
-    KFS_VOLUME_OPS(KFS_CASE)
-#undef KFS_CASE
-    case Op::kReclaim:
-    case Op::kKeepAlive:
-    case Op::kCloseSession:
-    case Op::kCancelOp:
-      return true;
-    default:
-      return false;
-  }
-}
-
 }  // namespace
 
 void SessionService::Register() {
-  server_.InTurns([](Op op) { return !TakesTurns(op); });
-  auto run = [this](IncomingCallPtr incoming) {
-    if (CallPtr call = SessionCall(std::move(incoming))) executor_.Execute(call);
-  };
-#define KFS_HANDLE(number, name, ...) server_.Handle(Op::k##name, run);
+  Dispatcher& dispatcher = *server_.dispatcher();
+  // The executor gives those of a session their turns.
+  dispatcher.InTurns([](Op op) { return FindOp(static_cast<uint16_t>(op))->needs != Needs::kSession; });
+  dispatcher.CheckSession([](const Connection& c) {
+    if (c.context != nullptr) return Status();
+    return Status(EACCES, Code::kNotAttached, "the connection has no session: open one first");
+  });
+  auto run = [this](IncomingCallPtr incoming) { executor_.Execute(SessionCall(std::move(incoming))); };
+#define KFS_HANDLE(number, name, ...) dispatcher.Handle(Op::k##name, run);
   KFS_VOLUME_OPS(KFS_HANDLE)
 #undef KFS_HANDLE
   server_.Handle<rpc::OpenSession>(
       [this](IncomingCallPtr incoming, const pb::OpenSessionRequest& request) { Open(incoming, request); });
   server_.Handle<rpc::Reclaim>([this](IncomingCallPtr incoming, const pb::ReclaimRequest& request) {
-    if (CallPtr call = SessionCall(std::move(incoming))) {
-      executor_.InTurn(call, [this, call, request] { executor_.Reclaim(call, request); });
-    }
+    CallPtr call = SessionCall(std::move(incoming));
+    executor_.InTurn(call, [this, call, request] { executor_.Reclaim(call, request); });
   });
   server_.Handle<rpc::KeepAlive>([this](IncomingCallPtr incoming, const pb::KeepAliveRequest& request) {
-    if (CallPtr call = SessionCall(std::move(incoming))) {
-      executor_.InTurn(call, [this, call, request] { executor_.KeepAlive(call, request); });
-    }
+    CallPtr call = SessionCall(std::move(incoming));
+    executor_.InTurn(call, [this, call, request] { executor_.KeepAlive(call, request); });
   });
   server_.Handle<rpc::CloseSession>([this](IncomingCallPtr incoming, const pb::CloseSessionRequest&) {
-    if (CallPtr call = SessionCall(std::move(incoming))) {
-      call->session->closing = true;
-      executor_.InTurn(call, [this, call] { executor_.CloseSession(call); });
-    }
+    CallPtr call = SessionCall(std::move(incoming));
+    call->session->closing = true;
+    executor_.InTurn(call, [this, call] { executor_.CloseSession(call); });
   });
   server_.Handle<rpc::CancelOp>([this](IncomingCallPtr incoming, const pb::CancelOpRequest& request) {
-    if (CallPtr call = SessionCall(std::move(incoming))) {
-      executor_.InTurn(call, [this, call, request] { executor_.CancelOp(call, request); });
-    }
+    CallPtr call = SessionCall(std::move(incoming));
+    executor_.InTurn(call, [this, call, request] { executor_.CancelOp(call, request); });
   });
 }
 

@@ -51,7 +51,7 @@ class TestMember : public MemberEnv {
       address_ = server_->address();
       if (*store_->Empty()) store_->Save(Founding(NewUuid(SystemRandom()), address_));
       member_ = std::make_unique<Member>(thread_.loop(), clock_, *store_, Credentials::Root(kSecret),
-                                         TestStop(SystemFiles(), ""));
+                                         TestStop(SystemFiles(), ""), server_->dispatcher());
       member_->Serve(*this);
       server_->SetClusterId(member_->conf().cluster_id());
       peers_ = std::make_unique<PeerOps>(thread_.loop(), clock_, *member_, *this);

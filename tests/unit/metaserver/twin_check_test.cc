@@ -122,9 +122,12 @@ class TwinCheckTest : public ::testing::Test {
       net.role = pb::HelloRequest::CHUNKSERVER;
       net.credentials = Credentials::Root(kTwinSecret);
       known_ = std::make_unique<NetClient>(thread_.loop(), net);
-      known_->OnRequest([this, answers](IncomingCallPtr call) {
+      auto asked = std::make_shared<Dispatcher>(thread_.loop(),
+                                                Dispatcher::Options{.role = pb::HelloRequest::CHUNKSERVER});
+      asked->Handle(Op::kPing, [this, answers](IncomingCallPtr call) {
         answers ? call->Reply(pb::PingReply()) : unanswered_.push_back(std::move(call));
       });
+      known_->Serve(asked);
       known_->Enqueue<rpc::RegisterChunkserver>(From(address, instance), [](const Answer&) {});
     });
     registered.get_future().wait();

@@ -167,8 +167,13 @@ TEST_F(NetClientTest, NothingIsSentBeforeTheLinkIsAttached) {
 
 TEST_F(NetClientTest, ServerCanAskTheClient) {
   MakeClient(ClientOptions());
-  OnLoop(client_thread_.loop(),
-         [&] { client_->OnRequest([](IncomingCallPtr call) { call->Reply(pb::DrainReleasesReply()); }); });
+  OnLoop(client_thread_.loop(), [&] {
+    auto mount = std::make_shared<Dispatcher>(client_thread_.loop(),
+                                              Dispatcher::Options{.role = pb::HelloRequest::CLIENT});
+    mount->Handle(Op::kDrainReleases,
+                  [](const IncomingCallPtr& call) { call->Reply(pb::DrainReleasesReply()); });
+    client_->Serve(mount);
+  });
   EXPECT_EQ(Target(Send<rpc::Readlink>(Request(3)).get()), "target of 3");
   std::promise<Status> answered;
   OnLoop(server_thread_.loop(), [&] {
