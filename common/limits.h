@@ -33,5 +33,7 @@ constexpr size_t kInventoryBatch = 4096;         // chunks in one inventory or d
 constexpr size_t kGivenUpMax = 1024;             // chunks in one GiveUpWrite or PrepareWrite
 constexpr size_t kOpsInFlightMax = 4096;         // of one connection; more are held back in the socket
 constexpr size_t kRepliesKeptMax = 65536;        // stored replies of one session not yet acknowledged
+constexpr uint32_t kLanesMax =
+    16;  // connections of one session: a worker for each core, and few answers to keep apart
 
 }  // namespace kfs

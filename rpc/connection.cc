@@ -134,7 +134,7 @@ bool Connection::Impl::ParseInput() {
           (header->body_size > kUngreetedBodyMax || header->payload_size != 0)) {
         header = Malformed("a large frame before the greeting");
       }
-      if (header.ok() && header->trace != 0 && !self->traces)
+      if (header.ok() && header->trace != 0 && (self->features & kFeatureTrace) == 0)
         header = Malformed("a trace id that was not agreed on");
       if (header.ok() && header->payload_size > PayloadMax(*header)) {
         header = Malformed(fmt::format("a payload of {} bytes with {}", header->payload_size,
@@ -325,7 +325,7 @@ uint64_t Connection::CallEncoded(std::shared_ptr<std::string> frame, Slices payl
     return seq;
   }
   SetFrameSeq(*frame, seq);
-  SetFrameTrace(*frame, traces ? trace : Trace{});
+  SetFrameTrace(*frame, (features & kFeatureTrace) != 0 ? trace : Trace{});
   impl_->pending.emplace(seq, std::move(done));
   impl_->Send({std::move(frame), std::move(payload), false});
   return seq;

@@ -73,7 +73,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // role of the server that it leads to and nothing else.
   pb::HelloRequest hello;
   bool greeted = false;
-  bool traces = false;                 // both ends have said kFeatureTrace
+  uint32_t features = 0;               // that both ends have said (kFeatures)
   std::shared_ptr<void> context;       // the server's state of this connection (e.g. its session)
   std::shared_ptr<const void> rights;  // of the key it greeted with (rpc/keyring.h)
 

@@ -31,7 +31,8 @@ constexpr uint16_t kFlagsKnown = kFlagReply | kFlagError | kFlagLogged;
 // What a program says in its greeting that it understands beyond version 1: bits of HelloRequest.features and
 // HelloReply.features. What both have said holds on the connection.
 constexpr uint32_t kFeatureTrace = 1;  // frames may have a trace id
-constexpr uint32_t kFeatures = kFeatureTrace;
+constexpr uint32_t kFeatureLanes = 2;  // a session may have several connections (proto/lanes.h)
+constexpr uint32_t kFeatures = kFeatureTrace | kFeatureLanes;
 
 // Of which call of a program a request is a part: the same number in all requests of the call, to whichever
 // servers, and in all log lines about them (trace=0000beef). Random enough to be looked for with grep.

@@ -104,7 +104,7 @@ void Greet(const ConnectionPtr& connection, const GreetOptions& options,
     if (Status s = ParseAnswer(answer, &reply); !s.ok()) return done(s);
     const Transcript transcript{hello.nonce(), reply.nonce(), connection->stream().binding()};
     if (Status s = CheckServer(*connection, options, transcript, reply); !s.ok()) return done(s);
-    connection->traces = (reply.features() & kFeatureTrace) != 0;
+    connection->features = reply.features() & kFeatures;
     pb::HelloProofRequest proof;
     proof.set_proof(ClientProof(options.credentials.key(), transcript, options.role));
     connection->Call(Op::kHelloProof, proof, {}, [reply, on_proof](Answer a) { on_proof(reply, a); });

@@ -285,7 +285,7 @@ void Server::Impl::OnHello(IncomingCallPtr call) {
   reply.set_uuid(identity.uuid);
   reply.set_software(kSoftware);
   reply.set_features(kFeatures);
-  c->traces = (hello.features() & kFeatureTrace) != 0;
+  c->features = hello.features() & kFeatures;
   call->Reply(reply);
 }
 

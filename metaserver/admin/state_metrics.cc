@@ -97,7 +97,7 @@ void StateMetrics::ShowSessions(MetricsPage& page) const {
         ++lost;
         continue;
       }
-      away += s->connection == nullptr ? 1 : 0;
+      away += s->connection() == nullptr ? 1 : 0;
       const Session::Calls told = s->RecentCalls();
       calls += told.count, micros += told.micros;
       slowest = std::max(slowest, told.slowest_micros);

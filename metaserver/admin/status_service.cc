@@ -191,12 +191,12 @@ void StatusService::FillSessions(pb::ClusterStatusReply* reply) const {
       out->set_volume(v->info.name());
       out->set_host(s->host);
       out->set_mountpoint(s->mountpoint.substr(0, 100));
-      out->set_attached(s->connection != nullptr);
+      out->set_attached(s->connection() != nullptr);
       out->set_path(s->path.substr(0, 100));
       out->set_key(s->rights.key());
-      if (s->connection != nullptr) {
-        out->set_link(s->connection->stream().kind());
-        out->set_tls(std::string(TlsWord(s->connection->hello)));
+      if (s->connection() != nullptr) {
+        out->set_link(s->connection()->stream().kind());
+        out->set_tls(std::string(TlsWord(s->connection()->hello)));
       }
       out->set_opens(static_cast<uint32_t>(s->opens.size()));
       out->set_locks(static_cast<uint32_t>(v->locks.CountOf(sid)));

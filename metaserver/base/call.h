@@ -49,7 +49,8 @@ class Call {
 
   std::shared_ptr<Session> session;
   uint64_t op_id = 0;       // 0: changes nothing
-  uint64_t connection = 0;  // on which it came, as Session::connection_number counts them
+  uint8_t lane = 0;         // of the session: whose connection it came on
+  uint64_t connection = 0;  // which of the lane's (Lane::connection_number)
   MonoTime arrived{};
   uint64_t trace_id = 0;  // of clients that say it in the request
   uint32_t trace = 0;     // of the frame; 0: none

@@ -10,6 +10,7 @@
 #include "metaserver/executor/handlers.h"
 #include "metaserver/executor/op_env.h"
 #include "metaserver/store/keys.h"
+#include "proto/lanes.h"
 #include "proto/logged.h"
 #include "rpc/stall.h"
 
@@ -125,7 +126,7 @@ std::unique_ptr<VolumeStore> Executor::CloseVolume(VolumeId id, const Status& wh
     gate_.Ended(sid);
     Ending ending(s, nullptr);
     ending.why = why;
-    ending.done = [this, session = s, why] { CloseConnection(session, why); };
+    ending.done = [this, session = s, why] { CloseConnections(session, why); };
     endings_.Add(std::move(ending));
   }
   EndTick();  // the refusals leave before the connections are closed
@@ -168,10 +169,10 @@ void Executor::InTurn(const CallPtr& call, std::function<void()> run) {
   Session& session = *call->session;
   if (!Alive(call)) return;
   call->arrived = session.last_heard = clock_.MonoNow();
-  call->connection = session.connection_number;
+  call->connection = session.lane(call->lane).connection_number;
   turns_.Add(VolumeOf(session), session.id, Turns::Lane::kInOrder, [call, run = std::move(run)] {
     // The client sends it again, or has given it up.
-    if (call->connection > call->session->left_connection) run();
+    if (call->connection > call->session->lane(call->lane).left_connection) run();
   });
   Schedule();
 }
@@ -232,9 +233,11 @@ void Executor::RunTyped(const CallPtr& call) {
   const pb::Context& ctx = request->ctx();
   call->trace_id = ctx.trace_id();
   call->op_id = Rpc::kMutates ? ctx.op_id() : 0;
-  if (Rpc::kMutates && ctx.op_id() == 0) {
+  if (Rpc::kMutates && NumberInLane(ctx.op_id()) == 0) {
     return Refuse(call, Status(EINVAL, Code::kMalformed, "an op that changes something needs an op id"));
   }
+  if (!IsOfLane(call->op_id, call->lane) || !IsOfLane(ctx.acked(), call->lane))
+    return Refuse(call, Status(EINVAL, Code::kMalformed, "an op id of another lane than the connection's"));
   if (static_cast<size_t>(ctx.groups_size()) > kGroupsMax) {
     return Refuse(call, Status(EINVAL, Code::kMalformed, "too many groups"));
   }
@@ -342,7 +345,8 @@ bool Executor::Admit(const CallPtr& call, const pb::Context& ctx, bool logged, S
     Refuse(call, Status(EAGAIN, Code::kTryAgain, "the metaserver has restarted: reclaim first"));
     return false;
   }
-  if (ctx.acked() > session.acked) TrimReplies(session, ctx.acked());
+  Lane& lane = session.lane(call->lane);
+  if (ctx.acked() > lane.acked) TrimReplies(session, call->lane, ctx.acked());
   if (call->op_id != 0 && session.volume->store.db().pending_bytes() > kPendingBytesMax) {
     Refuse(call, Status(EAGAIN, Code::kTryAgain, "the volume's log is behind: try again"));
     return false;
@@ -352,7 +356,7 @@ bool Executor::Admit(const CallPtr& call, const pb::Context& ctx, bool logged, S
   if (session.replies.contains(op_id) || session.remembered.contains(op_id)) {
     if (Replay(call, logged)) return false;
   }
-  if (op_id <= session.acked) {
+  if (op_id <= lane.acked) {
     Refuse(call, Status(EINVAL, Code::kMalformed, "an op that was acknowledged cannot come again"));
     return false;
   }

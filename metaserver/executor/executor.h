@@ -83,8 +83,8 @@ class Executor {
   void KeepAlive(const CallPtr& call, const pb::KeepAliveRequest& request);
   void CloseSession(const CallPtr& call);
   void CancelOp(const CallPtr& call, const pb::CancelOpRequest& request);
-  // The connection of a session has ended. What came on it and changes nothing is dropped; its appends end.
-  void Disconnected(Session& session, uint64_t connection_number);
+  // A connection of a session has ended. What came on it and changes nothing is dropped; its appends end.
+  void Disconnected(Session& session, uint8_t lane, uint64_t connection_number);
 
   // ---- for handlers
   // EAGAIN: what of this session waits (or of all) takes as much memory as it may.
@@ -147,6 +147,7 @@ class Executor {
   struct Closing {
     SessionPtr session;
     Status why;
+    uint8_t lane = 0;
     uint64_t connection = 0;  // its number
   };
   // What kernels have queued and mounts not yet sent. It stands in the way of nothing by itself.
@@ -183,9 +184,9 @@ class Executor {
   bool ReclaimOpens(const SessionPtr& session, Reclaiming& r);
   void ReclaimLocks(Session& session, Reclaiming& r);
   void ReclaimLater(const SessionPtr& session);
-  void TrimReplies(Session& session, uint64_t acked);
+  void TrimReplies(Session& session, uint8_t of_lane, uint64_t acked);
   // The same of all up to `last` but those that are pending.
-  void TrimReplies(Session& session, uint64_t last, std::set<uint64_t> pending);
+  void TrimReplies(Session& session, uint8_t of_lane, uint64_t last, std::set<uint64_t> pending);
   // Removes one that is stored; gives the next.
   static Session::Replies::iterator DropReply(Session& session, Session::Replies::iterator it);
   // Stores it with the tick's batch, or remembers it.
@@ -215,8 +216,8 @@ class Executor {
   static void Leave(Volume* volume, Outbox::Fn fn);
   void SendAnswers();
   void SendAnswer(const Outgoing& o, const Status& logged);
-  // After the answers.
-  void CloseConnection(const SessionPtr& session, const Status& why);
+  // Of all lanes, after the answers.
+  void CloseConnections(const SessionPtr& session, const Status& why);
   void CloseConnections();
   // As WhenLogged: once it survives loss of power, too.
   void AfterSync(VolumeId id, Outbox::Fn fn);

@@ -1,6 +1,7 @@
 // How the executor reaches what is around it. Loop's thread only; outlives the executor.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -30,11 +31,11 @@ class ExecutorEnv {
   virtual void Fetch(Db& db, std::vector<std::string> keys, std::function<void()> done) = 0;
   virtual void ForgetFetches(Db& db) = 0;
 
-  // Asks a session's mount to send the releases that its kernel has queued; `done` on answer or loss. Without
-  // CanDrain no mount has any. REQUIRES: it is connected.
+  // Asks a session's mount to send the releases that its kernel has queued, on each lane; `done` on all answers,
+  // or loss. Without CanDrain no mount has any. REQUIRES: it is connected.
   virtual bool CanDrain() const = 0;
   virtual void Drain(Session& session, Ino ino, std::function<void()> done) = 0;
-  virtual void CloseConnection(Session& session, const Status& why) = 0;
+  virtual void CloseConnection(Session& session, uint8_t lane, const Status& why) = 0;
 
   // Why a volume is not here, for whoever asks for it.
   virtual Status WhyNotHere(const std::string& volume) = 0;

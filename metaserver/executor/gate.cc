@@ -66,7 +66,7 @@ void Gate::Send(const Hold& hold, HoldMode mode) {
   const SessionPtr session = find_(holder);
   if (session == nullptr) return Answered(hold, question.number);
   // It may come back with what it holds, or expire.
-  if (session->connection == nullptr) return;
+  if (session->connection() == nullptr) return;
   kinds_[kind]->Ask(session, ino, mode, [this, alive = alive_, hold, number = question.number] {
     if (*alive) Answered(hold, number);
   });

@@ -3,11 +3,14 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <iterator>
+#include <vector>
 
 #include "common/chunk_token.h"
 #include "common/limits.h"
 #include "common/log.h"
 #include "metaserver/executor/executor.h"
+#include "proto/lanes.h"
 #include "rpc/stall.h"
 
 namespace kfs::meta {
@@ -23,16 +26,37 @@ bool NeedsProof(const Session& session) {
 }
 
 // Which ops of the session are stored: of the others, those that had been answered were lost with the power.
-void TellKnown(const Session& session, pb::ReclaimReply* reply) {
-  reply->set_known(session.replies.empty() ? 0 : session.replies.rbegin()->first);
-  const auto& [exact, to, but] = session.answered;
+template <typename Reply>
+void TellKnownOf(const Session& session, uint8_t n, Reply* reply) {
+  const auto& [exact, to, but] = session.lanes.at(n).answered;
   if (!exact) return;
   reply->set_known_to(to);
   for (const uint64_t id : but) {
     if (!session.replies.contains(id)) reply->add_not_known(id);
   }
-  for (auto it = session.replies.upper_bound(to); it != session.replies.end(); ++it)
+  for (auto it = session.replies.upper_bound(to); it != session.replies.end() && LaneOf(it->first) == n; ++it)
     reply->add_known_later(it->first);
+}
+
+void TellKnown(const Session& session, pb::ReclaimReply* reply) {
+  const auto end = session.replies.lower_bound(LaneBase(1));
+  reply->set_known(end == session.replies.begin() ? 0 : std::prev(end)->first);
+  for (const auto& [n, lane] : session.lanes) {
+    if (n == 0) {
+      TellKnownOf(session, n, reply);
+    } else {
+      pb::ReclaimReply::Lane* known = reply->add_lane();
+      known->set_lane(n);
+      TellKnownOf(session, n, known);
+    }
+  }
+}
+
+// The last op ids that the client had handed out when it told what it holds, by lane.
+std::vector<uint64_t> HandedOut(const pb::ReclaimRequest& request) {
+  std::vector<uint64_t> ids{request.lane_op_ids().begin(), request.lane_op_ids().end()};
+  ids.push_back(request.op_ids());
+  return ids;
 }
 
 }  // namespace
@@ -51,7 +75,15 @@ void Executor::Reclaim(const CallPtr& call, const pb::ReclaimRequest& request) {
   if (static_cast<size_t>(request.open_size() + request.lock_size()) > kInventoryBatch) {
     return Refuse(call, Status(EINVAL, Code::kMalformed, "too many opens and locks in one message"));
   }
-  call->connection = session->connection_number;
+  for (const uint64_t id : HandedOut(request)) {
+    if (LaneOf(id) >= kLanesMax)
+      return Refuse(call, Status(EINVAL, Code::kMalformed, "a session has no such lane"));
+  }
+  call->connection = session->lane(call->lane).connection_number;
+  if (!session->reclaimed && session->reclaim_connection != 0 && session->reclaim_lane != call->lane &&
+      session->lane(session->reclaim_lane).attached()) {
+    return Refuse(call, Status(EAGAIN, Code::kTryAgain, "another lane is telling what the session holds"));
+  }
   auto r = std::make_shared<Reclaiming>();
   r->call = call;
   r->request = request;
@@ -74,7 +106,7 @@ void Executor::ContinueReclaim(const SessionPtr& s) {
   Session& session = *s;
   const std::shared_ptr<Reclaiming> r = session.reclaims.front();
   // Who has another connection begins again.
-  const bool left = r->call->connection != session.connection_number;
+  const bool left = r->call->connection != session.lane(r->call->lane).connection_number;
   if (left || !Alive(r->call)) return session.reclaims.clear();
   Volume& volume = *session.volume;
   if (!r->begun) {
@@ -82,17 +114,22 @@ void Executor::ContinueReclaim(const SessionPtr& s) {
     // A client whose connection broke in the middle begins again. Who has said all has nothing to add: it may
     // not have got the answer, and is told what it has.
     r->settled = session.reclaimed;
-    if (!r->settled && session.reclaim_connection != session.connection_number) {
-      session.reclaim_connection = session.connection_number;
+    if (!r->settled && session.reclaim_connection != r->call->connection) {
+      session.reclaim_lane = r->call->lane;
+      session.reclaim_connection = r->call->connection;
       volume.BeginReclaim(session);
     }
-    // Told once more, because the answer was lost, it stands as it was told first: a release that was handed
-    // out since is of it.
-    if (!r->settled || session.revived)
-      session.reclaimed_up_to = std::max(session.reclaimed_up_to, r->request.op_ids());
-    // Begun again, it has locks that were told first, and perhaps given back since.
-    if ((!r->settled && session.unlocked_up_to == 0) || session.revived)
-      session.unlocked_up_to = std::max(session.unlocked_up_to, r->request.op_ids());
+    for (const uint64_t id : HandedOut(r->request)) {
+      const auto n = static_cast<uint8_t>(LaneOf(id));
+      if (!session.lanes.contains(n)) volume.BeginLane(session, n);
+      Lane& lane = session.lane(n);
+      // Told once more, because the answer was lost, it stands as it was told first: a release that was
+      // handed out since is of it.
+      if (!r->settled || session.revived) lane.reclaimed_up_to = std::max(lane.reclaimed_up_to, id);
+      // Begun again, it has locks that were told first, and perhaps given back since.
+      if ((!r->settled && lane.unlocked_up_to == 0) || session.revived)
+        lane.unlocked_up_to = std::max(lane.unlocked_up_to, id);
+    }
     if (r->request.last()) TellKnown(session, &r->reply);
   }
   if (r->open < r->request.open_size()) {

@@ -49,9 +49,9 @@ class Remembered {
     bytes_ += WeightOf(it->second);
     *all_ += WeightOf(it->second);
   }
-  // All up to `last` but those.
-  void Drop(uint64_t last, const std::set<uint64_t>& but) {
-    for (auto it = by_id_.begin(); it != by_id_.end() && it->first <= last;)
+  // All from `first` up to `last` but those.
+  void Drop(uint64_t first, uint64_t last, const std::set<uint64_t>& but) {
+    for (auto it = by_id_.lower_bound(first); it != by_id_.end() && it->first <= last;)
       it = but.contains(it->first) ? std::next(it) : Erase(it);
   }
   void DropFirst() { Erase(by_id_.begin()); }

@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "metaserver/executor/executor.h"
 #include "metaserver/store/keys.h"
+#include "proto/lanes.h"
 
 namespace kfs::meta {
 namespace {
@@ -12,16 +13,20 @@ namespace {
 // cost the client as much, and not with each op.
 constexpr size_t kNotedOften = 64;
 
-// The last one stays: versions before take it for how far this database knows what the session has done.
+// The last one of a lane stays: versions before take it for how far this database knows what the session has
+// done.
 bool IsDropped(const Session& session, Session::Replies::const_iterator it, uint64_t acked) {
-  return it != session.replies.end() && std::next(it) != session.replies.end() && it->first <= acked;
+  if (it == session.replies.end() || it->first > acked) return false;
+  const auto next = std::next(it);
+  return next != session.replies.end() && LaneOf(next->first) == LaneOf(it->first);
 }
 
-void NoteAnswered(const Session& session) {
+void NoteAnswered(const Session& session, uint8_t lane) {
+  const Lane::Answered& answered = session.lanes.at(lane).answered;
   rec::Answered record;
-  record.set_to(session.answered.to);
-  record.mutable_but()->Assign(session.answered.but.begin(), session.answered.but.end());
-  session.volume->store.db().PutSoon(ReplyKey(session.id, 0), record.SerializeAsString());
+  record.set_to(answered.to);
+  record.mutable_but()->Assign(answered.but.begin(), answered.but.end());
+  session.volume->store.db().PutSoon(ReplyKey(session.id, LaneBase(lane)), record.SerializeAsString());
 }
 
 }  // namespace
@@ -47,26 +52,28 @@ Session::Replies::iterator Executor::DropReply(Session& session, Session::Replie
   return session.volume->DropStored(session, it);
 }
 
-void Executor::TrimReplies(Session& session, uint64_t acked) {
-  session.acked = acked;
-  session.remembered.Drop(acked, {});
-  Session::Answered& answered = session.answered;
+void Executor::TrimReplies(Session& session, uint8_t of_lane, uint64_t acked) {
+  Lane& lane = session.lane(of_lane);
+  lane.acked = acked;
+  session.remembered.Drop(LaneBase(of_lane), acked, {});
+  Lane::Answered& answered = lane.answered;
   answered.but.erase(answered.but.begin(), answered.but.upper_bound(acked));
   answered.to = std::max(answered.to, acked);
   if (answered.but.size() > kNotedOften) return;
   bool dropped = false;
-  while (IsDropped(session, session.replies.begin(), acked)) {
-    DropReply(session, session.replies.begin());
+  for (auto it = session.replies.lower_bound(LaneBase(of_lane)); IsDropped(session, it, acked);) {
+    it = DropReply(session, it);
     dropped = true;
   }
-  if (dropped && answered.exact) NoteAnswered(session);
+  if (dropped && answered.exact) NoteAnswered(session, of_lane);
 }
 
-void Executor::TrimReplies(Session& session, uint64_t last, std::set<uint64_t> pending) {
-  if (last < session.answered.to) return;
+void Executor::TrimReplies(Session& session, uint8_t of_lane, uint64_t last, std::set<uint64_t> pending) {
+  Lane::Answered& answered = session.lane(of_lane).answered;
+  if (last < answered.to) return;
   pending.erase(pending.upper_bound(last), pending.end());
   bool dropped = false;
-  for (auto it = session.replies.begin(); IsDropped(session, it, last);) {
+  for (auto it = session.replies.lower_bound(LaneBase(of_lane)); IsDropped(session, it, last);) {
     if (pending.contains(it->first)) {
       ++it;
       continue;
@@ -74,11 +81,11 @@ void Executor::TrimReplies(Session& session, uint64_t last, std::set<uint64_t> p
     it = DropReply(session, it);
     dropped = true;
   }
-  session.remembered.Drop(last, pending);
+  session.remembered.Drop(LaneBase(of_lane), last, pending);
   // From here on a session of a version before has what it had done without a note, too.
-  dropped |= !session.answered.exact;
-  session.answered = {.exact = true, .to = last, .but = std::move(pending)};
-  if (dropped) NoteAnswered(session);
+  dropped |= !answered.exact;
+  answered = {.exact = true, .to = last, .but = std::move(pending)};
+  if (dropped) NoteAnswered(session, of_lane);
 }
 
 bool Executor::Replay(const CallPtr& call, bool logged) {

@@ -17,13 +17,10 @@
 #include "common/status.h"
 #include "common/types.h"
 #include "metaserver/base/call.h"
+#include "metaserver/executor/lane.h"
 #include "metaserver/executor/remembered.h"
 #include "metaserver/executor/session_view.h"
 #include "proto/chunk.pb.h"
-
-namespace kfs {
-class Connection;
-}
 
 namespace kfs::meta {
 
@@ -50,10 +47,20 @@ struct Session {
   size_t endings = 0;            // of it that are under way (executor/ending.h)
   Status elsewhere;              // not ok: it lives on, but the volume is no longer served here
 
-  std::shared_ptr<Connection> connection;  // null: not attached
-  uint64_t connection_number = 0;          // rises with every attachment
-  uint64_t left_connection = 0;  // the last that has ended: what came on it and has not run is dropped
-  bool closing = false;          // the client has said goodbye, and it waits for its turn
+  std::map<uint8_t, Lane> lanes{{0, {}}};  // that it has ever used, at most kLanesMax
+  uint64_t attachments = 0;                // of all lanes, so far
+  // REQUIRES: it is among them.
+  Lane& lane(uint8_t n) { return lanes.at(n); }
+  // One of its connections; null: it has none.
+  const std::shared_ptr<Connection>& connection() const {
+    const auto has = [](const auto& l) { return l.second.connection != nullptr; };
+    const auto it = std::find_if(lanes.begin(), lanes.end(), has);
+    return it == lanes.end() ? lanes.begin()->second.connection : it->second.connection;
+  }
+  bool attached() const {
+    return std::any_of(lanes.begin(), lanes.end(), [](const auto& l) { return l.second.attached(); });
+  }
+  bool closing = false;  // the client has said goodbye, and it waits for its turn
   MonoTime last_heard{};
   bool reclaimed = true;  // false: known from before a restart and has not yet said what it holds
   MonoTime unreclaimed_since{};
@@ -61,22 +68,19 @@ struct Session {
   // comes back sends again what it had under way, and that happens once.
   int64_t expired = 0;                               // wall time; 0: it has not, or has attached again
   uint32_t expiries = 0;                             // so far
-  uint64_t reclaim_connection = 0;                   // on which the reclaiming under way began
+  uint8_t reclaim_lane = 0;                          // on which the reclaiming under way began,
+  uint64_t reclaim_connection = 0;                   // and the connection
   std::deque<std::shared_ptr<Reclaiming>> reclaims;  // the first is under way (executor/reclaim.h)
   bool revived = false;  // it had expired since this metaserver began, so that it has nothing to tell again
-  uint64_t reclaimed_up_to = 0;  // op ids handed out by the client when it reclaimed
-  // The same when it began to say which locks it has: what ops up to there give back nobody has told of. A
-  // lock of that owner came after them, although they come here only now.
-  uint64_t unlocked_up_to = 0;
 
   std::unordered_map<Ino, Opens> opens;
   // What it may touch chunks with (Tickets): under the present serial, by chunkserver.
   uint64_t ticket_serial = 1;
   std::map<ServerId, pb::SessionTicket> tickets;
   std::map<ServerId, std::pair<std::string, std::string>> link_keys;  // id and key, made once a day
-  // Stored replies not yet acknowledged, by op id, and in which of the session's lives each was given. A life
-  // ends with the memory of what it held: when the metaserver restarts (0: before that), when it expires. So
-  // an expiry need not look at each of them.
+  // Stored replies not yet acknowledged, by op id (so a lane's are together), and in which of the session's
+  // lives each was given. A life ends with the memory of what it held: when the metaserver restarts (0:
+  // before that), when it expires. So an expiry need not look at each of them.
   struct Stored {
     uint32_t life = 0;
     uint32_t bytes = 0;  // that it counts for
@@ -85,21 +89,11 @@ struct Session {
   Replies replies;
   size_t stored_bytes = 0;  // of them
   uint32_t life = 1;
-  // Which of them the client has said to have: all up to `to` but `but` (rec::Answered). What is not among
-  // these, nor in `replies`, this database does not know of. Not `exact`: of a version that did not write it
-  // down.
-  struct Answered {
-    bool exact = false;
-    uint64_t to = 0;
-    std::set<uint64_t> but;
-  };
-  Answered answered;
   Remembered remembered;  // those of ops that are not logged
   size_t replies_kept() const { return replies.size() + remembered.size(); }
   // Of a version before: any op that is not stored it takes for a lost change
   // (OpenSessionRequest.counts_logged).
   bool counts_all = false;
-  uint64_t acked = 0;
   // Its programs' calls, as it tells with its signs of life: of the minute under way and the one before, so
   // that whoever looks once a minute misses none.
   struct Calls {

@@ -1,5 +1,6 @@
 // The executor's ops on sessions: open, attach, reclaim, keep alive, close, cancel, expiry.
 #include <algorithm>
+#include <utility>
 
 #include "common/limits.h"
 #include "common/log.h"
@@ -7,6 +8,7 @@
 #include "common/utf8.h"
 #include "metaserver/executor/executor.h"
 #include "metaserver/store/keys.h"
+#include "proto/lanes.h"
 
 namespace kfs::meta {
 namespace {
@@ -30,6 +32,11 @@ SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionReque
     Refuse(call, env_.WhyNotHere(name));
     return nullptr;
   }
+  if (request.lane() >= (request.session() != 0 ? kLanesMax : 1)) {
+    Refuse(call, Status(EINVAL, Code::kMalformed, "a session has no such lane"));
+    return nullptr;
+  }
+  const auto n = static_cast<uint8_t>(request.lane());
   if (request.session() != 0) {
     auto it = volume->sessions.find(SessionId(request.session()));
     // With another key it would have other rights.
@@ -48,15 +55,16 @@ SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionReque
     }
     session->closing = false;
     // What is still on the way over the old connection must not be executed after what comes over this one.
-    Disconnected(*session, session->connection_number);
-    env_.CloseConnection(*session,
+    if (!session->lanes.contains(n)) volume->BeginLane(*session, n);
+    Disconnected(*session, n, session->lane(n).connection_number);
+    env_.CloseConnection(*session, n,
                          Status(EPIPE, Code::kConnectionLost, "the session has attached another connection"));
     if (session->expired != 0) {
       volume->Revive(*session);
       volume->tickets.EndEarlier(*session, /*may_write=*/false);
     }
-    KFS_LOG(info, "session.attached volume={} session={} host={} expiries={}", volume->info.name(),
-            session->id.v, session->host, session->expiries);
+    KFS_LOG(info, "session.attached volume={} session={} lane={} host={} expiries={}", volume->info.name(),
+            session->id.v, n, session->host, session->expiries);
   } else {
     if (const Status room = RoomForSession(*volume, rights.key); !room.ok()) {
       Refuse(call, room, 0, volume->id());
@@ -77,8 +85,8 @@ SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionReque
             rights.key.empty() ? "-" : rights.key);
   }
   volume->attached = true;
-  session->counts_all = !request.counts_logged();
-  ++session->connection_number;
+  if (n == 0) session->counts_all = !request.counts_logged();  // who has others is of no version before
+  session->lane(n).connection_number = ++session->attachments;
   session->last_heard = clock_.MonoNow();
   pb::OpenSessionReply reply;
   reply.set_session(session->id.v);
@@ -119,9 +127,13 @@ void Executor::KeepAlive(const CallPtr& call, const pb::KeepAliveRequest& reques
                      .micros = request.calls_micros(),
                      .slowest_micros = request.slowest_micros()},
                     session.last_heard);
-  if (request.acked() > session.acked) TrimReplies(session, request.acked());
+  const auto of_lane = [lane = call->lane](uint64_t id) { return IsOfLane(id, lane); };
+  if (!of_lane(request.acked()) || !of_lane(request.last()) ||
+      !std::ranges::all_of(request.pending(), of_lane))
+    return Refuse(call, Status(EINVAL, Code::kMalformed, "an op id of another lane than the connection's"));
+  if (request.acked() > session.lane(call->lane).acked) TrimReplies(session, call->lane, request.acked());
   if (request.last() != 0 && static_cast<size_t>(request.pending_size()) <= kRepliesKeptMax)
-    TrimReplies(session, request.last(), {request.pending().begin(), request.pending().end()});
+    TrimReplies(session, call->lane, request.last(), {request.pending().begin(), request.pending().end()});
   pb::KeepAliveReply reply;
   reply.set_generation(generation_);
   if (pb::SyncPoint point; env_.SyncedTo(*session.volume, &point)) *reply.mutable_synced() = point;
@@ -131,8 +143,8 @@ void Executor::KeepAlive(const CallPtr& call, const pb::KeepAliveRequest& reques
 
 void Executor::CloseSession(const CallPtr& call) {
   // The connection stays: the answer leaves on it, and the client closes it.
-  std::shared_ptr<Connection> connection = std::move(call->session->connection);
-  call->session->connection.reset();
+  const std::shared_ptr<Connection> connection =
+      std::exchange(call->session->lane(call->lane).connection, nullptr);
   // Whoever hears of the end may ask for what the session held.
   const auto ended = [this, call] { Answer(call, ""); };
   if (call->session->volume == nullptr) return ended();
@@ -150,20 +162,21 @@ void Executor::CancelOp(const CallPtr& call, const pb::CancelOpRequest& request)
   Answer(call, "");
 }
 
-void Executor::Disconnected(Session& session, uint64_t connection_number) {
-  if (session.connection_number != connection_number || session.volume == nullptr) return;
-  session.left_connection = connection_number;
-  session.reclaims.clear();
+void Executor::Disconnected(Session& session, uint8_t lane, uint64_t connection_number) {
+  Lane& left = session.lane(lane);
+  if (left.connection_number != connection_number || session.volume == nullptr) return;
+  left.left_connection = connection_number;
+  std::erase_if(session.reclaims, [lane](const auto& r) { return r->call->lane == lane; });
   if (session.closing) {
     const auto held = session.volume->sessions.find(session.id);
     if (held != session.volume->sessions.end())
       return EndSession(SessionPtr(held->second), "closed by the client");
   }
   // It may have ended, and its last writes be on their way; one that comes back gets new tickets.
-  session.volume->tickets.End(session);
+  if (!session.attached()) session.volume->tickets.End(session);
   // The client sends again what it has no answer to; what changes something keeps its place meanwhile.
   for (auto it = session.parked.begin(); it != session.parked.end();) {
-    if ((*it)->call->op_id == 0) {
+    if ((*it)->call->op_id == 0 && (*it)->call->lane == lane) {
       (*it)->call = nullptr;
       it = session.parked.erase(it);
     } else {
@@ -172,7 +185,11 @@ void Executor::Disconnected(Session& session, uint64_t connection_number) {
   }
   // A token whose grant may have been lost on the way would keep other appenders waiting for good.
   std::set<Ino> tokens = session.append_tokens;
-  for (Ino ino : tokens) session.volume->EndAppend(ino, &session, /*clean=*/false);
+  for (Ino ino : tokens) {
+    const Volume::Appender* appender = session.volume->FindAppender(ino);
+    if (appender != nullptr && appender->lane == lane)
+      session.volume->EndAppend(ino, &session, /*clean=*/false);
+  }
 }
 
 void Executor::ExpireSessions(Volume& volume) {
@@ -196,7 +213,7 @@ void Executor::ExpireSessions(Volume& volume) {
     volume.Expire(s);
     gate_.Ended(s->id);
     endings_.Add(Ending(s, &volume));
-    CloseConnection(s, Status(EPIPE, Code::kConnectionLost, "the session has expired"));
+    CloseConnections(s, Status(EPIPE, Code::kConnectionLost, "the session has expired"));
   }
   for (const SessionPtr& s : forgotten) EndSession(s, "expired long ago");
 }
@@ -221,10 +238,11 @@ void Executor::EndSession(const SessionPtr& session, const std::string& why, std
   Ending ending(session, volume);
   ending.why = Status(EACCES, Code::kUnknownSession, "the session has ended: " + why);
   ending.replies.swap(session->replies);
-  volume->store.db().DeleteSoon(ReplyKey(session->id, 0));  // rec::Answered, which may yet be to be written
+  for (const auto& [n, lane] : session->lanes)  // rec::Answered, which may yet be to be written
+    volume->store.db().DeleteSoon(ReplyKey(session->id, LaneBase(n)));
   ending.done = [this, session, why, done = std::move(done)] {
     if (done) done();
-    CloseConnection(session, Status(EPIPE, "the session has ended: " + why));
+    CloseConnections(session, Status(EPIPE, "the session has ended: " + why));
   };
   endings_.Add(std::move(ending));
 }

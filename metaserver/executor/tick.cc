@@ -101,8 +101,8 @@ void Executor::SendAnswer(const Outgoing& o, const Status& logged) {
   }
 }
 
-void Executor::CloseConnection(const SessionPtr& session, const Status& why) {
-  closing_.push_back({session, why, session->connection_number});
+void Executor::CloseConnections(const SessionPtr& session, const Status& why) {
+  for (const auto& [n, lane] : session->lanes) closing_.push_back({session, why, n, lane.connection_number});
   Schedule();
 }
 
@@ -110,9 +110,11 @@ void Executor::CloseConnections() {
   for (Closing& closing : std::exchange(closing_, {})) {
     Leave(FindVolume(VolumeStore::VolumeOf(closing.session->id)),
           [this, closing = std::move(closing)](const Status&) {
+            Lane& lane = closing.session->lane(closing.lane);
             // Else the client has another one by now.
-            if (closing.session->connection_number == closing.connection)
-              env_.CloseConnection(*closing.session, closing.why);
+            if (lane.connection_number != closing.connection) return;
+            lane.left_connection = closing.connection;
+            env_.CloseConnection(*closing.session, closing.lane, closing.why);
           });
   }
 }

@@ -6,6 +6,7 @@
 
 #include "common/log.h"
 #include "metaserver/store/keys.h"
+#include "proto/lanes.h"
 
 namespace kfs::meta {
 
@@ -92,11 +93,12 @@ Status Volume::Load() {
       store.db().Delete(key);
       return true;
     }
-    uint64_t op_id = KeyU64(key, 9);
-    if (op_id == 0) {
+    const uint64_t op_id = KeyU64(key, 9);
+    Lane& lane = it->second->lanes[static_cast<uint8_t>(LaneOf(op_id))];
+    if (NumberInLane(op_id) == 0) {
       rec::Answered answered;
       if (answered.ParseFromArray(value.data(), static_cast<int>(value.size())))
-        it->second->answered = {true, answered.to(), {answered.but().begin(), answered.but().end()}};
+        lane.answered = {true, answered.to(), {answered.but().begin(), answered.but().end()}};
       return true;
     }
     rec::Reply reply;
@@ -138,9 +140,13 @@ void Volume::AddSession(const SessionPtr& s) {
   s->last_heard = clock_.MonoNow();
   Confine(*s);
   PutSession(*s);
-  store.db().PutSoon(ReplyKey(s->id, 0), "");
-  s->answered.exact = true;
+  BeginLane(*s, 0);
   TakeIn(s);
+}
+
+void Volume::BeginLane(Session& session, uint8_t lane) {
+  store.db().PutSoon(ReplyKey(session.id, LaneBase(lane)), "");
+  session.lanes[lane].answered = {.exact = true, .to = LaneBase(lane), .but = {}};
 }
 
 void Volume::TakeIn(const SessionPtr& s) {
@@ -357,10 +363,11 @@ Volume::Appender* Volume::FindAppender(Ino ino) {
   return it == appenders_.end() ? nullptr : &it->second;
 }
 
-void Volume::GrantAppend(Ino ino, Session& session) {
+void Volume::GrantAppend(Ino ino, Session& session, uint8_t lane) {
   Appender& a = appenders_[ino];
   a.token = next_token_++;
   a.session = session.id;
+  a.lane = lane;
   a.granted = clock_.MonoNow();
   session.append_tokens.insert(ino);
 }

@@ -56,6 +56,8 @@ class Volume {
   // ---- sessions
   // Numbers it, notes it durably, takes it in.
   void AddSession(const SessionPtr& session);
+  // One that it has not used before: from here on all is known of it.
+  void BeginLane(Session& session, uint8_t lane);
   // Notes durably what has changed of it.
   void PutSession(const Session& session);
   // Durably; from here on it has no open files, is granted no locks, and others wait for no call of its. The
@@ -139,12 +141,13 @@ class Volume {
   struct Appender {
     uint64_t token = 0;
     SessionId session;
+    uint8_t lane = 0;  // of it
     MonoTime granted{};
     std::deque<ParkedPtr> waiters;
   };
   Appender* FindAppender(Ino ino);
   uint64_t next_token() const { return next_token_; }
-  void GrantAppend(Ino ino, Session& session);  // with that one
+  void GrantAppend(Ino ino, Session& session, uint8_t lane);  // with that one
   // Gives the token back and lets the next one run. `clean`: the holder has no writes under way.
   void EndAppend(Ino ino, Session* session, bool clean);
   // Who has kept others waiting for too long has its turn no more: its write, which may be on its way, is

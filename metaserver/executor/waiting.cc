@@ -112,7 +112,7 @@ std::vector<Need> Executor::FlockHolders(const Volume& volume, Ino ino) const {
   for (SessionId id : volume.locks.FlockHolders(ino)) {
     // Who is not connected has queued nothing that it could send now.
     const SessionPtr session = FindSession(id);
-    if (session == nullptr || session->connection == nullptr || !env_.CanDrain()) continue;
+    if (session == nullptr || session->connection() == nullptr || !env_.CanDrain()) continue;
     needs.push_back({.holder = id, .ino = ino, .kind = queued_releases_kind_});
   }
   return needs;
@@ -131,7 +131,7 @@ void Executor::QueuedReleases::Ask(const SessionPtr& s, Ino ino, HoldMode, std::
     executor->Schedule();
   };
   executor->WhenLogged(VolumeStore::VolumeOf(s->id), [executor, s, ino, drained](const Status& logged) {
-    if (logged.ok() && s->connection != nullptr) return executor->env_.Drain(*s, ino, drained);
+    if (logged.ok() && s->connection() != nullptr) return executor->env_.Drain(*s, ino, drained);
     drained();
   });
 }

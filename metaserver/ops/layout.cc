@@ -186,7 +186,9 @@ Status Handle(OpEnv& env, const pb::PrepareWriteRequest& request, pb::LayoutRepl
     reply->set_append_token(volume.next_token());
     // From now on writes that make the file longer look out for appends, after a restart, too.
     if (inode->appended_to() == 0) env.txn.Edit(ino)->set_appended_to(offset + request.length());
-    env.txn.OnApply([v = &volume, ino, session = &env.session] { v->GrantAppend(ino, *session); });
+    env.txn.OnApply([v = &volume, ino, session = &env.session, lane = env.call->lane] {
+      v->GrantAppend(ino, *session, lane);
+    });
   }
   return {};
 }

@@ -113,7 +113,8 @@ Status Handle(OpEnv& env, const pb::SetLockRequest& request, pb::Empty*) {
   }
   if (lock->type != LockType::kUnlock) KFS_RETURN_IF_ERROR(MayLock(env, **inode));
   env.lock = &request.lock();
-  if (lock->type == LockType::kUnlock && env.ctx.op_id() <= env.session.unlocked_up_to) return {};
+  if (lock->type == LockType::kUnlock && env.ctx.op_id() <= env.session.lane(env.call->lane).unlocked_up_to)
+    return {};
   Ino ino(request.lock().ino());
   if (lock->type != LockType::kUnlock && WaitsForOthers(env, ino)) return {};
   env.decide = [&env, &request, lock = *lock] { return TakeLock(env, request, lock); };
@@ -122,7 +123,7 @@ Status Handle(OpEnv& env, const pb::SetLockRequest& request, pb::Empty*) {
 
 Status Handle(OpEnv& env, const pb::FlushRequest& request, pb::Empty*) {
   Volume* volume = &env.volume;
-  if (request.ctx().op_id() <= env.session.unlocked_up_to) return {};
+  if (request.ctx().op_id() <= env.session.lane(env.call->lane).unlocked_up_to) return {};
   LockOwner owner{env.session.id, request.owner()};
   Ino ino(request.ino());
   env.txn.OnApply([volume, owner, ino] { volume->locks.ReleaseOwner(ino, owner, /*flock=*/false); });

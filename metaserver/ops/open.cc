@@ -74,11 +74,12 @@ Status Handle(OpEnv& env, const pb::ReleaseRequest& request, pb::Empty*) {
   Volume* volume = &env.volume;
   Session* session = &env.session;
   // One that its owner has then was taken later.
-  bool unlock = request.unlock_flock() && request.ctx().op_id() > session->unlocked_up_to;
+  const Lane& lane = session->lane(env.call->lane);
+  bool unlock = request.unlock_flock() && request.ctx().op_id() > lane.unlocked_up_to;
   uint64_t owner = request.flock_owner();
   // A client counts a release from its sending on: what was pending when it reclaimed is not in what it
   // reclaimed.
-  const bool counted = request.ctx().op_id() > session->reclaimed_up_to;
+  const bool counted = request.ctx().op_id() > lane.reclaimed_up_to;
   env.txn.OnApply([volume, session, ino, unlock, owner, counted] {
     if (unlock) volume->locks.ReleaseOwner(ino, {session->id, owner}, /*flock=*/true);
     if (counted) volume->DropOpen(*session, ino);

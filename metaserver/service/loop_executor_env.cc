@@ -1,5 +1,7 @@
 #include "metaserver/service/loop_executor_env.h"
 
+#include <utility>
+
 #include "common/log.h"
 #include "metaserver/executor/session_view.h"
 #include "metaserver/service/sync_point_exchange.h"
@@ -47,12 +49,15 @@ void LoopExecutorEnv::ForgetFetches(Db& db) {
 void LoopExecutorEnv::Drain(Session& session, Ino ino, std::function<void()> done) {
   pb::DrainReleasesRequest request;
   request.set_ino(ToSession(session, ino));
-  session.connection->Call(Op::kDrainReleases, request, {}, [done = std::move(done)](Answer) { done(); });
+  // The last answer: the kernel's queue is the mount's, and what came out of it may have left on any lane.
+  const std::shared_ptr<void> all(nullptr, [done = std::move(done)](void*) { done(); });
+  for (const auto& [n, lane] : session.lanes) {
+    if (lane.connection != nullptr) lane.connection->Call(Op::kDrainReleases, request, {}, [all](Answer) {});
+  }
 }
 
-void LoopExecutorEnv::CloseConnection(Session& session, const Status& why) {
-  ConnectionPtr connection = std::move(session.connection);
-  session.connection.reset();
+void LoopExecutorEnv::CloseConnection(Session& session, uint8_t lane, const Status& why) {
+  const ConnectionPtr connection = std::exchange(session.lane(lane).connection, nullptr);
   if (connection == nullptr) return;
   connection->context.reset();
   connection->CloseAfterFlush(why);

@@ -33,7 +33,7 @@ class LoopExecutorEnv final : public ExecutorEnv {
   void ForgetFetches(Db& db) override;
   bool CanDrain() const override { return true; }
   void Drain(Session& session, Ino ino, std::function<void()> done) override;
-  void CloseConnection(Session& session, const Status& why) override;
+  void CloseConnection(Session& session, uint8_t lane, const Status& why) override;
   Status WhyNotHere(const std::string& volume) override;
   void Damaged(VolumeId volume) override;
   bool SyncedTo(const Volume& volume, pb::SyncPoint* point) override;

@@ -24,15 +24,27 @@ class NetCall : public Call {
   IncomingCallPtr incoming_;
 };
 
+// Of a connection that has a session.
+struct Attachment {
+  SessionPtr session;
+  uint8_t lane = 0;
+};
+
+const Attachment* AttachmentOf(const ConnectionPtr& connection) {
+  return static_cast<const Attachment*>(connection->context.get());
+}
+
 SessionPtr SessionOf(const ConnectionPtr& connection) {
-  return std::static_pointer_cast<Session>(connection->context);
+  const Attachment* at = AttachmentOf(connection);
+  return at == nullptr ? nullptr : at->session;
 }
 
 // REQUIRES: its connection has a session (Dispatcher::CheckSession).
 CallPtr SessionCall(IncomingCallPtr incoming) {
-  SessionPtr session = SessionOf(incoming->connection());
+  const Attachment at = *AttachmentOf(incoming->connection());
   auto call = std::make_shared<NetCall>(std::move(incoming));
-  call->session = std::move(session);
+  call->session = at.session;
+  call->lane = at.lane;
   return call;
 }
 
@@ -77,6 +89,8 @@ void SessionService::Open(const IncomingCallPtr& incoming, const pb::OpenSession
   if (SessionOf(connection) != nullptr) {
     return executor_.Refuse(call, Status(EINVAL, Code::kMalformed, "the connection has a session already"));
   }
+  if (request.lane() != 0 && (connection->features & kFeatureLanes) == 0)
+    return executor_.Refuse(call, Status(EINVAL, Code::kMalformed, "lanes were not agreed on"));
   // Of the volume that it is about, and whose key it has.
   const Volume* asked = executor_.FindVolume(request.volume());
   const uint32_t only = MountRightsOf(*connection).volume;
@@ -86,16 +100,19 @@ void SessionService::Open(const IncomingCallPtr& incoming, const pb::OpenSession
   SessionPtr session = executor_.OpenSession(call, request, connection->hello.host(), connection->hello.id(),
                                              MountRightsOf(*connection));
   if (session == nullptr) return;
-  session->connection = connection;
-  connection->context = session;
+  const auto lane = static_cast<uint8_t>(request.lane());
+  session->lane(lane).connection = connection;
+  connection->context = std::make_shared<Attachment>(Attachment{session, lane});
 }
 
 void SessionService::Disconnected(const ConnectionPtr& connection) {
-  SessionPtr session = SessionOf(connection);
-  if (session == nullptr || session->connection != connection) return;
-  session->connection.reset();
+  if (connection->context == nullptr) return;
+  const auto [session, n] = *AttachmentOf(connection);
+  Lane& lane = session->lane(n);
+  if (lane.connection != connection) return;
+  lane.connection.reset();
   connection->context.reset();
-  executor_.Disconnected(*session, session->connection_number);
+  executor_.Disconnected(*session, n, lane.connection_number);
 }
 
 void SessionService::OnTimer() {

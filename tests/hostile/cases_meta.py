@@ -346,6 +346,48 @@ def odd_op_ids(target):
         assert not other.op("Mkdir", (2, ROOT), (3, b"d" + os.urandom(6).hex().encode()), (4, 0o755), mutates=True).error
 
 
+LANES = 2  # the feature
+
+
+def lanes_out_of_range(target):
+    """Lanes that a session cannot have, op ids of lanes that are not the connection's."""
+    session = target.session()
+
+    def attach(conn, lane, volume=target.volume):
+        return conn.call("OpenSession", msg((1, volume), (2, session.id), (3, session.key), (8, lane)))
+
+    with session.conn:
+        with target.greeted() as c:
+            must_fail(attach(c, 1), "a lane that was not agreed on", (EINVAL,))
+        with target.greeted(features=LANES) as c:
+            for lane in (16, 17, 255, 256, 1 << 31, U32):
+                must_fail(attach(c, lane), f"lane {lane}", (EINVAL,))
+            must_fail(c.call("OpenSession", msg((1, target.volume), (8, 1))), "a session that begins with lane 1", (EINVAL,))
+            must_fail(attach(c, 1, b"none"), "a lane on no volume")
+        lanes = [target.greeted(features=LANES) for _ in range(15)]
+        for number, c in enumerate(lanes, 1):
+            assert not attach(c, number).error, f"lane {number} is refused"
+            own = number << 56
+            for op_id in (1, own, own ^ (1 << 56) | 1, U64, 16 << 56 | 1):
+                must_fail(c.call("Mkdir", msg((1, ctx(op_id)), (2, ROOT), (3, b"lane"), (4, 0o755))), f"op {op_id:x} on lane {number}", (EINVAL,))
+            must_fail(c.call("Getattr", msg((1, ctx(acked=U64)), (2, ROOT))), "a watermark of another lane", (EINVAL,))
+            must_fail(c.call("KeepAlive", msg((1, 1))), "another lane's watermark", (EINVAL,))
+            must_fail(c.call("KeepAlive", msg((2, own | 9), (3, 1))), "another lane's op as pending", (EINVAL,))
+            name = b"lane%d" % number + os.urandom(4).hex().encode()
+            assert not c.call("Mkdir", msg((1, ctx(own | 1)), (2, ROOT), (3, name), (4, 0o755))).error, "an op on its lane"
+        must_fail(session.conn.call("Reclaim", msg((3, 1), (5, 16 << 56))), "ids of lane 16 reclaimed", (EINVAL,))
+        # Attached again: the earlier connection of that lane ends, and no other.
+        with target.greeted(features=LANES) as again:
+            assert not attach(again, 3).error
+            assert lanes[2].ended(), "the lane's earlier connection lives on"
+            for c in [session.conn, again] + lanes[:2] + lanes[3:]:
+                assert not c.call("Getattr", msg((1, ctx()), (2, ROOT))).error, "another lane has ended"
+            assert not again.call("CloseSession").error
+        for c in lanes:
+            assert c.ended(), "a lane outlives its session"
+            c.sock.close()
+
+
 def one_id_for_two_ops(target):
     """A second op under an id that was used: the first one's answer or an error, never a second effect in another's name."""
     session = target.session()
@@ -394,5 +436,5 @@ def readers_that_do_not_read(target):
 
 CASES = [ops_without_a_session, foreign_sessions, a_session_of_another_volume, bad_volume_names, bad_volume_parameters, bad_changes, forged_peers,
          many_sessions, bad_names, inodes_that_are_none, absurd_sizes, forged_commits, another_sessions_append,
-         odd_attributes, odd_xattrs, odd_locks, lock_flood, odd_readdir, bogus_reclaim, odd_op_ids, one_id_for_two_ops,
+         odd_attributes, odd_xattrs, odd_locks, lock_flood, odd_readdir, bogus_reclaim, odd_op_ids, lanes_out_of_range, one_id_for_two_ops,
          crowds_of_groups, lying_chunkserver, readers_that_do_not_read]

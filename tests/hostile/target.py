@@ -49,8 +49,8 @@ class Target:
     def connect(self, timeout=20.0):
         return Conn(self.address, timeout)
 
-    def greeted(self, role=CLIENT, timeout=20.0):
-        return greet(Conn(self.address, timeout), self.secret, role)
+    def greeted(self, role=CLIENT, timeout=20.0, features=0):
+        return greet(Conn(self.address, timeout), self.secret, role, features)
 
     def session(self, uid=0):
         return Session(self.greeted(), self.volume, uid)

@@ -216,14 +216,14 @@ def proof(secret, client_nonce, server_nonce, role):
     return hmac.new(secret, b"kfs-client" + client_nonce + server_nonce + bytes([role]), hashlib.sha256).digest()
 
 
-def hello(nonce, role=CLIENT, version=(1, 1), cluster="", host="hostile", ident="hostile", software="hostile"):
-    return msg((1, role), (2, ident), (3, version[0]), (4, version[1]), (5, cluster), (6, nonce), (7, software), (8, host))
+def hello(nonce, role=CLIENT, version=(1, 1), cluster="", host="hostile", ident="hostile", software="hostile", features=0):
+    return msg((1, role), (2, ident), (3, version[0]), (4, version[1]), (5, cluster), (6, nonce), (7, software), (8, host), (11, features))
 
 
-def greet(conn, secret, role=CLIENT):
+def greet(conn, secret, role=CLIENT, features=0):
     """A proper greeting."""
     nonce = os.urandom(16)
-    reply = conn.call("Hello", hello(nonce, role))
+    reply = conn.call("Hello", hello(nonce, role, features=features))
     assert not reply.error, "Hello refused: " + reply.text
     server = hmac.new(secret, b"kfs-server" + nonce + reply.get(3), hashlib.sha256).digest()
     assert reply.get(4) == server, "the daemon's own proof is wrong"

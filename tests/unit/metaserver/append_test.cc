@@ -55,7 +55,7 @@ TEST_F(AppendTest, ALostConnectionEndsTheTurn) {
   SessionPtr other = OpenSession();
   TestCallPtr b = Begin<rpc::PrepareWrite>(PrepareOf(f, 0, 20, true), other);
   EXPECT_FALSE(b->answered);
-  executor_->Disconnected(*s_, s_->connection_number);
+  executor_->Disconnected(*s_, 0, s_->lane(0).connection_number);
   executor_->EndTick();
   EXPECT_TRUE(b->answered);
   Attach(s_);

@@ -109,7 +109,7 @@ TEST_F(ColdTest, ASessionThatEndsMeanwhileIsNotRun) {
   GoCold();
   TestCallPtr cold = Begin<rpc::Lookup>(LookupOf("15"));
   ASSERT_FALSE(cold->answered);
-  executor_->Disconnected(*s_, s_->connection_number);
+  executor_->Disconnected(*s_, 0, s_->lane(0).connection_number);
   Serve();
   EXPECT_FALSE(cold->answered);  // nobody listens
 }
@@ -224,7 +224,7 @@ TEST_F(ColdReclaimTest, OneWhoseConnectionEndsMeanwhileBeginsAgain) {
   const TestCallPtr call = Tell(AllOpens());
   ASSERT_FALSE(call->answered);
   ServeOne();
-  executor_->Disconnected(*s_, s_->connection_number);
+  executor_->Disconnected(*s_, 0, s_->lane(0).connection_number);
   ASSERT_EQ(Attach(s_), s_);
   Serve();
   EXPECT_FALSE(call->answered);

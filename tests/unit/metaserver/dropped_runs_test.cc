@@ -38,7 +38,7 @@ class World : public MetaTest {
     other_ = OpenSession();
     const SessionPtr holder = OpenSession();
     // Only whether there is one is asked.
-    holder->connection =
+    holder->lane(0).connection =
         std::shared_ptr<Connection>(std::shared_ptr<void>(), reinterpret_cast<Connection*>(this));
     way_.holder = holder->id;
     if (drops) executor_->AddHolders(&way_);

@@ -17,7 +17,7 @@ class FenceTest : public MetaTest {
   }
   // The end of the connection, as the metaserver sees it.
   void Disconnect(const SessionPtr& s) {
-    executor_->Disconnected(*s, s->connection_number);
+    executor_->Disconnected(*s, 0, s->lane(0).connection_number);
     executor_->EndTick();
   }
   int OpenBy(const SessionPtr& s, uint64_t ino, uint32_t flags) {

@@ -51,11 +51,12 @@ class GateTest : public MetaTest {
   SessionPtr Connected() {
     SessionPtr s = OpenSession();
     // Only whether there is one is asked.
-    s->connection = std::shared_ptr<Connection>(std::shared_ptr<void>(), reinterpret_cast<Connection*>(this));
+    s->lane(0).connection =
+        std::shared_ptr<Connection>(std::shared_ptr<void>(), reinterpret_cast<Connection*>(this));
     return s;
   }
   void TearDown() override {
-    for (const SessionPtr& s : {a_, b_}) s->connection.reset();
+    for (const SessionPtr& s : {a_, b_}) s->lane(0).connection.reset();
     MetaTest::TearDown();
   }
   TestCallPtr BeginChmod(uint32_t mode, const SessionPtr& session) {
@@ -135,7 +136,7 @@ TEST_F(GateTest, WhoDoesNotAnswerIsNotWaitedForButKeepsWhatItHolds) {
 
 TEST_F(GateTest, AHolderThatIsAwayIsAwaitedUntilItExpires) {
   things_.holds = {{a_->id, Ino(f_)}};
-  a_->connection.reset();
+  a_->lane(0).connection.reset();
   const TestCallPtr call = BeginChmod(0700, s_);
   for (int i = 0; i < 20 && !call->answered; ++i) {
     clock_.Advance(std::chrono::seconds(2));

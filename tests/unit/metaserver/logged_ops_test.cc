@@ -99,7 +99,7 @@ TEST_F(LoggedOpsTest, AnswersInMemoryOfAllSessionsAreBounded) {
     others->remembered.Keep(id, {Op::kOpen, large}, all);
   EXPECT_FALSE(others->remembered.HasRoom(*all));
   EXPECT_TRUE(s_->remembered.HasRoom(*all));  // who acknowledges needs little
-  others->remembered.Drop(1, {});
+  others->remembered.Drop(0, 1, {});
   EXPECT_TRUE(others->remembered.HasRoom(*all));
   others->remembered.Keep(1, {Op::kOpen, large}, all);
   others->remembered.Keep(1, {Op::kOpen, large}, all);  // once

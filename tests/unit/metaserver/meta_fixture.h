@@ -15,6 +15,7 @@
 
 #include "metaserver/executor/executor.h"
 #include "metaserver/executor/handlers.h"
+#include "proto/lanes.h"
 #include "tests/unit/common/temp_dir.h"
 #include "tests/unit/metaserver/test_env.h"
 
@@ -185,6 +186,7 @@ class MetaTest : public testing::Test {
     request.set_counts_logged(!old_client_);
     request.set_session(old->id.v);
     request.set_key(old->key);
+    request.set_lane(lane_);
     SessionPtr s = executor_->OpenSession(call, request, "host", "client");
     executor_->EndTick();
     last_ = call->status;
@@ -193,6 +195,7 @@ class MetaTest : public testing::Test {
   Status Reclaim(const SessionPtr& s, const pb::ReclaimRequest& request, pb::ReclaimReply* reply = nullptr) {
     auto call = std::make_shared<TestCall>(Op::kReclaim, "");
     call->session = s;
+    call->lane = lane_;
     executor_->Reclaim(call, request);
     executor_->EndTick();
     if (reply != nullptr) {
@@ -211,7 +214,7 @@ class MetaTest : public testing::Test {
   TestCallPtr Begin(typename Rpc::Request request, SessionPtr session = nullptr) {
     if (session == nullptr) session = s_;
     pb::Context* ctx = request.mutable_ctx();
-    if (Rpc::kMutates && ctx->op_id() == 0) ctx->set_op_id(++op_ids_);
+    if (Rpc::kMutates && ctx->op_id() == 0) ctx->set_op_id(LaneBase(lane_) + ++op_ids_);
     if (!fixed_caller_) {
       ctx->set_uid(uid_);
       ctx->set_gid(gid_);
@@ -222,6 +225,7 @@ class MetaTest : public testing::Test {
     if (more_of_caller_) more_of_caller_(*ctx);
     auto call = std::make_shared<TestCall>(Rpc::kOp, request.SerializeAsString());
     call->session = session;
+    call->lane = lane_;
     // Most tests do not care who has the file open for its data.
     constexpr bool kData = Rpc::kOp == Op::kReadLayout || Rpc::kOp == Op::kPrepareWrite ||
                            Rpc::kOp == Op::kCommitWrite || Rpc::kOp == Op::kFallocate;
@@ -477,6 +481,7 @@ class MetaTest : public testing::Test {
   std::unique_ptr<Executor> executor_;
   SessionPtr s_;
   uint64_t op_ids_ = 0;
+  uint8_t lane_ = 0;  // on which all is sent
   bool deletes_fail_ = false;
   std::function<void(pb::Context&)> more_of_caller_;
   size_t cache_bytes_ = 16 << 20;

@@ -373,7 +373,7 @@ TEST_F(LockTest, ResentWaitingLocksJoinTheirFirstArrival) {
   pb::SetLockRequest r = LockOf(f, 1, pb::LockRange::WRITE, true);
   r.mutable_ctx()->set_op_id(500);
   TestCallPtr first = Begin<rpc::SetLock>(r, other);
-  executor_->Disconnected(*other, other->connection_number);
+  executor_->Disconnected(*other, 0, other->lane(0).connection_number);
   Attach(other);
   TestCallPtr again = Begin<rpc::SetLock>(r, other);
   EXPECT_FALSE(again->answered);

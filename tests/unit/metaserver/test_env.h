@@ -22,7 +22,7 @@ class TestExecutorEnv : public ExecutorEnv {
   void Drain(Session& session, Ino ino, std::function<void()> done) override {
     drain(session, ino, std::move(done));
   }
-  void CloseConnection(Session&, const Status&) override {}
+  void CloseConnection(Session&, uint8_t, const Status&) override {}
   Status WhyNotHere(const std::string& volume) override {
     return where ? where(volume) : Status(ENOENT, "there is no volume \"" + volume + "\"");
   }

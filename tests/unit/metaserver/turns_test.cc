@@ -168,7 +168,7 @@ TEST_F(FairTest, WhatHasNotRunWhenItsConnectionEndsComesAgainOnce) {
   for (int i = 0; i < 200; ++i) many.push_back(SendMkdir(s_, "d" + std::to_string(i)));
   executor_->EndTick();
   ASSERT_FALSE(many.back()->answered);
-  executor_->Disconnected(*s_, s_->connection_number);
+  executor_->Disconnected(*s_, 0, s_->lane(0).connection_number);
   Attach(s_);
   ASSERT_EQ(err(), 0);
   op_ids_ = before;
@@ -187,7 +187,7 @@ TEST_F(FairTest, AGoodbyeCountsThoughTheConnectionEndsBeforeItsTurn) {
   call->session = other;
   other->closing = true;
   executor_->InTurn(call, [this, call] { executor_->CloseSession(call); });
-  executor_->Disconnected(*other, other->connection_number);
+  executor_->Disconnected(*other, 0, other->lane(0).connection_number);
   executor_->EndTick();
   EXPECT_FALSE(volume().sessions.contains(other->id));
 }
@@ -238,7 +238,8 @@ TEST_F(DrainTest, ReleasesThatWaitForTheirTurnCount) {
   const uint64_t f = Mknod(1, "f");
   const SessionPtr other = OpenSession();
   // Only whether there is one is asked.
-  s_->connection = std::shared_ptr<Connection>(std::shared_ptr<void>(), reinterpret_cast<Connection*>(this));
+  s_->lane(0).connection =
+      std::shared_ptr<Connection>(std::shared_ptr<void>(), reinterpret_cast<Connection*>(this));
   Run<rpc::SetLock>(LockOf(f, 1, pb::LockRange::WRITE, false, true));
   const TestCallPtr wanted = Begin<rpc::SetLock>(LockOf(f, 2, pb::LockRange::WRITE, false, true), other);
   ASSERT_FALSE(wanted->answered);
