@@ -16,7 +16,7 @@ namespace {
 class LanesTest : public MetaTest {
  protected:
   void SetUp() override {
-    hooks_.close_connection = [this](Session&, uint8_t lane, const Status&) { closed_.push_back(lane); };
+    env_.close_connection = [this](Session&, uint8_t lane, const Status&) { closed_.push_back(lane); };
     MetaTest::SetUp();
     On(3);
     ASSERT_EQ(Attach(s_), s_);

@@ -22,7 +22,9 @@ class TestExecutorEnv : public ExecutorEnv {
   void Drain(Session& session, Ino ino, std::function<void()> done) override {
     drain(session, ino, std::move(done));
   }
-  void CloseConnection(Session&, uint8_t, const Status&) override {}
+  void CloseConnection(Session& session, uint8_t lane, const Status& why) override {
+    if (close_connection) close_connection(session, lane, why);
+  }
   Status WhyNotHere(const std::string& volume) override {
     return where ? where(volume) : Status(ENOENT, "there is no volume \"" + volume + "\"");
   }
@@ -33,6 +35,7 @@ class TestExecutorEnv : public ExecutorEnv {
 
   std::function<void(Db&, std::vector<std::string> keys, std::function<void()> done)> fetch;
   std::function<void(Session&, Ino, std::function<void()> done)> drain;
+  std::function<void(Session&, uint8_t lane, const Status& why)> close_connection;
   std::function<Status(const std::string& volume)> where;
   std::function<void(VolumeId)> damaged;
 };
