@@ -19,8 +19,7 @@ Status Chunk::Mutate(ChunkVersion to, const Steps& steps, bool* no_space) {
   ++generation_;
   bool touched = false;
   for (const pb::ChunkStep& step : steps) {
-    const uint64_t offset = std::min<uint64_t>(step.offset(), kChunkSizeMax);
-    const uint64_t length = std::min<uint64_t>(step.length(), kChunkSizeMax - offset);
+    const uint64_t offset = step.offset(), length = step.length();
     switch (step.kind()) {
       case pb::ChunkStep::TRUNCATE:
         KFS_RETURN_IF_ERROR(Truncate(offset));

@@ -1,14 +1,30 @@
 // Changes that the metaserver orders, and what becomes of them when there is no room.
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "chunkserver/chunk_store.h"
 #include "chunkserver/pin.h"
+#include "common/limits.h"
 #include "common/log.h"
 
 namespace kfs {
 namespace {
 
 constexpr size_t kNotMadeMax = 65536;  // a late write comes within seconds
+
+// A step that was passed over would count as made: one that this version does not know (a later metaserver's
+// has to wait for a later chunkserver), or that reaches beyond what a chunk can be.
+Status CheckSteps(const Chunk::Steps& steps) {
+  for (const pb::ChunkStep& step : steps) {
+    if (!pb::ChunkStep::Kind_IsValid(step.kind()) || step.kind() == pb::ChunkStep::NONE)
+      return Status(EINVAL, Code::kMalformed, fmt::format("there is no step {}", int{step.kind()}));
+    if (step.offset() > kChunkSizeMax || step.length() > kChunkSizeMax - step.offset())
+      return Status(EINVAL, Code::kMalformed,
+                    fmt::format("range {}+{} is outside of a chunk", step.offset(), step.length()));
+  }
+  return {};
+}
 
 }  // namespace
 
@@ -30,7 +46,10 @@ Status ChunkStore::MutateWithRoom(Chunk* chunk, ChunkVersion to, const Chunk::St
 Result<ChunkStore::Mutated> ChunkStore::Mutate(ChunkKey key, ChunkVersion from, ChunkVersion to,
                                                const Chunk::Steps& steps, bool existing) {
   Mutated done;
+  if (!key.volume || !key.chunk)
+    return Status(EINVAL, Code::kMalformed, "ids of volumes and chunks begin at 1");
   if (to.v == 0 || to <= from) return Status(EINVAL, Code::kMalformed, "a mutation must raise the version");
+  KFS_RETURN_IF_ERROR(CheckSteps(steps));
   Pin pin(this, key);
   pin.Lock();
   if (!pin->open()) {

@@ -51,7 +51,10 @@ bool NetClient::Cancel(uint64_t id) {
 void NetClient::OnConnected(std::function<void(const ConnectionPtr&, ReadyFn)> fn) {
   impl_->on_connected = std::move(fn);
 }
-void NetClient::Serve(std::shared_ptr<Dispatcher> dispatcher) { impl_->dispatcher = std::move(dispatcher); }
+void NetClient::Serve(std::shared_ptr<Dispatcher> dispatcher) {
+  assert(dispatcher != nullptr);
+  impl_->dispatcher = std::move(dispatcher);
+}
 void NetClient::OnDisconnected(std::function<void(const Status&)> fn) {
   impl_->on_disconnected = std::move(fn);
 }

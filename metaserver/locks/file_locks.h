@@ -21,7 +21,6 @@
 #include <vector>
 
 #include "metaserver/locks/range_index.h"
-#include "proto/meta.pb.h"
 
 namespace kfs::meta {
 

@@ -162,6 +162,21 @@ TEST_F(ChunkIoTest, MutationFromAVersionBehindOursGoesAhead) {
   EXPECT_EQ(MustRead(0, 1, 8), std::string(1, '\0'));
 }
 
+// It would count as made.
+TEST_F(ChunkIoTest, AStepThatIsNotUnderstoodIsRefused) {
+  ASSERT_TRUE(Mutate(1, 2).ok());
+  const auto step = [](int kind, uint64_t offset, uint64_t length) {
+    return Step(static_cast<pb::ChunkStep::Kind>(kind), offset, length);
+  };
+  for (const pb::ChunkStep& bad :
+       {step(99, 0, 0), step(0, 0, 0), step(pb::ChunkStep::TRUNCATE, UINT64_MAX, 0),
+        step(pb::ChunkStep::ZERO, UINT64_MAX, UINT64_MAX), step(pb::ChunkStep::ZERO, 1, kChunkSizeMax),
+        step(pb::ChunkStep::ALLOCATE, 0, UINT64_MAX)}) {
+    EXPECT_EQ(Mutate(2, 3, {Step(pb::ChunkStep::TRUNCATE, 0), bad}).err(), EINVAL) << bad.DebugString();
+  }
+  EXPECT_TRUE(Mutate(2, 3, {step(pb::ChunkStep::TRUNCATE, kChunkSizeMax, 0)}).ok());
+}
+
 TEST_F(ChunkIoTest, MutationMustRaiseTheVersion) { EXPECT_EQ(Mutate(3, 3).err(), EINVAL); }
 
 // Truncate, zero, allocate.
