@@ -8,7 +8,7 @@ IoPool::IoPool(EventLoop& loop, size_t threads)
 IoPool::~IoPool() { Stop(); }
 
 void IoPool::Stop() {
-  *alive_ = false;
+  lifetime_.End();
   workers_.reset();
   lanes_.clear();
 }
@@ -30,14 +30,14 @@ bool IoPool::Submit(std::optional<ChunkKey> key, Work work, Work done) {
 
 void IoPool::Push(Task task) {
   if (workers_ == nullptr) return;
-  workers_->Do([this, task = std::make_shared<Task>(std::move(task)), alive = alive_]() mutable {
-    task->work();
-    task->work = nullptr;
-    // Moved, so that the last reference, and what the functions hold, is let go on the loop's thread.
-    loop_.Post([this, task = std::move(task), alive = std::move(alive)] {
-      if (*alive) Finished(task);
-    });
-  });
+  auto finished = lifetime_.While([this](const std::shared_ptr<Task>& t) { Finished(t); });
+  workers_->Do(
+      [this, task = std::make_shared<Task>(std::move(task)), finished = std::move(finished)]() mutable {
+        task->work();
+        task->work = nullptr;
+        // Moved, so that the last reference, and what the functions hold, is let go on the loop's thread.
+        loop_.Post([task = std::move(task), finished = std::move(finished)] { finished(task); });
+      });
 }
 
 void IoPool::Finished(const std::shared_ptr<Task>& task) {

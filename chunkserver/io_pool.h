@@ -10,6 +10,7 @@
 #include <unordered_map>
 
 #include "chunkserver/format.h"
+#include "common/lifetime.h"
 #include "rpc/event_loop.h"
 #include "rpc/workers.h"
 
@@ -43,7 +44,7 @@ class IoPool {
   // Loop's thread only.
   std::unordered_map<ChunkKey, std::deque<Task>> lanes_;  // behind the running one
   size_t waiting_ = 0;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Lifetime lifetime_;
   std::unique_ptr<Workers> workers_;  // null: stopped
 };
 

@@ -34,7 +34,7 @@ MetaserverLink::MetaserverLink(EventLoop& loop, ChunkStore* store, IoPool* pool,
 }
 
 MetaserverLink::~MetaserverLink() {
-  *alive_ = false;
+  lifetime_.End();
   heartbeat_.Cancel();
   inventory_.reset();
   client_->Close();
@@ -66,9 +66,8 @@ void MetaserverLink::Register(const ConnectionPtr& connection, NetClient::ReadyF
   FillDiskStatus(*store_, false, request.mutable_disk());
   hooks_.synced->Fill(request.mutable_synced());
   connection->Call(Op::kRegisterChunkserver, request, {},
-                   [this, alive = alive_, ready = std::move(ready),
-                    asked_ms = service_->gate()->NowMs()](kfs::Answer answer) {
-                     if (!*alive) return;
+                   lifetime_.While([this, ready = std::move(ready),
+                                    asked_ms = service_->gate()->NowMs()](kfs::Answer answer) {
                      pb::RegisterChunkserverReply reply;
                      const Status status = ParseAnswer(answer, &reply);
                      if (!status.ok()) {
@@ -79,7 +78,7 @@ void MetaserverLink::Register(const ConnectionPtr& connection, NetClient::ReadyF
                      service_->gate()->LearnClock(reply.clock(), reply.clock_ms(), asked_ms);
                      ready({}, false);
                      Registered(reply);
-                   });
+                   }));
 }
 
 void MetaserverLink::Registered(const pb::RegisterChunkserverReply& reply) {
@@ -139,9 +138,7 @@ void MetaserverLink::SendHeartbeat() {
   missing_told_ = service_->missing().Fill(missing_told_, request.mutable_missing());
   heartbeat_under_way_ = true;
   client_->Enqueue<rpc::Heartbeat>(
-      request,
-      [this, alive = alive_, asked_ms = service_->gate()->NowMs()](kfs::Answer answer) {
-        if (!*alive) return;
+      request, lifetime_.While([this, asked_ms = service_->gate()->NowMs()](kfs::Answer answer) {
         heartbeat_under_way_ = false;
         pb::HeartbeatReply reply;
         const Status status = ParseAnswer(answer, &reply);
@@ -156,7 +153,7 @@ void MetaserverLink::SendHeartbeat() {
         KFS_LOG(warn, "metaserver.heartbeat_failed metaserver={} reason=\"{}\"", options_.metaserver,
                 status.ToString());
         client_->Reconnect(status);
-      },
+      }),
       kAnswerTimeout);
 }
 

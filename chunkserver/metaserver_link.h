@@ -19,6 +19,7 @@
 #include "chunkserver/io_pool.h"
 #include "chunkserver/service.h"
 #include "chunkserver/sync_points.h"
+#include "common/lifetime.h"
 #include "rpc/net_client.h"
 
 namespace kfs {
@@ -83,7 +84,7 @@ class MetaserverLink {
   uint64_t generation_ = 0;    // that this metaserver told last
   uint64_t missing_told_ = 0;  // MissingChunks::Fill
   std::string refusal_;        // logged last
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Lifetime lifetime_;
 };
 
 }  // namespace kfs

@@ -33,7 +33,7 @@ MetaserverLinks::MetaserverLinks(EventLoop& loop, ChunkStore* store, IoPool* poo
     : loop_(loop), store_(store), pool_(pool), service_(service), options_(std::move(options)) {}
 
 MetaserverLinks::~MetaserverLinks() {
-  *alive_ = false;
+  lifetime_.End();
   complain_.Cancel();
   save_synced_.Cancel();
   links_.clear();
@@ -118,9 +118,7 @@ void MetaserverLinks::Learned(const std::string& from, uint64_t generation,
   // Not from inside a link: it may be the one to go.
   if (settling_) return;
   settling_ = true;
-  loop_.Post([this, alive = alive_] {
-    if (*alive) Settle();
-  });
+  loop_.Post(lifetime_.While([this] { Settle(); }));
 }
 
 void MetaserverLinks::Settle() {
@@ -149,8 +147,7 @@ void MetaserverLinks::Save() {
   auto status = std::make_shared<Status>();
   const bool taken = pool_->Submit(
       {}, [store = store_, known = known_, status] { *status = WriteKnownMetaservers(*store, known); },
-      [this, alive = alive_, status, generation = known_.generation] {
-        if (!*alive) return;
+      lifetime_.While([this, status, generation = known_.generation] {
         saving_ = false;
         if (!status->ok()) {
           KFS_LOG(warn, "metaserver.list_not_saved reason=\"{}\"", status->ToString());
@@ -158,7 +155,7 @@ void MetaserverLinks::Save() {
         }
         saved_ = generation;
         Save();  // there may be a newer one
-      });
+      }));
   if (!taken) saving_ = false;  // with the next generation, or at the next start
 }
 
@@ -170,11 +167,10 @@ void MetaserverLinks::SaveSynced() {
         if (Status s = synced.Write(*store); !s.ok())
           KFS_LOG(warn, "synced.not_saved reason=\"{}\"", s.ToString());
       },
-      [this, alive = alive_, changes = synced_.changes()] {
-        if (!*alive) return;
+      lifetime_.While([this, changes = synced_.changes()] {
         saving_synced_ = false;
         synced_saved_ = changes;  // what was not taken is kept with the next
-      });
+      }));
 }
 
 // Nobody else would say it: without a metaserver there are no requests that fail.

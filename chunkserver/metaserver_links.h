@@ -17,6 +17,7 @@
 
 #include "chunkserver/known_metaservers.h"
 #include "chunkserver/metaserver_link.h"
+#include "common/lifetime.h"
 
 namespace kfs {
 
@@ -79,7 +80,7 @@ class MetaserverLinks {
   uint64_t synced_saved_ = 0;  // SyncPoints::changes on the disks
   bool saving_synced_ = false;
   EventLoop::Timer complain_, save_synced_;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Lifetime lifetime_;
 };
 
 }  // namespace kfs

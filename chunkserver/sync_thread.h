@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "chunkserver/chunk_store.h"
+#include "common/lifetime.h"
 #include "rpc/event_loop.h"
 #include "rpc/workers.h"
 
@@ -16,7 +17,7 @@ class SyncThread {
       : loop_(loop), store_(store), interval_(interval), worker_(loop.StartWorkers("kfs-sync", 1)) {
     Arm();
   }
-  ~SyncThread() { *alive_ = false; }
+  ~SyncThread() { lifetime_.End(); }
   SyncThread(const SyncThread&) = delete;
   SyncThread& operator=(const SyncThread&) = delete;
 
@@ -29,11 +30,9 @@ class SyncThread {
  private:
   void Arm() {
     timer_ = loop_.RunAfter(interval_, [this] {
-      worker_->Do([this, alive = alive_] {
+      worker_->Do([this, again = lifetime_.While([this] { Arm(); })] {
         store_->SyncChangedDisks();
-        loop_.Post([this, alive] {
-          if (*alive) Arm();
-        });
+        loop_.Post(again);
       });
     });
   }
@@ -42,7 +41,7 @@ class SyncThread {
   ChunkStore* const store_;
   Duration interval_;
   EventLoop::Timer timer_;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Lifetime lifetime_;
   std::unique_ptr<Workers> worker_;  // ends before the rest
 };
 

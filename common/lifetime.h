@@ -19,13 +19,10 @@ class Lifetime {
   Lifetime(const Lifetime&) = delete;
   Lifetime& operator=(const Lifetime&) = delete;
 
-  // `fn`, which returns nothing, as long as this lasts; afterwards nothing.
+  // `fn`, as long as this lasts; afterwards nothing is done. What it returns is dropped.
   template <typename Fn>
   auto While(Fn fn) const {
-    return [ alive = alive_, fn = std::move(fn) ]<typename... Args>(
-        Args && ... args) mutable requires std::is_invocable_r_v<void, Fn&, Args...> {
-      if (*alive) fn(std::forward<Args>(args)...);
-    };
+    return Guarded<Fn>{alive_, std::move(fn)};
   }
 
   // Whoever is asked to stop does not wait for its destructor. May be called again.
@@ -45,6 +42,22 @@ class Lifetime {
   Watch watch() const { return Watch(alive_); }
 
  private:
+  template <typename Fn>
+  struct Guarded {
+    std::shared_ptr<const bool> alive;
+    Fn fn;
+    template <typename... Args>
+    requires std::is_invocable_v<const Fn&, Args...>
+    void operator()(Args&&... args) const {
+      if (*alive) fn(std::forward<Args>(args)...);
+    }
+    template <typename... Args>
+    requires(std::is_invocable_v<Fn&, Args...> && !std::is_invocable_v<const Fn&, Args...>) void operator()(
+        Args&&... args) {
+      if (*alive) fn(std::forward<Args>(args)...);
+    }
+  };
+
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

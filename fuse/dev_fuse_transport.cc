@@ -29,7 +29,7 @@ DevFuseTransport::DevFuseTransport(EventLoop& loop, int fd, RequestSink& sink)
   fcntl(fd_, F_SETFL, fcntl(fd_, F_GETFL) | O_NONBLOCK);
 }
 
-DevFuseTransport::~DevFuseTransport() { *alive_ = false; }
+DevFuseTransport::~DevFuseTransport() { lifetime_.End(); }
 
 void DevFuseTransport::Start() {
   watch_ = loop_.WatchReadable(fd_, [this] { ReadBatch(); });
@@ -38,11 +38,10 @@ void DevFuseTransport::Start() {
 void DevFuseTransport::Poke() {
   if (poked_ || ended_) return;
   poked_ = true;
-  loop_.Post([this, alive = alive_] {
-    if (!*alive) return;
+  loop_.Post(lifetime_.While([this] {
     poked_ = false;
     ReadBatch();
-  });
+  }));
 }
 
 ssize_t DevFuseTransport::Reply(const iovec* iov, int count) { return writev(fd_, iov, count); }

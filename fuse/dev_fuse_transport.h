@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "common/lifetime.h"
 #include "fuse/transport.h"
 #include "rpc/event_loop.h"
 
@@ -43,7 +44,7 @@ class DevFuseTransport : public Transport {
   alignas(fuse_in_header) char head_[sizeof(fuse_in_header) + sizeof(fuse_write_in)];
   Buffer payload_;
   std::vector<char> whole_;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Lifetime lifetime_;
 };
 
 }  // namespace kfs::fuse

@@ -67,13 +67,11 @@ void BrickPhase::AskAll(const std::map<ServerId, typename Rpc::Request>& request
     round->timer.Cancel();
     tell();
   };
-  round->timer = loop_.RunAfter(kTimeout, [alive = alive_, finish] {
-    if (*alive) finish();
-  });
+  round->timer = loop_.RunAfter(kTimeout, lifetime_.While([finish] { finish(); }));
   for (const auto& [id, request] : requests) {
     chunkservers_.Request(id, Rpc::kOp, request,
-                          [alive = alive_, round, finish, id = id](Status s, const std::string& body) {
-                            if (!*alive || !round->done) return;
+                          lifetime_.While([round, finish, id = id](Status s, const std::string& body) {
+                            if (!round->done) return;
                             typename Rpc::Reply reply;
                             if (s.ok() && !reply.ParseFromString(body))
                               s = Status(EPROTO, "its answer cannot be understood");
@@ -83,7 +81,7 @@ void BrickPhase::AskAll(const std::map<ServerId, typename Rpc::Request>& request
                               round->each(id, s);
                             }
                             if (--round->waiting == 0) finish();
-                          });
+                          }));
   }
 }
 

@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 
+#include "common/lifetime.h"
 #include "metaserver/chunks/chunkservers.h"
 #include "proto/admin.pb.h"
 #include "rpc/event_loop.h"
@@ -28,7 +29,7 @@ class BrickPhase {
   // All outlive it.
   BrickPhase(EventLoop& loop, Clock& clock, Chunkservers& chunkservers)
       : loop_(loop), clock_(clock), chunkservers_(chunkservers) {}
-  ~BrickPhase() { *alive_ = false; }
+  ~BrickPhase() { lifetime_.End(); }
 
   // Adds what the chunkservers say of their disks.
   void Report(pb::MemberReport report, std::function<void(pb::MemberReport)> done);
@@ -48,7 +49,7 @@ class BrickPhase {
   EventLoop& loop_;
   Clock& clock_;
   Chunkservers& chunkservers_;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Lifetime lifetime_;
 };
 
 }  // namespace kfs::meta

@@ -15,7 +15,7 @@ Fences::Fences(VolumeId volume, Chunkservers& servers, Clock& clock, std::functi
       rerun_(std::move(rerun)),
       when_logged_(std::move(when_logged)) {}
 
-Fences::~Fences() { *alive_ = false; }
+Fences::~Fences() { lifetime_.End(); }
 
 void Fences::Add(ServerId id, Fence fence) {
   Server& server = fenced_[id];
@@ -28,9 +28,7 @@ void Fences::Add(ServerId id, Fence fence) {
   entry = {std::move(fence)};
   ++server.unanswered;
   const std::pair key{entry.fence.session, entry.fence.others};
-  when_logged_([this, alive = alive_, id, key, serial = entry.fence.serial] {
-    if (*alive) Logged(id, key, serial);
-  });
+  when_logged_(lifetime_.While([this, id, key, serial = entry.fence.serial] { Logged(id, key, serial); }));
 }
 
 void Fences::Logged(ServerId id, const std::pair<SessionId, bool>& key, uint64_t serial) {
@@ -87,8 +85,7 @@ void Fences::Send(ServerId id, Server& server) {
   server.under_way = true;
   servers_.Request(
       id, Op::kFenceSessions, request,
-      [this, alive = alive_, id, times_up = server.times_up, sent](const Status& status, const std::string&) {
-        if (!*alive) return;
+      lifetime_.While([this, id, times_up = server.times_up, sent](const Status& status, const std::string&) {
         auto it = fenced_.find(id);
         if (it == fenced_.end() || it->second.times_up != times_up) return;
         Server& s = it->second;
@@ -112,7 +109,7 @@ void Fences::Send(ServerId id, Server& server) {
         }
         RunWaiters();
         Send(id, s);
-      });
+      }));
 }
 
 void Fences::OnTimer() {

@@ -14,6 +14,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "common/lifetime.h"
 #include "metaserver/base/call.h"
 #include "metaserver/chunks/chunkservers.h"
 
@@ -70,7 +71,7 @@ class Fences {
   const std::function<void(std::function<void()>)> when_logged_;
   std::map<ServerId, Server> fenced_;  // none without entries
   Waiters waiters_;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Lifetime lifetime_;
 };
 
 }  // namespace kfs::meta

@@ -23,7 +23,7 @@ Garbage::Garbage(VolumeId volume, VolumeStore& store, Chunkservers& servers, std
       changed_(std::move(changed)),
       after_sync_(std::move(after_sync)) {}
 
-Garbage::~Garbage() { *alive_ = false; }
+Garbage::~Garbage() { lifetime_.End(); }
 
 Status Garbage::Load() {
   store_.Scan("G", "", [&](std::string_view key, std::string_view) {
@@ -70,9 +70,7 @@ void Garbage::Run() {
     }
     work.sent = true;
     // Were the power to fail before the log is synced, files would come back whose chunks are gone.
-    after_sync_([this, alive = alive_, server = server, chunks] {
-      if (*alive) Send(server, chunks);
-    });
+    after_sync_(lifetime_.While([this, server = server, chunks] { Send(server, chunks); }));
   }
 }
 
@@ -81,8 +79,7 @@ void Garbage::Send(ServerId server, const std::shared_ptr<std::vector<ChunkId>>&
   request.set_volume(volume_.v);
   for (ChunkId chunk : *chunks) request.add_chunk(chunk.v);
   servers_.Request(server, Op::kDeleteChunks, request,
-                   [this, alive = alive_, server, chunks](const Status& status, const std::string&) {
-                     if (!*alive) return;
+                   lifetime_.While([this, server, chunks](const Status& status, const std::string&) {
                      Work& w = servers_with_[server];
                      w.sent = false;
                      if (!status.ok()) {
@@ -95,7 +92,7 @@ void Garbage::Send(ServerId server, const std::shared_ptr<std::vector<ChunkId>>&
                      for (ChunkId chunk : *chunks) store_.db().Delete(GarbageKey(server, chunk));
                      w.count -= std::min(w.count, chunks->size());
                      changed_();
-                   });
+                   }));
 }
 
 size_t Garbage::CountOf(ServerId server) const {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "common/lifetime.h"
 #include "metaserver/chunks/chunkservers.h"
 #include "metaserver/store/volume_store.h"
 
@@ -52,7 +53,7 @@ class Garbage {
   std::function<void(std::function<void()>)>
       after_sync_;  // what has been changed so far is in the log, synced
   std::map<ServerId, Work> servers_with_;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Lifetime lifetime_;
 };
 
 }  // namespace kfs::meta

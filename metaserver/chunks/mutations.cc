@@ -12,7 +12,7 @@ Mutations::Mutations(VolumeId volume, uint64_t chunk_size, VolumeStore& store, C
                      Hooks hooks)
     : volume_(volume), chunk_size_(chunk_size), store_(store), servers_(servers), hooks_(std::move(hooks)) {}
 
-Mutations::~Mutations() { *alive_ = false; }
+Mutations::~Mutations() { lifetime_.End(); }
 
 Status Mutations::Load() {
   // Keys are ordered by chunk and version: the order in which they must be applied.
@@ -112,18 +112,16 @@ void Mutations::SendFirst(ChunkId chunk, Queue& queue) {
     step->set_length(s.length());
   }
   queue.sent = true;
-  hooks_.when_logged([this, alive = alive_, chunk, server, request] {
-    if (*alive) Send(chunk, server, request);
-  });
+  hooks_.when_logged(lifetime_.While([this, chunk, server, request] { Send(chunk, server, request); }));
 }
 
 void Mutations::Send(ChunkId chunk, ServerId server, const pb::MutateChunkRequest& request) {
   // One replica after the other: a mutation is short, and replicas are few.
   servers_.Request(server, Op::kMutateChunk, request,
-                   [this, alive = alive_, chunk, to = request.to(), server](const Status& status,
+                   lifetime_.While([this, chunk, to = request.to(), server](const Status& status,
                                                                             const std::string& body) {
-                     if (*alive) Answered(chunk, to, server, status, body);
-                   });
+                     Answered(chunk, to, server, status, body);
+                   }));
 }
 
 bool Mutations::Written(ChunkId chunk) const {

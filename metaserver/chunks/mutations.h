@@ -11,6 +11,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "common/lifetime.h"
 #include "metaserver/base/call.h"
 #include "metaserver/chunks/chunkservers.h"
 #include "metaserver/store/txn.h"
@@ -87,7 +88,7 @@ class Mutations {
   std::unordered_set<ChunkId> short_;  // until their next mutation, or their end
   std::vector<ChunkId> fresh_;
   size_t count_ = 0;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // answers may come later than our end
+  Lifetime lifetime_;  // answers may come later than our end
 };
 
 }  // namespace kfs::meta

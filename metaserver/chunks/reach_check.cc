@@ -36,9 +36,7 @@ void ReachCheck::Dial(ServerId id, Server& server) {
   net.credentials = chunkservers_.ToMeet(uuid, credentials_);
   const auto link = links_.insert(links_.end(), std::make_unique<NetClient>(loop_, std::move(net)));
   (*link)->Enqueue<rpc::Ping>(
-      {},
-      [this, alive = alive_, id, uuid, address = server.address, link](const Answer& answer) {
-        if (!*alive) return;
+      {}, lifetime_.While([this, id, uuid, address = server.address, link](const Answer& answer) {
         pb::PingReply reply;
         const Status status = ParseAnswer(answer, &reply);
         std::string trouble;
@@ -51,12 +49,11 @@ void ReachCheck::Dial(ServerId id, Server& server) {
           trouble = why.ok() ? "no connection in time" : why.message();
         }
         // Not within the client's own call.
-        loop_.Post([this, alive, id, address, trouble, link] {
-          if (!*alive) return;
+        loop_.Post(lifetime_.While([this, id, address, trouble, link] {
           links_.erase(link);
           Answered(id, address, trouble);
-        });
-      },
+        }));
+      }),
       kAskFor);
 }
 

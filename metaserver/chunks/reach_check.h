@@ -16,6 +16,7 @@
 #include <string>
 
 #include "common/credentials.h"
+#include "common/lifetime.h"
 #include "metaserver/chunks/chunkservers.h"
 #include "rpc/event_loop.h"
 #include "rpc/net_client.h"
@@ -31,7 +32,7 @@ class ReachCheck {
 
   // `chunkservers` outlives it.
   ReachCheck(EventLoop& loop, Clock& clock, Chunkservers& chunkservers, Credentials credentials);
-  ~ReachCheck() { *alive_ = false; }
+  ~ReachCheck() { lifetime_.End(); }
 
   // Once a second: dials those whose turn it is.
   void OnTimer();
@@ -52,7 +53,7 @@ class ReachCheck {
   const Credentials credentials_;
   std::map<ServerId, Server> servers_;  // those that are up
   std::list<std::unique_ptr<NetClient>> links_;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Lifetime lifetime_;
 };
 
 }  // namespace kfs::meta

@@ -30,11 +30,11 @@ struct TwinCheck::Question {
 };
 
 TwinCheck::TwinCheck(EventLoop& loop, Chunkservers& chunkservers, Credentials credentials,
-                     ElsewhereFn elsewhere)
+                     AskOthersFn ask_others)
     : loop_(loop),
       chunkservers_(chunkservers),
       credentials_(std::move(credentials)),
-      elsewhere_(std::move(elsewhere)) {}
+      ask_others_(std::move(ask_others)) {}
 
 void TwinCheck::Admit(const pb::RegisterChunkserverRequest& request, std::function<void(Status)> done) {
   const Chunkserver* s = chunkservers_.FindUuid(request.uuid());
@@ -58,39 +58,31 @@ void TwinCheck::Admit(const pb::RegisterChunkserverRequest& request, std::functi
 void TwinCheck::AskConnected(const std::shared_ptr<Question>& q, const std::shared_ptr<Connection>& known) {
   const bool same_place = q->request.address() == q->known;
   const uint64_t seq = known->Call(Op::kPing, pb::PingRequest(), {},
-                                   [this, alive = alive_, q, same_place](const Answer& answer) {
-                                     if (!*alive) return;
+                                   lifetime_.While([this, q, same_place](const Answer& answer) {
                                      q->timer.Cancel();
                                      if (answer.status.code() != Code::kConnectionLost)
                                        return Refuse(q, q->known);
                                      // Not within the connection's own end.
-                                     loop_.Post([this, alive, q, same_place] {
-                                       if (!*alive) return;
-                                       if (same_place) return Take(q);
+                                     loop_.Post(lifetime_.While([this, q, same_place] {
+                                       if (same_place) return Accept(q);
                                        AskAround(q);
-                                     });
-                                   });
+                                     }));
+                                   }));
   q->timer = loop_.RunAfter(
-      kAskFor, [this, alive = alive_, weak = std::weak_ptr<Question>(q), known, seq, same_place] {
+      kAskFor, lifetime_.While([this, weak = std::weak_ptr<Question>(q), known, seq, same_place] {
         const auto q = weak.lock();
-        if (!*alive || q == nullptr) return;
+        if (q == nullptr) return;
         known->Forget(seq);
         if (same_place) return End(q, {});
         Later(q, fmt::format("chunkserver {} is connected from {}, and does not answer just now",
                              q->request.uuid(), q->known));
-      });
+      }));
 }
 
 void TwinCheck::AskAround(const std::shared_ptr<Question>& q) {
   if (!q->known.empty()) AskAt(q, q->known, false);
-  elsewhere_(
-      q->request.uuid(),
-      [this, alive = alive_, q](const Sighting& s) {
-        if (*alive) AskAt(q, s.address, s.up);
-      },
-      [this, alive = alive_, q] {
-        if (*alive) Closed(q);
-      });
+  ask_others_(q->request.uuid(), lifetime_.While([this, q](const Sighting& s) { AskAt(q, s.address, s.up); }),
+              lifetime_.While([this, q] { Closed(q); }));
 }
 
 void TwinCheck::AskAt(const std::shared_ptr<Question>& q, const std::string& address, bool up) {
@@ -107,26 +99,22 @@ void TwinCheck::AskAt(const std::shared_ptr<Question>& q, const std::string& add
   net.credentials = chunkservers_.ToMeet(q->request.uuid(), credentials_);
   net.server_role = pb::HelloRequest::CHUNKSERVER;
   const auto link = links_.insert(links_.end(), std::make_unique<NetClient>(loop_, std::move(net)));
-  (*link)->Enqueue<rpc::Ping>(
-      {},
-      [this, alive = alive_, q, address, link](const Answer& answer) {
-        if (!*alive) return;
-        pb::PingReply reply;
-        const Status status = ParseAnswer(answer, &reply);
-        Answerer who = (*link)->linked() ? Answerer::kSilent : Answerer::kNobody;
-        if (status.ok()) {
-          who = reply.uuid() != q->request.uuid()           ? Answerer::kNobody
-                : reply.instance() == q->request.instance() ? Answerer::kSame
-                                                            : Answerer::kTwin;
-        }
-        // Not within the client's own call.
-        loop_.Post([this, alive, q, address, who, link] {
-          if (!*alive) return;
-          links_.erase(link);
-          Answered(q, address, who);
-        });
-      },
-      kAskFor);
+  (*link)->Enqueue<rpc::Ping>({}, lifetime_.While([this, q, address, link](const Answer& answer) {
+    pb::PingReply reply;
+    const Status status = ParseAnswer(answer, &reply);
+    Answerer who = (*link)->linked() ? Answerer::kSilent : Answerer::kNobody;
+    if (status.ok()) {
+      who = reply.uuid() != q->request.uuid()           ? Answerer::kNobody
+            : reply.instance() == q->request.instance() ? Answerer::kSame
+                                                        : Answerer::kTwin;
+    }
+    // Not within the client's own call.
+    loop_.Post(lifetime_.While([this, q, address, who, link] {
+      links_.erase(link);
+      Answered(q, address, who);
+    }));
+  }),
+                              kAskFor);
 }
 
 void TwinCheck::Answered(const std::shared_ptr<Question>& q, const std::string& address, Answerer who) {
@@ -149,7 +137,7 @@ void TwinCheck::Closed(const std::shared_ptr<Question>& q) {
                          q->request.uuid(), address));
     }
   }
-  Take(q);
+  Accept(q);
 }
 
 void TwinCheck::Refuse(const std::shared_ptr<Question>& q, const std::string& address) {
@@ -175,7 +163,7 @@ void TwinCheck::Later(const std::shared_ptr<Question>& q, const std::string& why
 }
 
 // Unless the known one has come back meanwhile, or another has been taken.
-void TwinCheck::Take(const std::shared_ptr<Question>& q) {
+void TwinCheck::Accept(const std::shared_ptr<Question>& q) {
   const Chunkserver* s = chunkservers_.FindUuid(q->request.uuid());
   if (s != nullptr && (s->address != q->known || Connected(*s)))
     return Later(

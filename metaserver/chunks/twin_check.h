@@ -19,6 +19,7 @@
 #include <set>
 #include <string>
 
+#include "common/lifetime.h"
 #include "metaserver/chunks/chunkservers.h"
 #include "rpc/event_loop.h"
 #include "rpc/net_client.h"
@@ -39,11 +40,11 @@ class TwinCheck {
   };
   using SeenFn = std::function<void(const Sighting&)>;
   // Asks the other members: `seen` for each that knows it, then `done`, once, in a bounded time.
-  using ElsewhereFn = std::function<void(const std::string& uuid, SeenFn seen, std::function<void()> done)>;
+  using AskOthersFn = std::function<void(const std::string& uuid, SeenFn seen, std::function<void()> done)>;
 
   // `chunkservers` outlives it.
-  TwinCheck(EventLoop& loop, Chunkservers& chunkservers, Credentials credentials, ElsewhereFn elsewhere);
-  ~TwinCheck() { *alive_ = false; }
+  TwinCheck(EventLoop& loop, Chunkservers& chunkservers, Credentials credentials, AskOthersFn ask_others);
+  ~TwinCheck() { lifetime_.End(); }
 
   // `done` comes once (not when this has gone meanwhile), within some seconds: OK, to be registered before
   // anything else happens; EEXIST/kRunsTwice; EAGAIN/kTryAgain. One that is not known is nobody's twin.
@@ -60,17 +61,17 @@ class TwinCheck {
   void Answered(const std::shared_ptr<Question>& q, const std::string& address, Answerer who);
   void Refuse(const std::shared_ptr<Question>& q, const std::string& address);
   void Later(const std::shared_ptr<Question>& q, const std::string& why);
-  void Take(const std::shared_ptr<Question>& q);
+  void Accept(const std::shared_ptr<Question>& q);
   void End(const std::shared_ptr<Question>& q, Status status);
 
   EventLoop& loop_;
   Chunkservers& chunkservers_;
   const Credentials credentials_;
-  const ElsewhereFn elsewhere_;
+  const AskOthersFn ask_others_;
   std::set<std::string> open_;                   // uuids about which a question is under way: one at a time
   std::map<std::string, MonoTime> said_;         // by uuid: when a refusal was logged
   std::list<std::unique_ptr<NetClient>> links_;  // to those who are asked
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Lifetime lifetime_;
 };
 
 }  // namespace kfs::meta

@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "common/lifetime.h"
 #include "metaserver/cluster/acceptor.h"
 #include "metaserver/cluster/environment.h"
 #include "metaserver/cluster/participant.h"
@@ -69,7 +70,7 @@ class Originator {
   using Done = std::function<void(const Outcome&)>;
 
   Originator(ClusterEnv& env, Acceptor& acceptor, Participant& self, Command command);
-  ~Originator() { *alive_ = false; }
+  ~Originator() { lifetime_.End(); }
 
   // Calls `done` with the outcome, at once if there is one.
   void Attach(Done done);
@@ -114,7 +115,7 @@ class Originator {
   void Ask(pb::Phase phase, Duration timeout);
   void SendTo(const std::string& uuid);
   void Weigh();
-  void Tell(OpEvent event);
+  void Raise(OpEvent event);
   Duration Patience() const { return command_.read ? kReadTimeout : kPhaseTimeout; }
   size_t Votes() const;
   size_t Needed() const;
@@ -170,7 +171,7 @@ class Originator {
   std::map<std::string, std::string> reports_;
   std::set<std::string> unreachable_;
   std::map<std::string, std::string> apart_;  // of these: who has answered that it stands apart, and why
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Lifetime lifetime_;
 };
 
 }  // namespace kfs::meta

@@ -68,9 +68,9 @@ void Originator::SendTo(const std::string& uuid) {
   message.set_transaction(id_);
   *message.mutable_request() = request_;
   if (uuid == acceptor_.uuid()) {
-    self_.Handle(message, [this, alive = alive_](const pb::PhaseReply& reply) {
-      if (*alive) OnReply(acceptor_.uuid(), acceptor_.incarnation(), reply);
-    });
+    self_.Handle(message, lifetime_.While([this](const pb::PhaseReply& reply) {
+      OnReply(acceptor_.uuid(), acceptor_.incarnation(), reply);
+    }));
     return;
   }
   if (!env_.Reachable(uuid)) {
@@ -190,12 +190,12 @@ void Originator::NoMajority() {
         Status(EHOSTUNREACH, fmt::format("{} failed: {} of {} peers answer, {} are needed; missing: {}",
                                          Named(), Votes(), base_.member_size(), Needed(), missing));
   }
-  Tell(OpEvent::kRcvdRjt);
+  Raise(OpEvent::kRcvdRjt);
 }
 
 // Answers can come while others are still being asked (our own does), and weighing them twice must not lead
 // on twice.
-void Originator::Tell(OpEvent event) {
+void Originator::Raise(OpEvent event) {
   if (told_) return;
   told_ = true;
   Inject(event);
@@ -208,14 +208,14 @@ void Originator::Weigh() {
   switch (state_) {
     case OpState::kLockSent:
     case OpState::kStageOpSent:
-      if (all) enough ? Tell(OpEvent::kAllAcc) : NoMajority();
+      if (all) enough ? Raise(OpEvent::kAllAcc) : NoMajority();
       break;
     case OpState::kBrickOpSent:
-      if (all) enough ? Tell(OpEvent::kAllAck) : NoMajority();
+      if (all) enough ? Raise(OpEvent::kAllAck) : NoMajority();
       break;
     case OpState::kCommitOpSent:
       if (command_.read ? all : enough) {
-        Tell(OpEvent::kAllAcc);
+        Raise(OpEvent::kAllAcc);
       } else if (all || MajorityImpossible()) {
         NoMajority();
       }
@@ -224,10 +224,10 @@ void Originator::Weigh() {
     case OpState::kStageOpFailed:
     case OpState::kBrickOpFailed:
     case OpState::kCommitOpFailed:
-      if (all) Tell(OpEvent::kAllAck);
+      if (all) Raise(OpEvent::kAllAck);
       break;
     case OpState::kUnlockSent:
-      if (all) Tell(OpEvent::kAllAcc);
+      if (all) Raise(OpEvent::kAllAcc);
       break;
     case OpState::kDefault:
       break;

@@ -277,8 +277,7 @@ void Participant::Stage(Transaction& t, const Ask* ask) {
 
 void Participant::AskBricks(Transaction& t, const Ask* ask) {
   env_.Bricks(t.value, t.ballot, t.read,
-              [alive = alive_, request = ask->request, reply = ask->reply](Status s, std::string report) {
-                if (!*alive) return;
+              lifetime_.While([request = ask->request, reply = ask->reply](Status s, std::string report) {
                 pb::PhaseReply answer = ReplyTo(request);
                 answer.set_acc(s.ok());
                 answer.set_report(std::move(report));
@@ -287,7 +286,7 @@ void Participant::AskBricks(Transaction& t, const Ask* ask) {
                   answer.set_words(s.message());
                 }
                 reply(answer);
-              });
+              }));
 }
 
 void Participant::AcceptValue(Transaction& t, const Ask* ask) {

@@ -18,6 +18,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/lifetime.h"
 #include "metaserver/cluster/acceptor.h"
 #include "metaserver/cluster/environment.h"
 #include "metaserver/cluster/transition_log.h"
@@ -34,7 +35,7 @@ class Participant {
   using Reply = std::function<void(const pb::PhaseReply&)>;
 
   Participant(ClusterEnv& env, Acceptor& acceptor) : env_(env), acceptor_(acceptor) {}
-  ~Participant() { *alive_ = false; }
+  ~Participant() { lifetime_.End(); }
 
   // `reply` is called once, maybe later (bricks), maybe never (the lease ran out meanwhile).
   void Handle(const pb::PeerMessage& message, Reply reply);
@@ -105,7 +106,7 @@ class Participant {
   std::deque<std::pair<std::string, uint64_t>> ended_;
   std::deque<std::pair<TransactionPtr, PeerEvent>> queue_;
   uint64_t unexpected_ = 0;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Lifetime lifetime_;
 };
 
 }  // namespace kfs::meta

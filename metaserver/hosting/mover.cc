@@ -51,7 +51,7 @@ Mover::Mover(Options options, FileOps& files, EventLoop& loop, Clock& clock, Job
       jobs_(jobs),
       member_(member),
       volumes_(volumes) {}
-Mover::~Mover() { *alive_ = false; }
+Mover::~Mover() { lifetime_.End(); }
 
 void Mover::Start() { (void)files_.RemoveAll(Dir()); }
 
@@ -94,22 +94,20 @@ void Mover::Move(const pb::VolumeConf& volume, const pb::VolumeMoveRequest& requ
     return Ask(m);
   }
   volumes_.HoldStopped(member_.conf(), volume, member_.incarnation(), Handing(m),
-                       [this, alive = alive_, m](Result<std::unique_ptr<Db>> db) {
-                         if (!*alive) return;
+                       lifetime_.While([this, m](Result<std::unique_ptr<Db>> db) {
                          if (!db.ok()) return m->done(db.status(), {});
                          // Closed again at once: what there is was looked at, and does not change any more.
                          db->reset();
                          m->held = true;
                          moving_[m->id] = m;
                          Ask(m);
-                       });
+                       }));
 }
 
 void Mover::Ask(const MovingPtr& m) {
   KFS_LOG(info, "volume.moving name={} id={} to={} transfer={}", m->name, m->id.v, m->address, m->transfer);
   AskPeer(
-      loop_, m->address, member_.uuid(), member_.credentials(), [this, alive = alive_, m](PeerAnswer there) {
-        if (!*alive) return;
+      loop_, m->address, member_.uuid(), member_.credentials(), lifetime_.While([this, m](PeerAnswer there) {
         if (!there.status.ok()) return Fail(m, there.status);
         if (there.reply.uuid() != m->target)
           return Fail(m, Status(EINVAL, fmt::format("another metaserver answers at {} (see: kfs peer why {})",
@@ -123,17 +121,15 @@ void Mover::Ask(const MovingPtr& m) {
               *size = SizeOf(*files, dir);
               return Status();
             },
-            [this, alive, m, size](const Status&) {
-              if (!*alive) return;
+            lifetime_.While([this, m, size](const Status&) {
               m->total = *size;
               BeginSending(m);
-            });
-      });
+            }));
+      }));
 }
 
 void Mover::BeginSending(const MovingPtr& m) {
-  m->sender->Begin(m->id.v, m->total, [this, alive = alive_, m](const Status& s) {
-    if (!*alive) return;
+  m->sender->Begin(m->id.v, m->total, lifetime_.While([this, m](const Status& s) {
     if (!s.ok())
       return Fail(m,
                   Status(s.err(), fmt::format("{} does not take the volume: {}", m->address, s.message())));
@@ -142,7 +138,7 @@ void Mover::BeginSending(const MovingPtr& m) {
       return SendLast(m);
     }
     SendTables(m);
-  });
+  }));
 }
 
 void Mover::SendTables(const MovingPtr& m) {
@@ -156,15 +152,14 @@ void Mover::SendTables(const MovingPtr& m) {
         (void)files->MakeDirs(root);  // without it the copy fails
         return db->Checkpoint(dir);
       },
-      [this, alive = alive_, m](const Status& made) {
-        if (!*alive) return;
+      lifetime_.While([this, m](const Status& made) {
         if (!made.ok()) return Fail(m, made);
         m->sender->SendTables(m->checkpoint, [this, m](const Status& s) {
           if (!s.ok()) return Fail(m, s);
           if (m->sender->last_pass() > kLittle && ++m->pass < kPassesMax) return SendTables(m);
           HandOver(m);
         });
-      });
+      }));
 }
 
 void Mover::HandOver(const MovingPtr& m) {
@@ -175,9 +170,7 @@ void Mover::HandOver(const MovingPtr& m) {
     return Fail(m, Status(ECANCELED, "the volume was stopped, deleted or moved meanwhile"));
   m->held = true;
   m->held_at = clock_.MonoNow();
-  volumes_.Hold(m->id, Handing(m), [this, alive = alive_, m] {
-    if (*alive) SendLast(m);
-  });
+  volumes_.Hold(m->id, Handing(m), lifetime_.While([this, m] { SendLast(m); }));
 }
 
 Status Mover::Handing(const MovingPtr& m) {
@@ -215,11 +208,10 @@ void Mover::Decide(const MovingPtr& m) {
   // The copying does not count: the change has its own time.
   m->ctx.set_timeout_ms(0);
   member_.Change(m->ctx, std::move(change),
-                 [this, alive = alive_, m](const Status& s, const pb::ConfChangeReply& reply) {
-                   if (!*alive) return;
+                 lifetime_.While([this, m](const Status& s, const pb::ConfChangeReply& reply) {
                    if (m->ctx.dry_run()) return m->done(s, reply);
                    Decided(m, s, reply);
-                 });
+                 }));
 }
 
 void Mover::Decided(const MovingPtr& m, const Status& s, const pb::ConfChangeReply& reply) {
@@ -309,11 +301,10 @@ void Mover::OnTimer() {
     next_call_off_ = now + kCallOffEvery;
     KFS_LOG(info, "volume.move_called_off name={} id={}", v.name(), id.v);
     member_.Change(ctx, std::move(change),
-                   [this, alive = alive_](const Status& s, const pb::ConfChangeReply&) {
-                     if (!*alive) return;
+                   lifetime_.While([this](const Status& s, const pb::ConfChangeReply&) {
                      calling_off_ = false;
                      if (!s.ok()) KFS_LOG(warn, "volume.call_off_failed reason=\"{}\"", s.message());
-                   });
+                   }));
     return;
   }
 }

@@ -17,6 +17,7 @@
 #include <memory>
 #include <string>
 
+#include "common/lifetime.h"
 #include "metaserver/hosting/volume_host.h"
 #include "metaserver/images/image_sender.h"
 #include "metaserver/members/member.h"
@@ -75,7 +76,7 @@ class Mover {
   std::map<VolumeId, MovingPtr> moving_;
   bool calling_off_ = false;
   MonoTime next_call_off_{};
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Lifetime lifetime_;
 };
 
 }  // namespace kfs::meta

@@ -15,9 +15,7 @@ void VolumeJobs::Do(VolumeId id, std::function<Status()> work, std::function<voi
 void VolumeJobs::Begin(VolumeId id) {
   thread_.Do(
       nullptr, [job = &jobs_.at(id).front()] { return job->work(); },
-      [this, alive = alive_, id](const Status& s) {
-        if (*alive) Ended(id, s);
-      });
+      lifetime_.While([this, id](const Status& s) { Ended(id, s); }));
 }
 
 void VolumeJobs::Ended(VolumeId id, const Status& s) {

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 
+#include "common/lifetime.h"
 #include "common/types.h"
 #include "rpc/job_thread.h"
 
@@ -20,7 +21,7 @@ class VolumeJobs {
       : thread_(std::move(post), std::move(workers)) {}
   // Waits for what runs. The rest, and what has been done but not told, is let go of with all that it holds;
   // nobody is told.
-  ~VolumeJobs() { *alive_ = false; }
+  ~VolumeJobs() { lifetime_.End(); }
 
   // `work` runs on a thread, then `done` here. What they hold lives no longer than this.
   void Do(VolumeId id, std::function<Status()> work, std::function<void(const Status&)> done);
@@ -34,7 +35,7 @@ class VolumeJobs {
   void Ended(VolumeId id, const Status& s);
 
   std::map<VolumeId, std::deque<Job>> jobs_;  // the first of each runs
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Lifetime lifetime_;
   JobThread thread_;  // ends before what it works on
 };
 

@@ -33,11 +33,10 @@ void ImageReader::Open(Db* db, pb::ImageManifest about, OpenDone done) {
         for (pb::ImageFile& f : *files) *manifest->add_file() = std::move(f);
         return Status();
       },
-      [this, alive = alive_, manifest, done](const Status& s) {
-        if (!*alive) return;
+      lifetime_.While([this, manifest, done](const Status& s) {
         if (!s.ok()) Close(manifest->transfer());
         done(s, *manifest);
-      });
+      }));
 }
 
 void ImageReader::Read(const pb::ImageGetRequest::Read& request, ReadDone done) {

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "common/clock.h"
+#include "common/lifetime.h"
 #include "metaserver/images/image_files.h"
 #include "metaserver/store/db.h"
 #include "rpc/job_thread.h"
@@ -17,7 +18,7 @@ namespace kfs::meta {
 class ImageReader {
  public:
   ImageReader(std::string data_dir, FileOps& files, JobThread& jobs, Clock& clock, Entropy& entropy);
-  ~ImageReader() { *alive_ = false; }
+  ~ImageReader() { lifetime_.End(); }
 
   using OpenDone = std::function<void(const Status&, const pb::ImageManifest&)>;
   // `about`: all but transfer, files and time.
@@ -39,7 +40,7 @@ class ImageReader {
   Clock& clock_;
   Entropy& entropy_;
   std::map<std::string, Copy> copies_;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Lifetime lifetime_;
 };
 
 }  // namespace kfs::meta

@@ -43,8 +43,7 @@ void ImageSender::Send(const std::string& dir, bool all, Done done) {
         if (files.ok()) *found = std::move(*files);
         return files.status();
       },
-      [this, alive = alive_, all, found](const Status& s) {
-        if (!*alive) return;
+      lifetime_.While([this, all, found](const Status& s) {
         if (!s.ok()) return End(s);
         last_.clear();
         last_pass_ = 0;
@@ -58,7 +57,7 @@ void ImageSender::Send(const std::string& dir, bool all, Done done) {
           reading_.files.push_back(std::move(file));
         }
         Next();
-      });
+      }));
 }
 
 void ImageSender::Next() {
@@ -75,11 +74,10 @@ void ImageSender::Next() {
         *bytes = std::move(*read);
         return Status();
       },
-      [this, alive = alive_, bytes](const Status& s) {
-        if (!*alive) return;
+      lifetime_.While([this, bytes](const Status& s) {
         if (!s.ok()) return End(s);
         SendPiece(std::move(*bytes));
-      });
+      }));
 }
 
 void ImageSender::SendPiece(Buffer bytes) {
@@ -133,9 +131,7 @@ void ImageSender::Ask(const pb::ImagePutRequest& request, Slices payload, Done d
                 .timeout = kAnswerTimeout,
                 // Pieces come in order, once; what a lost connection has done to it is not known.
                 .resend = whole.has_finish(),
-                .done = [alive = alive_, done = std::move(done)](Answer answer) {
-                  if (*alive) done(answer.status);
-                }});
+                .done = lifetime_.While([done = std::move(done)](Answer answer) { done(answer.status); })});
 }
 
 void ImageSender::End(const Status& s) {

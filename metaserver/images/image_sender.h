@@ -14,6 +14,7 @@
 #include <memory>
 #include <string>
 
+#include "common/lifetime.h"
 #include "metaserver/images/image_files.h"
 #include "rpc/job_thread.h"
 #include "rpc/net_client.h"
@@ -26,7 +27,7 @@ class ImageSender {
   // `bytes_per_s`: of SendTables; what keeps callers waiting is sent as fast as it goes.
   ImageSender(FileOps& files, EventLoop& loop, JobThread& jobs, std::shared_ptr<NetClient> to,
               std::string transfer, uint64_t bytes_per_s);
-  ~ImageSender() { *alive_ = false; }
+  ~ImageSender() { lifetime_.End(); }
 
   void Begin(uint32_t volume, uint64_t bytes, Done done);
   void SendTables(const std::string& dir, Done done);
@@ -66,7 +67,7 @@ class ImageSender {
   uint64_t sent_ = 0, last_pass_ = 0;
   MonoTime next_at_{};
   EventLoop::Timer timer_;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Lifetime lifetime_;
 };
 
 }  // namespace kfs::meta

@@ -72,7 +72,7 @@ struct ImageStore::Transfer {
 
 ImageStore::ImageStore(std::string data_dir, FileOps& files, JobThread& jobs, Clock& clock)
     : root_(data_dir + "/incoming"), files_(files), jobs_(jobs), clock_(clock) {}
-ImageStore::~ImageStore() { *alive_ = false; }
+ImageStore::~ImageStore() { lifetime_.End(); }
 
 Status ImageStore::Open() {
   if (const int err = files_.MakeDirs(root_); err < 0) return ErrnoStatus(-err, "cannot make " + root_);
@@ -166,8 +166,7 @@ void ImageStore::Finish(const std::shared_ptr<Transfer>& t, const pb::ImageManif
   t->finishing = true;
   jobs_.Do(
       t.get(), [t, manifest] { return t->Complete(manifest); },
-      [this, alive = alive_, t, manifest, done](const Status& s) {
-        if (!*alive) return;
+      lifetime_.While([this, t, manifest, done](const Status& s) {
         running_.erase(t->name);
         if (s.ok()) {
           whole_[t->name] = {manifest, clock_.MonoNow()};
@@ -177,7 +176,7 @@ void ImageStore::Finish(const std::shared_ptr<Transfer>& t, const pb::ImageManif
           Remove(t->name);
         }
         done(s);
-      });
+      }));
 }
 
 const pb::ImageManifest* ImageStore::Find(const std::string& transfer) const {

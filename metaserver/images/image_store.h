@@ -13,6 +13,7 @@
 #include <string>
 
 #include "common/clock.h"
+#include "common/lifetime.h"
 #include "metaserver/images/image_files.h"
 #include "proto/cluster.pb.h"
 #include "rpc/job_thread.h"
@@ -61,7 +62,7 @@ class ImageStore {
   };
   std::map<std::string, Whole> whole_;
   bool full_ = false;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Lifetime lifetime_;
 };
 
 }  // namespace kfs::meta

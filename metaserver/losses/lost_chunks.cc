@@ -46,9 +46,7 @@ void LostChunks::Step(VolumeId id, Volume& volume) {
   scans_.Do(
       db,
       [&clock = clock_, db, present = state.present, pass] { return CountPage(clock, *db, present, *pass); },
-      [this, alive = alive_, id, pass](const Status& s) {
-        if (*alive) Stepped(id, pass, s);
-      });
+      lifetime_.While([this, id, pass](const Status& s) { Stepped(id, pass, s); }));
 }
 
 // On the JobThread.

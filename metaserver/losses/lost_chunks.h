@@ -14,6 +14,7 @@
 #include <set>
 
 #include "common/clock.h"
+#include "common/lifetime.h"
 #include "metaserver/executor/executor.h"
 #include "proto/admin.pb.h"
 #include "proto/cluster.pb.h"
@@ -31,7 +32,7 @@ class LostChunks {
  public:
   LostChunks(Clock& clock, JobThread& scans, Executor& executor,
              std::function<const pb::ClusterConf&()> conf);
-  ~LostChunks() { *alive_ = false; }
+  ~LostChunks() { lifetime_.End(); }
 
   // A few times a second.
   void OnTimer();
@@ -72,7 +73,7 @@ class LostChunks {
   const std::function<const pb::ClusterConf&()> conf_;
   std::map<VolumeId, State> states_;
   bool busy_ = false;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Lifetime lifetime_;
 };
 
 }  // namespace kfs::meta

@@ -21,7 +21,7 @@ PeerLinks::PeerLinks(EventLoop& loop, Clock& clock, Credentials credentials, std
       seen_(std::move(seen)),
       dispatcher_(std::move(dispatcher)) {}
 
-PeerLinks::~PeerLinks() { *alive_ = false; }
+PeerLinks::~PeerLinks() { lifetime_.End(); }
 
 void PeerLinks::Configure(const std::string& cluster_id, const std::string& self,
                           const std::map<std::string, std::string>& peers) {
@@ -65,16 +65,15 @@ std::unique_ptr<NetClient> PeerLinks::Dial(const std::string& uuid, const std::s
   net.silence = std::chrono::seconds(2);
   net.pending_max = kPendingMax;
   net.may_give_up = false;  // one that is being taken in, mended or upgraded is refused until then
-  net.may_be_older = [this, alive = alive_, uuid] { return *alive && MayBeOlder(uuid); };
+  net.may_be_older = [this, ours = lifetime_.watch(), uuid] { return !ours.ended() && MayBeOlder(uuid); };
   auto client = std::make_unique<NetClient>(loop_, std::move(net));
-  auto changed = [this, alive = alive_, uuid] {
-    if (!*alive) return;
+  auto changed = lifetime_.While([this, uuid] {
     if (auto it = links_.find(uuid); it != links_.end()) it->second.since = clock_.WallNow();
-  };
-  client->OnConnected([this, alive = alive_, changed, uuid, address, link = client.get()](
+  });
+  client->OnConnected([this, ours = lifetime_.watch(), changed, uuid, address, link = client.get()](
                           const ConnectionPtr&, NetClient::ReadyFn ready) {
     KFS_LOG(info, "peer.connected address={}", address);
-    if (*alive && seen_ != nullptr && link->shown_key_id() == credentials_.key_id())
+    if (!ours.ended() && seen_ != nullptr && link->shown_key_id() == credentials_.key_id())
       seen_->Remember(pb::HelloRequest::METASERVER, uuid,
                       {.tls = false, .generation = credentials_.generation()});
     changed();

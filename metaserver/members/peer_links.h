@@ -9,6 +9,7 @@
 #include <string>
 
 #include "common/clock.h"
+#include "common/lifetime.h"
 #include "proto/cluster.pb.h"
 #include "rpc/net_client.h"
 #include "rpc/seen_peers.h"
@@ -66,7 +67,7 @@ class PeerLinks {
   std::map<std::string, Link> links_;  // by uuid
   std::string last_from_;
   Inbound last_;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Lifetime lifetime_;
 };
 
 }  // namespace kfs::meta

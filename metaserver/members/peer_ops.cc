@@ -59,16 +59,15 @@ void PeerOps::Reply(const pb::PeerAskRequest& request, const std::string& asker,
   FillAnswer(request, &reply);
   if (request.reach().empty()) return done(reply);
   AskPeer(loop_, request.reach(), member_.uuid(), member_.credentials(),
-          [alive = alive_, reply, asker, where = request.reach(),
-           done = std::move(done)](const PeerAnswer& there) mutable {
-            if (!*alive) return;
+          lifetime_.While([reply, asker, where = request.reach(),
+                           done = std::move(done)](const PeerAnswer& there) mutable {
             if (!there.status.ok()) {
               reply.set_unreached(there.status.message());
             } else if (there.reply.uuid() != asker) {
               reply.set_unreached(fmt::format("another metaserver answers at {}", where));
             }
             done(reply);
-          });
+          }));
 }
 
 void PeerOps::FillAnswer(const pb::PeerAskRequest& request, pb::PeerAskReply* reply) {
@@ -128,9 +127,7 @@ void PeerOps::AdoptThere(const std::shared_ptr<NetClient>& link, const std::stri
   adopt.set_uuid(uuid);
   adopt.set_incarnation(incarnation);
   link->Enqueue<rpc::PeerAdopt>(
-      adopt,
-      [this, alive = alive_, link, made = reply, uuid, done = std::move(done)](Answer answer) mutable {
-        if (!*alive) return;
+      adopt, lifetime_.While([this, link, made = reply, uuid, done = std::move(done)](Answer answer) mutable {
         Status s = answer.status;
         const std::string name = NameOf(member_.conf(), uuid);
         if (s.ok()) {
@@ -147,7 +144,7 @@ void PeerOps::AdoptThere(const std::shared_ptr<NetClient>& link, const std::stri
                                  name, s.message(), name));
         }
         loop_.Post([done, s, made] { done(s, made); });
-      },
+      }),
       kAdoptTimeout);
 }
 
@@ -157,9 +154,8 @@ void PeerOps::Probe(const pb::PeerProbeRequest& request, Member::ChangeDone done
   pb::PeerAskRequest ask;
   ask.set_reach(member_.address());
   if (!request.ctx().dry_run()) ask.set_reserve_for(member_.conf().cluster_id());
-  const auto asked = [this, alive = alive_, request, address = *address,
-                      done = std::move(done)](PeerAnswer there) {
-    if (!*alive) return;
+  const auto asked = lifetime_.While([this, request, address = *address,
+                                      done = std::move(done)](PeerAnswer there) {
     if (!there.status.ok()) return done(there.status, {});
     const pb::PeerAskReply& peer = there.reply;
     if (peer.uuid() == member_.uuid())
@@ -192,12 +188,11 @@ void PeerOps::Probe(const pb::PeerProbeRequest& request, Member::ChangeDone done
     m->set_incarnation(peer.incarnation());
     m->set_address(address);
     member_.Change(request.ctx(), change,
-                   [this, alive, there, done](const Status& s, const pb::ConfChangeReply& made) {
-                     if (!*alive) return;
+                   lifetime_.While([this, there, done](const Status& s, const pb::ConfChangeReply& made) {
                      if (!s.ok() || made.dry_run()) return done(s, made);
                      AdoptThere(there.link, there.reply.uuid(), there.reply.incarnation(), made, done);
-                   });
-  };
+                   }));
+  });
   AskPeer(loop_, *address, member_.uuid(), member_.credentials(), asked, ask);
 }
 
@@ -209,9 +204,8 @@ void PeerOps::SetAddress(const pb::ConfChangeRequest& request, Member::ChangeDon
   change.mutable_change()->mutable_set_address()->set_uuid(*uuid);
   change.mutable_change()->mutable_set_address()->set_address(*address);
   AskPeer(loop_, *address, member_.uuid(), member_.credentials(),
-          [this, alive = alive_, change, uuid = *uuid, address = *address,
-           done = std::move(done)](const PeerAnswer& there) {
-            if (!*alive) return;
+          lifetime_.While([this, change, uuid = *uuid, address = *address,
+                           done = std::move(done)](const PeerAnswer& there) {
             if (!there.status.ok()) {
               return done(Status(there.status.err(),
                                  fmt::format("{}. Start it at its new address first: nothing was changed",
@@ -225,7 +219,7 @@ void PeerOps::SetAddress(const pb::ConfChangeRequest& request, Member::ChangeDon
                   {});
             }
             member_.Change(change.ctx(), change.change(), done);
-          });
+          }));
 }
 
 // ---- mending one
@@ -236,12 +230,11 @@ void PeerOps::Readmit(const pb::CommandContext& ctx, const pb::MemberConf& membe
   change.mutable_readmit()->set_uuid(member.uuid());
   change.mutable_readmit()->set_incarnation(member.incarnation() + 1);
   member_.Change(ctx, change,
-                 [this, alive = alive_, there, uuid = member.uuid(), incarnation = member.incarnation() + 1,
-                  done = std::move(done)](const Status& s, const pb::ConfChangeReply& made) {
-                   if (!*alive) return;
+                 lifetime_.While([this, there, uuid = member.uuid(), incarnation = member.incarnation() + 1,
+                                  done = std::move(done)](const Status& s, const pb::ConfChangeReply& made) {
                    if (!s.ok() || made.dry_run()) return done(s, made);
                    AdoptThere(there.link, uuid, incarnation, made, done);
-                 });
+                 }));
 }
 
 void PeerOps::Repair(const pb::PeerRepairRequest& request, Member::ChangeDone done) {
@@ -258,8 +251,7 @@ void PeerOps::Repair(const pb::PeerRepairRequest& request, Member::ChangeDone do
   if (!request.ctx().dry_run()) ask.set_reserve_for(member_.conf().cluster_id());
   AskPeer(
       loop_, member.address(), member_.uuid(), member_.credentials(),
-      [this, alive = alive_, request, member, done = std::move(done)](PeerAnswer there) {
-        if (!*alive) return;
+      lifetime_.While([this, request, member, done = std::move(done)](PeerAnswer there) {
         if (!there.status.ok()) return done(there.status, {});
         const pb::PeerAskReply& peer = there.reply;
         const pb::ClusterConf& conf = member_.conf();
@@ -286,7 +278,7 @@ void PeerOps::Repair(const pb::PeerRepairRequest& request, Member::ChangeDone do
           return done(Status(EBUSY, fmt::format("{} cannot be mended: {}", member.address(), peer.why_not())),
                       {});
         Readmit(request.ctx(), member, there, done);
-      },
+      }),
       ask);
 }
 
@@ -304,8 +296,8 @@ void PeerOps::Why(const std::string& peer, std::function<void(const Status&, con
   };
   auto asked = std::make_shared<Asked>(
       Asked{.member = *FindMember(member_.conf(), *uuid), .there = {}, .back = {}, .done = std::move(done)});
-  const auto answered = [this, alive = alive_, asked] {
-    if (!*alive || !asked->there || !asked->back) return;
+  const auto answered = lifetime_.While([this, asked] {
+    if (!asked->there || !asked->back) return;
     const pb::MemberConf& member = asked->member;
     pb::PeerWhyReply reply;
     reply.set_address(member.address());
@@ -324,7 +316,7 @@ void PeerOps::Why(const std::string& peer, std::function<void(const Status&, con
       AddWayBack(asked->back->reply.unreached(), &reply);
     }
     asked->done({}, reply);
-  };
+  });
   const std::string& address = asked->member.address();
   pb::PeerAskRequest back;
   back.set_reach(member_.address());

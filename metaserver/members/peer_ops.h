@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "common/lifetime.h"
 #include "common/uuid.h"
 #include "metaserver/chunks/chunkservers.h"
 #include "metaserver/members/member.h"
@@ -16,7 +17,7 @@ namespace kfs::meta {
 class PeerOps {
  public:
   PeerOps(EventLoop& loop, Clock& clock, Member& member, MemberEnv& env);
-  ~PeerOps() { *alive_ = false; }
+  ~PeerOps() { lifetime_.End(); }
 
   // `done` comes once, in a bounded time.
   void Probe(const pb::PeerProbeRequest& request, Member::ChangeDone done);
@@ -50,7 +51,7 @@ class PeerOps {
   const std::string instance_;
   std::string reserved_for_;  // a cluster's id
   MonoTime reserved_until_{};
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Lifetime lifetime_;
 };
 
 }  // namespace kfs::meta
