@@ -5,6 +5,7 @@
 #include <mutex>
 #include <thread>
 #include <utility>
+#include <vector>
 
 namespace kfs::fuse {
 
@@ -18,11 +19,11 @@ struct KernelNotifier::State {
 
   EventLoop& loop;
   const std::function<void(Ino)> drop_pages;
-  std::thread thread;  // begun with the first job; the loop's thread only
-  std::mutex mutex;    // guards what follows
+  std::vector<std::thread> threads;  // begun with the jobs; the loop's thread only
+  std::mutex mutex;                  // guards what follows
   std::condition_variable wake;
   std::deque<Job> jobs;
-  bool busy = false;
+  size_t busy = 0;
   bool stop = false;
 
   void Work() {
@@ -32,11 +33,11 @@ struct KernelNotifier::State {
       if (stop) return;
       Job job = std::move(jobs.front());
       jobs.pop_front();
-      busy = true;
+      ++busy;
       lock.unlock();
       drop_pages(job.ino);
       lock.lock();
-      busy = false;
+      --busy;
       if (stop) return;
       loop.Post(std::move(job.done));
     }
@@ -51,22 +52,26 @@ KernelNotifier::~KernelNotifier() {
   {
     std::lock_guard lock(state_->mutex);
     state_->stop = true;
-    busy = state_->busy;
+    busy = state_->busy != 0;
   }
-  state_->wake.notify_one();
-  if (!state_->thread.joinable()) return;
-  if (busy)
-    state_->thread.detach();
-  else
-    state_->thread.join();
+  state_->wake.notify_all();
+  for (std::thread& thread : state_->threads) {
+    if (busy)
+      thread.detach();
+    else
+      thread.join();
+  }
 }
 
 void KernelNotifier::DropPages(Ino ino, std::function<void()> done) {
+  size_t wanted;
   {
     std::lock_guard lock(state_->mutex);
     state_->jobs.push_back({ino, std::move(done)});
+    wanted = state_->busy + state_->jobs.size();
   }
-  if (!state_->thread.joinable()) state_->thread = std::thread([state = state_] { state->Work(); });
+  if (wanted > state_->threads.size() && state_->threads.size() < kAtOnce)
+    state_->threads.emplace_back([state = state_] { state->Work(); });
   state_->wake.notify_one();
 }
 
