@@ -34,9 +34,9 @@ struct Progress {
   bool fence_waited = false;   // CommitWrite: its data may have been written over by one who is fenced now
 };
 
-class Call {
+class OpCall {
  public:
-  virtual ~Call() = default;
+  virtual ~OpCall() = default;
   virtual Op op() const = 0;
   virtual std::string_view body() const = 0;
   // Exactly one of these, once, after the tick's commit.
@@ -45,7 +45,7 @@ class Call {
   // It waits for others from here on.
   virtual void Parked() {}
   // It takes the place of its first arrival, which was waiting.
-  void TakeOver(const Call& earlier) { progress = earlier.progress; }
+  void TakeOver(const OpCall& earlier) { progress = earlier.progress; }
 
   std::shared_ptr<Session> session;
   uint64_t op_id = 0;       // 0: changes nothing
@@ -57,7 +57,7 @@ class Call {
   int cold_runs = 0;      // that ended for want of records in memory
   Progress progress;
 };
-using CallPtr = std::shared_ptr<Call>;
+using CallPtr = std::shared_ptr<OpCall>;
 
 // A call that waits: for a lock, a mutation, its turn to append. The same op sent again after a reconnect
 // takes the place of the first arrival, so that it is executed once and answered where somebody listens.
@@ -73,7 +73,7 @@ struct Parked {
   Parked& operator=(const Parked&) = delete;
 
   // A call, and this, with what leads to them; and what the client sent.
-  static size_t WeightOf(const Call& call) { return 512 + call.body().size(); }
+  static size_t WeightOf(const OpCall& call) { return 512 + call.body().size(); }
   void Weigh(size_t now) {
     *counts.first += now - bytes;
     *counts.second += now - bytes;

@@ -57,17 +57,17 @@ Acceptor::Learned Acceptor::Learn(const pb::ClusterConf& decided) {
   if (decided.generation() == generation()) {
     const bool apart = Apart(record_.conf(), decided);
     if (checksum == checksum_ || (apart && checksum < checksum_)) return Learned::kKnown;
-    if (apart) return Take(decided, checksum);
+    if (apart) return Adopt(decided, checksum);
     KFS_LOG(
         error,
         "cluster.conflict generation={} here=\"{}\" there=\"{}\" next=\"kfs peer why names the difference\"",
         generation(), record_.conf().command(), decided.command());
     return Learned::kConflict;
   }
-  return Take(decided, checksum);
+  return Adopt(decided, checksum);
 }
 
-Acceptor::Learned Acceptor::Take(const pb::ClusterConf& decided, const std::string& checksum) {
+Acceptor::Learned Acceptor::Adopt(const pb::ClusterConf& decided, const std::string& checksum) {
   if (!HasRoom()) return Learned::kLater;
   const pb::ClusterConf before = record_.conf();
   *record_.mutable_conf() = decided;

@@ -54,7 +54,7 @@ class Acceptor {
   void OnLearned(std::function<void(const pb::ClusterConf& before)> fn) { on_learned_ = std::move(fn); }
 
  private:
-  Learned Take(const pb::ClusterConf& decided, const std::string& checksum);
+  Learned Adopt(const pb::ClusterConf& decided, const std::string& checksum);
 
   MemberStore& store_;
   pb::MemberRecord record_;

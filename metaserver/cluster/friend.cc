@@ -20,12 +20,12 @@ void FriendMachine::Inject(FriendEvent event, const std::string& words) {
   queue_.push_back(event);
   if (queue_.size() > 1) return;  // the loop below is running: it takes this one, too
   while (!queue_.empty()) {
-    Take(queue_.front());
+    Apply(queue_.front());
     queue_.pop_front();
   }
 }
 
-void FriendMachine::Take(FriendEvent event) {
+void FriendMachine::Apply(FriendEvent event) {
   const std::string subject = "peer " + address_;
   const auto* row = FriendTables::kTable.Find(state_, event);
   if (row == nullptr) return log_.Unexpected(env_.Now(), subject, NameOf(state_), NameOf(event));

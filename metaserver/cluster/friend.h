@@ -115,7 +115,7 @@ class FriendMachine {
   friend struct FriendTables;
   using Handler = void (FriendMachine::*)();
 
-  void Take(FriendEvent event);
+  void Apply(FriendEvent event);
   void SetDeadline();
   void Send(pb::PeerFriend::Kind kind, const std::string& words = "");
   bool Contradicts(const pb::PeerMessage& message) const;

@@ -183,7 +183,7 @@ void Executor::Execute(const CallPtr& call) {
 
 void Executor::RunCall(const CallPtr& call) {
   if (!Alive(call)) return;
-  const RanPart part(OpName(call->op()));
+  const RanPart part(OpName(call->op()), /*around=*/true);
   switch (call->op()) {
 #define KFS_CASE(number, name, ...) \
   case Op::k##name:                 \
@@ -201,7 +201,7 @@ namespace {
 
 // But for what the client has been answered meanwhile.
 template <typename Rpc>
-bool SameRequest(const Call& first, const Call& again) {
+bool SameRequest(const OpCall& first, const OpCall& again) {
   if (first.op() != again.op()) return false;
   std::string asked[2];
   for (int i = 0; i < 2; ++i) {

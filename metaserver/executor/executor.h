@@ -88,7 +88,7 @@ class Executor {
 
   // ---- for handlers
   // EAGAIN: what of this session waits (or of all) takes as much memory as it may.
-  Status MayPark(const Call& call) const;
+  Status MayPark(const OpCall& call) const;
   ParkedPtr Park(const CallPtr& call, const char* waits_for);
   void Unpark(const ParkedPtr& parked);
   void Rerun(ParkedPtr parked);
@@ -167,7 +167,7 @@ class Executor {
   void RunTyped(const CallPtr& call);
   // False when the op has been dealt with (replayed, refused, joined to its first arrival: `same` says
   // whether it asks for the same).
-  using SameFn = bool (*)(const Call& first, const Call& again);
+  using SameFn = bool (*)(const OpCall& first, const OpCall& again);
   bool Admit(const CallPtr& call, const pb::Context& ctx, bool logged, SameFn same);
   // True: the run is dropped, and others are asked first (or the call is refused).
   bool AsksFirst(OpEnv& env);
@@ -190,7 +190,7 @@ class Executor {
   // Removes one that is stored; gives the next.
   static Session::Replies::iterator DropReply(Session& session, Session::Replies::iterator it);
   // Stores it with the tick's batch, or remembers it.
-  void KeepReply(const Call& call, bool logged, const std::string& body, Ino opened, uint32_t opened_for,
+  void KeepReply(const OpCall& call, bool logged, const std::string& body, Ino opened, uint32_t opened_for,
                  const pb::LockRange* lock);
   // Runs the call again when the keys are in memory.
   void FetchAndRerun(Volume& volume, const CallPtr& call, std::vector<std::string> keys);

@@ -31,7 +31,7 @@ void NoteAnswered(const Session& session, uint8_t lane) {
 
 }  // namespace
 
-void Executor::KeepReply(const Call& call, bool logged, const std::string& body, Ino opened,
+void Executor::KeepReply(const OpCall& call, bool logged, const std::string& body, Ino opened,
                          uint32_t opened_for, const pb::LockRange* lock) {
   Session& session = *call.session;
   if (!logged) session.remembered.Keep(call.op_id, {call.op(), body}, remembered_bytes_);

@@ -18,7 +18,7 @@ constexpr size_t kParkedBytesAlways = 64u << 10;
 
 }  // namespace
 
-Status Executor::MayPark(const Call& call) const {
+Status Executor::MayPark(const OpCall& call) const {
   const Session& session = *call.session;
   if (session.parked.size() >= kParkedMax)
     return Status(EAGAIN, Code::kTryAgain,

@@ -62,7 +62,7 @@ Status VolumeHost::Apply(const pb::ClusterConf& conf, const std::string& self, u
     if (it == there.end()) {
       Close(id, executor_.RemoveVolume(id));
     } else if (it->second->owner() != self || !it->second->started()) {
-      Close(id, executor_.CloseVolume(id, Where(conf, self, it->second->name())));
+      Close(id, executor_.CloseVolume(id, WhyNotServed(conf, self, it->second->name())));
       KFS_LOG(info, "volume.closed name={} id={} started={} owner={}", it->second->name(), id.v,
               it->second->started(), NameOf(conf, it->second->owner()));
     }
@@ -343,8 +343,8 @@ Status VolumeHost::Trouble(VolumeId id) const {
       fmt::format("it has been being opened for {} s: its log is long, or the disk slow", s.count()));
 }
 
-Status VolumeHost::Where(const pb::ClusterConf& conf, const std::string& self,
-                         const std::string& name) const {
+Status VolumeHost::WhyNotServed(const pb::ClusterConf& conf, const std::string& self,
+                                const std::string& name) const {
   const pb::VolumeConf* v = meta::FindVolume(conf, name);
   if (v == nullptr)
     return Status(ENOENT, fmt::format("there is no volume \"{}\" (see: kfs volume list)", name));

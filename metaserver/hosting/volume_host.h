@@ -54,7 +54,7 @@ class VolumeHost {
   // runs; with a thread, Trouble alone tells. `self` and `incarnation`: this member.
   Status Apply(const pb::ClusterConf& conf, const std::string& self, uint64_t incarnation);
   // Why a volume is not served here, for a client that asks for it.
-  Status Where(const pb::ClusterConf& conf, const std::string& self, const std::string& name) const;
+  Status WhyNotServed(const pb::ClusterConf& conf, const std::string& self, const std::string& name) const;
   // OK: none.
   Status Trouble(VolumeId id) const;
   // Deleted ones whose files could not be removed yet.

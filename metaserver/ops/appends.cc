@@ -40,7 +40,7 @@ Result<bool> MayCountBesideAppends(OpEnv& env, const rec::Inode& inode, const pb
     Result<bool> waits = WaitForAppend(env, Ino(inode.ino()));
     if (!waits.ok()) return waits;
     if (*waits || MakeAppendSafe(env, inode)) {
-      if (!*waits) RunAgain(env);
+      if (!*waits) AskRerun(env);
       env.progress.append_waited = true;
       return false;
     }

@@ -29,7 +29,7 @@ Result<bool> WaitForBacklog(OpEnv& env, const std::vector<ChunkRow>& rows) {
   return false;
 }
 
-void RunAgain(OpEnv& env) {
+void AskRerun(OpEnv& env) {
   env.Park("mutation", [executor = &env.executor](const ParkedPtr& parked) { executor->Rerun(parked); });
 }
 

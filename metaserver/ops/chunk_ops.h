@@ -28,6 +28,6 @@ Result<bool> WaitForMutations(OpEnv& env, const std::vector<ChunkRow>& rows, boo
 Result<bool> WaitForBacklog(OpEnv& env, const std::vector<ChunkRow>& rows);
 constexpr size_t kBacklogMax = 16;
 // Mutations of this txn count only once it is applied, so an op that makes some is run again at once.
-void RunAgain(OpEnv& env);
+void AskRerun(OpEnv& env);
 
 }  // namespace kfs::meta

@@ -59,7 +59,7 @@ Status GiveBack(OpEnv& env, Ino ino, bool keep_size, uint64_t end, Status why) {
   if (keep_size || end <= size) return why;
   StartTrim(env.volume, env.txn, ino);
   env.progress.failed = std::move(why);
-  RunAgain(env);
+  AskRerun(env);
   return {};
 }
 
@@ -72,7 +72,7 @@ Status Restart(OpEnv& env, Ino ino, bool keep_size, uint64_t end) {
   Progress anew;
   anew.restarts = env.progress.restarts + 1;
   env.progress = anew;
-  RunAgain(env);
+  AskRerun(env);
   return {};
 }
 
@@ -123,7 +123,7 @@ Status Reserved(OpEnv& env, const rec::Inode& inode, bool keep_size, uint64_t of
     }
     env.progress.looked_to = to;
     if (to < end) {
-      RunAgain(env);
+      AskRerun(env);
       return {};
     }
   }
@@ -190,7 +190,7 @@ Status Handle(OpEnv& env, const pb::FallocateRequest& request, pb::AttrReply* re
   if (to < end || reserves) {
     env.progress.done_to = to;
     env.progress.reserving = to == end;
-    RunAgain(env);
+    AskRerun(env);
     return {};
   }
   TouchContent(env, inode);

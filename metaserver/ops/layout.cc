@@ -87,7 +87,7 @@ Status Handle(OpEnv& env, const pb::ReadLayoutRequest& request, pb::LayoutReply*
   if (wanted != 0 && rights == 0) return Status(EACCES, "the session does not have the file open for that");
   Ino ino(request.ino());
   if (ClaimsAhead(env, ino, request.ahead_chunk(), request.ahead_version())) {
-    RunAgain(env);
+    AskRerun(env);
     return {};
   }
   const rec::Inode* inode = *found;
@@ -143,7 +143,7 @@ Status Handle(OpEnv& env, const pb::PrepareWriteRequest& request, pb::LayoutRepl
   if (*given_up == GivenUp::kChanged ||
       ClaimsAhead(env, ino, request.ahead_chunk(), request.ahead_version()) ||
       (request.append() && MakeAppendSafe(env, **found))) {
-    RunAgain(env);
+    AskRerun(env);
     return {};
   }
   std::vector<ChunkRow> rows = ListChunks(env.txn, **found, first, last);

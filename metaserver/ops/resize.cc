@@ -9,7 +9,7 @@ namespace kfs::meta {
 bool SettleTrim(OpEnv& env, Ino ino) {
   if (env.volume.FindTrim(ino) == nullptr) return true;
   TrimStep(env.volume, env.txn, ino);
-  RunAgain(env);
+  AskRerun(env);
   return false;
 }
 
@@ -28,7 +28,7 @@ Result<bool> ReadyToGrow(OpEnv& env, Ino ino, uint64_t size) {
   if (rows.size() <= kChunksOfStep) return true;
   env.progress.zeroed_to = rows.back().index * cs;
   ZeroRange(env.volume, env.txn, *inode, from, env.progress.zeroed_to);
-  RunAgain(env);
+  AskRerun(env);
   return false;
 }
 

@@ -103,7 +103,7 @@ Status FenceWriters(OpEnv& env, const rec::Inode& inode) {
   }
   if (rows.size() > kChunksOfStep) {
     next = uint64_t{rows.back().index} + 1;
-    RunAgain(env);
+    AskRerun(env);
   }
   return {};
 }

@@ -19,7 +19,7 @@ Result<const pb::VolumeConf*> OwnVolumes::Find(const std::string& name) const {
 }
 
 Status OwnVolumes::WhyNotHere(const std::string& name) const {
-  const Status s = volumes_.Where(member_.conf(), member_.uuid(), name);
+  const Status s = volumes_.WhyNotServed(member_.conf(), member_.uuid(), name);
   if (s.err() == ENOENT && !member_.InTouch()) {  // out of the cluster, or cut off from it
     return Status(
         EAGAIN, Code::kTryAgain,

@@ -9,7 +9,7 @@ namespace kfs::meta {
 namespace {
 
 // A request of a connection as the executor sees it.
-class NetCall : public Call {
+class NetCall : public OpCall {
  public:
   explicit NetCall(IncomingCallPtr incoming) : incoming_(std::move(incoming)) {
     trace = incoming_->trace().id;

@@ -40,7 +40,7 @@ class TestClock : public Clock {
 };
 
 // A request and what became of it.
-class TestCall : public Call {
+class TestCall : public OpCall {
  public:
   TestCall(Op op, std::string body) : op_(op), body_(std::move(body)) {}
   Op op() const override { return op_; }

@@ -41,7 +41,7 @@ class VolumeHostTest : public testing::Test {
     ASSERT_TRUE(cluster.ok()) << cluster.status().ToString();
     cluster_ = std::move(*cluster);
     servers_ = std::make_unique<Chunkservers>(cluster_->db(), clock_);
-    executor_env_.where = [this](const std::string& name) { return host_->Where(conf_, "m1", name); };
+    executor_env_.where = [this](const std::string& name) { return host_->WhyNotServed(conf_, "m1", name); };
     executor_env_.damaged = [this](VolumeId id) { damaged_.insert(id); };
     executor_ = std::make_unique<Executor>(clock_, ExecutorOptions(), nullptr, executor_env_);
     jobs_ = std::make_unique<JobThread>(
@@ -81,7 +81,7 @@ class VolumeHostTest : public testing::Test {
   }
   bool Serves() { return executor_->FindVolume("data") != nullptr; }
   pb::VolumeConf& data() { return *conf_.mutable_volume(0); }
-  Status Where() { return host_->Where(conf_, "m1", "data"); }
+  Status Where() { return host_->WhyNotServed(conf_, "m1", "data"); }
 
   // With `session` it attaches to that one.
   Status Open(pb::OpenSessionReply* reply, const pb::OpenSessionReply* session = nullptr) {
