@@ -67,7 +67,7 @@ void Dispatcher::Run(const OpInfo& info, IncomingCallPtr call) {
   if (info.needs == Needs::kSession && check_session_) {
     if (const Status s = check_session_(*call->connection()); !s.ok()) return call->Fail(s);
   }
-  const RanPart part(info.name);
+  const RanPart part(info.name, /*around=*/true);
   handler(std::move(call));
 }
 

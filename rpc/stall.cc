@@ -67,6 +67,20 @@ thread_local Tick t_tick;
 
 MonoTime Now() { return std::chrono::steady_clock::now(); }
 
+// How much of the last ten seconds somebody on this machine waited for a processor, in percent; -1: not known.
+int MachineBusy() {
+  const int fd = open("/proc/pressure/cpu", O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return -1;
+  char text[64] = "";
+  const ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+  close(fd);
+  constexpr std::string_view kBegin = "some avg10=";
+  const std::string_view said(text, n < 0 ? 0 : static_cast<size_t>(n));
+  int percent = -1;
+  if (said.starts_with(kBegin)) std::from_chars(text + kBegin.size(), text + said.size(), percent);
+  return percent;
+}
+
 int64_t Ms(Duration d) { return std::chrono::duration_cast<std::chrono::milliseconds>(d).count(); }
 
 }  // namespace
@@ -92,9 +106,9 @@ void TickEnds() {
   g_stall_micros.fetch_add(
       static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(took).count()),
       std::memory_order_relaxed);
-  KFS_LOG(warn, "loop.stalled ms={} cpu_ms={} queued_ms={} longest={} longest_ms={} parts={}", Ms(took),
-          Ms(times.ran - t_sample.times.ran), Ms(queued), t_tick.longest.empty() ? "?" : t_tick.longest,
-          Ms(t_tick.longest_time), t_tick.parts);
+  KFS_LOG(warn, "loop.stalled ms={} cpu_ms={} queued_ms={} busy={} longest={} longest_ms={} parts={}",
+          Ms(took), Ms(times.ran - t_sample.times.ran), Ms(queued), MachineBusy(),
+          t_tick.longest.empty() ? "?" : t_tick.longest, Ms(t_tick.longest_time), t_tick.parts);
 }
 
 RanPart::RanPart(std::string_view what, bool around) : what_(what), around_(around), begin_(Now()) {}

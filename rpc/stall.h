@@ -6,8 +6,9 @@
 //   whoever serves   { RanPart part("Lookup"); handler(...); }
 //
 // What a tick took is its time without that in which the thread was ready to run and had no processor
-// (queued_ms): a busy machine is not what is looked for. Long with little of the processor's time (cpu_ms),
-// it waited for a disk or a lock, or the machine was paused.
+// (queued_ms): a busy machine is not what is looked for. Long with little of the processor's time (cpu_ms), it
+// waited for a disk or a lock, or the machine was paused. Who holds a lock may wait for a processor, too: where
+// many do (busy, in percent of the last ten seconds), such a wait says little.
 #pragma once
 
 #include <cstdint>

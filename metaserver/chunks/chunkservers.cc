@@ -15,6 +15,7 @@
 #include "metaserver/store/records.pb.h"
 #include "rpc/address.h"
 #include "rpc/connection.h"
+#include "rpc/stall.h"
 
 namespace kfs::meta {
 namespace {
@@ -81,7 +82,7 @@ void Chunkservers::Configure(const pb::ClusterConf& conf) {
     s.id = ServerId(c.id());
     s.uuid = c.uuid();
     s.label = {c.label().begin(), c.label().end()};
-    TakeKey(&s, s.key_id, c.invitation());
+    SetKey(&s, s.key_id, c.invitation());
   }
   for (auto it = servers_.begin(); it != servers_.end();) {
     if (known.contains(it->first)) {
@@ -126,9 +127,10 @@ Result<ServerId> Chunkservers::Register(const pb::RegisterChunkserverRequest& re
     server->address = request.address();
     server->key_id = key_id;
     Store(*server);
+    const RanPart part("chunkserver_record");
     KFS_RETURN_IF_ERROR(cluster_.Sync());
   }
-  TakeKey(server, key_id, "");
+  SetKey(server, key_id, "");
   server->SetDisks(request.disk());
   server->last_heard = clock_.MonoNow();
   server->last_seen_wall = clock_.WallNow();
@@ -158,7 +160,7 @@ void Chunkservers::Store(const Chunkserver& server) {
 
 // One that has shown nothing yet, and was not invited, has the root secret: the older one while there are
 // two, since it was told of no other.
-void Chunkservers::TakeKey(Chunkserver* server, const std::string& key_id, std::string_view invitation) {
+void Chunkservers::SetKey(Chunkserver* server, const std::string& key_id, std::string_view invitation) {
   if (root_.empty()) {
     server->own_key = server->own_key || !invitation.empty() || key_id.starts_with("chunkserver/");
     return;

@@ -132,7 +132,7 @@ class Chunkservers {
   std::function<void(ServerId)> on_up_;
   ChunkRequestFn transport_;
   // Sets its token_key and own_key.
-  void TakeKey(Chunkserver* server, const std::string& key_id, std::string_view invitation);
+  void SetKey(Chunkserver* server, const std::string& key_id, std::string_view invitation);
   void Store(const Chunkserver& server);
 
   Credentials root_;  // empty: in tests

@@ -38,7 +38,7 @@ void Executor::CommitVolume(Volume& volume) {
   Db& db = volume.store.db();
   db.Advance();
   if (volume.store.dirty()) {
-    const RanPart part("commit");
+    const RanPart part("commit", /*around=*/true);
     volume.store.Commit();
   }
   if (!db.damage().ok()) env_.Damaged(volume.id());

@@ -2,6 +2,7 @@
 
 #include "common/uuid.h"
 #include "metaserver/store/keys.h"
+#include "rpc/stall.h"
 
 namespace kfs::meta {
 Result<std::unique_ptr<ClusterStore>> ClusterStore::Open(const std::string& data_dir, DbMemory& memory,
@@ -36,6 +37,7 @@ Status ClusterStore::Load(Entropy& entropy) {
 
 Status ClusterStore::Save() {
   db_->Commit();
+  const RanPart part("cluster_record");
   return db_->Sync();
 }
 

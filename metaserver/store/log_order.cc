@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "rpc/stall.h"
+
 namespace kfs::meta {
 namespace {
 
@@ -22,6 +24,8 @@ class LogOrder final : public rocksdb::FileSystemWrapper {
   IOStatus NewWritableFile(const std::string& path, const rocksdb::FileOptions& options,
                            std::unique_ptr<rocksdb::FSWritableFile>* file, IODebugContext* dbg) override {
     if (path.ends_with(".log")) {
+      // A full log is rare, and was synced within the last second.
+      const RanPart part("log_switch");
       const IOStatus s = SyncNewestLog(path.substr(0, path.rfind('/')), options);
       if (!s.ok()) return s;
     }

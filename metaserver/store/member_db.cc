@@ -5,6 +5,7 @@
 
 #include "common/log.h"
 #include "metaserver/store/keys.h"
+#include "rpc/stall.h"
 
 namespace kfs::meta {
 
@@ -56,6 +57,7 @@ void MemberDb::Save(const pb::MemberRecord& record) {
   }
   db_.Put(MemberKey(), record.SerializeAsString());
   db_.Commit();
+  const RanPart part("member_record");
   if (Status s = db_.Sync(); !s.ok()) {
     // What was promised could be forgotten: nobody may hear of it.
     KFS_LOG(critical, "cluster.sync_failed reason=\"{}\" effect=\"the process ends\"", s.ToString());

@@ -55,6 +55,7 @@ done
 # ---- one that hangs: it is waited for, but not for long, and it follows when it goes on
 
 pid=$(<"$CLUSTER/run/chunkserver-2.pid")
+may_stall "a process is stopped, perhaps in the middle of a tick"
 kill -STOP "$pid"
 began=$(date +%s%N)
 kfs_at 1 cluster set chunkserver-sync-ms 88 >/dev/null || { kill -CONT "$pid"; fail "a chunkserver that hangs holds an option up"; }

@@ -33,10 +33,27 @@ CLUSTER_UP=0
 say() { echo "$TEST: $*"; }
 # A mount that says it has lost changes, though no power was cut (POWER_CUT), is a failure of any test.
 pass() {
+  [ -z "${WORK:-}" ] || no_stalls || fail "a daemon or mount has stalled"
   if [ -z "${POWER_CUT:-}" ] && [ -n "${WORK:-}" ]; then
     ! grep -rsF session.changes_lost --include='*.log' "$WORK" || fail "a mount says that it has lost changes"
   fi
   exit 0
+}
+# Nothing keeps a loop for 50 ms (rpc/stall.h; time without a processor does not count), whatever a test does. What may, since it is
+# rare and nobody waits long for it, are syncs of small records: of a member, a volume or a chunkserver that changes, and of a log
+# that is full. A test whose disks or processes stand still on purpose says so: may_stall WHY.
+SYNCS_ON_THE_LOOP='member_record|cluster_record|chunkserver_record|log_switch'
+# Where the machine is busy most of the time (busy), with other tests, one that waited counts from a quarter of a second on: whoever
+# held the lock, or fed the disk, had no processor.
+may_stall() { MAY_STALL=$1; }
+no_stalls() {
+  [ -z "${MAY_STALL:-}" ] && ! grep -qs '^KFS_SANITIZE:[A-Z]*=.' "$KFS_BUILD/CMakeCache.txt" || return 0
+  { grep -rsh --include='*.log' ' loop\.stalled ' "$WORK" || :; } | awk -v may="^($SYNCS_ON_THE_LOOP)\$" '{
+    for (i = 1; i <= NF; i++) if (split($i, pair, "=") == 2) of[pair[1]] = pair[2]
+    if (of["longest"] ~ may || (of["busy"] > 50 && of["cpu_ms"] < 50 && of["ms"] < 250)) next
+    print
+    found = 1
+  } END { exit found }'
 }
 skip() { say "SKIP: $*"; exit 77; }
 fail() {
@@ -108,6 +125,7 @@ pid_of() { local text; text=$(<"$CLUSTER/run/$1-$2.pid") && echo "$text"; }   # 
 kill_role() {  # kill_role ROLE N [SIGNAL]; returns when the process is gone if the signal ends it
   local pid
   pid=$(pid_of "$1" "$2")
+  [ "${3:-KILL}" != STOP ] || may_stall "a process is stopped, perhaps in the middle of a tick"
   "$DEVCLUSTER" kill --dir "$CLUSTER" "$@"
   case ${3:-KILL} in STOP | CONT) ;; *) wait_until 30 dead "$pid" || fail "$1 $2 (pid $pid) lives after ${3:-KILL}" ;; esac
 }

@@ -29,6 +29,7 @@ cp "$WORK/before" "$MNT/before"
 sync "$MNT/before"
 # As a snapshot does: at one moment.
 pid=$(pid_of metaserver 1)
+may_stall "a process is stopped, perhaps in the middle of a tick"
 kill -STOP "$pid"
 cp -a "$CLUSTER/metaserver-1" "$WORK/copy"
 kill -CONT "$pid"

@@ -12,6 +12,7 @@ owner=1
 mkdir "$MNT/before"
 sync "$MNT/before"
 pid=$(pid_of metaserver $owner)
+may_stall "a process is stopped, perhaps in the middle of a tick"
 kill -STOP "$pid"
 cp -a "$CLUSTER/metaserver-$owner/volumes" "$WORK/copy"
 kill -CONT "$pid"

@@ -24,6 +24,7 @@ for n in $(seq 20); do head -c 70000 /dev/urandom >"$WORK/before/$n"; cp "$WORK/
 sync "$MNT/before/1"
 # As a snapshot does: at one moment.
 pid=$(pid_of metaserver 1)
+may_stall "a process is stopped, perhaps in the middle of a tick"
 kill -STOP "$pid"
 cp -a "$CLUSTER/metaserver-1" "$WORK/copy"
 kill -CONT "$pid"

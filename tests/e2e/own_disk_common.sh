@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # A cluster of one metaserver whose data is on a disk of its own, an ext4 on a loop device, that can be made to fail. Sourced after lib.sh.
 need_cluster
+may_stall "its disk fails, or is a file on another one"
 need_root
 need python3 mkfs.ext4
 truncate -s 400M "$WORK/disk"
