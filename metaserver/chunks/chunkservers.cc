@@ -25,7 +25,23 @@ constexpr char kCordonedLabel[] = "cordoned";
 constexpr int kPlainShownMax = 16;
 constexpr size_t kPlainHostMax = 100;
 
+Status NotConnected() { return Status(EIO, Code::kConnectionLost, "the chunkserver is not connected"); }
+
+class ConnectionLinks final : public ChunkserverLinks {
+ public:
+  bool IsUp(const Chunkserver& server) const override { return server.up && server.connection != nullptr; }
+  void Request(const Chunkserver& server, Op op, const google::protobuf::MessageLite& request,
+               Done done) override {
+    if (server.connection == nullptr || server.connection->closed()) return done(NotConnected(), "");
+    server.connection->Call(op, request, {}, [done = std::move(done)](Answer answer) {
+      done(answer.status, std::move(answer.body));
+    });
+  }
+};
+
 }  // namespace
+
+std::unique_ptr<ChunkserverLinks> LinksByConnection() { return std::make_unique<ConnectionLinks>(); }
 
 void Chunkserver::SetDisks(const google::protobuf::RepeatedPtrField<pb::DiskStatus>& now) {
   disks.assign(now.begin(), now.end());
@@ -55,8 +71,9 @@ std::string Chunkserver::host() const {
   return it != label.end() ? it->second : HostOf(address);
 }
 
-Chunkservers::Chunkservers(Db& cluster, Clock& clock, Entropy& entropy)
-    : cluster_(cluster), clock_(clock), clock_id_(entropy.Next() | 1) {}
+Chunkservers::Chunkservers(Db& cluster, Clock& clock, Entropy& entropy,
+                           std::unique_ptr<ChunkserverLinks> links)
+    : cluster_(cluster), clock_(clock), links_(std::move(links)), clock_id_(entropy.Next() | 1) {}
 
 Status Chunkservers::Load() {
   cluster_.Scan("H", "", [&](std::string_view, std::string_view value) {
@@ -228,15 +245,10 @@ void Chunkservers::CheckSilence() {
 }
 
 void Chunkservers::Request(ServerId server, Op op, const google::protobuf::MessageLite& request,
-                           std::function<void(Status, std::string)> done) {
-  if (transport_) return transport_(server, op, request, std::move(done));
+                           ChunkserverLinks::Done done) {
   auto it = servers_.find(server);
-  if (it == servers_.end() || it->second.connection == nullptr || it->second.connection->closed()) {
-    return done(Status(EIO, Code::kConnectionLost, "the chunkserver is not connected"), "");
-  }
-  it->second.connection->Call(op, request, {}, [done = std::move(done)](Answer answer) {
-    done(answer.status, std::move(answer.body));
-  });
+  if (it == servers_.end()) return done(NotConnected(), "");
+  links_->Request(it->second, op, request, std::move(done));
 }
 
 SpaceSum Chunkservers::Space() const {
@@ -249,9 +261,8 @@ SpaceSum Chunkservers::Space() const {
 }
 
 bool Chunkservers::IsUp(ServerId server) const {
-  if (transport_) return true;
   auto it = servers_.find(server);
-  return it != servers_.end() && it->second.up && it->second.connection != nullptr;
+  return it != servers_.end() && links_->IsUp(it->second);
 }
 
 const Chunkserver* Chunkservers::Find(ServerId server) const {

@@ -61,15 +61,25 @@ struct Chunkserver {
   std::string host() const;  // failure domain: the label, or the address without its port
 };
 
-// How requests reach a chunkserver; tests put their own in its place.
-using ChunkRequestFn =
-    std::function<void(ServerId server, Op op, const google::protobuf::MessageLite& request,
-                       std::function<void(Status, std::string body)> done)>;
+// How requests reach chunkservers.
+class ChunkserverLinks {
+ public:
+  using Done = std::function<void(Status, std::string body)>;
+  virtual ~ChunkserverLinks() = default;
+  virtual bool IsUp(const Chunkserver& server) const = 0;
+  // Ends with EIO/kConnectionLost at once when it is not connected.
+  virtual void Request(const Chunkserver& server, Op op, const google::protobuf::MessageLite& request,
+                       Done done) = 0;
+};
+
+// Over the connections that they have made to this metaserver.
+std::unique_ptr<ChunkserverLinks> LinksByConnection();
 
 class Chunkservers {
  public:
   // `cluster` outlives this.
-  Chunkservers(Db& cluster, Clock& clock, Entropy& entropy = SystemRandom());
+  Chunkservers(Db& cluster, Clock& clock, Entropy& entropy = SystemRandom(),
+               std::unique_ptr<ChunkserverLinks> links = LinksByConnection());
   Status Load();
 
   // Who belongs to the cluster. Those that no longer do are let go of.
@@ -95,8 +105,7 @@ class Chunkservers {
 
   // Ends with EIO/kConnectionLost at once when the server is not there.
   void Request(ServerId server, Op op, const google::protobuf::MessageLite& request,
-               std::function<void(Status, std::string body)> done);
-  void ReplaceTransport(ChunkRequestFn fn) { transport_ = std::move(fn); }
+               ChunkserverLinks::Done done);
 
   bool IsUp(ServerId server) const;
   const Chunkserver* Find(ServerId server) const;
@@ -130,7 +139,7 @@ class Chunkservers {
   Clock& clock_;
   std::map<ServerId, Chunkserver> servers_;
   std::function<void(ServerId)> on_up_;
-  ChunkRequestFn transport_;
+  const std::unique_ptr<ChunkserverLinks> links_;
   // Sets its token_key and own_key.
   void SetKey(Chunkserver* server, const std::string& key_id, std::string_view invitation);
   void Store(const Chunkserver& server);

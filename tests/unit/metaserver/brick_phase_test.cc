@@ -24,15 +24,7 @@ class BrickPhaseTest : public ::testing::Test {
     auto opened = Db::Open(dir_ + "/cluster", "cluster", memory_);
     ASSERT_TRUE(opened.ok()) << opened.status().ToString();
     db_ = std::move(*opened);
-    servers_ = std::make_unique<Chunkservers>(*db_, clock_);
-    for (uint64_t i = 1; i <= 2; ++i) {
-      pb::ChunkserverConf* c = conf_.add_chunkserver();
-      c->set_id(i);
-      c->set_uuid("uuid" + std::to_string(i));
-    }
-    conf_.set_generation(4);
-    servers_->Configure(conf_);
-    servers_->ReplaceTransport(
+    auto links = std::make_unique<TestLinks>(
         [this](ServerId server, Op op, const google::protobuf::MessageLite& m, auto done) {
           Asked asked{server, op, {}, std::move(done)};
           if (op == Op::kPrepareConf) asked.request.ParseFromString(m.SerializeAsString());
@@ -44,6 +36,14 @@ class BrickPhaseTest : public ::testing::Test {
           }
           asked_.push_back(std::move(asked));
         });
+    servers_ = std::make_unique<Chunkservers>(*db_, clock_, SystemRandom(), std::move(links));
+    for (uint64_t i = 1; i <= 2; ++i) {
+      pb::ChunkserverConf* c = conf_.add_chunkserver();
+      c->set_id(i);
+      c->set_uuid("uuid" + std::to_string(i));
+    }
+    conf_.set_generation(4);
+    servers_->Configure(conf_);
     On([&] { bricks_ = std::make_unique<BrickPhase>(thread_.loop(), clock_, *servers_); });
     ballot_.set_counter(9);
     ballot_.set_member("m2");

@@ -18,6 +18,7 @@
 #include "proto/lanes.h"
 #include "tests/unit/common/temp_dir.h"
 #include "tests/unit/metaserver/test_env.h"
+#include "tests/unit/metaserver/test_links.h"
 
 namespace kfs::meta {
 
@@ -90,10 +91,8 @@ class MetaTest : public testing::Test {
     auto cluster = Db::Open(dir_ + "/cluster", "cluster", *memory_);
     ASSERT_TRUE(cluster.ok()) << cluster.status().ToString();
     cluster_ = std::move(*cluster);
-    servers_ = std::make_unique<Chunkservers>(*cluster_, clock_);
-    ASSERT_TRUE(servers_->Load().ok());
-    servers_->ReplaceTransport([this](ServerId, Op op, const google::protobuf::MessageLite& m,
-                                      std::function<void(Status, std::string)> done) {
+    auto links = std::make_unique<TestLinks>([this](ServerId, Op op, const google::protobuf::MessageLite& m,
+                                                    std::function<void(Status, std::string)> done) {
       if (op == Op::kDeleteChunks) {
         if (deletes_fail_) return done(Status(EIO, "not now"), "");
         auto& request = static_cast<const pb::DeleteChunksRequest&>(m);
@@ -108,6 +107,8 @@ class MetaTest : public testing::Test {
       mutated_.push_back({static_cast<const pb::MutateChunkRequest&>(m), std::move(done)});
       if (auto_ack_) AckMutations();
     });
+    servers_ = std::make_unique<Chunkservers>(*cluster_, clock_, SystemRandom(), std::move(links));
+    ASSERT_TRUE(servers_->Load().ok());
     pb::ClusterConf conf;
     conf.add_chunkserver()->set_id(1);
     conf.mutable_chunkserver(0)->set_uuid("chunkserver-1");

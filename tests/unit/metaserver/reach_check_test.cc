@@ -32,9 +32,9 @@ class ReachCheckTest : public ::testing::Test {
     ASSERT_TRUE(opened.ok()) << opened.status().ToString();
     db_ = std::move(*opened);
     OnLoop(thread_.loop(), [&] {
-      servers_ = std::make_unique<Chunkservers>(*db_, clock_);
-      servers_->ReplaceTransport([](ServerId, Op, const google::protobuf::MessageLite&,
-                                    const std::function<void(Status, std::string)>&) {});  // it is up
+      auto links = std::make_unique<TestLinks>(
+          [](ServerId, Op, const google::protobuf::MessageLite&, const TestLinks::Done&) {});
+      servers_ = std::make_unique<Chunkservers>(*db_, clock_, SystemRandom(), std::move(links));
       pb::ClusterConf conf;
       conf.add_chunkserver()->set_id(1);
       conf.mutable_chunkserver(0)->set_uuid("u");
