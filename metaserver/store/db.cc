@@ -173,6 +173,7 @@ void Db::Append() {
     Advance();
   }
   impl_->batch.Clear();
+  if (impl_->given.flush_now && !lost() && impl_->given.flush_now()) (void)StartFlush();
 }
 
 void Db::Advance() {

@@ -19,6 +19,10 @@ struct DbEnv {
   // then wait for background work, so that a copy (Db::Checkpoint) takes the log along instead of flushing
   // it.
   bool one_thread = false;
+  // Asked after each batch that was written: whether what is in memory is to be written to a table now. For
+  // simulations of one thread: when RocksDB would do it by itself does not follow from a seed. REQUIRES of
+  // who says so: nothing is waiting in the background.
+  std::function<bool()> flush_now = {};
   // Called in place of ending the process when a write or a sync has failed, with why; the database is lost()
   // then, and whatever used it is to be let go of without its being heard again.
   std::function<void(const std::string& why)> on_end = {};

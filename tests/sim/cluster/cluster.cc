@@ -6,6 +6,13 @@ namespace kfs::sim {
 namespace {
 
 constexpr Nanos kSetUpPatience = 120 * kSecond, kEndPatience = 900 * kSecond;
+constexpr int kChunkserversMax = 3;
+constexpr double kFlushChance = 0.05;
+// Of a mount that was started again in mid-program.
+constexpr int kCallsOfLaterProgram = 10;
+// Two clocks of durations differ by less than a thousandth (docs/fencing.md); wall clocks by whatever.
+constexpr double kDriftMax = 0.00049;
+constexpr Nanos kWallOffsetMax = 3600 * kSecond;
 
 class Run {
  public:
@@ -16,8 +23,11 @@ class Run {
     mount.volume = "v";
     mount.credentials = read->With({.tls = TlsMode::kOff, .socket_dir = {}});
     mount.connect_timeout = std::chrono::hours(1);
+    const bool clocks_differ = !plan.quiet && world_.Chance(0.5);
+    if (clocks_differ) world_.mishaps.drift_max = kDriftMax;
     meta_ = std::make_unique<MetaMachine>(world_, kMeta, plan.seed, secret_file);
-    for (int i = 0; i < plan.chunkservers; ++i) {
+    const auto chunkservers = static_cast<int>(world_.Between(1, kChunkserversMax));
+    for (int i = 0; i < chunkservers; ++i) {
       chunks_.push_back(std::make_unique<ChunkMachine>(world_, fmt::format("10.0.1.{}:7401", i + 1),
                                                        plan.seed + 100 + static_cast<uint64_t>(i),
                                                        secret_file, kMeta));
@@ -26,6 +36,8 @@ class Run {
       mounts_.push_back(std::make_unique<MountMachine>(world_, fmt::format("10.0.2.{}:1", i + 1),
                                                        plan.seed + 200 + static_cast<uint64_t>(i), mount));
     }
+    if (!clocks_differ) return;
+    for (Machine* m : Machines()) m->host->wall_offset = world_.Between(-kWallOffsetMax, kWallOffsetMax);
   }
   ~Run() {
     for (auto& m : mounts_) m->Crash(false);
@@ -102,9 +114,14 @@ class Run {
   }
 
   void StartPrograms() {
-    for (int m = 0; m < plan_.mounts; ++m) {
-      for (int p = 0; p < plan_.programs; ++p) StartProgram(*mounts_[static_cast<size_t>(m)], m, plan_.calls);
+    for (int i = 0; i < plan_.mounts; ++i) {
+      MountMachine& mount = *mounts_[static_cast<size_t>(i)];
+      for (int p = 0; p < plan_.programs; ++p) StartProgram(mount, i, plan_.calls);
+      mount.connected = [this, &mount] {
+        if (!over_) StartProgram(mount, next_client_++, kCallsOfLaterProgram);
+      };
     }
+    next_client_ = plan_.mounts + 1;
   }
   void StartProgram(MountMachine& mount, int client, int calls) {
     auto program = std::make_shared<Program>(
@@ -121,6 +138,7 @@ class Run {
     m.stop_max = world_.Between(kMilli, 20 * kSecond);
     m.slow_chance = world_.Chance(0.5) ? 0.02 : 0;
     m.cut_chance = world_.Chance(0.5) ? 0.003 : 0;
+    meta_->flush_chance = world_.Chance(0.5) ? kFlushChance : 0;
     const int faults = static_cast<int>(world_.Between(1, 6));
     for (int i = 0; i < faults; ++i) {
       world_.At(world_.now() + world_.Between(0, 2 * kSecond), nullptr, [this] { OneFault(); });
@@ -141,8 +159,9 @@ class Run {
       return CutOff();
     }
     // A chunkserver's power takes blocks one by one: the oracle does not know that yet.
-    const bool power = who == meta_.get() && world_.Chance(0.5);
-    if (world_.Chance(0.5)) {
+    const bool power = dynamic_cast<ChunkMachine*>(who) == nullptr && world_.Chance(0.5);
+    // A mount has no disk that it writes to.
+    if (dynamic_cast<MountMachine*>(who) == nullptr && world_.Chance(0.5)) {
       who->CrashAtWrite(static_cast<uint64_t>(world_.Between(1, 40)), power);
     } else {
       who->Crash(power);
@@ -151,10 +170,9 @@ class Run {
   }
   // Looks now and then whether it is down, and starts it again.
   void Restart(Machine* who) {
-    if (dynamic_cast<MountMachine*>(who) != nullptr) return;
     world_.At(world_.now() + world_.Between(kMilli, 3 * kSecond), nullptr, [this, who] {
       if (!who->up()) {
-        who->Start();
+        if (!over_) who->Start();  // else all are started at once
       } else if (!over_) {
         Restart(who);
       }
@@ -211,7 +229,7 @@ class Run {
   std::vector<Ino> files_;
   History history_;
   Figures figures_;
-  int next_program_ = 0;
+  int next_program_ = 0, next_client_ = 0;
   bool over_ = false;
 };
 

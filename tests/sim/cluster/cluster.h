@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -55,6 +56,7 @@ struct MetaMachine : Machine {
   std::unique_ptr<SimFileOps> files;
   std::unique_ptr<SimEnv> env;
   std::unique_ptr<meta::MetaServer> server;
+  double flush_chance = 0;  // of a table in memory that is written to disk, for each batch
 
  private:
   void Background();
@@ -78,6 +80,7 @@ struct MountMachine : Machine {
 
   KfsClient::Options options;
   std::unique_ptr<KfsClient> client;
+  std::function<void()> connected = [] {};  // it has been started again
   std::vector<std::shared_ptr<Program>> programs;
 };
 
@@ -91,7 +94,7 @@ struct Figures {
 
 struct Plan {
   uint64_t seed = 1;
-  int chunkservers = 1, mounts = 2, programs = 2, calls = 30;
+  int mounts = 2, programs = 2, calls = 30;
   bool quiet = false;  // nothing goes wrong
 };
 

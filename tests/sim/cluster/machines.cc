@@ -89,8 +89,10 @@ Status MetaMachine::Make() {
   env = std::make_unique<SimEnv>(*disk, world.Draw());
   meta::MetaSurroundings around;
   around.files = files.get();
-  around.databases = {
-      .env = env.get(), .one_thread = true, .on_end = [this](const std::string&) { Crash(false); }};
+  around.databases = {.env = env.get(),
+                      .one_thread = true,
+                      .flush_now = [this] { return env->background() == 0 && world.Chance(flush_chance); },
+                      .on_end = [this](const std::string&) { Crash(false); }};
   server = std::make_unique<meta::MetaServer>(process->loop(), options, around);
   Background();
   return server->Start();
@@ -145,7 +147,7 @@ Status MountMachine::Make() {
     if (!life->alive()) return;
     if (made.ok()) {
       client = std::move(*made);
-      return;
+      return connected();
     }
     world.Note(made.status().ToString());
     Crash(false);
