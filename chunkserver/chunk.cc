@@ -34,7 +34,6 @@ Status Chunk::Open(Disk* disk) {
   Status st = [&] {
     struct stat meta {};
     if (int err = env_.ops->Fstat(fd, &meta); err < 0) return Fail(-err, "stat header of");
-    if (meta.st_size == 0) return Status(ENOENT, "the chunk's creation was interrupted");
     KFS_RETURN_IF_ERROR(LoadHeaderAndTable(static_cast<uint64_t>(meta.st_size)));
     const bool power_loss = header_.dirty && header_.boot != env_.boot;
     KFS_RETURN_IF_ERROR(OpenData(power_loss));
@@ -53,18 +52,20 @@ Status Chunk::Open(Disk* disk) {
 }
 
 Status Chunk::LoadHeaderAndTable(uint64_t meta_size) {
-  if (meta_size < kMetaHeaderSize) return Corrupt(0, "the header is cut short");
   char raw[kMetaHeaderUsed];
   ssize_t n = env_.ops->PreadAll(meta_->get(), raw, sizeof(raw), 0);
   if (n < 0) return Fail(static_cast<int>(-n), "read header of");
-  if (n != sizeof(raw)) return Corrupt(0, "the header is cut short");
+  if (NoHeaderYet({raw, static_cast<size_t>(n)}))
+    return Status(ENOENT, "the chunk's creation was interrupted");
   auto header = DecodeChunkHeader(raw, key_);
   if (!header.ok()) {
     if (header.status().code() == Code::kCorrupt) return Corrupt(0, header.status().message());
     return header.status();
   }
   header_ = *header;
-  uint64_t entries = (meta_size - kMetaHeaderSize) / sizeof(BlockEntry);
+  // Without the zeros behind the header, or all of the table: blocks are holes, and found to be none.
+  const uint64_t entries =
+      meta_size <= kMetaHeaderSize ? 0 : (meta_size - kMetaHeaderSize) / sizeof(BlockEntry);
   if (entries > BlocksOf(kChunkSizeMax)) return Corrupt(0, "the block table is too long");
   table_.assign(entries, {});
   table_.shrink_to_fit();

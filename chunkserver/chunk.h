@@ -53,8 +53,7 @@ class Chunk {
 
   std::mutex mutex;
 
-  // Opens it from `disk`. ENOENT when it is not there (a header of no bytes, left by a crash, counts as not
-  // there).
+  // Opens it from `disk`. ENOENT when it is not there (NoHeaderYet counts as not there).
   Status Open(Disk* disk);
   // REQUIRES: not there on any disk.
   Status Create(Disk* disk, ChunkVersion version);

@@ -82,7 +82,7 @@ class ChunkStore {
   struct Mutated {
     uint64_t allocated = 0;  // bytes that the chunk takes on the disk
     bool no_space = false;   // all is done but that some space could not be reserved
-    bool lost = false;       // nothing is done: it should be there, and is not
+    bool lost = false;       // nothing is done: it should be there, and is not, or nothing can be read of it
   };
   // `existing`: a chunk that is not there is not made.
   Result<Mutated> Mutate(ChunkKey key, ChunkVersion from, ChunkVersion to, const Chunk::Steps& steps,

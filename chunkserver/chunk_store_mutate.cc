@@ -95,6 +95,12 @@ Result<ChunkStore::Mutated> ChunkStore::Mutate(ChunkKey key, ChunkVersion from, 
       done.allocated = pin->AllocatedBytes();
       return done;
     }
+    // No try will come to another end, and the metaserver lets nobody go on before it has an answer. Readers
+    // get EIO as before.
+    if (st.code() == Code::kCorrupt) {
+      done.lost = true;
+      return done;
+    }
     KFS_RETURN_IF_ERROR(st);
   }
   if (pin->version() >= to) {

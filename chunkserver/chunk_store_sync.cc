@@ -202,7 +202,7 @@ uint64_t ChunkStore::HeldVersion(ChunkKey key, Disk* disk) {
   if (fd.get() < 0) return 0;
   char raw[kMetaHeaderUsed];
   ssize_t n = ops_->PreadAll(fd.get(), raw, sizeof(raw), 0);
-  if (n == 0) {
+  if (n >= 0 && NoHeaderYet({raw, static_cast<size_t>(n)})) {
     RemoveDebris(key, disk);
     return 0;
   }
@@ -286,7 +286,7 @@ void ChunkStore::SettleLoneData(Chunk* chunk, Disk* disk) {
     KFS_LOG(info, "chunk.debris_removed chunk={} disk={}", key.ToString(), disk->path());
     ops_->Unlink(data);
   }
-  ops_->Unlink(disk->MetaPath(key));  // an empty one
+  ops_->Unlink(disk->MetaPath(key));  // one without a header
 }
 
 }  // namespace kfs

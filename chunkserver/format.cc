@@ -41,6 +41,10 @@ int HexDigit(char c) {
 
 std::string ChunkKey::ToString() const { return fmt::format("v{}/{:016x}", volume.v, chunk.v); }
 
+bool NoHeaderYet(std::string_view read) {
+  return read.size() < kMetaHeaderUsed || read.find_first_not_of('\0') == std::string_view::npos;
+}
+
 BootId ParseBootId(std::string_view text) {
   BootId id{};
   size_t digits = 0;

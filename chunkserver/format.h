@@ -48,6 +48,9 @@ struct BlockEntry {
 static_assert(sizeof(BlockEntry) == 8);
 
 void EncodeChunkHeader(const ChunkHeader& header, char* out);  // writes kMetaHeaderUsed bytes
+// What was read of a .meta, up to kMetaHeaderUsed bytes: whether its header has never reached the disk, which
+// is what a crash or a loss of power leaves of a creation.
+bool NoHeaderYet(std::string_view read);
 // EIO/kCorrupt when the bytes are not a header or belong to another chunk; EPROTONOSUPPORT for a newer
 // format.
 Result<ChunkHeader> DecodeChunkHeader(const char* in, ChunkKey expected);

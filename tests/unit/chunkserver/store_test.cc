@@ -4,6 +4,7 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <thread>
 
 #include "store_fixture.h"
@@ -87,6 +88,51 @@ TEST_F(ChunkStoreTest, FlippedHeaderIsNoticed) {
     Flip(MetaFile(), at);
     EXPECT_EQ(MustRead(0, 3), "abc");
   }
+}
+
+// What a loss of power leaves of a creation.
+TEST_F(ChunkStoreTest, AChunkWhoseHeaderHasNeverReachedTheDiskIsNotThere) {
+  const auto mutate = [&](bool existing) {
+    return store_->Mutate(Key(), ChunkVersion(1), ChunkVersion(2), {}, existing);
+  };
+  for (const std::string& left :
+       {std::string("x"), std::string(100, '\0'), std::string(kMetaHeaderSize, '\0')}) {
+    const auto tear = [&] {
+      if (store_ != nullptr) ASSERT_TRUE(store_->Delete(VolumeId(1), std::vector<uint64_t>{42}).ok());
+      Open();
+      ASSERT_TRUE(Write(0, "abc").ok());
+      const std::string meta = MetaFile();
+      store_.reset();
+      std::ofstream(meta, std::ios::trunc) << left;
+      PowerCutAndReopen();
+    };
+    tear();
+    EXPECT_EQ(Read(0, 3).status().code(), Code::kStaleChunk);
+    EXPECT_EQ(detail_, 0u);
+    EXPECT_TRUE(mutate(true)->lost);
+    ASSERT_TRUE(Write(0, "def").ok());
+    EXPECT_EQ(MustRead(0, 3), "def");
+    tear();
+    ASSERT_TRUE(mutate(false).ok());
+    EXPECT_EQ(MustRead(0, 3, 2), std::string(3, '\0'));
+    tear();
+    ChunkStore::Cursor cursor;
+    size_t held = 0;
+    while (!cursor.done) held += store_->ScanStep(&cursor).chunks.size();
+    EXPECT_EQ(held, 0u);
+    EXPECT_FALSE(std::filesystem::exists(MetaFile()));
+  }
+}
+
+TEST_F(ChunkStoreTest, AMutationOfAChunkThatCannotBeOpenedKeepsNobodyWaiting) {
+  Open();
+  ASSERT_TRUE(Write(0, "abc").ok());
+  Open();
+  Flip(MetaFile(), 33);
+  const auto done = store_->Mutate(Key(), ChunkVersion(1), ChunkVersion(2), {}, true);
+  ASSERT_TRUE(done.ok());
+  EXPECT_TRUE(done->lost);
+  EXPECT_EQ(Read(0, 3, 2).status().code(), Code::kCorrupt);
 }
 
 TEST_F(ChunkStoreTest, FlippedTableIsNoticed) {
