@@ -46,6 +46,8 @@ class ChunkStore {
   ~ChunkStore();
 
   const std::string& server_uuid() const { return server_uuid_; }
+  // Changes when the machine starts anew: what was written before and not synced may be gone. 0: not known.
+  uint64_t boot() const { return ShortBootId(boot_); }
   std::string cluster_id() const;
   // Writes it to every disk. EEXIST/kWrongCluster when there is another one.
   Status AdoptCluster(const std::string& cluster_id);

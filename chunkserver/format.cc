@@ -45,6 +45,13 @@ bool NoHeaderYet(std::string_view read) {
   return read.size() < kMetaHeaderUsed || read.find_first_not_of('\0') == std::string_view::npos;
 }
 
+uint64_t ShortBootId(const BootId& boot) {
+  uint64_t halves[2];
+  static_assert(sizeof(halves) == sizeof(boot));
+  std::memcpy(halves, boot.data(), sizeof(halves));
+  return halves[0] ^ halves[1];
+}
+
 BootId ParseBootId(std::string_view text) {
   BootId id{};
   size_t digits = 0;

@@ -25,6 +25,8 @@ struct ChunkKey {
 using BootId = std::array<uint8_t, 16>;
 // The kernel's (FileOps::BootId), from "fb712eaa-a76c-46c7-9d36-3939761302f0"; all zeros when malformed.
 BootId ParseBootId(std::string_view text);
+// As programs elsewhere compare it: 0 when it is not known.
+uint64_t ShortBootId(const BootId& boot);
 
 constexpr size_t kMetaHeaderSize = 4096;     // the table begins here
 constexpr size_t kMetaHeaderUsed = 512;      // one sector: a header is written whole or not at all

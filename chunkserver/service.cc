@@ -150,6 +150,7 @@ void ChunkService::Write(IncomingCallPtr call, const pb::ChunkWriteRequest& requ
             if (!allocated.ok()) return out;
             auto reply = std::make_unique<pb::ChunkWriteReply>();
             reply->set_allocated(*allocated);
+            reply->set_boot(store->boot());
             out.bytes = call->payload().size();
             out.reply = std::move(reply);
             return out;
@@ -183,7 +184,9 @@ void ChunkService::Sync(IncomingCallPtr call, const pb::ChunkSyncRequest& reques
     Outcome out;
     out.status = store->Sync(VolumeId(request.volume()),
                              {request.chunk().data(), static_cast<size_t>(request.chunk_size())});
-    out.reply = std::make_unique<pb::ChunkSyncReply>();
+    auto reply = std::make_unique<pb::ChunkSyncReply>();
+    reply->set_boot(store->boot());
+    out.reply = std::move(reply);
     return out;
   });
 }

@@ -82,7 +82,7 @@ void DataOp::BeginSync(ProtocolWorker& worker) {
 
 Status DataOp::Durable(ProtocolWorker& worker, Status status) const {
   if (!status.ok() || !worker.session().held().ChangesLostSince(ino, *sync_began_in_)) return status;
-  return Status(EIO, "what was written before has been lost with the metaserver's power");
+  return Status(EIO, "what was written before has been lost with a server's power");
 }
 
 }  // namespace kfs

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "client/chunk_call.h"
 #include "client/data_ops.h"
@@ -11,6 +12,7 @@
 #include "client/protocol_worker.h"
 #include "client/remote_call.h"
 #include "common/limits.h"
+#include "common/log.h"
 
 namespace kfs {
 namespace {
@@ -22,6 +24,26 @@ constexpr uint64_t kLayoutChunksMax = 4096;  // asked for at once: the answer st
 void AddReplicas(const ChunkPlace& place, ChunksByServer* chunks) {
   for (const ChunkReplica& replica : place.replicas) (*chunks)[replica.address].push_back(place.chunk);
 }
+
+namespace {
+
+// A chunkserver has synced these chunks. What was written to them in another boot may be gone: whoever has
+// the file open is told, not only who asks now.
+Status NoteSynced(ProtocolWorker& worker, Ino ino, const std::vector<uint64_t>& chunks,
+                  const pb::ChunkSyncReply& reply, uint64_t up_to) {
+  size_t lost = 0;
+  for (uint64_t chunk : chunks) lost += worker.writer().unsynced().Synced(chunk, reply.boot(), up_to) ? 0 : 1;
+  if (lost == 0) return {};
+  KFS_LOG(
+      error,
+      "data.lost ino={} chunks={} reason=\"a chunkserver has lost its power with what nobody had synced\" "
+      "effect=\"fsync of the file fails with EIO\"",
+      ino.v, lost);
+  worker.session().held().ChangesLost(std::unordered_set<Ino>{ino}, worker.loop().Now());
+  return {EIO, "what was written before may have been lost with a chunkserver's power"};
+}
+
+}  // namespace
 
 // Why both may be under way at once (P4). What fsync promises is that the data is on the disks *and* the log
 // has been synced past its size and place, and it answers when it has heard of both. Which of them is durable
@@ -61,16 +83,23 @@ void SyncDataAndLog(ProtocolWorker& worker, const KfsOpPtr& op, Ino ino, const C
       const size_t to = std::min(ids.size(), from + kInventoryBatch);
       for (size_t i = from; i < to; ++i) request.add_chunk(ids[i]);
       ++gather->outstanding;
-      RemoteCall::Chunk<rpc::ChunkSync>(worker, op, address, std::move(request), {},
-                                        [gather, retry, place, op](Answer& answer, pb::ChunkSyncReply&) {
-                                          if (op->finished()) return;
-                                          if (!answer.status.ok()) {
-                                            const bool mends = retry->Note(place, answer);
-                                            // One that no retry mends is not hidden by one that it does.
-                                            if (gather->data.ok() || !mends) gather->data = answer.status;
-                                          }
-                                          gather->One();
-                                        });
+      auto synced = [&worker, ino, up_to = worker.writer().unsynced().now(),
+                     these = std::vector<uint64_t>(request.chunk().begin(), request.chunk().end())](
+                        const pb::ChunkSyncReply& reply) {
+        return NoteSynced(worker, ino, these, reply, up_to);
+      };
+      RemoteCall::Chunk<rpc::ChunkSync>(
+          worker, op, address, std::move(request), {},
+          [gather, retry, place, op, synced](Answer& answer, pb::ChunkSyncReply& reply) {
+            Status status = answer.status.ok() ? synced(reply) : answer.status;
+            if (op->finished()) return;
+            if (!status.ok()) {
+              const bool mends = !answer.status.ok() && retry->Note(place, answer);
+              // One that no retry mends is not hidden by one that it does.
+              if (gather->data.ok() || !mends) gather->data = std::move(status);
+            }
+            gather->One();
+          });
     }
   }
   pb::FsyncRequest request;
@@ -95,7 +124,7 @@ void DataOp::Synced(ProtocolWorker& worker, ChunkRetry& retry, Status data, Stat
 void FsyncOp::Start(ProtocolWorker& worker) {
   if (FailIfLost()) return;
   if (handle != nullptr && worker.session().held().ChangesLostSince(ino, handle->opened_in()))
-    return Finish(Status(EIO, "what was changed before has been lost with the metaserver's power"));
+    return Finish(Status(EIO, "what was changed before has been lost with a server's power"));
   BeginSync(worker);
   auto self = std::static_pointer_cast<FsyncOp>(shared_from_this());
   turn_ = worker.writer().AfterWrites(ino, [self, this, &worker] {
@@ -145,7 +174,7 @@ void FsyncOp::Sync(ProtocolWorker& worker) {
   auto self = std::static_pointer_cast<FsyncOp>(shared_from_this());
   SyncDataAndLog(worker, self, ino, chunks_, &retry_, [self, this, &worker](Status data, Status log) {
     if (log.ok() && worker.session().held().ChangesLostLately(ino, worker.loop().Now()))
-      log = Status(EIO, "what was changed before has just been lost with the metaserver's power");
+      log = Status(EIO, "what was changed before has just been lost with a server's power");
     Synced(worker, retry_, std::move(data), std::move(log), [self, this, &worker] { Begin(worker); });
   });
 }

@@ -104,7 +104,9 @@ void FileWriter::WritePiece(const OpPtr& op, size_t i) {
     Piece& p = op->pieces_[i];
     p.allocated = reply.allocated();
     p.answered = true;
-    if (!answer.status.ok()) {
+    if (answer.status.ok()) {
+      unsynced_.Wrote(p.place.chunk, reply.boot());
+    } else {
       op->failed_ = true;
       if (!op->retry_.NoteWrite(p.place, answer)) op->error_ = answer.status;
     }

@@ -23,6 +23,7 @@
 
 #include "client/data_ops.h"
 #include "client/settling.h"
+#include "client/unsynced_data.h"
 
 namespace kfs {
 
@@ -38,6 +39,7 @@ class FileWriter {
   uint64_t AfterWrites(Ino ino, std::function<void()> fn);
   void StopWaiting(Ino ino, uint64_t turn);
   Settling& settling() { return settling_; }
+  UnsyncedData& unsynced() { return unsynced_; }
 
  private:
   using OpPtr = std::shared_ptr<WriteOp>;
@@ -58,6 +60,7 @@ class FileWriter {
 
   ProtocolWorker& worker_;
   Settling settling_{worker_};
+  UnsyncedData unsynced_;
   std::unordered_map<Ino, std::deque<OpPtr>> order_;  // writes not yet committed, as issued
   // Of an inode with writes that have not ended: theirs, and the turns of who waits for those before it. As
   // many as there are calls in flight.

@@ -45,7 +45,7 @@ class HeldState {
   // Rises with each loss of changes. A handle notes it when it is opened.
   uint64_t epoch() const { return epoch_; }
 
-  // Answered changes of these inodes (none: of any) were lost with the metaserver's power. Who has a handle
+  // Answered changes of these inodes (none: of any) were lost with a server's power. Who has a handle
   // from before cannot make durable any more what was changed; who has opened it just now may be the one who
   // changed it, and had to wait.
   static constexpr auto kTold = std::chrono::seconds(5);

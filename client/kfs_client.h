@@ -276,7 +276,7 @@ class KfsClient {
                        Done<uint32_t> done) = 0;
   // Everything that was written to the file before, by whomever, survives loss of power once it is done; so
   // do its attributes, or a directory's names. EIO when changes that had been answered were lost with the
-  // metaserver's power since the handle was opened.
+  // metaserver's power since the handle was opened, or data of this client's with a chunkserver's.
   virtual CallId Fsync(const FileHandlePtr&, bool data_only, DoneStatus done) = 0;
   // The same of an inode that is not open: a directory in which a name was just made.
   virtual CallId Fsync(Ino, DoneStatus done) = 0;

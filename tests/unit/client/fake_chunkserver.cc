@@ -51,12 +51,15 @@ void ServeChunks(FakeChunkserver& s) {
     data.replace(r.offset(), in.size(), in.data(), in.size());
     pb::ChunkWriteReply reply;
     reply.set_allocated((data.size() + kBlockSize - 1) / kBlockSize * kBlockSize);
+    reply.set_boot(s.boot);
     call->Reply(reply);
   });
   s.server->Handle<rpc::ChunkSync>([&s](IncomingCallPtr call, const pb::ChunkSyncRequest& r) {
     if (s.intercept && s.intercept(call)) return;
     for (uint64_t c : r.chunk()) s.synced.push_back(c);
-    call->Reply(pb::ChunkSyncReply());
+    pb::ChunkSyncReply reply;
+    reply.set_boot(s.boot);
+    call->Reply(reply);
   });
   // Zero bytes are holes, byte by byte.
   s.server->Handle<rpc::ChunkSeek>([&s, check](IncomingCallPtr call, const pb::ChunkSeekRequest& r) {

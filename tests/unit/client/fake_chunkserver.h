@@ -23,6 +23,7 @@ struct FakeChunkserver {
   std::unique_ptr<Server> server;
   std::map<uint64_t, FakeChunk> chunks;
   std::vector<uint64_t> synced;
+  uint64_t boot = 1;
   // True: the call was dealt with.
   std::function<bool(const IncomingCallPtr&)> intercept;
 };

@@ -1,4 +1,5 @@
 // fsync: what it waits for, what it asks for, and whose failure is its own.
+#include "client/unsynced_data.h"
 #include "tests/unit/client/data_fixture.h"
 
 namespace kfs::test {
@@ -87,6 +88,51 @@ TEST_F(Fsync, ComesAfterTheCommitsUnderWayButNotAfterLaterOnes) {
     held.clear();
   });
   EXPECT_TRUE(after.Get().ok());
+}
+
+TEST_F(Fsync, TellsThatAChunkserverHasLostItsPowerWithWhatWasNotSynced) {
+  const uint64_t ino = File(), other = File(), later = File();
+  ASSERT_TRUE(Write(ino, 0, "x").ok());
+  ASSERT_TRUE(Write(other, 0, "y").ok());
+  const FileHandlePtr handle = At(ino), second = At(ino);
+  const auto sync = [&](const FileHandlePtr& of) {
+    return client->WaitStatus([&](auto done) { client->Fsync(of, false, done); }).err();
+  };
+  ASSERT_EQ(sync(At(other)), 0);
+  cluster.On([&] {
+    for (FakeChunkserver& s : cluster.chunkservers) ++s.boot;
+  });
+  EXPECT_EQ(sync(At(other)), 0) << "it was synced before";
+  ASSERT_TRUE(Write(later, 0, "z").ok());
+  EXPECT_EQ(sync(At(later)), 0) << "it was written since";
+  ASSERT_TRUE(Write(ino, 1, "x").ok());
+  EXPECT_EQ(sync(handle), EIO);
+  EXPECT_EQ(sync(second), EIO) << "whoever has it open is told";
+}
+
+TEST(UnsyncedData, IsLostInAnotherBootUnlessASyncHasCoveredIt) {
+  UnsyncedData data;
+  data.Wrote(1, 7);
+  const uint64_t sent = data.now();
+  data.Wrote(1, 7);
+  EXPECT_TRUE(data.Synced(1, 7, sent));
+  EXPECT_FALSE(data.Synced(1, 8, data.now())) << "the second write came after the sync had been sent";
+  EXPECT_TRUE(data.Synced(1, 8, data.now())) << "told once";
+  data.Wrote(1, 8);
+  EXPECT_TRUE(data.Synced(1, 8, data.now()));
+  EXPECT_TRUE(data.Synced(1, 9, data.now()));
+  data.Wrote(2, 0);
+  EXPECT_TRUE(data.Synced(2, 9, data.now())) << "a chunkserver that does not say";
+  data.Wrote(3, 9);
+  EXPECT_TRUE(data.Synced(3, 10, data.now() - 1)) << "not written yet when the sync was sent";
+}
+
+TEST(UnsyncedData, IsBounded) {
+  UnsyncedData data;
+  for (uint64_t chunk = 1; chunk <= UnsyncedData::kMax + 5; ++chunk) data.Wrote(chunk, 1);
+  EXPECT_EQ(data.size(), UnsyncedData::kMax);
+  EXPECT_TRUE(data.Synced(1, 2, data.now()));
+  EXPECT_FALSE(data.Synced(UnsyncedData::kMax + 5, 2, data.now()));
 }
 
 TEST_F(Fsync, AsksAgainFromWhereALayoutEnded) {
