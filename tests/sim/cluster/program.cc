@@ -11,6 +11,7 @@
 namespace kfs::sim {
 namespace {
 
+constexpr uint64_t kMixture = uint64_t{1} << 63;
 constexpr uint64_t kBlocks = 6;  // of a file, at most, but for appends
 
 Buffer BlockOf(uint64_t value) {
@@ -19,17 +20,19 @@ Buffer BlockOf(uint64_t value) {
   return data;
 }
 
-// The value that a block was written with; what no single write has left is no value of any.
-uint64_t ValueOf(const Buffer& data) {
+// The value that a block was written with; of a mixture of several, those, and a number for just this one.
+uint64_t ValueOf(const Buffer& data, std::set<uint64_t>* mixed) {
   if (data.empty()) return 0;
-  uint64_t first = 0, next = 0;
   if (data.size() != kBlock) return UINT64_MAX;
-  std::memcpy(&first, data.data(), sizeof(first));
-  for (size_t at = 0; at < kBlock; at += sizeof(next)) {
-    std::memcpy(&next, data.data() + at, sizeof(next));
-    if (next != first) return UINT64_MAX;
+  uint64_t value = 0, hash = 14695981039346656037u;
+  for (size_t at = 0; at < kBlock; at += sizeof(value)) {
+    std::memcpy(&value, data.data() + at, sizeof(value));
+    mixed->insert(value);
+    hash = (hash ^ value) * 1099511628211u;
   }
-  return first;
+  if (mixed->size() > 1) return hash | kMixture;
+  mixed->clear();
+  return value;
 }
 
 }  // namespace
@@ -174,7 +177,9 @@ void Program::AskFile(const Step& step) {
   switch (step.call) {
     case Call::kRead:
       client_->Read(caller_, handle, offset, kBlock, [self](const Result<Buffer>& r) {
-        self->Ended(r.status().err(), r.ok() ? ValueOf(*r) : 0);
+        if (self->ended_) return;
+        std::set<uint64_t>& mixed = self->history_->steps[self->under_way_].mixed;
+        self->Ended(r.status().err(), r.ok() ? ValueOf(*r, &mixed) : 0);
       });
       break;
     case Call::kWrite:
@@ -218,8 +223,9 @@ void Program::Ended(int err, uint64_t got, std::map<std::string, uint64_t> names
   if (ended_) return;
   Step& step = history_->steps[under_way_];
   const bool sync = step.call == Call::kSyncDir || step.call == Call::kSyncFile;
-  // Its handles are lost: what it does from now on tells nothing new.
-  if (err == EIO && !sync) return Abandon();
+  const bool data = step.call == Call::kRead || step.call == Call::kWrite || step.call == Call::kAppend;
+  // Its handles are lost: what it does from now on tells nothing new. (Or a chunk is gone.)
+  if (err == EIO && !sync && !(data && !handles_.at(step.ino)->lost())) return Abandon();
   last_heard_ = step.ended = process_->Time();
   step.err = err;
   step.got = got;

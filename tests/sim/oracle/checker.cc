@@ -20,10 +20,10 @@ constexpr size_t kUnderWayMax = 8;
 // The search for an order of the calls of one part.
 class Search {
  public:
-  Search(std::string part, std::vector<const Step*> steps, std::vector<int64_t> losses)
+  Search(std::string part, std::vector<const Step*> steps, std::vector<PowerLoss> losses)
       : part_(std::move(part)), steps_(std::move(steps)), losses_(std::move(losses)), done_(steps_.size()) {
     std::ranges::stable_sort(steps_, {}, [](const Step* s) { return s->began; });
-    std::ranges::sort(losses_);
+    std::ranges::stable_sort(losses_, {}, &PowerLoss::at);
   }
 
   Verdict Run(std::unique_ptr<Model> model) {
@@ -47,7 +47,7 @@ class Search {
   bool Go() {
     if (++tried_ >= kTriedMax) return false;
     while (first_ < steps_.size() && done_[first_]) ++first_;
-    const int64_t loss = next_loss_ < losses_.size() ? losses_[next_loss_] : kNever;
+    const int64_t loss = next_loss_ < losses_.size() ? losses_[next_loss_].at : kNever;
     // Nothing may come before what had ended when it began.
     int64_t bound = loss;
     bool all = true;
@@ -62,7 +62,8 @@ class Search {
     for (size_t i = first_; i < steps_.size() && steps_[i]->began <= bound; ++i) {
       if (!done_[i] && Try(i)) return true;
     }
-    return loss != kNever && bound >= loss && Lose(loss);
+    if (loss == kNever || bound < loss) return false;
+    return losses_[next_loss_].of_data ? LoseData(loss) : Lose(loss);
   }
 
   bool AllHeardDone() const {
@@ -127,6 +128,31 @@ class Search {
     return false;
   }
 
+  // Data is gone, in whatever state the names will be.
+  bool LoseData(int64_t loss) {
+    const auto order = order_;
+    const auto state = state_;
+    const size_t first = first_;
+    std::vector<const Step*> under_way;
+    for (size_t i = first_; i < steps_.size() && steps_[i]->began <= loss; ++i) {
+      if (!done_[i]) under_way.push_back(steps_[i]);
+    }
+    auto lost = [&](const std::shared_ptr<const Model>& of) -> std::shared_ptr<const Model> {
+      std::shared_ptr<Model> model = of->Copy();
+      model->LostData(under_way);
+      return model;
+    };
+    state_ = lost(state);
+    for (size_t n = durable_; n < order_.size(); ++n) order_[n].before = lost(order_[n].before);
+    ++next_loss_;
+    if (Go()) return true;
+    --next_loss_;
+    order_ = order;
+    state_ = state;
+    first_ = first;
+    return false;
+  }
+
   static std::shared_ptr<const Model> Back(const std::vector<Done>& order,
                                            const std::shared_ptr<const Model>& state, size_t keep) {
     if (keep == order.size()) return state;
@@ -174,7 +200,7 @@ class Search {
 
   const std::string part_;
   std::vector<const Step*> steps_;
-  std::vector<int64_t> losses_;
+  std::vector<PowerLoss> losses_;
   std::vector<bool> done_;
   size_t first_ = 0;  // all before are done
   size_t next_loss_ = 0, durable_ = 0;
@@ -224,8 +250,15 @@ Verdict Check(const History& history) {
         break;
     }
   }
-  std::vector<int64_t> losses;
-  for (const PowerLoss& loss : history.losses) losses.push_back(loss.at);
+  std::vector<PowerLoss> of_names;
+  std::vector<int64_t> of_data;
+  for (const PowerLoss& loss : history.losses) {
+    if (loss.of_data) {
+      of_data.push_back(loss.at);
+    } else {
+      of_names.push_back(loss);
+    }
+  }
   Verdict all;
   auto take = [&all](const Verdict& one) {
     all.tried += one.tried;
@@ -234,10 +267,10 @@ Verdict Check(const History& history) {
     all.ok = false;
     all.why += one.why;
   };
-  take(Search("names", std::move(names), losses).Run(std::make_unique<Names>()));
+  take(Search("names", std::move(names), of_names).Run(std::make_unique<Names>()));
   for (auto& [ino, steps] : contents)
-    take(
-        Search(fmt::format("content of {}", ino), std::move(steps), losses).Run(std::make_unique<Content>()));
+    take(Search(fmt::format("content of {}", ino), std::move(steps), history.losses)
+             .Run(std::make_unique<Content>(of_data)));
   for (auto& [ino, steps] : locks)
     take(Search(fmt::format("locks of {}", ino), std::move(steps), {}).Run(std::make_unique<Locks>()));
   return all;

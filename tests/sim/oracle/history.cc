@@ -59,6 +59,7 @@ std::string Step::ToString() const {
   text += ended == kNever ? " -> ?"
           : err != 0      ? fmt::format(" -> {}", std::strerror(err))
                           : fmt::format(" -> {}", got);
+  for (uint64_t part : mixed) text += fmt::format(" +{}", part);
   for (const auto& [entry, i] : names) text += fmt::format(" {}={}", entry, i);
   return text;
 }

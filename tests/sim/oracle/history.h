@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <limits>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -47,16 +48,21 @@ struct Step {
   uint64_t block = 0, value = 0;  // kTruncate, kSize: `block` is the size, in blocks
   uint64_t owner = 0;             // of a lock
   // What came of it.
-  int err = 0;                            // an errno, or 0
-  uint64_t got = 0;                       // an inode, a value, a size
+  int err = 0;       // an errno, or 0
+  uint64_t got = 0;  // an inode, a value, a size
+  // Of a block that was read and is not one write's: the values that its sectors have, and `got` stands for
+  // just this mixture.
+  std::set<uint64_t> mixed;
   std::map<std::string, uint64_t> names;  // kList
 
   std::string ToString() const;
 };
 
-// A metaserver lost its power: what was not durable may be gone.
+// A server lost its power: what was not durable may be gone. A metaserver's takes the latest calls; a
+// chunkserver's takes data, each sector by itself.
 struct PowerLoss {
   int64_t at = 0;
+  bool of_data = false;  // a chunkserver's
 };
 
 struct History {

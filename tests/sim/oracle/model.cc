@@ -177,47 +177,122 @@ std::string Names::State() const {
 
 // ---- Content ----
 
+void Content::Block::Write(const Step& step, bool lost_meanwhile) {
+  if (lost_meanwhile) {  // its data was there before that, perhaps
+    now.merge(Values(since_sync));
+    torn = true;
+  } else {
+    now.clear();
+    torn = false;
+  }
+  now.insert(step.value);
+  since_sync.insert(step.value);
+  by = step.client;
+  last = step.value;
+  // What was lost before it was answered is its own fsync's matter all the same.
+  promised = lost_meanwhile && step.ended != kNever ? by : -1;
+}
+
+void Content::Block::Lost() {
+  if (since_sync != now) {
+    if (by >= 0) promised = by;
+    now.merge(Values(since_sync));
+  }
+  torn = torn || now.size() > 1;
+  since_sync = now;
+  by = -1;
+}
+
+bool Content::LostMeanwhile(const Step& step) const {
+  return std::ranges::any_of(*losses_, [&](int64_t at) { return step.began <= at && at <= step.ended; });
+}
+
+bool Content::MayFail(uint64_t block) const {
+  const auto chunk = chunks_.find(block / kBlocksOfChunk);
+  return chunk != chunks_.end() && chunk->second.gone;
+}
+
 Content::Values Content::At(uint64_t block) const {
-  return block < blocks_.size() ? blocks_[block] : Values{0};
+  return block < blocks_.size() ? blocks_[block].now : Values{0};
 }
 
 void Content::Resize(uint64_t size) {
   while (blocks_.size() < size) {
-    Values values{0};
-    if (auto node = behind_.extract(blocks_.size()); !node.empty()) values.merge(node.mapped());
-    blocks_.push_back(std::move(values));
+    Block block;
+    if (auto node = behind_.extract(blocks_.size()); !node.empty()) block.now.merge(node.mapped());
+    block.since_sync = block.now;
+    blocks_.push_back(std::move(block));
   }
   blocks_.resize(size);
+}
+
+bool Content::Read(const Step& step) {
+  if (Unknown(step)) return true;
+  if (step.err == EIO) return MayFail(step.block);
+  if (step.err != 0) return false;
+  if (step.block >= blocks_.size()) return step.got == 0;
+  Block& block = blocks_[step.block];
+  const bool mixture = block.torn && !step.mixed.empty() && std::ranges::includes(block.now, step.mixed);
+  if (!mixture && !block.now.contains(step.got)) return false;
+  // A chunk whose first commit was forgotten reads as zeros until the next one counts: then what was written
+  // before is there again.
+  if (step.got == 0) return true;
+  if (block.since_sync == block.now) block.since_sync = {step.got};
+  block.now = {step.got};
+  block.torn = false;
+  return true;
+}
+
+void Content::Written(const Step& step, uint64_t at) {
+  const bool lost_meanwhile = LostMeanwhile(step);
+  blocks_[at].Write(step, lost_meanwhile);
+  Chunk& chunk = chunks_[at / kBlocksOfChunk];
+  if (lost_meanwhile) {
+    chunk.gone |= !chunk.durable;
+  } else if (!Unknown(step)) {
+    chunk.gone = false;
+  }
+}
+
+bool Content::Synced(const Step& step) {
+  if (Unknown(step) || step.err != 0) return true;
+  for (Block& block : blocks_) {
+    if (block.promised == step.client) {
+      if (!block.now.contains(block.last)) return false;
+      block.now = {block.last};
+      block.torn = false;
+      block.promised = -1;
+    }
+    block.since_sync = block.now;
+  }
+  for (auto& [index, chunk] : chunks_) chunk.durable = true;
+  return true;
 }
 
 bool Content::Do(const Step& step) {
   const bool failed = !Unknown(step) && step.err != 0;
   switch (step.call) {
     case Call::kSyncFile:
-      return true;
-    case Call::kRead: {
-      if (Unknown(step)) return true;
-      if (failed || !At(step.block).contains(step.got)) return false;
-      // A chunk whose first commit was forgotten reads as zeros until the next one counts: then what was
-      // written before is there again.
-      if (step.block < blocks_.size() && step.got != 0) blocks_[step.block] = {step.got};
-      return true;
-    }
+      return Synced(step);
+    case Call::kRead:
+      return Read(step);
     case Call::kSize:
       return Unknown(step) || (!failed && step.got == blocks_.size());
     case Call::kWrite:
-      if (failed) return false;
+      if (failed) return step.err == EIO && MayFail(step.block);
       Resize(std::max<uint64_t>(blocks_.size(), step.block + 1));
-      blocks_[step.block] = {step.value};
+      Written(step, step.block);
       return true;
     case Call::kAppend:
-      if (failed) return false;
+      if (failed) return step.err == EIO && MayFail(blocks_.size());
       behind_.erase(blocks_.size());
-      blocks_.push_back({step.value});
+      blocks_.emplace_back();
+      Written(step, blocks_.size() - 1);
       return true;
     case Call::kTruncate:
       if (failed) return false;
       Resize(step.block);
+      std::erase_if(chunks_, [&](const auto& c) { return c.first * kBlocksOfChunk >= step.block; });
       return true;
     default:
       return false;
@@ -227,19 +302,45 @@ bool Content::Do(const Step& step) {
 void Content::FellBackFrom(const Model& later) {
   const auto& from = static_cast<const Content&>(later);
   for (uint64_t i = 0; i < std::max(blocks_.size(), from.blocks_.size()); ++i) {
-    Values& values = i < blocks_.size() ? blocks_[i] : behind_[i];
-    values.merge(from.At(i));
+    if (i < blocks_.size()) {
+      blocks_[i].now.merge(from.At(i));
+      if (i >= from.blocks_.size()) continue;
+      blocks_[i].since_sync.merge(Values(from.blocks_[i].since_sync));
+      blocks_[i].torn |= from.blocks_[i].torn;
+    } else {
+      behind_[i].merge(from.At(i));
+    }
   }
   for (const auto& [block, values] : from.behind_) {
     Values copy = values;
-    (block < blocks_.size() ? blocks_[block] : behind_[block]).merge(copy);
+    (block < blocks_.size() ? blocks_[block].now : behind_[block]).merge(copy);
   }
+  for (const auto& [index, chunk] : from.chunks_) chunks_[index].gone |= chunk.gone;
+}
+
+void Content::LostData(const std::vector<const Step*>& under_way) {
+  for (const Step* step : under_way) {
+    if (step->call != Call::kWrite && step->call != Call::kAppend) continue;
+    const uint64_t at = step->call == Call::kWrite ? step->block : blocks_.size();
+    if (at < blocks_.size()) blocks_[at].since_sync.insert(step->value);
+  }
+  for (Block& block : blocks_) block.Lost();
+  for (auto& [index, chunk] : chunks_) chunk.gone |= !chunk.durable;
 }
 
 std::string Content::State() const {
   std::string text;
-  for (const Values& values : blocks_) text += fmt::format("{},", fmt::join(values, "|"));
+  for (const Block& b : blocks_) {
+    text += fmt::format("{}", fmt::join(b.now, "|"));
+    if (b.since_sync != b.now) text += fmt::format("~{}", fmt::join(b.since_sync, "|"));
+    if (b.torn) text += 't';
+    if (b.by >= 0) text += fmt::format("by{}", b.by);
+    if (b.promised >= 0) text += fmt::format("!{}", b.promised);
+    text += ',';
+  }
   for (const auto& [block, values] : behind_) text += fmt::format("({}:{})", block, fmt::join(values, "|"));
+  for (const auto& [index, chunk] : chunks_)
+    text += fmt::format("[{}{}{}]", index, chunk.durable ? "d" : "", chunk.gone ? "g" : "");
   return text;
 }
 

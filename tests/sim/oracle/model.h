@@ -7,6 +7,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/sim/oracle/history.h"
@@ -22,6 +23,8 @@ class Model {
   virtual bool Do(const Step& step) = 0;
   // It has fallen back from the state `later`: what of that may still be there.
   virtual void FellBackFrom(const Model& /*later*/) {}
+  // A chunkserver has lost its power; calls that were under way then, and are not done.
+  virtual void LostData(const std::vector<const Step*>& /*under_way*/) {}
   // All that later calls can see, as text.
   virtual std::string State() const = 0;
 };
@@ -54,23 +57,51 @@ class Names : public Model {
   uint64_t next_unheard_ = kUnheard;
 };
 
-// A file's blocks. Each is what was written last; but when the metaserver has forgotten calls with its power,
-// the chunkserver has their data all the same: then it is one of several, until somebody has read it (a 0
-// settles nothing: see Do).
+// A file's blocks. Each is what was written last. It is one of several values until somebody has read it
+//   - when the metaserver has forgotten calls with its power, for chunkservers have their data all the same
+//     (a 0 settles nothing then: see Do);
+//   - when a chunkserver has lost its power: what was written since the last fsync may be gone, sector by
+//     sector. A chunk that was not there at the last fsync may be gone as a whole: then it cannot be read or
+//     written.
+// An fsync that succeeds says that nothing is gone of what its own mount has written.
 class Content : public Model {
  public:
+  static constexpr uint64_t kBlocksOfChunk = 4;
+  // `losses`: when chunkservers lost their power.
+  explicit Content(std::vector<int64_t> losses = {})
+      : losses_(std::make_shared<const std::vector<int64_t>>(std::move(losses))) {}
   std::unique_ptr<Model> Copy() const override { return std::make_unique<Content>(*this); }
   bool Do(const Step& step) override;
   void FellBackFrom(const Model& later) override;
+  void LostData(const std::vector<const Step*>& under_way) override;
   std::string State() const override;
 
  private:
   using Values = std::set<uint64_t>;
+  struct Block {
+    Values now = {0};
+    Values since_sync = {0};     // what it has been since it was durable, and what was durable
+    bool torn = false;           // may be a mixture
+    int by = -1, promised = -1;  // who wrote it last; whose fsync has to tell when it is gone
+    uint64_t last = 0;           // value of that write
+    void Write(const Step& step, bool lost_meanwhile);
+    void Lost();
+  };
+  struct Chunk {
+    bool durable = false, gone = false;  // maybe gone
+  };
+  bool LostMeanwhile(const Step& step) const;
+  bool MayFail(uint64_t block) const;
+  bool Read(const Step& step);
+  bool Synced(const Step& step);
+  void Written(const Step& step, uint64_t block);
   Values At(uint64_t block) const;
   void Resize(uint64_t size);
 
-  std::vector<Values> blocks_;
+  std::shared_ptr<const std::vector<int64_t>> losses_;
+  std::vector<Block> blocks_;
   std::map<uint64_t, Values> behind_;  // behind the end, should it move there: besides 0
+  std::map<uint64_t, Chunk> chunks_;   // in which something was written
 };
 
 // Exclusive locks of whole blocks.

@@ -148,6 +148,72 @@ TEST_F(CheckerTest, ASyncFailsOnlyWhereSomethingWasLost) {
   EXPECT_TRUE(Right());
 }
 
+TEST_F(CheckerTest, AChunkserversPowerTakesDataThatWasNotSynced) {
+  Block(Call::kWrite, 0, 1, 0, 5);
+  Block(Call::kSyncFile, 2, 3, 0, 0);
+  Block(Call::kWrite, 4, 5, 0, 6);
+  Block(Call::kWrite, 6, 7, 1, 7);
+  history_.losses.push_back({.at = 8, .of_data = true});
+  Block(Call::kRead, 9, 10, 1, 0, 7);
+  Block(Call::kRead, 11, 12, 0, 0, 5);  // each block by itself, not the latest first
+  EXPECT_TRUE(Right());
+  Block(Call::kRead, 13, 14, 0, 0, 6);  // and not back again
+  EXPECT_FALSE(Right());
+  history_.steps.back().got = 5;
+  EXPECT_TRUE(Right());
+  history_.steps[5].got = 0;  // was synced
+  history_.steps[6].got = 0;
+  EXPECT_FALSE(Right());
+}
+
+TEST_F(CheckerTest, AMixtureIsOfWhatTheBlockMayHaveHeldAndStays) {
+  Block(Call::kWrite, 0, 1, 0, 5);
+  Block(Call::kWrite, 2, 3, 0, 6);
+  Block(Call::kRead, 9, 10, 0, 0, 99);
+  history_.steps.back().mixed = {5, 6};
+  EXPECT_FALSE(Right());
+  history_.losses.push_back({.at = 8, .of_data = true});
+  EXPECT_TRUE(Right());
+  history_.steps.back().mixed = {5, 7};
+  EXPECT_FALSE(Right());
+  history_.steps.back().mixed = {5, 6};
+  Block(Call::kRead, 11, 12, 0, 0, 6);
+  EXPECT_FALSE(Right());
+}
+
+TEST_F(CheckerTest, AnFsyncThatSucceedsSaysThatNothingOfItsMountIsGone) {
+  Block(Call::kWrite, 0, 1, 0, 5);
+  history_.losses.push_back({.at = 8, .of_data = true});
+  Block(Call::kSyncFile, 9, 10, 0, 0);
+  Block(Call::kRead, 11, 12, 0, 0, 0);
+  EXPECT_TRUE(Right());  // another mount's
+  history_.steps[1].client = history_.steps[0].client;
+  EXPECT_FALSE(Right());
+  history_.steps[1].err = EIO;
+  EXPECT_TRUE(Right());
+  history_.steps[1].err = 0;
+  history_.steps[2].got = 5;
+  EXPECT_TRUE(Right());
+  Block(Call::kSyncFile, 13, 14, 0, 0);
+  history_.losses.push_back({.at = 15, .of_data = true});
+  Block(Call::kRead, 16, 17, 0, 0, 0);  // durable by now
+  EXPECT_FALSE(Right());
+}
+
+TEST_F(CheckerTest, AChunkThatWasNeverSyncedMayBeGoneAsAWhole) {
+  Block(Call::kWrite, 0, 1, 0, 5);
+  Block(Call::kRead, 9, 10, 1, 0, 0);
+  history_.steps.back().err = EIO;
+  EXPECT_FALSE(Right());
+  history_.losses.push_back({.at = 8, .of_data = true});
+  EXPECT_TRUE(Right());
+  history_.steps.back().block = Content::kBlocksOfChunk;  // another chunk, of which there was nothing
+  EXPECT_FALSE(Right());
+  history_.steps.back().block = 1;
+  Block(Call::kSyncFile, 2, 3, 0, 0);
+  EXPECT_FALSE(Right());
+}
+
 // A file system that is right: each call is done at a moment of its own within its time.
 History Drawn(std::mt19937_64& random, int programs, int calls) {
   History h;
