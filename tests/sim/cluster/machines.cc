@@ -1,12 +1,11 @@
-#include <utility>
+#include "tests/sim/cluster/machines.h"
 
-#include "common/log.h"
-#include "tests/sim/cluster/cluster.h"
+#include <utility>
 
 namespace kfs::sim {
 namespace {
 
-constexpr Nanos kRestartPause = 10 * kMilli, kBackgroundMax = 100 * kMilli;
+constexpr Nanos kBackgroundMax = 100 * kMilli;
 
 template <typename Options>
 void Set(Options& options, std::initializer_list<std::pair<std::string, std::string>> values) {
@@ -20,67 +19,17 @@ void Set(Options& options, std::initializer_list<std::pair<std::string, std::str
 
 }  // namespace
 
-// ---- Machine ----
-
-Machine::Machine(World& w, const std::string& a, uint64_t seed)
-    : world(w),
-      address(a),
-      host(w.AddHost(HostOf(a))),
-      disk(std::make_unique<SimDisk>(SimDisk::Options{.seed = seed, .sync_covers_names = true})) {}
-
-void Machine::Start() {
-  process = host->Start("process");
-  world.At(world.now(), process, [this] {
-    const Status s = Make();
-    if (s.ok() || process == nullptr || !process->alive()) return;
-    // As a service manager does.
-    world.Note(s.ToString());
-    Crash(false);
-    world.At(world.now() + kRestartPause, nullptr, [this] {
-      if (!up()) Start();
-    });
-  });
-}
-
-void Machine::Crash(bool power) {
-  if (process == nullptr || !process->alive()) return;
-  // Nothing that it still does, as its objects end, may reach the disk.
-  DiskFaults off;
-  off.off_from = 0;
-  disk->SetFaults(off);
-  power ? process->Vanish() : process->Kill();
-  power_ = power;
-  if (power) power_losses.push_back(world.now());
-  KFS_LOG(info, "sim.{} machine={} at={}", power ? "power_lost" : "killed", address, world.now());
-  world.At(world.now(), nullptr, [this] { Ended(power_); });
-}
-
-void Machine::Ended(bool power) {
-  disk->BeforeCall({});
-  Drop();
-  process.reset();
-  world.Note(disk->history_hash());
-  power ? disk->PowerLoss(world.Draw()) : disk->Crash();
-  disk->SetFaults({});
-}
-
-void Machine::CrashAtWrite(uint64_t calls_from_now, bool power) {
-  const uint64_t at = disk->calls() + calls_from_now;
-  disk->BeforeCall([this, at, power](const DiskCall& call) {
-    if (call.changes() && call.number >= at && process != nullptr && process->alive()) Crash(power);
-  });
-}
-
 // ---- metaserver ----
 
-MetaMachine::MetaMachine(World& w, const std::string& a, uint64_t seed, const std::string& secret_file)
-    : Machine(w, a, seed) {
+MetaMachine::MetaMachine(World& w, const std::string& a, uint64_t seed, const std::string& secret_file,
+                         const std::string& volume)
+    : Machine(w, a, {.seed = seed, .sync_covers_names = true}) {  // RocksDB needs it
   Set(options, {{"data-dir", "/meta"},
                 {"listen", address},
                 {"secret-file", secret_file},
                 {"tls", "off"},
                 {"socket-dir", ""},
-                {"default-volume", "v"},
+                {"default-volume", volume},
                 {"default-chunk-size", "65536"}});
 }
 
@@ -115,11 +64,11 @@ void MetaMachine::Drop() {
 // ---- chunkserver ----
 
 ChunkMachine::ChunkMachine(World& w, const std::string& a, uint64_t seed, const std::string& secret_file,
-                           const std::string& metaserver)
-    : Machine(w, a, seed) {
+                           const std::string& metaservers)
+    : Machine(w, a, {.seed = seed, .tearing = Tearing::kSectors}) {
   Set(options, {{"data-dirs", "/data"},
                 {"listen", address},
-                {"metaservers", metaserver},
+                {"metaservers", metaservers},
                 {"secret-file", secret_file},
                 {"tls", "off"},
                 {"socket-dir", ""}});
@@ -139,7 +88,7 @@ void ChunkMachine::Drop() {
 // ---- mount ----
 
 MountMachine::MountMachine(World& w, const std::string& a, uint64_t seed, KfsClient::Options o)
-    : Machine(w, a, seed), options(std::move(o)) {}
+    : Machine(w, a, {.seed = seed}), options(std::move(o)) {}
 
 Status MountMachine::Make() {
   options.loop = &process->loop();
@@ -150,10 +99,7 @@ Status MountMachine::Make() {
       return connected();
     }
     world.Note(made.status().ToString());
-    Crash(false);
-    world.At(world.now() + kRestartPause, nullptr, [this] {
-      if (!up()) Start();
-    });
+    StartAnew();
   });
   return {};
 }

@@ -87,7 +87,9 @@ int main(int argc, char** argv) {
     hours += static_cast<double>(f.virtual_time) / 3600e9;
     if (a.seeds == 1 || a.hashes) fmt::print("seed {} hash {:016x}\n", seed, f.hash);
     if (a.history) {
-      for (const kfs::sim::Step& step : f.history.steps) fmt::print("{}\n", step.ToString());
+      for (const kfs::sim::History& history : f.histories) {
+        for (const kfs::sim::Step& step : history.steps) fmt::print("{}\n", step.ToString());
+      }
     }
     if (f.ok) continue;
     ++wrong;
