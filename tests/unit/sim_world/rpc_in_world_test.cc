@@ -8,6 +8,7 @@
 #include "proto/op_types.h"
 #include "rpc/net_client.h"
 #include "rpc/server.h"
+#include "tests/sim/cluster/machine.h"
 #include "tests/sim/world/process.h"
 #include "tests/sim/world/world.h"
 
@@ -30,14 +31,13 @@ Mishaps Bad() {
 Credentials Plain() { return Credentials::Root(kSecret).With({.tls = TlsMode::kOff, .socket_dir = {}}); }
 
 // A server that counts how often it has been asked for each number, and how often it was started.
-class Serving {
+class Serving : public Machine {
  public:
-  Serving(World& world, std::shared_ptr<Host> host, std::map<uint64_t, int>& asked)
-      : world_(world), host_(std::move(host)), asked_(asked) {}
-  ~Serving() { Kill(); }
-  void Start() {
-    process_ = host_->Start("server");
-    server_ = std::make_unique<Server>(process_->loop(),
+  Serving(World& w, std::map<uint64_t, int>& asked) : Machine(w, kServer, {}), asked_(asked) {}
+
+ private:
+  Status Make() override {
+    server_ = std::make_unique<Server>(process->loop(),
                                        ServerIdentity{.role = pb::HelloRequest::METASERVER,
                                                       .cluster_id = "a",
                                                       .keyring = RootKeyring(kSecret),
@@ -47,28 +47,18 @@ class Serving {
       pb::ReadlinkReply reply;
       reply.set_target(fmt::format("target of {}", request.ino()));
       // Now and then it waits, as for a lock.
-      if (world_.Chance(0.2)) {
+      if (world.Chance(0.2)) {
         call->Parked();
-        world_.At(world_.now() + world_.Between(0, kSecond), process_, [call, reply] { call->Reply(reply); });
+        world.At(world.now() + world.Between(0, kSecond), process, [call, reply] { call->Reply(reply); });
       } else {
         call->Reply(reply);
       }
     });
-    ASSERT_TRUE(server_->Listen(kServer).ok());
+    return server_->Listen(kServer);
   }
-  void Kill() {
-    if (process_ == nullptr) return;
-    process_->Kill();
-    server_.reset();
-    process_.reset();
-  }
-  std::shared_ptr<Process> process() { return process_; }
+  void Drop() override { server_.reset(); }
 
- private:
-  World& world_;
-  const std::shared_ptr<Host> host_;
   std::map<uint64_t, int>& asked_;
-  std::shared_ptr<Process> process_;
   std::unique_ptr<Server> server_;
 };
 
@@ -82,7 +72,7 @@ Outcome RunWorld(uint64_t seed, Mishaps mishaps, int calls, int restarts) {
   Outcome out;
   World world(seed, mishaps);
   std::map<uint64_t, int> asked;
-  Serving serving(world, world.AddHost("10.0.0.1"), asked);
+  Serving serving(world, asked);
   serving.Start();
   struct Client {
     std::shared_ptr<Process> process;
@@ -120,9 +110,9 @@ Outcome RunWorld(uint64_t seed, Mishaps mishaps, int calls, int restarts) {
   }
   for (int r = 0; r < restarts; ++r) {
     world.At(world.Between(0, 20 * kSecond), nullptr, [&] {
-      serving.Kill();
+      serving.Crash(false);
       world.At(world.now() + world.Between(0, 2 * kSecond), nullptr, [&] {
-        if (serving.process() == nullptr) serving.Start();
+        if (!serving.up()) serving.Start();
       });
     });
     world.At(world.Between(0, 20 * kSecond), nullptr, [&] {
@@ -139,6 +129,8 @@ Outcome RunWorld(uint64_t seed, Mishaps mishaps, int calls, int restarts) {
     c->process->Kill();
     c->net.reset();
   }
+  serving.Crash(false);
+  world.RunUntil(world.now());
   return out;
 }
 
