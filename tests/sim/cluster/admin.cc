@@ -59,7 +59,14 @@ void AdminMachine::Move(const std::string& volume, size_t to, DoneStatus done) {
   pb::VolumeMoveRequest request;
   request.set_name(volume);
   request.set_peer(metaservers_[to]);
-  for (size_t i = 0; i < metaservers_.size(); ++i) Ask<rpc::VolumeMove>(i, request, done);
+  auto outstanding = std::make_shared<size_t>(metaservers_.size());
+  auto gather = [outstanding, done = std::move(done)](const Status& s) {
+    if (*outstanding == 0) return;
+    if (!s.ok() && --*outstanding != 0) return;
+    *outstanding = 0;
+    done(s);
+  };
+  for (size_t i = 0; i < metaservers_.size(); ++i) Ask<rpc::VolumeMove>(i, request, gather);
 }
 
 }  // namespace kfs::sim

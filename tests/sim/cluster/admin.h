@@ -23,7 +23,7 @@ struct AdminMachine : Machine {
   // Of the first metaserver.
   void Probe(size_t metaserver, DoneStatus done);
   void CreateVolume(const std::string& name, uint64_t chunk_size, DoneStatus done);
-  // Of all of them: the owner does it, and others say that they are not.
+  // Of all of them: the owner does it, and others say that they are not. Done when one of them says so.
   void Move(const std::string& volume, size_t to, DoneStatus done);
 
  private:

@@ -119,10 +119,10 @@ class Run {
   bool Command(const std::function<void(AdminMachine::DoneStatus)>& ask) {
     const Nanos until = world_.now() + kSetUpPatience;
     while (world_.now() < until) {
-      std::optional<Status> came;
-      ask([&came](const Status& s) { came = s; });
-      if (!world_.RunUntil([&] { return came.has_value(); }, kSetUpPatience)) return false;
-      if (came->ok()) return true;
+      auto came = std::make_shared<std::optional<Status>>();
+      ask([came](const Status& s) { *came = s; });
+      if (!world_.RunUntil([&] { return came->has_value(); }, kSetUpPatience)) return false;
+      if ((*came)->ok()) return true;
       world_.RunUntil(world_.now() + kAskAgain);
     }
     return false;
@@ -224,9 +224,20 @@ class Run {
       }
       return;
     }
+    if (!MovesAgain()) return;
     for (int i = plan_.mounts; IsLast(i) && i < static_cast<int>(mounts_.size()); ++i)
       StartProgram(i, i, kCallsOfLastLook);
     if (!world_.RunUntil([&] { return ProgramsEnded(); }, kEndPatience)) Fail("the last look hangs");
+  }
+
+  // No move has left a volume where it cannot be moved from.
+  bool MovesAgain() {
+    for (size_t v = 0; metas_.size() > 1 && v < volumes_.size(); ++v) {
+      size_t to = v;
+      if (!Command([&](auto done) { admin_->Move(volumes_[v].name, to++ % metas_.size(), done); }))
+        return Fail("volume " + volumes_[v].name + " cannot be moved any more");
+    }
+    return true;
   }
 
   void Judge() {
@@ -239,7 +250,7 @@ class Run {
       }
       const Verdict verdict = Check(v.history);
       figures_.ok &= verdict.ok;
-      if (!verdict.ok) figures_.why += (volumes_.size() == 1 ? "" : v.name + ": ") + verdict.why;
+      if (!verdict.ok) figures_.why += "in volume " + v.name + ":\n" + verdict.why;
       figures_.tried += verdict.tried;
       figures_.gave_up |= verdict.gave_up;
     }
