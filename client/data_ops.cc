@@ -34,7 +34,7 @@ bool ChunkRetry::NoteWrite(const ChunkPlace& place, const Answer& answer) {
 }
 
 void ChunkRetry::NoteStale() {
-  stale_ = true;
+  refused_ = true;
   last_ = Status(ESTALE, Code::kStaleChunk, "the chunk changed meanwhile");
 }
 
@@ -43,18 +43,18 @@ Result<Duration> ChunkRetry::Next() {
                      kStalePauseMax = std::chrono::milliseconds(50);
   constexpr Duration kAwayPauseMin = std::chrono::milliseconds(20), kAwayPauseMax = std::chrono::seconds(1);
   Duration pause{};
-  if (stale_) {
-    if (++stales_ > kStaleMax) {
-      return Status(EIO, Code::kStaleChunk,
-                    "the chunk's layout and the chunkserver do not agree: " + last_.message());
-    }
+  if (stale_ && ++stales_ > kStaleMax) {
+    return Status(EIO, Code::kStaleChunk,
+                  "the chunk's layout and the chunkserver do not agree: " + last_.message());
+  }
+  if (stale_ || refused_) {
     pause = stale_pause_;
     stale_pause_ = std::clamp(2 * stale_pause_, kStalePauseMin, kStalePauseMax);
   }
   if (away_) {
     pause = away_pause_ = std::clamp(2 * away_pause_, kAwayPauseMin, kAwayPauseMax);
   }
-  stale_ = away_ = false;
+  stale_ = refused_ = away_ = false;
   return pause;
 }
 

@@ -20,8 +20,8 @@ namespace kfs {
 // What went wrong with a chunk, and when to look at its layout again.
 class ChunkRetry {
  public:
-  // The chunk changes under us (truncates by others): a while of this is EIO. Retries come at 0, 1, 2, 4 ...
-  // 50 ms.
+  // The chunkserver does not have what the layout says: a while of this is EIO. Retries come at 0, 1, 2, 4
+  // ... 50 ms.
   static constexpr int kStaleMax = 40;
 
   // Notes the error of an access to `place`. False: it is not one that a new layout mends.
@@ -32,7 +32,8 @@ class ChunkRetry {
   const std::vector<pb::GivenUpChunk>& given_up() const { return given_up_; }
   // The metaserver has seen to that.
   void GivenUp() { given_up_.clear(); }
-  // A commit was refused: the layout changed.
+  // A commit was refused, for the layout changed. Others have come forward by that (truncations, appends),
+  // and however often they do is no error.
   void NoteStale();
   // What went wrong last.
   const Status& last() const { return last_; }
@@ -47,7 +48,7 @@ class ChunkRetry {
   }
 
  private:
-  bool stale_ = false, away_ = false;
+  bool stale_ = false, refused_ = false, away_ = false;
   int stales_ = 0;
   Status last_;
   Duration stale_pause_{}, away_pause_{};

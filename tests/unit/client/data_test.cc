@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "client/data_ops.h"
 #include "tests/unit/client/data_fixture.h"
 
 namespace kfs::test {
@@ -372,6 +373,22 @@ TEST_F(Data, LostChunkserverConnectionsAreNotNoticed) {
     ASSERT_TRUE(Write(ino, static_cast<uint64_t>(i) * 10, Pattern(10, i)).ok());
     ASSERT_EQ(Read(ino, static_cast<uint64_t>(i) * 10, 10), Pattern(10, i));
   }
+}
+
+TEST(ChunkRetry, CommitsThatAreRefusedAreNoErrorHoweverMany) {
+  ChunkRetry retry;
+  for (int i = 0; i < 3 * ChunkRetry::kStaleMax; ++i) {
+    retry.NoteStale();
+    EXPECT_TRUE(retry.Next().ok());
+  }
+  Answer not_here;
+  not_here.status = Status(ESTALE, Code::kStaleChunk, "not here");
+  for (int i = 0; i < ChunkRetry::kStaleMax; ++i) {
+    EXPECT_TRUE(retry.Note({}, not_here));
+    EXPECT_TRUE(retry.Next().ok());
+  }
+  EXPECT_TRUE(retry.Note({}, not_here));
+  EXPECT_EQ(retry.Next().status().err(), EIO);
 }
 
 }  // namespace
