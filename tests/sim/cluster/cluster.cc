@@ -243,10 +243,12 @@ class Run {
   void Judge() {
     for (OfVolume& v : volumes_) {
       for (const auto& m : metas_) {
-        for (int64_t at : m->power_losses) v.history.losses.push_back({at});
+        for (int64_t at : m->power_losses)
+          v.history.losses.push_back({.at = at, .perhaps = metas_.size() > 1});
       }
       for (const auto& c : chunks_) {
-        for (int64_t at : c->power_losses) v.history.losses.push_back({.at = at, .of_data = true});
+        for (int64_t at : c->power_losses)
+          v.history.losses.push_back({.at = at, .of_data = true, .perhaps = chunks_.size() > 1});
       }
       const Verdict verdict = Check(v.history);
       figures_.ok &= verdict.ok;

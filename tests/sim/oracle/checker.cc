@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <deque>
+#include <map>
 #include <memory>
 #include <unordered_set>
 #include <utility>
@@ -20,10 +22,18 @@ constexpr size_t kUnderWayMax = 8;
 // The search for an order of the calls of one part.
 class Search {
  public:
-  Search(std::string part, std::vector<const Step*> steps, std::vector<PowerLoss> losses)
+  // `before`: of those that may be done or not, and that before another one.
+  Search(std::string part, std::vector<const Step*> steps, std::vector<PowerLoss> losses,
+         const std::map<const Step*, const Step*>& before = {})
       : part_(std::move(part)), steps_(std::move(steps)), losses_(std::move(losses)), done_(steps_.size()) {
     std::ranges::stable_sort(steps_, {}, [](const Step* s) { return s->began; });
     std::ranges::stable_sort(losses_, {}, &PowerLoss::at);
+    for (const Step* step : steps_) {
+      const auto it = before.find(step);
+      before_.push_back(it == before.end()
+                            ? kNone
+                            : static_cast<size_t>(std::ranges::find(steps_, it->second) - steps_.begin()));
+    }
   }
 
   Verdict Run(std::unique_ptr<Model> model) {
@@ -53,8 +63,8 @@ class Search {
     bool all = true;
     for (size_t i = first_; i < steps_.size(); ++i) {
       if (done_[i]) continue;
-      if (steps_[i]->ended != kNever) all = false;
-      bound = std::min(bound, steps_[i]->ended);
+      if (EndOf(i) != kNever) all = false;
+      bound = std::min(bound, EndOf(i));
       if (steps_[i]->began > bound) break;
     }
     if (all && loss == kNever && AllHeardDone()) return true;
@@ -66,15 +76,19 @@ class Search {
     return losses_[next_loss_].of_data ? LoseData(loss) : Lose(loss);
   }
 
+  // By when it must have been done.
+  int64_t EndOf(size_t i) const { return before_[i] == kNone ? steps_[i]->ended : kNever; }
+
   bool AllHeardDone() const {
     for (size_t i = first_; i < steps_.size(); ++i) {
-      if (!done_[i] && steps_[i]->ended != kNever) return false;
+      if (!done_[i] && EndOf(i) != kNever) return false;
     }
     return true;
   }
 
   bool Try(size_t i) {
     const Step& step = *steps_[i];
+    if (before_[i] != kNone && done_[before_[i]]) return false;
     const bool sync = step.call == Call::kSyncDir || step.call == Call::kSyncFile;
     // What was lost may be of another part.
     if (sync && step.err == EIO && next_loss_ == 0) return false;
@@ -115,7 +129,8 @@ class Search {
         for (size_t i = 0; i < under_way.size(); ++i)
           done_[under_way[i]] = i < kUnderWayMax && (again >> i & 1) != 0;
         first_ = 0;
-        durable_ = keep;
+        // What is left is durable; unless nothing was lost, for it was another server's power.
+        durable_ = keep == order.size() && losses_[next_loss_ - 1].perhaps ? durable : keep;
         if (Go()) return true;
       }
     }
@@ -198,8 +213,10 @@ class Search {
     return why;
   }
 
+  static constexpr size_t kNone = SIZE_MAX;
   const std::string part_;
   std::vector<const Step*> steps_;
+  std::vector<size_t> before_;  // in steps_
   std::vector<PowerLoss> losses_;
   std::vector<bool> done_;
   size_t first_ = 0;  // all before are done
@@ -232,6 +249,14 @@ Part PartOf(Call call) {
   }
 }
 
+// Its chunk may have been cut after the data was there and before it was committed: then it is written again,
+// and others may have seen it, and written over it, before (docs/simulation.md: what is let pass).
+bool WrittenAgain(const Step& write, const std::vector<const Step*>& steps) {
+  return write.call == Call::kWrite && std::ranges::any_of(steps, [&](const Step* cut) {
+           return cut->call == Call::kTruncate && cut->began < write.ended && write.began < cut->ended;
+         });
+}
+
 }  // namespace
 
 Verdict Check(const History& history) {
@@ -251,10 +276,10 @@ Verdict Check(const History& history) {
     }
   }
   std::vector<PowerLoss> of_names;
-  std::vector<int64_t> of_data;
+  std::vector<PowerLoss> of_data;
   for (const PowerLoss& loss : history.losses) {
     if (loss.of_data) {
-      of_data.push_back(loss.at);
+      of_data.push_back(loss);
     } else {
       of_names.push_back(loss);
     }
@@ -268,9 +293,18 @@ Verdict Check(const History& history) {
     all.why += one.why;
   };
   take(Search("names", std::move(names), of_names).Run(std::make_unique<Names>()));
-  for (auto& [ino, steps] : contents)
-    take(Search(fmt::format("content of {}", ino), std::move(steps), history.losses)
+  for (auto& [ino, steps] : contents) {
+    std::deque<Step> twice;
+    std::map<const Step*, const Step*> before;
+    for (const Step* write : steps) {
+      if (!WrittenAgain(*write, steps)) continue;
+      twice.push_back(*write);
+      before[&twice.back()] = write;
+    }
+    for (const Step& step : twice) steps.push_back(&step);
+    take(Search(fmt::format("content of {}", ino), std::move(steps), history.losses, before)
              .Run(std::make_unique<Content>(of_data)));
+  }
   for (auto& [ino, steps] : locks)
     take(Search(fmt::format("locks of {}", ino), std::move(steps), {}).Run(std::make_unique<Locks>()));
   return all;

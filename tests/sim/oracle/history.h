@@ -63,6 +63,7 @@ struct Step {
 struct PowerLoss {
   int64_t at = 0;
   bool of_data = false;  // a chunkserver's
+  bool perhaps = false;  // perhaps that server had nothing of this volume, or of this file
 };
 
 struct History {

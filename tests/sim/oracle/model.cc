@@ -200,11 +200,18 @@ void Content::Block::Lost() {
   }
   torn = torn || now.size() > 1;
   since_sync = now;
-  by = -1;
+}
+
+// It has been read. What has outlived a loss of power is durable, where it was this chunk's.
+void Content::Block::Settle(uint64_t value, bool durable) {
+  if (durable && since_sync == now) since_sync = {value};
+  now = {value};
+  torn = false;
 }
 
 bool Content::LostMeanwhile(const Step& step) const {
-  return std::ranges::any_of(*losses_, [&](int64_t at) { return step.began <= at && at <= step.ended; });
+  return std::ranges::any_of(*losses_,
+                             [&](const PowerLoss& l) { return step.began <= l.at && l.at <= step.ended; });
 }
 
 bool Content::MayFail(uint64_t block) const {
@@ -237,9 +244,7 @@ bool Content::Read(const Step& step) {
   // A chunk whose first commit was forgotten reads as zeros until the next one counts: then what was written
   // before is there again.
   if (step.got == 0) return true;
-  if (block.since_sync == block.now) block.since_sync = {step.got};
-  block.now = {step.got};
-  block.torn = false;
+  block.Settle(step.got, !losses_->empty() && std::ranges::none_of(*losses_, &PowerLoss::perhaps));
   return true;
 }
 
@@ -336,6 +341,7 @@ std::string Content::State() const {
     if (b.torn) text += 't';
     if (b.by >= 0) text += fmt::format("by{}", b.by);
     if (b.promised >= 0) text += fmt::format("!{}", b.promised);
+    if (b.now.size() > 1 && (b.by >= 0 || b.promised >= 0)) text += fmt::format("={}", b.last);
     text += ',';
   }
   for (const auto& [block, values] : behind_) text += fmt::format("({}:{})", block, fmt::join(values, "|"));

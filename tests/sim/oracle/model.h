@@ -67,9 +67,9 @@ class Names : public Model {
 class Content : public Model {
  public:
   static constexpr uint64_t kBlocksOfChunk = 4;
-  // `losses`: when chunkservers lost their power.
-  explicit Content(std::vector<int64_t> losses = {})
-      : losses_(std::make_shared<const std::vector<int64_t>>(std::move(losses))) {}
+  // `losses`: of chunkservers.
+  explicit Content(std::vector<PowerLoss> losses = {})
+      : losses_(std::make_shared<const std::vector<PowerLoss>>(std::move(losses))) {}
   std::unique_ptr<Model> Copy() const override { return std::make_unique<Content>(*this); }
   bool Do(const Step& step) override;
   void FellBackFrom(const Model& later) override;
@@ -86,6 +86,7 @@ class Content : public Model {
     uint64_t last = 0;           // value of that write
     void Write(const Step& step, bool lost_meanwhile);
     void Lost();
+    void Settle(uint64_t value, bool durable);
   };
   struct Chunk {
     bool durable = false, gone = false;  // maybe gone
@@ -98,7 +99,7 @@ class Content : public Model {
   Values At(uint64_t block) const;
   void Resize(uint64_t size);
 
-  std::shared_ptr<const std::vector<int64_t>> losses_;
+  std::shared_ptr<const std::vector<PowerLoss>> losses_;
   std::vector<Block> blocks_;
   std::map<uint64_t, Values> behind_;  // behind the end, should it move there: besides 0
   std::map<uint64_t, Chunk> chunks_;   // in which something was written

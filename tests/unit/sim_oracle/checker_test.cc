@@ -200,6 +200,32 @@ TEST_F(CheckerTest, AnFsyncThatSucceedsSaysThatNothingOfItsMountIsGone) {
   EXPECT_FALSE(Right());
 }
 
+TEST_F(CheckerTest, APowerThatWasPerhapsAnotherServersMakesNothingDurable) {
+  Name(Call::kMkdir, 0, 1, "a", 0, 7);
+  history_.losses.push_back({.at = 2});
+  history_.losses.push_back({.at = 5});
+  Name(Call::kLookup, 3, 4, "a", 0, 7);
+  Name(Call::kLookup, 6, 7, "a", ENOENT);
+  EXPECT_FALSE(Right());
+  history_.losses[0].perhaps = true;
+  EXPECT_TRUE(Right());
+}
+
+// What is let pass though it is not right.
+TEST_F(CheckerTest, AWriteDuringATruncationMayComeTwiceButNotAfterItsEnd) {
+  Block(Call::kWrite, 0, 10, 0, 5);
+  Block(Call::kRead, 1, 2, 0, 0, 5);
+  Block(Call::kWrite, 3, 4, 0, 6);
+  Block(Call::kRead, 5, 6, 0, 0, 6);
+  Block(Call::kRead, 11, 12, 0, 0, 5);
+  EXPECT_FALSE(Right());
+  Block(Call::kTruncate, 1, 2, 1, 0);
+  EXPECT_TRUE(Right());
+  Block(Call::kWrite, 13, 14, 0, 7);
+  Block(Call::kRead, 15, 16, 0, 0, 5);
+  EXPECT_FALSE(Right());
+}
+
 TEST_F(CheckerTest, AChunkThatWasNeverSyncedMayBeGoneAsAWhole) {
   Block(Call::kWrite, 0, 1, 0, 5);
   Block(Call::kRead, 9, 10, 1, 0, 0);
