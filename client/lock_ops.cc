@@ -1,6 +1,9 @@
 #include "client/lock_ops.h"
 
+#include <algorithm>
+#include <memory>
 #include <utility>
+#include <vector>
 
 #include "client/convert.h"
 
@@ -17,10 +20,31 @@ void SetLockOp::Start(ProtocolWorker& worker) {
 }
 
 bool SetLockOp::Begin(ProtocolWorker& worker) {
-  const FileLock lock = LockFromPb(request.lock());
-  if (lock.type != FileLock::kUnlock) return HandleOp::Begin(worker);
-  worker.session().held().ApplyLock(handle->ino(), lock);  // from now on it is not reclaimed
-  return true;
+  if (!takes()) {
+    // From now on it is not reclaimed.
+    worker.session().held().ApplyLock(handle->ino(), LockFromPb(request.lock()));
+    return true;
+  }
+  if (worker.late_locks().HoldBack(Of(), [this, self = shared_from_this(), &worker] {
+        if (!finished()) Go(worker);
+      }))
+    return false;
+  undone_ = worker.late_locks().undone();
+  under_way_ = HandleOp::Begin(worker);
+  return under_way_;
+}
+
+void SetLockOp::Answered(ProtocolWorker& worker, Status status) {
+  under_way_ = false;
+  if (takes() && status.ok() && undone_ != worker.late_locks().undone()) {
+    granted_ = true;
+    return Go(worker);
+  }
+  if (granted_ && !status.ok()) {
+    worker.late_locks().Begin(Of());
+    Undo(worker);
+  }
+  HandleOp::Answered(worker, std::move(status));
 }
 
 void SetLockOp::Succeeded(ProtocolWorker& worker) {
@@ -44,19 +68,44 @@ void SetLockOp::OnCancel(ProtocolWorker& worker) {
   KfsOp::OnCancel(worker);
 }
 
-// Granted after the caller had been told EINTR: what the owner had before is set again.
-void SetLockOp::LateSuccess(ProtocolWorker& worker, const pb::Empty&) {
-  const Ino ino = handle->ino();
-  const FileLock lock = LockFromPb(request.lock());
-  if (lock.type == FileLock::kUnlock) return;
-  std::vector<FileLock> before = worker.session().held().LocksIn(ino, lock);
-  FileLock unlock = lock;
-  unlock.type = FileLock::kUnlock;
-  before.insert(before.begin(), unlock);
-  for (const FileLock& l : before) {
+void SetLockOp::OnFinished(ProtocolWorker& worker) {
+  if (under_way_ && takes()) worker.late_locks().Begin(Of());
+}
+
+void SetLockOp::Late(ProtocolWorker& worker, const Status& status, const pb::Empty&) {
+  if (!takes()) return;
+  if (status.ok() || granted_) return Undo(worker);
+  worker.late_locks().End(Of());
+}
+
+// First to what the owner had there, in one step for each range, then the rest: were all given back and taken
+// again, somebody who waits would come between.
+void SetLockOp::Undo(ProtocolWorker& worker) {
+  FileLock rest = LockFromPb(request.lock());
+  std::vector<FileLock> steps = worker.session().held().LocksIn(handle->ino(), rest);
+  std::ranges::sort(steps, {}, &FileLock::start);
+  const FileLock::Type granted = std::exchange(rest.type, FileLock::kUnlock);
+  bool to_the_end = true;
+  for (size_t i = 0, had = steps.size(); i < had && to_the_end; ++i) {
+    const FileLock there = steps[i];
+    if (rest.start < there.start) {
+      steps.push_back(rest);
+      steps.back().end = there.start - 1;
+    }
+    to_the_end = there.end < rest.end;
+    rest.start = there.end + 1;
+  }
+  if (to_the_end) steps.push_back(rest);
+  std::erase_if(steps, [granted](const FileLock& l) { return l.type == granted; });
+  worker.late_locks().NoteUndone();
+  // The last one that is answered ends it.
+  const std::shared_ptr<void> done(nullptr, [&worker, keep = worker.shared_from_this(), of = Of()](void*) {
+    worker.late_locks().End(of);
+  });
+  for (const FileLock& step : steps) {
     pb::SetLockRequest undo;
-    LockToPb(ino, l, undo.mutable_lock());
-    RemoteCall::Meta<rpc::SetLock>(worker, nullptr, std::move(undo), [](Status, pb::Empty&) {});
+    LockToPb(handle->ino(), step, undo.mutable_lock());
+    RemoteCall::Meta<rpc::SetLock>(worker, nullptr, std::move(undo), [done](Status, pb::Empty&) {});
   }
 }
 

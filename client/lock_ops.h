@@ -21,8 +21,20 @@ class SetLockOp final : public HandleOp<rpc::SetLock> {
   Ino GivesBack() const override { return handle->ino(); }
   KfsOpPtr Again() override { return std::make_shared<SetLockOp>(caller, request, handle); }
   bool Begin(ProtocolWorker& worker) override;
+  void Answered(ProtocolWorker& worker, Status status) override;
   void Succeeded(ProtocolWorker& worker) override;
-  void LateSuccess(ProtocolWorker& worker, const pb::Empty& reply) override;
+  void Late(ProtocolWorker& worker, const Status& status, const pb::Empty& reply) override;
+  void OnFinished(ProtocolWorker& worker) override;
+
+ private:
+  bool takes() const { return request.lock().type() != pb::LockRange::UNLOCK; }
+  LateLocks::Of Of() const { return {handle->ino(), request.lock().owner(), request.lock().flock()}; }
+  // What it was granted goes back to what the owner knows that it has. REQUIRES: LateLocks::Begin.
+  void Undo(ProtocolWorker& worker);
+
+  bool under_way_ = false;
+  bool granted_ = false;  // but has been asked for once more
+  uint64_t undone_ = 0;   // LateLocks::undone as it was sent
 };
 
 // A descriptor was closed. Ends at once when its owner has not asked for a lock on the inode.

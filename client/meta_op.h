@@ -50,19 +50,23 @@ class MetaOp : public KfsOp {
     // Kept by value: a subclass may want to look at it when the answer is here.
     RemoteCall::Meta<Rpc>(worker, shared_from_this(), request,
                           [this, self = shared_from_this(), &worker](Status status, Reply& answer) {
-                            if (finished()) {
-                              if (status.ok()) LateSuccess(worker, answer);
-                              return;
-                            }
+                            if (finished()) return Late(worker, status, answer);
                             reply = std::move(answer);
-                            if (status.ok()) Succeeded(worker);
-                            Finish(std::move(status));
+                            Answered(worker, std::move(status));
                           });
   }
-  // Just before the call is made. False: the op was finished without it.
+  // Just before the call is made. False: the op was finished without it, or will Go later.
   virtual bool Begin(ProtocolWorker&) { return true; }
+  virtual void Answered(ProtocolWorker& worker, Status status) {
+    if (status.ok()) Succeeded(worker);
+    Finish(std::move(status));
+  }
   virtual void Succeeded(ProtocolWorker&) {}
-  // The op had been cancelled, and then it happened all the same.
+  // The op had ended early: this is what became of its call.
+  virtual void Late(ProtocolWorker& worker, const Status& status, const Reply& answer) {
+    if (status.ok()) LateSuccess(worker, answer);
+  }
+  // It happened all the same.
   virtual void LateSuccess(ProtocolWorker&, const Reply&) {}
 };
 

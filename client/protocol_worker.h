@@ -18,6 +18,7 @@
 
 #include "client/client_metrics.h"
 #include "client/file_writer.h"
+#include "client/late_locks.h"
 #include "client/layout_cache.h"
 #include "client/lock_owners.h"
 #include "client/net_manager.h"
@@ -63,6 +64,7 @@ class ProtocolWorker : public std::enable_shared_from_this<ProtocolWorker> {
   LayoutCache& layouts() { return layouts_; }
   FileWriter& writer() { return writer_; }
   RecordLockOwners& lock_owners() { return lock_owners_; }
+  LateLocks& late_locks() { return late_locks_; }
   bool stopping() const { return stopping_; }
   Status Connection() const;
   // Neither is it shut down, nor the volume stopped.
@@ -113,6 +115,7 @@ class ProtocolWorker : public std::enable_shared_from_this<ProtocolWorker> {
   LayoutCache layouts_{kLayoutInodesMax};
   FileWriter writer_{*this};
   RecordLockOwners lock_owners_;
+  LateLocks late_locks_;
 
   const uint32_t first_trace_;
   std::atomic<uint64_t> next_call_{1};
