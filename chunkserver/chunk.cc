@@ -94,6 +94,12 @@ Status Chunk::OpenData(bool after_power_loss) {
 Status Chunk::RecoverAfterPowerLoss() {
   const uint64_t blocks = std::max<uint64_t>(table_.size(), BlocksOf(data_size_));
   if (blocks > BlocksOf(kChunkSizeMax)) return Corrupt(0, "the data file is too long");
+  // Before the checksums are taken: what lies in the last block behind the end, of a write whose size did not
+  // reach the disk, is not always zeros when the file grows.
+  if (const uint64_t whole = BlocksOf(data_size_) * kBlockSize; data_size_ != whole) {
+    if (int err = env_.ops->Ftruncate(data_->get(), whole); err < 0) return Fail(-err, "extend data of");
+    data_size_ = whole;
+  }
   table_.resize(blocks);
   constexpr uint64_t kPiece = 256;
   Buffer piece(kPiece * kBlockSize);

@@ -96,6 +96,9 @@ class Chunk {
   };
   Result<SyncHandle> BeginSync();
   void SyncDone(const SyncHandle& handle);  // all of it is durable now
+  // Its name may go with the power; the folder has been synced.
+  bool new_name() const { return new_name_; }
+  void NameSynced() { new_name_ = false; }
   // Durably clean when the header next reaches the disk. Does nothing when written to since.
   void MarkClean(uint64_t generation);
 

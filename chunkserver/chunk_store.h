@@ -158,6 +158,7 @@ class ChunkStore {
   Held GarbageStep(Cursor* cursor);
   Result<Disk*> ChooseDisk();
   Status SyncOne(ChunkKey key);
+  Status SyncFiles(ChunkKey key, Disk* disk, const Chunk::SyncHandle& handle);
   Status SyncMany(VolumeId volume, std::span<const uint64_t> chunks);
   Status DeleteOne(ChunkKey key);
   std::vector<Due> TakeDue(size_t max);

@@ -104,6 +104,15 @@ Result<ChunkStore::Mutated> ChunkStore::Mutate(ChunkKey key, ChunkVersion from, 
     KFS_RETURN_IF_ERROR(st);
   }
   if (pin->version() >= to) {
+    // Maybe by a process that was killed before all of it was on the disk.
+    if (options_.durable_mutations) {
+      const Result<Chunk::SyncHandle> handle = pin->BeginSync();
+      if (!handle.ok()) return handle.status();
+      if (handle->needed) {
+        KFS_RETURN_IF_ERROR(SyncFiles(key, pin->disk(), *handle));
+        pin->SyncDone(*handle);
+      }
+    }
     done.allocated = pin->AllocatedBytes();
     return done;
   }
@@ -113,6 +122,11 @@ Result<ChunkStore::Mutated> ChunkStore::Mutate(ChunkKey key, ChunkVersion from, 
   }
   pin.Wrote();
   KFS_RETURN_IF_ERROR(MutateWithRoom(pin.get(), to, steps, &done.no_space));
+  // Else the power could take the chunk, and a write that comes late would make it anew at an old version.
+  if (options_.durable_mutations && pin->new_name()) {
+    KFS_RETURN_IF_ERROR(pin->disk()->SyncChunkDir(key));
+    pin->NameSynced();
+  }
   done.allocated = pin->AllocatedBytes();
   return done;
 }

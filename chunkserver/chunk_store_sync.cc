@@ -37,17 +37,21 @@ Status ChunkStore::SyncOne(ChunkKey key) {
   if (!handle->needed) return {};
   Disk* disk = pin->disk();
   pin.Unlock();  // writers go on while the disk works
-  for (const auto& [file, what] : {std::pair{handle->data, "data"}, std::pair{handle->meta, "table"}}) {
+  KFS_RETURN_IF_ERROR(SyncFiles(key, disk, *handle));
+  pin.Lock();
+  if (pin->open()) pin->SyncDone(*handle);
+  return {};
+}
+
+Status ChunkStore::SyncFiles(ChunkKey key, Disk* disk, const Chunk::SyncHandle& handle) {
+  for (const auto& [file, what] : {std::pair{handle.data, "data"}, std::pair{handle.meta, "table"}}) {
     if (int err = ops_->Fdatasync(file->get()); err < 0) {
       std::string text = fmt::format("sync {} of chunk {} on {}", what, key.ToString(), disk->path());
       disk->NoteError(-err, text);
       return ErrnoStatus(-err, text);
     }
   }
-  if (handle->new_name) KFS_RETURN_IF_ERROR(disk->SyncChunkDir(key));
-  pin.Lock();
-  if (pin->open()) pin->SyncDone(*handle);
-  return {};
+  return handle.new_name ? disk->SyncChunkDir(key) : Status();
 }
 
 Status ChunkStore::SyncMany(VolumeId volume, std::span<const uint64_t> chunks) {

@@ -126,7 +126,8 @@ class Disk {
   GarbageBin bin_;
   std::string file_system_;  // constant after Open
 
-  std::atomic<bool> healthy_{true}, changed_{false}, aged_{false};
+  // Changed at first: what a process before has written may not have been synced when it was killed.
+  std::atomic<bool> healthy_{true}, changed_{true}, aged_{false};
   std::atomic<uint64_t> capacity_{0}, available_{0};
   mutable std::mutex mutex_;
   std::string error_;      // guarded by mutex_

@@ -201,5 +201,91 @@ TEST_F(ChunkSimTest, RotInAChunkAtRestIsNoticed) {
   }
 }
 
+// What comes next when what a call has answered must stay, whatever a loss of power takes.
+class ChunkPowerTest : public ChunkSimTest {
+ protected:
+  void New(uint64_t seed) {
+    store_.reset();
+    disk_ = NewDisk(seed);
+    ops_on_disk_ = std::make_unique<SimFileOps>(*disk_);
+    OpenOn(*ops_on_disk_, boot_);
+  }
+  void Kill() {
+    disk_->SetFaults({.off_from = 0});
+    store_.reset();
+    disk_->Crash();
+    disk_->SetFaults({});
+    OpenOn(*ops_on_disk_, boot_);
+  }
+  void LosePower(uint64_t seed) {
+    disk_->SetFaults({.off_from = 0});
+    store_.reset();
+    disk_->PowerLoss(seed);
+    disk_->SetFaults({});
+    boot_[0]++;
+    OpenOn(*ops_on_disk_, boot_);
+  }
+
+  std::unique_ptr<SimDisk> disk_;
+  std::unique_ptr<SimFileOps> ops_on_disk_;
+};
+
+TEST_F(ChunkPowerTest, AnOrderThatAKilledProcessHadCarriedOutIsDurableWhenItIsAnsweredAgain) {
+  for (uint64_t calls = 0; calls < 8; ++calls) {
+    for (uint64_t seed = 1; seed <= 8; ++seed) {
+      SCOPED_TRACE(fmt::format("killed before call {}, seed {}", calls, seed));
+      New(seed);
+      ASSERT_TRUE(Write(0, Pattern(kBlockSize, 1)).ok());
+      ASSERT_TRUE(Sync().ok());
+      disk_->SetFaults({.off_from = disk_->calls() + calls});
+      (void)Mutate(1, 2, {Step(pb::ChunkStep::ZERO, 0, kBlockSize)});
+      Kill();
+      ASSERT_TRUE(Mutate(1, 2, {Step(pb::ChunkStep::ZERO, 0, kBlockSize)}).ok());
+      LosePower(seed);
+      EXPECT_TRUE(MustRead(0, kBlockSize, 2) == std::string(kBlockSize, '\0'));
+    }
+  }
+}
+
+TEST_F(ChunkPowerTest, AnOrderMakesTheNameOfANewChunkDurable) {
+  for (uint64_t seed = 1; seed <= 16; ++seed) {
+    SCOPED_TRACE(seed);
+    New(seed);
+    ASSERT_TRUE(Write(0, Pattern(kBlockSize, 1)).ok());
+    ASSERT_TRUE(Mutate(1, 2, {Step(pb::ChunkStep::TRUNCATE, kBlockSize)}).ok());
+    LosePower(seed);
+    EXPECT_TRUE(MustRead(0, kBlockSize, 2) == Pattern(kBlockSize, 1));
+  }
+}
+
+TEST_F(ChunkPowerTest, WhatAKilledProcessHasWrittenIsMadeDurableByTheNext) {
+  for (uint64_t seed = 1; seed <= 16; ++seed) {
+    SCOPED_TRACE(seed);
+    New(seed);
+    ASSERT_TRUE(Write(0, Pattern(kBlockSize, 1)).ok());
+    Kill();
+    store_->SyncChangedDisks();
+    LosePower(seed);
+    EXPECT_TRUE(MustRead(0, kBlockSize) == Pattern(kBlockSize, 1));
+  }
+}
+
+TEST_F(ChunkPowerTest, AFileThatWasCutWithinABlockIsNoOtherWhenItGrows) {
+  for (uint64_t seed = 1; seed <= 1500; ++seed) {
+    SCOPED_TRACE(seed);
+    New(seed);
+    // The second time sectors may be there that the size does not reach.
+    for (int i = 1; i <= 2; ++i) {
+      (void)Write(0, Pattern(2 * kBlockSize, i));
+      LosePower(seed + static_cast<uint64_t>(i) * 1000);
+    }
+    const Result<std::string> there = Read(0, 2 * kBlockSize);
+    if (!there.ok()) continue;  // gone, or its header is torn
+    ASSERT_TRUE(Write(3 * kBlockSize, Pattern(kBlockSize, 2)).ok());
+    Kill();
+    EXPECT_TRUE(MustRead(0, 2 * kBlockSize) == *there);
+  }
+}
+
 }  // namespace
 }  // namespace kfs::sim

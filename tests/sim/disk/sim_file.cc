@@ -172,7 +172,8 @@ void SimFile::PowerLoss(Lot& lot, Tearing tearing) {
   }
   now_ = kept_;
   forgotten_.clear();
-  // What lies behind the end reads as zeros when the file grows again.
+  // In the last page what lies behind the end is there again when the file grows: not every file system
+  // makes zeros of it.
   const uint64_t size = now_.size;
   Truncate(size);
   kept_ = now_;

@@ -10,7 +10,7 @@
 
 namespace kfs::sim {
 
-class SimFileOps final : public FileOps {
+class SimFileOps : public FileOps {
  public:
   // The disk outlives it.
   explicit SimFileOps(SimDisk& disk) : disk_(disk) {}
