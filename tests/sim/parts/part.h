@@ -36,6 +36,8 @@ struct Part {
 
 const std::vector<Part>& Parts();
 
+PartFigures RunChunks(const PartPlan& plan);
+PartFigures RunLocks(const PartPlan& plan);
 PartFigures RunSessions(const PartPlan& plan);
 
 }  // namespace kfs::sim

@@ -9,6 +9,14 @@ const std::vector<Part>& Parts() {
        RunSessions,
        {"stored answers are forgotten with the connection", "answers leave before the log has their batch",
         "fsync syncs nothing"}},
+      {"locks",
+       "mounts and lock table: nobody has what another excludes, no waiter is forgotten",
+       RunLocks,
+       {"locks are lost at reclaim"}},
+      {"chunks",
+       "a chunk on its disk: blocks old or new, what was synced stays, rot is seen",
+       RunChunks,
+       {"data is written before the table", "a sync of data syncs nothing"}},
   };
   return kParts;
 }
