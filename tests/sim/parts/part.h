@@ -36,7 +36,9 @@ struct Part {
 
 const std::vector<Part>& Parts();
 
+PartFigures RunAppends(const PartPlan& plan);
 PartFigures RunChunks(const PartPlan& plan);
+PartFigures RunLinks(const PartPlan& plan);
 PartFigures RunLocks(const PartPlan& plan);
 PartFigures RunSessions(const PartPlan& plan);
 

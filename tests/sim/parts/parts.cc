@@ -17,6 +17,14 @@ const std::vector<Part>& Parts() {
        "a chunk on its disk: blocks old or new, what was synced stays, rot is seen",
        RunChunks,
        {"data is written before the table", "a sync of data syncs nothing"}},
+      {"links",
+       "calls over links that break: each ends once, with its own answer or for a reason",
+       RunLinks,
+       {"answers go to another call", "calls that wait are forgotten"}},
+      {"appends",
+       "turns and tokens: a file of appends is those that were answered, each whole",
+       RunAppends,
+       {"chunks take data of any version", "orders are answered before they are carried out"}},
   };
   return kParts;
 }
