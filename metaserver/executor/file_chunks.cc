@@ -95,6 +95,10 @@ Result<ChunkRow> NewChunk(Volume& volume, Txn& txn, rec::Inode* inode, uint32_t 
   return row;
 }
 
+bool Doubtful(const Volume& volume, const rec::Chunk& chunk) {
+  return !chunk.written() && chunk.chunk() < volume.store.counters().doubtful_before();
+}
+
 void FreeChunk(Volume& volume, Txn& txn, rec::Inode* inode, const ChunkRow& row) {
   ChunkId chunk(row.chunk.chunk());
   txn.Delete(ChunkKey(Ino(inode->ino()), row.index));

@@ -24,6 +24,10 @@ Result<ChunkRow> NewChunk(Volume& volume, Txn& txn, rec::Inode* inode, uint32_t 
 // Drops the record; its replicas become garbage.
 void FreeChunk(Volume& volume, Txn& txn, rec::Inode* inode, const ChunkRow& row);
 
+// Nothing counts as written to it, but there may be data: a commit may have been forgotten (loss of power, a
+// restored backup). It is never written to: what is there would be read with the first new commit.
+bool Doubtful(const Volume& volume, const rec::Chunk& chunk);
+
 rec::Step MakeStep(pb::ChunkStep::Kind kind, uint64_t offset, uint64_t length);
 // Raises the chunk's version and leaves a mutation for its servers, in this txn.
 void Mutate(Volume& volume, Txn& txn, Ino ino, ChunkRow* row, const std::vector<rec::Step>& steps,

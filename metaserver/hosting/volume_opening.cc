@@ -52,6 +52,7 @@ Status PrepareRestored(const std::string& path, const VolumeOpening& o, FileOps&
   counters.set_next_ino(std::max(counters.next_ino() + kRestoreSkip, v.epoch() << 28));
   counters.set_next_chunk(std::max(counters.next_chunk() + kRestoreSkip, v.epoch() << 32));
   counters.set_next_session(std::max(counters.next_session() + kRestoreSkipSessions, v.epoch() << 20));
+  counters.set_doubtful_before(counters.next_chunk());
   // Mounts have gone on since: sessions and their answers. However many there are: deleted one by one, 100
   // 000 sessions with an answer each took the loop a second. What was garbage then is found by inventories.
   // (What chunks were to be changed by stays: their records say that they are, and one that has been is not

@@ -33,6 +33,7 @@ Result<std::vector<ChunkRow>> CheckWritten(OpEnv& env, const rec::Inode& inode,
       return Status(EINVAL, Code::kMalformed, "the chunks written are out of order");
     if (w.chunk() != rows[i].chunk.chunk() || w.version() != rows[i].chunk.version())
       return Stale("a chunk has changed");
+    if (Doubtful(env.volume, rows[i].chunk)) return Stale("a chunk may hold what has been forgotten");
   }
   return rows;
 }

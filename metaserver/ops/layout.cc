@@ -77,6 +77,23 @@ bool ClaimsAhead(OpEnv& env, Ino ino, uint64_t chunk, uint64_t version) {
   return false;
 }
 
+// Doubtful chunks that have room on the disk: others take their places, and have room again (whole chunks,
+// for how much was asked for is not known any more). True: the op has been parked, and is run again.
+Result<bool> ReplaceReserved(OpEnv& env, Ino ino, const std::vector<ChunkRow>& rows) {
+  bool replaced = false;
+  for (const ChunkRow& row : rows) {
+    if (!Doubtful(env.volume, row.chunk) || row.chunk.allocated() == 0) continue;
+    rec::Inode* inode = env.txn.Edit(ino);
+    FreeChunk(env.volume, env.txn, inode, row);
+    Result<ChunkRow> made = NewChunk(env.volume, env.txn, inode, row.index);
+    if (!made.ok()) return made.status();
+    Mutate(env.volume, env.txn, ino, &*made, {MakeStep(pb::ChunkStep::ALLOCATE, 0, env.volume.chunk_size())});
+    replaced = true;
+  }
+  if (replaced) RunAgain(env);
+  return replaced;
+}
+
 }  // namespace
 
 Status Handle(OpEnv& env, const pb::ReadLayoutRequest& request, pb::LayoutReply* reply) {
@@ -153,9 +170,12 @@ Status Handle(OpEnv& env, const pb::PrepareWriteRequest& request, pb::LayoutRepl
   waits = WaitForFences(env, ino, rows);
   if (!waits.ok()) return waits.status();
   if (*waits) return {};
+  if (Result<bool> reserved = ReplaceReserved(env, ino, rows); !reserved.ok() || *reserved)
+    return reserved.status();
   // A chunk that holds nothing yet need not wait for its chunkserver to come back.
   for (size_t i = 0; i < rows.size();) {
-    if (rows[i].chunk.written() || volume.servers.IsUp(ServerId(rows[i].chunk.server(0)))) {
+    const rec::Chunk& chunk = rows[i].chunk;
+    if (chunk.written() || (volume.servers.IsUp(ServerId(chunk.server(0))) && !Doubtful(volume, chunk))) {
       ++i;
       continue;
     }

@@ -34,6 +34,7 @@ Status VolumeStore::Init(int64_t now) {
       counters_.set_next_ino(counters_.next_ino() + kUncleanSkip);
       counters_.set_next_chunk(counters_.next_chunk() + kUncleanSkip);
       counters_.set_next_session(counters_.next_session() + kUncleanSkip);
+      counters_.set_doubtful_before(counters_.next_chunk());
     }
     counters_.set_clean(false);
     counters_dirty_ = true;

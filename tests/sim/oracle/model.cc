@@ -241,9 +241,6 @@ bool Content::Read(const Step& step) {
   Block& block = blocks_[step.block];
   const bool mixture = block.torn && !step.mixed.empty() && std::ranges::includes(block.now, step.mixed);
   if (!mixture && !block.now.contains(step.got)) return false;
-  // A chunk whose first commit was forgotten reads as zeros until the next one counts: then what was written
-  // before is there again.
-  if (step.got == 0) return true;
   block.Settle(step.got, !losses_->empty() && std::ranges::none_of(*losses_, &PowerLoss::perhaps));
   return true;
 }

@@ -58,8 +58,7 @@ class Names : public Model {
 };
 
 // A file's blocks. Each is what was written last. It is one of several values until somebody has read it
-//   - when the metaserver has forgotten calls with its power, for chunkservers have their data all the same
-//     (a 0 settles nothing then: see Do);
+//   - when the metaserver has forgotten calls with its power, for chunkservers have their data all the same;
 //   - when a chunkserver has lost its power: what was written since the last fsync may be gone, sector by
 //     sector. A chunk that was not there at the last fsync may be gone as a whole: then it cannot be read or
 //     written.
