@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "chunkserver/disk_status.h"
-#include "common/allocator.h"
 #include "common/log.h"
 #include "proto/op_types.h"
 
@@ -132,7 +131,7 @@ void MetaserverLink::SendHeartbeat() {
   if (heartbeat_under_way_) return;
   pb::HeartbeatRequest request;
   FillDiskStatus(*store_, false, request.mutable_disk());
-  request.set_rss_bytes(ResidentBytes());
+  request.set_rss_bytes(loop_.ResidentBytes());
   request.set_generation(service_->terms()->generation());
   if (hooks_.fill_links) hooks_.fill_links(&request);
   missing_told_ = service_->missing().Fill(missing_told_, request.mutable_missing());

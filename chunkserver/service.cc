@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "chunkserver/disk_status.h"
-#include "common/allocator.h"
 #include "common/chunk_token.h"
 #include "common/log.h"
 #include "proto/op_types.h"
@@ -226,12 +225,12 @@ void ChunkService::Delete(IncomingCallPtr call, const pb::DeleteChunksRequest& r
 }
 
 void ChunkService::QueryDisks(IncomingCallPtr call) {
-  OnPool(std::move(call), {}, [store = store_, generation = terms_->generation()](Wait) {
+  OnPool(std::move(call), {}, [loop = &loop_, store = store_, generation = terms_->generation()](Wait) {
     Outcome out;
     auto reply = std::make_unique<pb::QueryDisksReply>();
     reply->set_generation(generation);
     FillDiskStatus(*store, true, reply->mutable_disk());
-    reply->set_rss_bytes(ResidentBytes());
+    reply->set_rss_bytes(loop->ResidentBytes());
     out.reply = std::move(reply);
     return out;
   });

@@ -2,6 +2,7 @@
 #include "rpc/asio_loop.h"
 
 #include <pthread.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
@@ -14,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "common/allocator.h"
 #include "rpc/event_loop_impl.h"
 #include "rpc/network.h"
 #include "rpc/stall.h"
@@ -193,6 +195,12 @@ class AsioLoop : public EventLoop::Impl {
   Clock& clock() override { return clock_; }
   Entropy& entropy() override { return entropy_; }
   Network& network() override { return *network_; }
+  std::string HostName() override {
+    char name[256] = "";
+    gethostname(name, sizeof(name) - 1);
+    return name;
+  }
+  uint64_t ResidentBytes() override { return kfs::ResidentBytes(); }
   std::unique_ptr<Workers> StartWorkers(const char* name, int at_once) override {
     return std::make_unique<Threads>(name, at_once);
   }

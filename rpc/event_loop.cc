@@ -25,6 +25,8 @@ MonoTime EventLoop::Now() { return impl_->Now(); }
 Clock& EventLoop::clock() { return impl_->clock(); }
 Entropy& EventLoop::entropy() { return impl_->entropy(); }
 Network& EventLoop::network() { return impl_->network(); }
+std::string EventLoop::HostName() { return impl_->HostName(); }
+uint64_t EventLoop::ResidentBytes() { return impl_->ResidentBytes(); }
 
 std::unique_ptr<Workers> EventLoop::StartWorkers(const char* name, int at_once) {
   return impl_->StartWorkers(name, at_once);

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "common/clock.h"
 #include "common/entropy.h"
@@ -49,6 +50,10 @@ class EventLoop {
   Entropy& entropy();
   // How this machine reaches others.
   Network& network();
+  // Any thread. What is told to others of where this runs: the machine's name, and memory that the process
+  // takes, in bytes.
+  std::string HostName();
+  uint64_t ResidentBytes();
   // Threads for what may block: `at_once` of them, shown as `name` (at most 15 characters) by top -H.
   std::unique_ptr<Workers> StartWorkers(const char* name, int at_once);
 

@@ -20,6 +20,8 @@ struct EventLoop::Impl : std::enable_shared_from_this<EventLoop::Impl> {
   virtual Clock& clock() = 0;
   virtual Entropy& entropy() = 0;
   virtual Network& network() = 0;
+  virtual std::string HostName() = 0;
+  virtual uint64_t ResidentBytes() = 0;
   virtual std::unique_ptr<Workers> StartWorkers(const char* name, int at_once) = 0;
   // `period` zero: it runs once.
   virtual std::shared_ptr<Timer::State> StartTimer(Duration delay, Duration period,

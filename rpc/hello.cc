@@ -1,7 +1,5 @@
 #include "rpc/hello.h"
 
-#include <unistd.h>
-
 #include "common/secret.h"
 #include "rpc/net_client.h"
 
@@ -89,9 +87,7 @@ void Greet(const ConnectionPtr& connection, const GreetOptions& options,
   hello.set_features(kFeatures);
   if (options.credentials.key_id() != kRootKeyId) hello.set_key_id(options.credentials.key_id());
   hello.set_tls(TlsOf(options.credentials.policy().tls));
-  char host[256] = "";
-  gethostname(host, sizeof(host) - 1);
-  hello.set_host(host);
+  hello.set_host(connection->loop().HostName());
 
   auto on_proof = [connection, done](const pb::HelloReply& reply, const Answer& answer) {
     pb::HelloProofReply proof_reply;

@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "common/allocator.h"
 #include "common/event_counts.h"
 #include "rpc/stall.h"
 
@@ -18,12 +17,12 @@ constexpr MetricFamily kStallSeconds{MetricType::kCounter, "kfs_loop_stall_secon
 constexpr MetricFamily kResident{MetricType::kGauge, "kfs_process_resident_bytes",
                                  "Resident memory of the process"};
 
-void OfTheProcess(MetricsPage& page) {
+void OfTheProcess(EventLoop& loop, MetricsPage& page) {
   for (const EventCount& e : LoggedEvents())
     page.Add(kLogEvents, e.count, {{"event", e.event}, {"level", e.level}});
   page.Add(kStalls, LoopStalls());
   page.Add(kStallSeconds, static_cast<double>(LoopStallMicros()) / 1e6);
-  page.Add(kResident, ResidentBytes());
+  page.Add(kResident, loop.ResidentBytes());
 }
 
 HttpServer::Reply MetricsReply(std::string text) {
@@ -33,7 +32,7 @@ HttpServer::Reply MetricsReply(std::string text) {
 }  // namespace
 
 Monitor::Monitor(EventLoop& loop) : loop_(loop), http_(loop) {
-  metrics_.Add(OfTheProcess);
+  metrics_.Add([&loop](MetricsPage& page) { OfTheProcess(loop, page); });
   http_.Serve("/metrics", [this](HttpServer::ReplyFn reply) { ShowMetrics(std::move(reply)); });
   http_.Serve("/healthz", [this](const HttpServer::ReplyFn& reply) {
     const Status health = health_();

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "common/allocator.h"
 #include "metaserver/cluster/configuration.h"
 #include "rpc/hello.h"
 
@@ -116,7 +115,7 @@ void StatusService::Fill(pb::ClusterStatusReply* reply) const {
   reply->set_cluster_id(member_.conf().cluster_id());
   reply->set_software(kSoftware);
   reply->set_started(started_wall_);
-  reply->set_rss_bytes(ResidentBytes());
+  reply->set_rss_bytes(loop_.ResidentBytes());
   reply->set_connections(static_cast<uint32_t>(server_.connections().size()));
   FillChunkservers(reply);
   FillAlarms(reply);

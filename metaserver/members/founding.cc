@@ -1,7 +1,6 @@
 #include "metaserver/members/founding.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <vector>
 
@@ -10,15 +9,13 @@
 
 namespace kfs::meta {
 
-std::string AdvertisedAddress(const std::string& configured, const std::string& listening) {
+std::string AdvertisedAddress(EventLoop& loop, const std::string& configured, const std::string& listening) {
   if (!configured.empty()) return configured;
   std::string host;
   uint16_t port = 0;
   if (!SplitAddress(listening, 0, &host, &port).ok()) return listening;
   if (host != "0.0.0.0" && host != "::") return listening;
-  char name[256] = "";
-  gethostname(name, sizeof(name) - 1);
-  return fmt::format("{}:{}", name, port);
+  return fmt::format("{}:{}", loop.HostName(), port);
 }
 
 pb::MemberRecord Founding(const std::string& cluster_id, const std::string& address, Entropy& entropy) {

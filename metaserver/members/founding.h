@@ -7,12 +7,13 @@
 #include "common/secret.h"
 #include "metaserver/store/cluster_store.h"
 #include "metaserver/store/member_db.h"
+#include "rpc/event_loop.h"
 
 namespace kfs::meta {
 
 // What others reach this metaserver by: `configured`, else the address listened on, unless that means "all
 // addresses".
-std::string AdvertisedAddress(const std::string& configured, const std::string& listening);
+std::string AdvertisedAddress(EventLoop& loop, const std::string& configured, const std::string& listening);
 
 // The record with which a metaserver begins.
 pb::MemberRecord Founding(const std::string& cluster_id, const std::string& address,

@@ -155,6 +155,7 @@ MACHINE = [
      "EventLoop::entropy()"),
     (re.compile(r"\bstd::(?:j?thread|async)\b|\bLoopThread\b|\bpthread_create\b|\bsleep_(?:for|until)\b|" + CALLED +
                 r"(?:u|nano)?sleep\("), "a thread", "EventLoop::StartWorkers()"),
+    (re.compile(CALLED + r"(?:gethostname|uname|sysconf|getrusage|getpid)\("), "what it is", "EventLoop::HostName()"),
     (re.compile(CALLED + r"(?:socket|socketpair|connect|bind|accept4?|getaddrinfo|sendmsg|recvmsg)\("), "a socket",
      "EventLoop::network()"),
     (re.compile(r"\bstd::(?:filesystem|[io]?fstream|rename)\b|\bf(?:re)?open\(|" + CALLED +

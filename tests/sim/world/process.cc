@@ -13,6 +13,7 @@ namespace {
 constexpr TimeNs kWorldBegan = 1'700'000'000'000'000'000;  // by a wall clock that is right
 constexpr Nanos kBootedBefore = 1000 * kSecond;
 constexpr Nanos kLookAtClock = 30, kTick = 2 * kMicro, kTickMax = 60 * kMicro;
+constexpr uint64_t kResident = 100u << 20;
 // A thread's work begins and ends within these.
 constexpr Nanos kWorkMin = 5 * kMicro, kWorkMax = 2 * kMilli;
 
@@ -137,6 +138,9 @@ class SimLoop : public EventLoop::Impl {
   Clock& clock() override { return clock_; }
   Entropy& entropy() override { return entropy_; }
   Network& network() override { return *network_; }
+  std::string HostName() override { return process_.host().name; }
+  // Of one that is simulated nobody knows; and what is told takes its bytes on the network.
+  uint64_t ResidentBytes() override { return kResident; }
   std::unique_ptr<Workers> StartWorkers(const char*, int at_once) override {
     return std::make_unique<SimWorkers>(process_, at_once);
   }

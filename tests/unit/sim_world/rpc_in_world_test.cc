@@ -152,6 +152,19 @@ TEST(RpcInWorldTest, EachCallIsAnsweredOnceWhateverHappens) {
   EXPECT_GT(again, 100u);  // or nothing has happened to them
 }
 
+// What is told of a machine takes its bytes on the network: of the one that simulates it would be another
+// history with each host, and with each world that was before.
+TEST(RpcInWorldTest, WhatTheMachineIsFollowsFromTheWorld) {
+  World world(1);
+  const auto process = world.AddHost("10.0.0.1")->Start("server");
+  EXPECT_EQ(process->loop().HostName(), "10.0.0.1");
+  const uint64_t before = process->loop().ResidentBytes();
+  const std::vector<char> more(64u << 20, 'x');
+  EXPECT_EQ(process->loop().ResidentBytes(), before);
+  EXPECT_EQ(more.back(), 'x');
+  process->Kill();
+}
+
 TEST(RpcInWorldTest, TheSameSeedIsTheSameWorld) {
   for (uint64_t seed = 1; seed <= 5; ++seed) {
     const Outcome first = RunWorld(seed, Bad(), 20, 3), second = RunWorld(seed, Bad(), 20, 3);
