@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -64,8 +65,8 @@ using CallPtr = std::shared_ptr<OpCall>;
 struct Parked {
   // `counts`: of the session, and of all; they go up by what the call keeps in memory while it waits.
   using Counts = std::pair<std::shared_ptr<size_t>, std::shared_ptr<size_t>>;
-  Parked(CallPtr c, std::string what, Counts to)
-      : call(std::move(c)), waits_for(std::move(what)), counts(std::move(to)) {
+  Parked(CallPtr c, std::string what, Counts to, uint64_t n)
+      : number(n), call(std::move(c)), waits_for(std::move(what)), counts(std::move(to)) {
     Weigh(WeightOf(*call));
   }
   ~Parked() { Weigh(0); }
@@ -80,6 +81,7 @@ struct Parked {
     bytes = now;
   }
 
+  const uint64_t number;  // in the order in which they began to wait
   CallPtr call;           // null: cancelled
   std::string waits_for;  // for a person
   bool decided = false;   // of a lock: granted or refused, the answer waits for its turn
@@ -87,6 +89,10 @@ struct Parked {
   size_t bytes = 0;
 };
 using ParkedPtr = std::shared_ptr<Parked>;
+struct LongestFirst {
+  bool operator()(const ParkedPtr& a, const ParkedPtr& b) const { return a->number < b->number; }
+};
+using ParkedSet = std::set<ParkedPtr, LongestFirst>;
 
 // Those that wait for the same. What is cancelled meanwhile goes when they have become twice as many.
 class Waiters {

@@ -28,7 +28,7 @@ struct Ending {
   VolumeId volume;           // 0: closed; what the session had there is gone with it
   uint64_t incarnation = 0;  // of the volume
   Status why;                // what those who wait are told; OK: nothing, they come again
-  std::set<ParkedPtr> parked;
+  ParkedSet parked;
   std::map<uint64_t, ParkedPtr> waiting;
   Remembered remembered;       // what these answers tell of is gone
   Session::Replies replies;    // whose records go, too

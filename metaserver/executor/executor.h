@@ -235,6 +235,7 @@ class Executor {
   const size_t queued_releases_kind_ = gate_.Add(&queued_releases_);
   std::vector<Closing> closing_;  // connections
   Turns turns_{clock_};
+  uint64_t parked_ever_ = 0;
   const std::shared_ptr<size_t> parked_bytes_ = std::make_shared<size_t>(0);      // of all sessions
   const std::shared_ptr<size_t> remembered_bytes_ = std::make_shared<size_t>(0);  // the same
   std::vector<Outgoing> outgoing_;

@@ -122,7 +122,7 @@ struct Session {
   MonoTime calls_since{};
   // Calls that wait; those with an op id by it.
   std::map<uint64_t, ParkedPtr> waiting;
-  std::set<ParkedPtr> parked;
+  ParkedSet parked;
   std::shared_ptr<size_t> parked_bytes = std::make_shared<size_t>(0);  // of their requests
   std::set<Ino> append_tokens;
 };

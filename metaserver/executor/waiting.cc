@@ -39,8 +39,8 @@ Status Executor::MayPark(const OpCall& call) const {
 }
 
 ParkedPtr Executor::Park(const CallPtr& call, const char* waits_for) {
-  auto parked =
-      std::make_shared<Parked>(call, waits_for, Parked::Counts{call->session->parked_bytes, parked_bytes_});
+  auto parked = std::make_shared<Parked>(
+      call, waits_for, Parked::Counts{call->session->parked_bytes, parked_bytes_}, ++parked_ever_);
   call->Parked();
   call->session->parked.insert(parked);
   if (call->op_id != 0) call->session->waiting[call->op_id] = parked;
