@@ -100,6 +100,11 @@ Status Chunk::RecoverAfterPowerLoss() {
     if (int err = env_.ops->Ftruncate(data_->get(), whole); err < 0) return Fail(-err, "extend data of");
     data_size_ = whole;
   }
+  // The same of the table, whose entries behind the end are holes: what shrinks has zeros there.
+  const uint64_t table_end = kMetaHeaderSize + blocks * sizeof(BlockEntry);
+  for (const uint64_t size : {RoundUpToBlock(table_end), table_end}) {
+    if (int err = env_.ops->Ftruncate(meta_->get(), size); err < 0) return Fail(-err, "cut table of");
+  }
   table_.resize(blocks);
   constexpr uint64_t kPiece = 256;
   Buffer piece(kPiece * kBlockSize);

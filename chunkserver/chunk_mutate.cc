@@ -41,7 +41,8 @@ Status Chunk::Mutate(ChunkVersion to, const Steps& steps, bool* no_space) {
     int err = env_.durable_mutations ? env_.ops->Fdatasync(file->get()) : 0;
     return err < 0 ? Fail(-err, "sync") : Status();
   };
-  if (touched) KFS_RETURN_IF_ERROR(sync(data_));
+  // A new one may have found data of an older try, and emptied it.
+  if (touched || new_name_) KFS_RETURN_IF_ERROR(sync(data_));
   KFS_RETURN_IF_ERROR(Finalise());
   const ChunkVersion from = header_.version;
   header_.version = to;

@@ -23,7 +23,7 @@ namespace {
 
 constexpr size_t kNames = 3;
 constexpr int kCalls = 8, kUnknownMax = 3;
-constexpr Nanos kLateMax = 5 * kSecond;   // how late an answer is heard
+constexpr Nanos kLateMax = 40 * kSecond;  // how late an answer is heard: hosts may be cut off
 constexpr uint64_t kAnyIno = UINT64_MAX;  // a make of unknown outcome
 
 enum class Kind : uint8_t { kMake, kRemove, kMove, kSync };
