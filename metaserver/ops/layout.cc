@@ -90,7 +90,7 @@ Result<bool> ReplaceReserved(OpEnv& env, Ino ino, const std::vector<ChunkRow>& r
     Mutate(env.volume, env.txn, ino, &*made, {MakeStep(pb::ChunkStep::ALLOCATE, 0, env.volume.chunk_size())});
     replaced = true;
   }
-  if (replaced) RunAgain(env);
+  if (replaced) AskRerun(env);
   return replaced;
 }
 

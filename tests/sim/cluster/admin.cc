@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "common/uuid.h"
-#include "proto/op_table.h"
+#include "proto/op_types.h"
 
 namespace kfs::sim {
 namespace {
