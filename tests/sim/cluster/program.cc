@@ -224,8 +224,11 @@ void Program::Ended(int err, uint64_t got, std::map<std::string, uint64_t> names
   Step& step = history_->steps[under_way_];
   const bool sync = step.call == Call::kSyncDir || step.call == Call::kSyncFile;
   const bool data = step.call == Call::kRead || step.call == Call::kWrite || step.call == Call::kAppend;
-  // Its handles are lost: what it does from now on tells nothing new. (Or a chunk is gone.)
-  if (err == EIO && !sync && !(data && !handles_.at(step.ino)->lost())) return Abandon();
+  // Its handles are lost: what it does from now on tells nothing new, nor does a sync that fails for that. (Or a chunk
+  // is gone.)
+  const auto lost = [](const auto& handle) { return handle.second->lost(); };
+  const bool tells = sync ? std::ranges::none_of(handles_, lost) : data && !handles_.at(step.ino)->lost();
+  if (err == EIO && !tells) return Abandon();
   last_heard_ = step.ended = process_->Time();
   step.err = err;
   step.got = got;

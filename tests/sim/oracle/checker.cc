@@ -7,6 +7,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <unordered_set>
 #include <utility>
 
@@ -92,12 +93,15 @@ class Search {
     const bool sync = step.call == Call::kSyncDir || step.call == Call::kSyncFile;
     // What was lost may be of another part.
     if (sync && step.err == EIO && next_loss_ == 0) return false;
+    // Whose changes were lost is told so, once and for all, with the file as it was opened before.
+    const bool well = step.err == 0 && step.ended != kNever;
+    if (step.call == Call::kSyncFile && well && have_lost_.contains(step.client)) return false;
     auto after = state_->Copy();
     if (!after->Do(step)) return false;
     std::shared_ptr<const Model> before = std::exchange(state_, std::move(after));
     order_.push_back({i, before});
     const size_t first = first_, durable = durable_;
-    if (sync && step.err == 0 && step.ended != kNever) durable_ = order_.size();
+    if (sync && well) durable_ = order_.size();
     done_[i] = true;
     Deepest();
     if (Go()) return true;
@@ -116,11 +120,18 @@ class Search {
     const auto state = state_;
     const size_t first = first_, durable = durable_;
     const auto done = done_;
+    const auto have_lost = have_lost_;
     ++next_loss_;
     std::vector<size_t> under_way;  // of those that are gone
     for (size_t keep = order.size() + 1; keep-- > durable;) {
-      if (keep < order.size() && steps_[order[keep].step]->ended >= loss)
-        under_way.push_back(order[keep].step);
+      if (keep < order.size()) {
+        const Step& gone = *steps_[order[keep].step];
+        if (gone.ended >= loss) {
+          under_way.push_back(order[keep].step);
+        } else if (ChangesContent(gone.call)) {
+          have_lost_.insert(gone.client);
+        }
+      }
       order_ = {order.begin(), order.begin() + static_cast<std::ptrdiff_t>(keep)};
       state_ = Back(order, state, keep);
       const uint64_t ways = uint64_t{1} << std::min(under_way.size(), kUnderWayMax);
@@ -140,6 +151,7 @@ class Search {
     first_ = first;
     durable_ = durable;
     done_ = done;
+    have_lost_ = have_lost;
     return false;
   }
 
@@ -168,6 +180,9 @@ class Search {
     return false;
   }
 
+  static bool ChangesContent(Call call) {
+    return call == Call::kWrite || call == Call::kAppend || call == Call::kTruncate;
+  }
   static std::shared_ptr<const Model> Back(const std::vector<Done>& order,
                                            const std::shared_ptr<const Model>& state, size_t keep) {
     if (keep == order.size()) return state;
@@ -179,7 +194,7 @@ class Search {
 
   // What is ahead depends on nothing else.
   std::string Key() const {
-    std::string key = fmt::format("{}:{}:", first_, next_loss_);
+    std::string key = fmt::format("{}:{}:{}:", first_, next_loss_, fmt::join(have_lost_, ","));
     for (size_t i = first_; i < done_.size(); ++i) {
       // Beyond what can have begun nothing is done.
       key += done_[i] ? '1' : '0';
@@ -221,6 +236,7 @@ class Search {
   std::vector<bool> done_;
   size_t first_ = 0;  // all before are done
   size_t next_loss_ = 0, durable_ = 0;
+  std::set<int> have_lost_;  // clients
   std::vector<Done> order_;
   std::shared_ptr<const Model> state_;
   std::unordered_set<std::string> seen_;
@@ -292,6 +308,10 @@ Verdict Check(const History& history) {
     all.ok = false;
     all.why += one.why;
   };
+  for (const Step& step : history.steps) {
+    if (step.ended == kNever || std::ranges::count(EndsOf(step.call), step.err) != 0) continue;
+    take({.ok = false, .why = "calls: one never ends like this:\n  " + step.ToString() + "\n"});
+  }
   take(Search("names", std::move(names), of_names).Run(std::make_unique<Names>()));
   for (auto& [ino, steps] : contents) {
     std::deque<Step> twice;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <cstring>
 
 namespace kfs::sim {
@@ -44,6 +45,40 @@ const char* NameOf(Call call) {
       return "unlock";
   }
   return "?";
+}
+
+std::vector<int> EndsOf(Call call) {
+  switch (call) {
+    case Call::kLookup:
+      return {0, ENOENT, ESTALE};
+    case Call::kMkdir:
+    case Call::kCreate:
+    case Call::kLink:
+      return {0, EEXIST, ENOENT, ESTALE};
+    case Call::kUnlink:
+      return {0, EISDIR, ENOENT, ESTALE};
+    case Call::kRmdir:
+      return {0, ENOTDIR, ENOTEMPTY, ENOENT, ESTALE};
+    case Call::kRename:
+      return {0, EINVAL, EISDIR, ENOTDIR, ENOTEMPTY, ENOENT, ESTALE};
+    case Call::kList:
+      return {0, ESTALE};
+    case Call::kSyncDir:
+      return {0, EIO, ESTALE};
+    case Call::kSyncFile:
+      return {0, EIO};
+    case Call::kLock:
+      return {0, EAGAIN};
+    case Call::kRead:
+    case Call::kWrite:
+    case Call::kAppend:
+      return {0, EIO};  // a chunk has gone with a chunkserver's power
+    case Call::kTruncate:
+    case Call::kSize:
+    case Call::kUnlock:
+      return {0};
+  }
+  return {};
 }
 
 std::string Step::ToString() const {

@@ -32,7 +32,11 @@ enum class Call : uint8_t {
   kLock,  // without waiting: EAGAIN when it is held
   kUnlock,
 };
+constexpr Call kLastCall = Call::kUnlock;
 const char* NameOf(Call call);
+// The errnos that a call may end with (0: well): others are wrong, whatever has been before. Simulated
+// programs have to come by each.
+std::vector<int> EndsOf(Call call);
 
 constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 

@@ -101,6 +101,13 @@ TEST_F(CheckerTest, AFileThatNobodyHeardOfHasOneNumber) {
   EXPECT_FALSE(Right());
 }
 
+TEST_F(CheckerTest, AnErrorThatNoSuchCallEndsWithIsFound) {
+  Block(Call::kSyncFile, 0, 1, 0, 0);
+  EXPECT_TRUE(Right());
+  history_.steps.back().err = ENOENT;
+  EXPECT_FALSE(Right());
+}
+
 TEST_F(CheckerTest, ALockHasOneHolder) {
   Lock(Call::kLock, 0, 1, 1, 0);
   Lock(Call::kLock, 2, 3, 2, EAGAIN);
@@ -238,6 +245,18 @@ TEST_F(CheckerTest, AChunkThatWasNeverSyncedMayBeGoneAsAWhole) {
   history_.steps.back().block = 1;
   Block(Call::kSyncFile, 2, 3, 0, 0);
   EXPECT_FALSE(Right());
+}
+
+TEST_F(CheckerTest, ASyncTellsThoseWhoseChangesWereLost) {
+  Block(Call::kWrite, 0, 1, 0, 5);
+  history_.losses.push_back({8});
+  Block(Call::kRead, 9, 10, 0, 0, 0);
+  Block(Call::kSyncFile, 11, 12, 0, 0);
+  EXPECT_TRUE(Right());  // it was another's
+  history_.steps[2].client = history_.steps[0].client;
+  EXPECT_FALSE(Right());
+  history_.steps[2].err = EIO;
+  EXPECT_TRUE(Right());
 }
 
 // A file system that is right: each call is done at a moment of its own within its time.
