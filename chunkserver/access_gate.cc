@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "common/chunk_token.h"
+#include "common/reached.h"
 #include "common/secret.h"
 
 namespace kfs {
@@ -97,10 +98,12 @@ Status AccessGate::Check(const Grant& grant) {
   uint64_t now = 0;
   if (!Latest(grant.clock, &now)) {
     ++counters_.unknown_clock;
+    KFS_REACHED("ticket.of_unknown_clock");
     return Refused("the ticket is of a metaserver that has not been heard of since this chunkserver started");
   }
   if (now >= grant.expires_ms) {
     ++counters_.expired;
+    KFS_REACHED("ticket.ran_out");
     return Refused(fmt::format("the session's ticket ran out {} ms ago", now - grant.expires_ms));
   }
   auto it = fences_.lower_bound({grant.volume, grant.session, 0});
@@ -111,6 +114,7 @@ Status AccessGate::Check(const Grant& grant) {
   }
   if (fenced) {
     ++counters_.fenced;
+    KFS_REACHED("ticket.fenced");
     return Refused("the session has been fenced since its ticket was made");
   }
   return {};

@@ -7,6 +7,7 @@
 #include "chunkserver/chunk.h"
 #include "common/crc32c.h"
 #include "common/log.h"
+#include "common/reached.h"
 
 namespace kfs {
 
@@ -51,6 +52,7 @@ bool Chunk::Settle(uint64_t block, uint32_t actual) {
   table_[block] = {actual == e.pending ? e.pending : e.crc, 0};
   Owe(block, block + 1);
   env_.counters->resolved++;
+  KFS_REACHED("chunk.settled");
   return true;
 }
 

@@ -7,6 +7,7 @@
 
 #include "chunkserver/pin.h"
 #include "common/log.h"
+#include "common/reached.h"
 #include "common/secret.h"
 #include "common/uuid.h"
 
@@ -181,7 +182,9 @@ Status ChunkStore::OpenForAccess(Pin* pin, ChunkVersion version, Wait wait, uint
     KFS_RETURN_IF_ERROR(st);
   }
   *detail = chunk.version().v;
-  return chunk.version() == version ? Status() : Stale(chunk.key(), *detail, version);
+  if (chunk.version() == version) return {};
+  KFS_REACHED("chunk.asked_for_stale");
+  return Stale(chunk.key(), *detail, version);
 }
 
 Result<Buffer> ChunkStore::Read(ChunkKey key, ChunkVersion version, uint64_t offset, uint32_t length,
@@ -204,6 +207,7 @@ Result<uint64_t> ChunkStore::Write(ChunkKey key, ChunkVersion version, uint64_t 
   if (st.code() == Code::kStaleChunk && *detail == 0 && !existing && version >= LeastVersion(key) &&
       !RecentlyDeleted(key)) {
     st = CreateChunk(pin.get(), version);
+    KFS_REACHED("chunk.made_by_a_write");
   }
   KFS_RETURN_IF_ERROR(st);
   st = pin->Write(offset, payload, crcs, wait);
@@ -269,6 +273,7 @@ bool ChunkStore::TakeBack(Chunk* chunk) {
     if (!disk->bin().TakeBack(chunk->key(), disk->MetaPath(chunk->key()), disk->DataPath(chunk->key())))
       continue;
     chunk->PutBack(disk.get());
+    KFS_REACHED("chunk.taken_back");
     KFS_LOG(warn, "chunk.taken_back chunk={} disk={} reason=\"asked for after it had been deleted\"",
             chunk->key().ToString(), disk->path());
     std::lock_guard lock(mutex_);

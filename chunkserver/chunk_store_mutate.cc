@@ -7,6 +7,7 @@
 #include "chunkserver/pin.h"
 #include "common/limits.h"
 #include "common/log.h"
+#include "common/reached.h"
 
 namespace kfs {
 namespace {
@@ -104,6 +105,7 @@ Result<ChunkStore::Mutated> ChunkStore::Mutate(ChunkKey key, ChunkVersion from, 
     KFS_RETURN_IF_ERROR(st);
   }
   if (pin->version() >= to) {
+    KFS_REACHED("mutation.was_done");
     // Maybe by a process that was killed before all of it was on the disk.
     if (options_.durable_mutations) {
       const Result<Chunk::SyncHandle> handle = pin->BeginSync();

@@ -4,6 +4,7 @@
 
 #include "client/meta_op.h"
 #include "client/protocol_worker.h"
+#include "common/reached.h"
 
 namespace kfs {
 
@@ -20,6 +21,7 @@ bool ChunkRetry::Note(const ChunkPlace& place, const Answer& answer) {
   if (answer.detail > place.version && ++ahead_seen_[place.chunk] > 1) {
     ahead_chunk_ = place.chunk;
     ahead_version_ = answer.detail;
+    KFS_REACHED("layout.behind_twice");
   }
   return true;
 }
@@ -67,6 +69,7 @@ void DataOp::Again(ChunkRetry& retry, std::function<void()> fn) {
 
 bool DataOp::FailIfLost() {
   if (handle == nullptr || !handle->lost()) return false;
+  KFS_REACHED("handle.lost");
   Finish(LostHandle());
   return true;
 }

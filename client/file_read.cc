@@ -9,6 +9,7 @@
 #include "client/protocol_worker.h"
 #include "client/remote_call.h"
 #include "common/limits.h"
+#include "common/reached.h"
 
 namespace kfs {
 
@@ -103,6 +104,7 @@ void ReadOp::PiecesDone(ProtocolWorker& worker) {
   result = Buffer();
   if (!error_.ok()) return Finish(error_);
   auto self = std::static_pointer_cast<ReadOp>(shared_from_this());
+  KFS_REACHED("read.again");
   Again(retry_, [self, this, &worker] { ReadLayout(worker); });
 }
 

@@ -13,6 +13,7 @@
 #include "client/remote_call.h"
 #include "common/limits.h"
 #include "common/log.h"
+#include "common/reached.h"
 
 namespace kfs {
 namespace {
@@ -123,8 +124,10 @@ void DataOp::Synced(ProtocolWorker& worker, ChunkRetry& retry, Status data, Stat
 
 void FsyncOp::Start(ProtocolWorker& worker) {
   if (FailIfLost()) return;
-  if (handle != nullptr && worker.session().held().ChangesLostSince(ino, handle->opened_in()))
+  if (handle != nullptr && worker.session().held().ChangesLostSince(ino, handle->opened_in())) {
+    KFS_REACHED("fsync.tells_of_a_loss");
     return Finish(Status(EIO, "what was changed before has been lost with a server's power"));
+  }
   BeginSync(worker);
   auto self = std::static_pointer_cast<FsyncOp>(shared_from_this());
   turn_ = worker.writer().AfterWrites(ino, [self, this, &worker] {
@@ -173,8 +176,10 @@ void FsyncOp::Collect(ProtocolWorker& worker, uint64_t offset) {
 void FsyncOp::Sync(ProtocolWorker& worker) {
   auto self = std::static_pointer_cast<FsyncOp>(shared_from_this());
   SyncDataAndLog(worker, self, ino, chunks_, &retry_, [self, this, &worker](Status data, Status log) {
-    if (log.ok() && worker.session().held().ChangesLostLately(ino, worker.loop().Now()))
+    if (log.ok() && worker.session().held().ChangesLostLately(ino, worker.loop().Now())) {
+      KFS_REACHED("fsync.tells_of_a_late_loss");
       log = Status(EIO, "what was changed before has just been lost with a server's power");
+    }
     Synced(worker, retry_, std::move(data), std::move(log), [self, this, &worker] { Begin(worker); });
   });
 }

@@ -8,6 +8,7 @@
 #include "client/remote_call.h"
 #include "common/crc32c.h"
 #include "common/limits.h"
+#include "common/reached.h"
 
 namespace kfs {
 
@@ -238,6 +239,7 @@ void FileWriter::Relink(const OpPtr& op) {
 }
 
 void FileWriter::Again(const OpPtr& op) {
+  KFS_REACHED("write.again");
   AbortAppend(*op);
   op->Again(op->retry_, [this, op] { Begin(op); });
 }

@@ -7,6 +7,7 @@
 
 #include "client/convert.h"
 #include "client/protocol_worker.h"
+#include "common/reached.h"
 
 namespace kfs {
 namespace {
@@ -68,6 +69,7 @@ void RemoteCall::Send() {
 void RemoteCall::Answered(Answer answer) {
   in_net_ = false;
   if (session_lost_) {
+    KFS_REACHED("call.ends_with_its_session");
     answer.status =
         Status(EIO, Code::kUnknownSession,
                "the session ended before the answer came: whether the change was made is unknown");
@@ -117,6 +119,7 @@ std::string RemoteCall::Awaits() const {
 
 void RemoteCall::Repeat() {
   worker_->CountRetry();
+  KFS_REACHED("call.sent_again");
   pause_ = pause_ == Duration::zero() ? kPauseMin : std::min(2 * pause_, kPauseMax);
   pause_timer_ = worker_->loop().RunAfter(pause_, [self = shared_from_this()] {
     if (!self->completed_) self->Send();

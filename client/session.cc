@@ -5,6 +5,7 @@
 
 #include "common/limits.h"
 #include "common/log.h"
+#include "common/reached.h"
 
 namespace kfs {
 
@@ -68,6 +69,7 @@ void Session::OnOpened(const std::shared_ptr<Attaching>& a, const Answer& answer
   // An expired session reclaims nothing, but says which pending releases count no more.
   if (fresh || (!expired && reply.incarnation() == incarnation_)) return Ready(a);
   a->reclaims = held_.Reclaims(kInventoryBatch);
+  KFS_REACHED("session.reclaims");
   for (pb::ReclaimRequest& r : a->reclaims) r.set_op_ids(ids_.last());
   KFS_LOG(info, "session.reclaim session={} incarnation={} locks={} messages={}", session_, a->incarnation,
           held_.lock_count(), a->reclaims.size());
@@ -130,6 +132,7 @@ void Session::TakeSynced(const pb::SyncPoint& told) {
 }
 
 void Session::ChangesLost(const KnownOps& known) {
+  KFS_REACHED("session.changes_lost");
   KFS_LOG(error,
           "session.changes_lost session={} volume={} changes={} known={} answered={} reason=\"the metaserver "
           "has lost what "
@@ -139,6 +142,7 @@ void Session::ChangesLost(const KnownOps& known) {
 }
 
 void Session::HeldLost(const std::string& why) {
+  KFS_REACHED("session.held_lost");
   KFS_LOG(
       error,
       "session.held_lost session={} volume={} locks={} reason=\"{}\" effect=\"all open files and locks of "
@@ -149,6 +153,7 @@ void Session::HeldLost(const std::string& why) {
 }
 
 void Session::Lost(const Status& why) {
+  KFS_REACHED("session.lost");
   HeldLost(why.ToString());
   // The metaserver may have lost it, with all that was done in it.
   if (changes_.made() != 0) held_.ChangesLost({}, loop_.Now());

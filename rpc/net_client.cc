@@ -3,6 +3,7 @@
 #include <cassert>
 #include <utility>
 
+#include "common/reached.h"
 #include "rpc/net_client_impl.h"
 
 namespace kfs {
@@ -125,6 +126,7 @@ void NetClient::Impl::OnAnswer(uint64_t id, Answer answer) {
   auto found = pending.find(id);
   if (found == pending.end()) return;
   if (answer.status.code() == Code::kConnectionLost && found->second.resend && state != kClosed) {
+    KFS_REACHED("request.goes_on_the_next_link");
     found->second.sent = false;  // Lost() follows and sends it again
     return;
   }
@@ -167,6 +169,7 @@ void NetClient::Impl::Watchdog() {
     if (silent < options.silence) {
       ping_sent = false;
     } else if (silent > 2 * options.silence) {
+      KFS_REACHED("link.silent");
       return Lost(Status(ETIMEDOUT, options.name + " has fallen silent"));
     } else if (!ping_sent) {
       ping_sent = true;

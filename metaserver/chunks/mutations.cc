@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/log.h"
+#include "common/reached.h"
 #include "metaserver/chunks/believed.h"
 #include "metaserver/store/keys.h"
 
@@ -141,6 +142,7 @@ void Mutations::Answered(ChunkId chunk, uint64_t to, ServerId server, const Stat
   if (queue.todo.front().server(0) != server.v) return;
   queue.sent = false;
   if (!status.ok()) {
+    KFS_REACHED("mutation.failed");
     KFS_LOG(warn, "mutation.failed volume={} chunk={} to={} server={} error=\"{}\" next=retry", volume_.v,
             chunk.v, to, server.v, status.ToString());
     return;  // Kick tries again

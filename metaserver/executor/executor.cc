@@ -7,6 +7,7 @@
 
 #include "common/limits.h"
 #include "common/log.h"
+#include "common/reached.h"
 #include "metaserver/executor/handlers.h"
 #include "metaserver/executor/op_env.h"
 #include "metaserver/store/keys.h"
@@ -325,6 +326,7 @@ void Executor::ParkRun(OpEnv& env) {
   env.call->progress = env.progress;
   env.call->cold_runs = 0;  // the next step has other records
   const ParkedPtr parked = Park(env.call, env.waits);
+  KFS_REACHED("call.parked");
   env.txn.Apply();
   env.on_park(parked);
   Schedule();

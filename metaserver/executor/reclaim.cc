@@ -9,6 +9,7 @@
 #include "common/chunk_token.h"
 #include "common/limits.h"
 #include "common/log.h"
+#include "common/reached.h"
 #include "metaserver/executor/executor.h"
 #include "proto/lanes.h"
 #include "rpc/stall.h"
@@ -114,6 +115,7 @@ void Executor::ContinueReclaim(const SessionPtr& s) {
     // A client whose connection broke in the middle begins again. Who has said all has nothing to add: it may
     // not have got the answer, and is told what it has.
     r->settled = session.reclaimed;
+    if (r->settled) KFS_REACHED("session.reclaimed_again");
     if (!r->settled && session.reclaim_connection != r->call->connection) {
       session.reclaim_lane = r->call->lane;
       session.reclaim_connection = r->call->connection;
@@ -140,6 +142,7 @@ void Executor::ContinueReclaim(const SessionPtr& s) {
   if (r->open < r->request.open_size() || r->lock < r->request.lock_size()) return ReclaimLater(s);
   if (r->request.last() && !r->settled) {
     volume.Reclaimed(session);
+    KFS_REACHED("session.reclaimed");
     KFS_LOG(info, "session.reclaimed volume={} session={} opens={} locks={} waiting_for={}",
             volume.info.name(), session.id.v, session.opens.size(), volume.locks.CountOf(session.id),
             volume.unreclaimed());
@@ -218,6 +221,7 @@ void Executor::ReclaimLocks(Session& session, Reclaiming& r) {
     const Ino ino = FromSession(session, lock.ino());
     const InodePtr inode = volume.store.GetInode(ino);
     const bool held = session.opens.contains(ino) || (inode != nullptr && S_ISDIR(inode->mode()));
+    KFS_REACHED("lock.reclaimed");
     if (!held || !InReach(volume, session, ino) ||
         volume.locks.Set(ino, {session.id, lock.owner()}, request) != LockTable::Outcome::kGranted) {
       KFS_LOG(error, "session.lock_lost session={} ino={} start={} end={}", session.id.v, lock.ino(),

@@ -2,6 +2,7 @@
 // are logged are stored; those of others are as old as what the ops did, which is memory, too.
 #include "common/limits.h"
 #include "common/log.h"
+#include "common/reached.h"
 #include "metaserver/executor/executor.h"
 #include "metaserver/store/keys.h"
 #include "proto/lanes.h"
@@ -101,8 +102,10 @@ bool Executor::Replay(const CallPtr& call, bool logged) {
     Answer(call, body);
     return true;
   };
-  if (const Remembered::Reply* kept = session.remembered.Find(call->op_id); kept != nullptr)
+  if (const Remembered::Reply* kept = session.remembered.Find(call->op_id); kept != nullptr) {
+    KFS_REACHED("reply.remembered");
     return kept->op == call->op() ? answer(kept->body) : another();
+  }
   std::optional<std::string> stored = volume.store.db().Get(ReplyKey(session.id, call->op_id));
   rec::Reply record;
   if (!stored || !record.ParseFromString(*stored)) {
@@ -113,6 +116,7 @@ bool Executor::Replay(const CallPtr& call, bool logged) {
   if (record.op() != static_cast<uint32_t>(call->op())) return another();
   // Stored for a client that counts all, or by a version that stored all: what it did went with the memory.
   if (!logged) return false;
+  KFS_REACHED("reply.stored");
   // What a create had opened did, too; the client has not reclaimed what it did not know of.
   const uint32_t given_in = std::exchange(session.replies.at(call->op_id).life, session.life);
   if (given_in != session.life && record.opened() != 0 &&

@@ -4,6 +4,7 @@
 
 #include "common/limits.h"
 #include "common/log.h"
+#include "common/reached.h"
 #include "common/secret.h"
 #include "common/utf8.h"
 #include "metaserver/executor/executor.h"
@@ -42,11 +43,13 @@ SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionReque
     // With another key it would have other rights.
     if (it == volume->sessions.end() || !EqualConstantTime(it->second->key, request.key()) ||
         !TakesRights(it->second.get(), rights)) {
+      KFS_REACHED("session.unknown");
       Refuse(call, Status(EACCES, Code::kUnknownSession, "the session is not known (any more)"), 0,
              volume->id());
       return nullptr;
     }
     session = it->second;
+    KFS_REACHED("session.attached_again");
     if (session->endings != 0) {
       Refuse(call,
              Status(EAGAIN, Code::kTryAgain, "the session has expired, and what it held is being let go"), 0,
@@ -61,6 +64,7 @@ SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionReque
                          Status(EPIPE, Code::kConnectionLost, "the session has attached another connection"));
     if (session->expired != 0) {
       volume->Revive(*session);
+      KFS_REACHED("session.revived");
       volume->tickets.EndEarlier(*session, /*may_write=*/false);
     }
     KFS_LOG(info, "session.attached volume={} session={} lane={} host={} expiries={}", volume->info.name(),
@@ -178,6 +182,7 @@ void Executor::Disconnected(Session& session, uint8_t lane, uint64_t connection_
   for (auto it = session.parked.begin(); it != session.parked.end();) {
     if ((*it)->call->op_id == 0 && (*it)->call->lane == lane) {
       (*it)->call = nullptr;
+      KFS_REACHED("call.dropped_with_its_connection");
       it = session.parked.erase(it);
     } else {
       ++it;
@@ -187,8 +192,9 @@ void Executor::Disconnected(Session& session, uint8_t lane, uint64_t connection_
   std::set<Ino> tokens = session.append_tokens;
   for (Ino ino : tokens) {
     const Volume::Appender* appender = session.volume->FindAppender(ino);
-    if (appender != nullptr && appender->lane == lane)
-      session.volume->EndAppend(ino, &session, /*clean=*/false);
+    if (appender == nullptr || appender->lane != lane) continue;
+    KFS_REACHED("append.holder_left");
+    session.volume->EndAppend(ino, &session, /*clean=*/false);
   }
 }
 
@@ -211,6 +217,7 @@ void Executor::ExpireSessions(Volume& volume) {
   }
   for (const SessionPtr& s : expired) {
     volume.Expire(s);
+    KFS_REACHED("session.expired");
     gate_.Ended(s->id);
     endings_.Add(Ending(s, &volume));
     CloseConnections(s, Status(EPIPE, Code::kConnectionLost, "the session has expired"));

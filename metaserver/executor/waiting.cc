@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "common/reached.h"
 #include "metaserver/executor/executor.h"
 
 namespace kfs::meta {
@@ -63,6 +64,7 @@ void Executor::Rerun(ParkedPtr parked) {
   turns_.Add(VolumeOf(session), session.id, Turns::Lane::kFirst, [this, parked] {
     CallPtr call = parked->call;
     if (call == nullptr) return;
+    KFS_REACHED("call.run_again");
     Unpark(parked);
     parked->call = nullptr;
     RunCall(call);

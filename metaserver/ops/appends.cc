@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "common/reached.h"
+
 namespace kfs::meta {
 
 Result<bool> WaitForAppend(OpEnv& env, Ino ino) {
@@ -12,6 +14,7 @@ Result<bool> WaitForAppend(OpEnv& env, Ino ino) {
   }
   if (appender->waiters.size() >= Volume::kAppendWaitersMax)
     return Status(EAGAIN, Code::kTryAgain, "too many wait for an append");
+  KFS_REACHED("append.waits");
   env.Park("append", [volume = &env.volume, ino](const ParkedPtr& parked) {
     volume->FindAppender(ino)->waiters.push_back(parked);
   });
@@ -21,6 +24,7 @@ Result<bool> WaitForAppend(OpEnv& env, Ino ino) {
 bool MakeAppendSafe(OpEnv& env, const rec::Inode& inode) {
   const Ino ino(inode.ino());
   if (env.volume.AppendSafe(ino)) return false;
+  KFS_REACHED("append.made_safe");
   Volume* volume = &env.volume;
   env.txn.OnApply([volume, ino] { volume->SetAppendSafe(ino); });
   // All chunks that the longest append may have touched.
@@ -49,8 +53,10 @@ Result<bool> MayCountBesideAppends(OpEnv& env, const rec::Inode& inode, const pb
   const uint64_t appended = std::min(inode.appended_to(), inode.size());
   const bool beneath = write.has_size_seen() && write.offset() < appended && end > write.size_seen() &&
                        write.size_seen() < appended;
-  if (env.progress.append_waited || beneath)
+  if (env.progress.append_waited || beneath) {
+    KFS_REACHED("commit.beneath_an_append");
     return Status(ESTALE, Code::kStaleChunk, "an append may have written over it meanwhile");
+  }
   return true;
 }
 

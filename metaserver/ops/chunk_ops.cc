@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "common/reached.h"
 #include "metaserver/executor/executor.h"
 
 namespace kfs::meta {
@@ -13,6 +14,7 @@ Result<bool> WaitForMutations(OpEnv& env, const std::vector<ChunkRow>& rows, boo
     if (const uint64_t gone = env.volume.mutations.Gone(chunk); gone != 0 && env.volume.settled())
       return Status(
           EIO, fmt::format("chunk {} was on chunkserver {}, which has been removed as lost", chunk.v, gone));
+    KFS_REACHED("call.waits_for_mutation");
     env.Park("mutation", [volume = &env.volume, chunk](const ParkedPtr& parked) {
       volume->mutations.Wait(chunk, parked);
     });

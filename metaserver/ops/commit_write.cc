@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "common/limits.h"
+#include "common/reached.h"
 #include "metaserver/chunks/believed.h"
 #include "metaserver/executor/handlers.h"
 #include "metaserver/ops/appends.h"
@@ -15,7 +16,10 @@
 namespace kfs::meta {
 namespace {
 
-Status Stale(const char* why) { return Status(ESTALE, Code::kStaleChunk, why); }
+Status Stale(const char* why) {
+  KFS_REACHED("commit.stale");
+  return Status(ESTALE, Code::kStaleChunk, why);
+}
 
 // The chunks that were written, all of them current.
 Result<std::vector<ChunkRow>> CheckWritten(OpEnv& env, const rec::Inode& inode,
@@ -33,7 +37,10 @@ Result<std::vector<ChunkRow>> CheckWritten(OpEnv& env, const rec::Inode& inode,
       return Status(EINVAL, Code::kMalformed, "the chunks written are out of order");
     if (w.chunk() != rows[i].chunk.chunk() || w.version() != rows[i].chunk.version())
       return Stale("a chunk has changed");
-    if (Doubtful(env.volume, rows[i].chunk)) return Stale("a chunk may hold what has been forgotten");
+    if (Doubtful(env.volume, rows[i].chunk)) {
+      KFS_REACHED("commit.doubtful");
+      return Stale("a chunk may hold what has been forgotten");
+    }
   }
   return rows;
 }
@@ -81,6 +88,7 @@ Status Commit(OpEnv& env, const pb::CommitWriteRequest& request, pb::CommitWrite
   if (!waits.ok()) return waits.status();
   if (*waits) {
     env.progress.fence_waited = true;
+    KFS_REACHED("commit.waits_for_fence");
     return {};
   }
   if (env.progress.fence_waited) return Stale("one who may have written over it has been fenced meanwhile");

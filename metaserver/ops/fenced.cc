@@ -5,6 +5,7 @@
 #include <map>
 
 #include "common/limits.h"
+#include "common/reached.h"
 #include "metaserver/executor/executor.h"
 #include "metaserver/executor/handlers.h"
 #include "metaserver/ops/chunk_ops.h"
@@ -29,6 +30,7 @@ Result<bool> WaitForFences(OpEnv& env, Ino ino, const std::vector<ChunkRow>& row
   for (const ChunkRow& row : rows) {
     for (uint64_t server : row.chunk.server()) {
       if (!env.volume.fences.Pending(ServerId(server), ino, env.session.id)) continue;
+      KFS_REACHED("call.waits_for_fence");
       env.Park("fence", [volume = &env.volume](const ParkedPtr& parked) { volume->fences.Wait(parked); });
       return true;
     }
@@ -55,6 +57,7 @@ Result<GivenUp> GiveUp(OpEnv& env, Ino ino,
     }
   }
   for (auto& [chunk, row] : rows) {
+    KFS_REACHED("write.given_up");
     if (row.chunk.written()) {
       Mutate(env.volume, env.txn, ino, &row, {});
     } else {

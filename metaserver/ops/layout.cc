@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "common/limits.h"
+#include "common/reached.h"
 #include "metaserver/executor/executor.h"
 #include "metaserver/executor/handlers.h"
 #include "metaserver/ops/appends.h"
@@ -70,6 +71,7 @@ bool ClaimsAhead(OpEnv& env, Ino ino, uint64_t chunk, uint64_t version) {
     if (row.chunk.chunk() != chunk || row.chunk.version() > version ||
         version - row.chunk.version() > (1u << 24) || !env.volume.MayRepair(ChunkId(chunk)))
       return false;
+    KFS_REACHED("chunk.record_is_behind");
     env.txn.OnApply([volume = &env.volume, id = ChunkId(chunk)] { volume->Repaired(id); });
     Mutate(env.volume, env.txn, ino, &row, {}, version + 1);
     return true;
@@ -179,6 +181,8 @@ Status Handle(OpEnv& env, const pb::PrepareWriteRequest& request, pb::LayoutRepl
       ++i;
       continue;
     }
+    if (Doubtful(volume, chunk)) KFS_REACHED("chunk.doubtful");
+    if (!volume.servers.IsUp(ServerId(chunk.server(0)))) KFS_REACHED("chunk.empty_and_away");
     FreeChunk(volume, env.txn, env.txn.Edit(ino), rows[i]);
     rows.erase(rows.begin() + static_cast<std::ptrdiff_t>(i));
   }

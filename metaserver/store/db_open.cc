@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "common/log.h"
+#include "common/reached.h"
 #include "metaserver/store/db_impl.h"
 #include "metaserver/store/features.h"
 #include "metaserver/store/insert_hints.h"
@@ -141,8 +142,10 @@ Result<std::unique_ptr<Db>> Db::Open(const std::string& path, const std::string&
                                mark->sequence() - there),
                    "What is left of it is kept");
   }
-  if (logs == LogState::kTorn)
+  if (logs == LogState::kTorn) {
+    KFS_REACHED("store.torn_tail");
     KFS_LOG(warn, "store.torn_tail db={} next=\"opened without the unfinished last write\"", path);
+  }
   impl->mark = std::move(mark);
   std::unique_ptr<Db> db(new Db(std::move(impl), path, kind));
   db->opened_at_ = raw->GetLatestSequenceNumber();

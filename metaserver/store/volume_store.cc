@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "common/log.h"
+#include "common/reached.h"
 #include "metaserver/store/keys.h"
 #include "metaserver/store/skipped_numbers.h"
 
@@ -30,6 +31,7 @@ Status VolumeStore::Init(int64_t now) {
     if (!counters_.ParseFromString(*stored))
       return Status(EIO, Code::kCorrupt, db_->path() + ": damaged counters");
     if (!counters_.clean()) {
+      KFS_REACHED("store.not_stopped_cleanly");
       NoteSkipped(*db_, counters_.next_chunk(), counters_.next_chunk() + kUncleanSkip);
       counters_.set_next_ino(counters_.next_ino() + kUncleanSkip);
       counters_.set_next_chunk(counters_.next_chunk() + kUncleanSkip);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "common/reached.h"
 #include "tests/sim/cluster/admin.h"
 #include "tests/sim/cluster/faults.h"
 #include "tests/sim/cluster/machines.h"
@@ -39,7 +40,7 @@ class Run {
     for (Nanos i = 0; i < metaservers; ++i) {
       addresses.push_back(fmt::format("10.0.0.{}:7400", i + 1));
       metas_.push_back(std::make_unique<MetaMachine>(world_, addresses.back(), Seed(), secret_file,
-                                                     i == 0 ? volumes_[0].name : ""));
+                                                     i == 0 ? volumes_[0].name : "", plan_.seed));
     }
     for (Nanos i = 0; i < chunkservers; ++i) {
       chunks_.push_back(std::make_unique<ChunkMachine>(world_, fmt::format("10.0.1.{}:7401", i + 1), Seed(),
@@ -112,6 +113,7 @@ class Run {
     c.all = Machines();
     c.admin = admin_.get();
     for (auto& v : volumes_) c.volumes.push_back(v.name);
+    c.many_cuts = plan_.seed % 5 == 0;
     return c;
   }
 

@@ -1,7 +1,29 @@
 #include "tests/sim/cluster/faults.h"
 
+#include "common/reached.h"
+
 namespace kfs::sim {
 namespace {
+
+void CountHit(const Machine* who, bool power) {
+  if (dynamic_cast<const MountMachine*>(who) != nullptr) {
+    if (power) {
+      KFS_REACHED("mishap.mount_lost_power");
+    } else {
+      KFS_REACHED("mishap.mount_killed");
+    }
+  } else if (dynamic_cast<const ChunkMachine*>(who) != nullptr) {
+    if (power) {
+      KFS_REACHED("mishap.chunkserver_lost_power");
+    } else {
+      KFS_REACHED("mishap.chunkserver_killed");
+    }
+  } else if (power) {
+    KFS_REACHED("mishap.metaserver_lost_power");
+  } else {
+    KFS_REACHED("mishap.metaserver_killed");
+  }
+}
 
 // Programs are at work for about as long.
 constexpr Nanos kFaultsWithin = 2 * kSecond;
@@ -14,7 +36,7 @@ void Faults::Begin() {
   m.stop_chance = world_.Chance(0.5) ? 0.00002 : 0;
   m.stop_max = world_.Between(kMilli, 20 * kSecond);
   m.slow_chance = world_.Chance(0.5) ? 0.02 : 0;
-  m.cut_chance = world_.Chance(0.5) ? 0.003 : 0;
+  m.cut_chance = world_.Chance(0.5) ? cluster_.many_cuts ? 0.03 : 0.003 : 0;
   const double flush_chance = world_.Chance(0.5) ? kFlushChance : 0;
   for (MetaMachine* meta : cluster_.metas) meta->flush_chance = flush_chance;
   const int faults = static_cast<int>(world_.Between(1, 6));
@@ -55,6 +77,7 @@ void Faults::Hit(Machine* who) {
   } else {
     who->Crash(power);
   }
+  CountHit(who, power);
   Restart(who);
 }
 
@@ -74,6 +97,7 @@ void Faults::CutOff() {
   const std::string a = Any(cluster_.all)->host->name;
   const std::string b = Any(cluster_.all)->host->name;
   if (a == b) return;
+  KFS_REACHED("mishap.hosts_cut_off");
   world_.Cut(a, b, true);
   world_.At(world_.now() + world_.Between(0, 10 * kSecond), nullptr,
             [this, a, b] { world_.Cut(a, b, false); });
@@ -83,8 +107,11 @@ void Faults::CutOff() {
 void Faults::Move() {
   if (over_) return;
   const std::string& volume = cluster_.volumes[world_.Draw() % cluster_.volumes.size()];
-  cluster_.admin->Move(volume, world_.Draw() % cluster_.metas.size(),
-                       [this](const Status& s) { moves_ += s.ok() ? 1 : 0; });
+  cluster_.admin->Move(volume, world_.Draw() % cluster_.metas.size(), [this](const Status& s) {
+    if (!s.ok()) return;
+    KFS_REACHED("mishap.volume_moved");
+    ++moves_;
+  });
   if (!world_.Chance(0.5)) return;
   world_.At(world_.now() + world_.Between(0, 100 * kMilli), nullptr, [this] {
     if (over_) return;

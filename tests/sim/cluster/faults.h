@@ -18,6 +18,7 @@ class Faults {
     std::vector<Machine*> all;
     AdminMachine* admin = nullptr;
     std::vector<std::string> volumes;
+    bool many_cuts = false;
   };
   Faults(World& world, Cluster cluster) : world_(world), cluster_(std::move(cluster)) {}
 

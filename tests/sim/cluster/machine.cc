@@ -1,6 +1,7 @@
 #include "tests/sim/cluster/machine.h"
 
 #include "common/log.h"
+#include "common/reached.h"
 #include "rpc/address.h"
 
 namespace kfs::sim {
@@ -55,7 +56,10 @@ void Machine::Ended(bool power) {
 void Machine::CrashAtWrite(uint64_t calls_from_now, bool power) {
   const uint64_t at = disk->calls() + calls_from_now;
   disk->BeforeCall([this, at, power](const DiskCall& call) {
-    if (call.changes() && call.number >= at && process != nullptr && process->alive()) Crash(power);
+    if (call.changes() && call.number >= at && process != nullptr && process->alive()) {
+      KFS_REACHED("mishap.ended_in_mid_write");
+      Crash(power);
+    }
   });
 }
 

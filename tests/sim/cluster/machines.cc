@@ -22,7 +22,7 @@ void Set(Options& options, std::initializer_list<std::pair<std::string, std::str
 // ---- metaserver ----
 
 MetaMachine::MetaMachine(World& w, const std::string& a, uint64_t seed, const std::string& secret_file,
-                         const std::string& volume)
+                         const std::string& volume, uint64_t lot)
     : Machine(w, a, {.seed = seed, .sync_covers_names = true}) {  // RocksDB needs it
   Set(options, {{"data-dir", "/meta"},
                 {"listen", address},
@@ -30,6 +30,8 @@ MetaMachine::MetaMachine(World& w, const std::string& a, uint64_t seed, const st
                 {"tls", "off"},
                 {"socket-dir", ""},
                 {"default-volume", volume},
+                {"session-ttl", lot % 3 == 0 ? "3" : "30"},
+                {"session-keep", lot % 6 == 0 ? "0" : "86400"},
                 {"default-chunk-size", "65536"}});
 }
 

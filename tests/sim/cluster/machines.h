@@ -18,9 +18,9 @@
 namespace kfs::sim {
 
 struct MetaMachine : Machine {
-  // `volume`: its default one; empty: none.
+  // `volume`: its default one; empty: none. `lot`: of the history: how soon sessions expire, and are forgotten.
   MetaMachine(World& world, const std::string& address, uint64_t seed, const std::string& secret_file,
-              const std::string& volume);
+              const std::string& volume, uint64_t lot);
   Status Make() override;
   void Drop() override;
 

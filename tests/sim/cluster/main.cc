@@ -1,6 +1,10 @@
 // kfs-sim: simulates whole clusters, one for each seed, and tells which of them went wrong.
 //
-//   kfs-sim --seeds N [--from S] [--seconds T] [--quiet] [--log] [--history] [--hashes] [--first]
+//   kfs-sim --seeds N [--from S] [--seconds T] [--quiet] [--log] [--history] [--hashes] [--first] [--counts]
+//     [--all-reached]
+//
+// --counts: how often each kind of mishap, each named point in servers and mounts (common/reached.h) and each
+// end that a call may have was come by. --all-reached: one that was not is a failure.
 //
 // Prints a line for each seed that went wrong, with what no order of the calls explains, and last the
 // figures. Exit code 1 if one did. The same seed does the same again: kfs-sim --from S --seeds 1 --log shows
@@ -16,13 +20,15 @@
 #include "common/log.h"
 #include "common/secret.h"
 #include "tests/sim/cluster/cluster.h"
+#include "tests/sim/cluster/counts.h"
 
 namespace {
 
 struct Arguments {
   uint64_t from = 1, seeds = 10;
   double seconds = 1e9;
-  bool quiet = false, log = false, history = false, hashes = false, first = false;
+  bool quiet = false, log = false, history = false, hashes = false, first = false, counts = false,
+       all_reached = false;
 };
 
 bool Parse(int argc, char** argv, Arguments* a) {
@@ -34,6 +40,10 @@ bool Parse(int argc, char** argv, Arguments* a) {
       a->hashes = true;
     } else if (name == "--first") {
       a->first = true;
+    } else if (name == "--counts") {
+      a->counts = true;
+    } else if (name == "--all-reached") {
+      a->all_reached = true;
     } else if (name == "--history") {
       a->history = true;
     } else if (name == "--log") {
@@ -60,7 +70,7 @@ int main(int argc, char** argv) {
   if (!Parse(argc, argv, &a)) {
     fmt::print(stderr,
                "usage: kfs-sim [--seeds N] [--from S] [--seconds T] [--quiet] [--log] [--history] [--hashes] "
-               "[--first]\n");
+               "[--first] [--counts] [--all-reached]\n");
     return 2;
   }
   if (!a.log) spdlog::set_level(spdlog::level::off);
@@ -74,12 +84,14 @@ int main(int argc, char** argv) {
   };
   uint64_t done = 0, wrong = 0, gave_up = 0, calls = 0, faults = 0, events = 0;
   double hours = 0;
+  kfs::sim::Counts counts;
   for (uint64_t seed = a.from; seed < a.from + a.seeds && elapsed() < a.seconds; ++seed) {
     kfs::sim::Plan plan;
     plan.seed = seed;
     plan.quiet = a.quiet;
     const kfs::sim::Figures f = kfs::sim::RunCluster(plan, secret);
     ++done;
+    for (const kfs::sim::History& history : f.histories) counts.Take(history);
     calls += f.calls;
     faults += f.faults;
     events += f.events;
@@ -96,11 +108,18 @@ int main(int argc, char** argv) {
     fmt::print("WRONG seed {} hash {:016x}\n{}\n", seed, f.hash, f.why);
     if (a.first) break;
   }
+  uint64_t unreached = 0;
+  for (const auto& [what, times] : counts.All()) {
+    if (a.counts) fmt::print("{:10} {}\n", times, what);
+    if (!a.all_reached || times != 0) continue;
+    ++unreached;
+    fmt::print("never reached: {}\n", what);
+  }
   (void)unlink(secret.c_str());
   (void)rmdir(dir);
   fmt::print(
       "{} seeds, {} wrong, {} not judged, {:.1f} ms a seed, {} calls, {} faults, {} events, {:.2f} virtual "
       "hours\n",
       done, wrong, gave_up, 1000 * elapsed() / static_cast<double>(done), calls, faults, events, hours);
-  return wrong == 0 ? 0 : 1;
+  return wrong == 0 && unreached == 0 ? 0 : 1;
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "common/reached.h"
+
 namespace kfs::sim {
 
 const SimFile::Page& SimFile::PageOf(const Image& image, uint64_t number) {
@@ -156,9 +158,12 @@ void SimFile::PowerLoss(Lot& lot, Tearing tearing) {
   const std::set<uint64_t> dirty = Dirty();
   if (!dirty.empty() || now_.size != kept_.size) {
     const uint64_t kind = lot.Below(tearing == Tearing::kTails ? 3 : 4);
-    if (kind == 1) {
+    if (kind == 0) {
+      KFS_REACHED("mishap.power_took_writes");
+    } else if (kind == 1) {
       Sync();
     } else if (kind == 2) {
+      KFS_REACHED("mishap.power_tore_writes");
       const uint64_t from = dirty.empty() ? kept_.size : FirstDifference(*dirty.begin());
       const uint64_t to = std::max(now_.size, kept_.size);
       uint64_t cut = from < to ? from + lot.Below(to - from + 1) : to;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/reached.h"
+
 namespace kfs::sim {
 
 FileId SimNames::Find(FileId dir, const std::string& name) const {
@@ -82,7 +84,11 @@ void SimNames::SyncAll() {
 
 void SimNames::PowerLoss(Lot& lot) {
   for (const Change& c : unsynced_) {
-    if (lot.Coin()) Apply(c, &Dir::kept);
+    if (lot.Coin()) {
+      Apply(c, &Dir::kept);
+    } else {
+      KFS_REACHED("mishap.power_took_a_name");
+    }
   }
   unsynced_.clear();
   for (auto& [id, dir] : dirs_) dir.now = dir.kept;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/reached.h"
 #include "rpc/address.h"
 
 namespace kfs::sim {
@@ -44,8 +45,9 @@ std::unique_ptr<ByteStream> Pipe::StreamOf(const std::shared_ptr<Pipe>& pipe, in
 
 Nanos Pipe::Delay() {
   const Mishaps& m = world_.mishaps;
-  return world_.Chance(m.slow_chance) ? world_.Between(0, m.slow_max)
-                                      : world_.Between(m.latency_min, m.latency_max);
+  if (!world_.Chance(m.slow_chance)) return world_.Between(m.latency_min, m.latency_max);
+  KFS_REACHED("mishap.bytes_came_late");
+  return world_.Between(0, m.slow_max);
 }
 
 void Pipe::Read(int i, const iovec (&into)[2], ByteStream::User& user, std::shared_ptr<void> keep) {
@@ -114,6 +116,7 @@ ssize_t Pipe::Write(int i, const iovec* from, int count) {
     }
   }
   if (world_.Chance(world_.mishaps.cut_chance)) {
+    KFS_REACHED("mishap.connection_broken");
     world_.At(process->Time() + Delay(), nullptr, [self = shared_from_this()] {
       self->Break(0, ECONNRESET);
       self->Break(1, ECONNRESET);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/reached.h"
 #include "rpc/event_loop_impl.h"
 #include "rpc/workers.h"
 #include "tests/sim/world/network.h"
@@ -212,7 +213,9 @@ Nanos Process::Time() const {
 void Process::Costs(Nanos least) {
   if (!alive_ || !in_tick_) return;
   tick_took_ += least;
-  if (world().Chance(world().mishaps.stop_chance)) tick_took_ += world().Between(0, world().mishaps.stop_max);
+  if (!world().Chance(world().mishaps.stop_chance)) return;
+  KFS_REACHED("mishap.process_stood_still");
+  tick_took_ += world().Between(0, world().mishaps.stop_max);
 }
 
 void Process::RunEvent(const std::function<void()>& fn) {
