@@ -77,7 +77,7 @@ class ServersInWorldTest : public testing::Test {
   // Both servers of a world.
   struct Servers {
     Servers(World& world, uint64_t seed, const std::string& secret_file)
-        : meta(world, kMetaserver, seed, secret_file, "data"),
+        : meta(world, kMetaserver, seed, secret_file, "data", 1),
           chunks(world, kChunkserver, seed + 1, secret_file, kMetaserver) {}
     ~Servers() { End(false); }
     void Begin() {
