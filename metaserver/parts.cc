@@ -70,7 +70,8 @@ Status MetaParts::Join(const Outside& outside) {
                                                                  .policy = credentials.policy(),
                                                                  .seen = seen});
   KFS_RETURN_IF_ERROR(server->Listen(outside.options.listen()));
-  const std::string advertised = AdvertisedAddress(outside.loop, outside.options.advertise(), server->address());
+  const std::string advertised =
+      AdvertisedAddress(outside.loop, outside.options.advertise(), server->address());
   member_db = std::make_unique<MemberDb>(cluster->db());
   KFS_RETURN_IF_ERROR(FoundIfNew(outside.files, outside.options.data_dir(), advertised, *cluster,
                                  member_db.get(), outside.loop.entropy()));

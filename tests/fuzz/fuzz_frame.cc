@@ -24,8 +24,8 @@ void ParseBodyOf(const kfs::FrameHeader& header, std::string_view body) {
   if ((header.flags & kfs::kFlagError) != 0) return ParseBody<kfs::pb::ErrorReply>(body);
   const bool reply = (header.flags & kfs::kFlagReply) != 0;
   switch (static_cast<kfs::Op>(header.op)) {
-#define KFS_OP(number, name, reply_, mutates, run, senders) \
-  case kfs::Op::k##name:                                    \
+#define KFS_OP(number, name, ...) \
+  case kfs::Op::k##name:          \
     return reply ? ParseBody<kfs::rpc::name::Reply>(body) : ParseBody<kfs::rpc::name::Request>(body);
     KFS_OPS(KFS_OP)
 #undef KFS_OP

@@ -90,7 +90,7 @@ int main(int argc, char** argv) {
   }
   const std::filesystem::path dir = argv[1];
   std::string stream;
-#define KFS_OP(number, name, reply, mutates, run, senders)                                                  \
+#define KFS_OP(number, name, ...)                                                                           \
   {                                                                                                         \
     const std::string request = Frame(number, 0, Filled<kfs::rpc::name::Request>());                        \
     Write(dir / "frame" / "request-" #name, request);                                                       \

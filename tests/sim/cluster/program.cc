@@ -229,7 +229,10 @@ void Program::Ended(int err, uint64_t got, std::map<std::string, uint64_t> names
   const auto lost = [](const auto& handle) { return handle.second->lost(); };
   const bool tells = sync ? std::ranges::none_of(handles_, lost) : data && !handles_.at(step.ino)->lost();
   if (err == EIO && !tells) return Abandon();
-  last_heard_ = step.ended = process_->Time();
+  step.ended = process_->Time();
+  // The metaserver knew the session when it executed this; its answer may have been long on its way. (A read may not have
+  // been there.)
+  if (step.call != Call::kRead) alive_at_ = step.began;
   step.err = err;
   step.got = got;
   step.names = std::move(names);
@@ -266,7 +269,7 @@ void Program::LocksMayGo() {
     step.call = Call::kUnlock;
     step.program = options_.number;
     step.client = options_.client;
-    step.began = last_heard_;
+    step.began = alive_at_;
     step.ino = lock.ino.v;
     step.block = lock.block;
     step.owner = static_cast<uint64_t>(options_.number) + 1;

@@ -73,7 +73,7 @@ class Program : public std::enable_shared_from_this<Program> {
   std::set<Lock> locks_;
   int left_;
   size_t under_way_ = SIZE_MAX;  // in history_->steps
-  Nanos last_heard_ = 0;
+  Nanos alive_at_ = 0;           // the session, certainly
   bool ended_ = false;
 };
 
