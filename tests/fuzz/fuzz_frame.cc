@@ -3,6 +3,7 @@
 
 #include "common/limits.h"
 #include "proto/common.pb.h"
+#include "proto/op_types.h"
 #include "rpc/frame.h"
 #include "tests/fuzz/fuzz.h"
 

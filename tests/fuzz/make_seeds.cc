@@ -8,6 +8,7 @@
 #include "chunkserver/format.h"
 #include "metaserver/acl/acl.h"
 #include "proto/common.pb.h"
+#include "proto/op_types.h"
 #include "rpc/frame.h"
 
 namespace {
