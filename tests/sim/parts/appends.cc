@@ -18,6 +18,7 @@
 #include "metaserver/executor/handlers.h"
 #include "tests/sim/parts/memory_db.h"
 #include "tests/sim/parts/part.h"
+#include "tests/sim/parts/parts_env.h"
 #include "tests/sim/world/world.h"
 
 namespace kfs::sim {
@@ -48,7 +49,7 @@ class WorldEntropy : public Entropy {
   World& world_;
 };
 
-class DirectCall : public meta::Call {
+class DirectCall : public meta::OpCall {
  public:
   using DoneFn = std::function<void(const Status&, std::string_view)>;
   DirectCall(Op op, std::string body, DoneFn done)
@@ -105,17 +106,39 @@ class AppendsRun {
     uint64_t offset = 0, length = 0;
     char byte = 0;
   };
+  class Links final : public meta::ChunkserverLinks {
+   public:
+    explicit Links(AppendsRun& run) : run_(run) {}
+    bool IsUp(const meta::Chunkserver&) const override { return true; }
+    void Request(const meta::Chunkserver&, Op op, const google::protobuf::MessageLite& request,
+                 Done done) override {
+      run_.AtChunkserver(op, request, std::move(done));
+    }
+
+   private:
+    AppendsRun& run_;
+  };
+  class Env final : public PartsEnv {
+   public:
+    explicit Env(AppendsRun& run) : run_(run) {}
+    void ScheduleTick() override {
+      run_.world_.At(run_.world_.now(), nullptr, [this] { run_.executor_->EndTick(); });
+    }
+    void ScheduleNextTick() override {
+      run_.world_.At(run_.world_.now(), nullptr, [this] { run_.executor_->NextTick(); });
+    }
+
+   private:
+    AppendsRun& run_;
+  };
 
   bool SetUp() {
     using namespace meta;
     memory_ = std::make_unique<DbMemory>(0, disks_.Env());
     auto cluster = Db::Open("/cluster", "cluster", *memory_);
     cluster_ = std::move(*cluster);
-    servers_ = std::make_unique<Chunkservers>(*cluster_, clock_, entropy_);
+    servers_ = std::make_unique<Chunkservers>(*cluster_, clock_, entropy_, std::make_unique<Links>(*this));
     bool ok = servers_->Load().ok();
-    servers_->ReplaceTransport(
-        [this](ServerId, Op op, const google::protobuf::MessageLite& m,
-               std::function<void(Status, std::string)> done) { AtChunkserver(op, m, std::move(done)); });
     pb::ClusterConf conf;
     conf.add_chunkserver()->set_id(1);
     conf.mutable_chunkserver(0)->set_uuid("chunkserver-1");
@@ -126,10 +149,7 @@ class AppendsRun {
     r.add_disk()->set_capacity(1ull << 40);
     r.mutable_disk(0)->set_available(1ull << 39);
     ok = ok && servers_->Register(r, nullptr).ok();
-    Executor::Hooks hooks;
-    hooks.schedule_tick = [this] { world_.At(world_.now(), nullptr, [this] { executor_->EndTick(); }); };
-    hooks.next_tick = [this] { world_.At(world_.now(), nullptr, [this] { executor_->NextTick(); }); };
-    executor_ = std::make_unique<Executor>(clock_, ExecutorOptions{.entropy = &entropy_}, nullptr, hooks);
+    executor_ = std::make_unique<Executor>(clock_, ExecutorOptions{.entropy = &entropy_}, nullptr, env_);
     rec::Volume info;
     info.set_id(1);
     info.set_name("v");
@@ -176,7 +196,7 @@ class AppendsRun {
           world_.At(world_.now() + world_.Between(0, kMilli), nullptr, [fn, s, reply] { fn(s, reply); });
         });
     call->session = a.session;
-    call->connection = a.session->connection_number;
+    call->connection = a.session->lane(0).connection_number;
     executor_->Execute(call);
   }
 
@@ -280,7 +300,7 @@ class AppendsRun {
   }
   void LoseConnection(int who) {
     meta::SessionPtr session = appenders_[static_cast<size_t>(who)].session;
-    executor_->Disconnected(*session, session->connection_number);
+    executor_->Disconnected(*session, 0, session->lane(0).connection_number);
     pb::OpenSessionRequest request;
     request.set_volume("v");
     request.set_counts_logged(true);
@@ -367,6 +387,7 @@ class AppendsRun {
   std::unique_ptr<meta::DbMemory> memory_;
   std::unique_ptr<meta::Db> cluster_;
   std::unique_ptr<meta::Chunkservers> servers_;
+  Env env_{*this};
   std::unique_ptr<meta::Executor> executor_;
   Ino file_;
   std::vector<Appender> appenders_;

@@ -26,6 +26,7 @@ namespace {
 constexpr char kLinkSecret[] = "0123456789abcdef-links";
 constexpr char kServerHost[] = "10.0.0.1", kServerAddress[] = "10.0.0.1:7400";
 constexpr int kClients = 2, kCallsEach = 14;
+constexpr uint64_t kAskedBack = 7;
 constexpr Nanos kWhile = 2 * kSecond;  // in which all is asked, and goes wrong
 
 struct Asked {
@@ -141,7 +142,7 @@ class LinksRun {
   void AskBack(const ConnectionPtr& connection) {
     auto answered = std::make_shared<bool>(false);
     pb::DrainReleasesRequest request;
-    request.set_ino(7);
+    request.set_ino(kAskedBack);
     connection->Call(Op::kDrainReleases, request, {}, [this, answered](const Answer&) {
       if (std::exchange(*answered, true)) figures_.Wrong("what a server has asked ends twice");
     });
@@ -157,11 +158,15 @@ class LinksRun {
     o.credentials = Secret();
     o.may_give_up = false;
     client.net = std::make_shared<NetClient>(client.process->loop(), o);
-    client.net->OnRequest([this, &client](const IncomingCallPtr& call) {
-      if (call->op() != Op::kDrainReleases) figures_.Wrong("a client is asked what nobody has asked");
-      ++client.asked_back;
-      call->Reply(pb::Empty());
-    });
+    auto served = std::make_shared<Dispatcher>(client.process->loop(),
+                                               Dispatcher::Options{.role = pb::HelloRequest::CLIENT});
+    served->Handle<rpc::DrainReleases>(
+        [this, &client](const IncomingCallPtr& call, const pb::DrainReleasesRequest& request) {
+          if (request.ino() != kAskedBack) figures_.Wrong("a client is asked what nobody has asked");
+          ++client.asked_back;
+          call->Reply(pb::DrainReleasesReply());
+        });
+    client.net->Serve(std::move(served));
     for (int i = 0; i < kCallsEach; ++i)
       world_.At(world_.Between(0, kWhile), client.process, [this, c] { Ask(c); });
   }

@@ -4,6 +4,7 @@
 
 #include "metaserver/executor/handlers.h"
 #include "metaserver/store/keys.h"
+#include "tests/sim/parts/parts_env.h"
 
 namespace kfs::sim {
 namespace {
@@ -14,7 +15,7 @@ constexpr Nanos kTick = 200 * kMilli, kFetchMax = 20 * kMilli;
 Credentials Plain() { return Credentials::Root(kSecret).With({.tls = TlsMode::kOff, .socket_dir = {}}); }
 
 // As the metaserver's own.
-class NetCall : public meta::Call {
+class NetCall : public meta::OpCall {
  public:
   explicit NetCall(IncomingCallPtr incoming) : incoming_(std::move(incoming)) {
     trace = incoming_->trace().id;
@@ -29,18 +30,22 @@ class NetCall : public meta::Call {
   const IncomingCallPtr incoming_;
 };
 
-meta::SessionPtr SessionOf(const ConnectionPtr& connection) {
-  return std::static_pointer_cast<meta::Session>(connection->context);
+// Of a connection that has a session.
+struct Attachment {
+  meta::SessionPtr session;
+  uint8_t lane = 0;
+};
+
+const Attachment* AttachmentOf(const ConnectionPtr& connection) {
+  return static_cast<const Attachment*>(connection->context.get());
 }
 
+// REQUIRES: its connection has a session (Dispatcher::CheckSession).
 meta::CallPtr SessionCall(const IncomingCallPtr& incoming) {
-  meta::SessionPtr session = SessionOf(incoming->connection());
-  if (session == nullptr) {
-    incoming->Fail(Status(EACCES, Code::kNotAttached, "the connection has no session: open one first"));
-    return nullptr;
-  }
+  const Attachment at = *AttachmentOf(incoming->connection());
   auto call = std::make_shared<NetCall>(incoming);
-  call->session = std::move(session);
+  call->session = at.session;
+  call->lane = at.lane;
   return call;
 }
 
@@ -51,6 +56,7 @@ struct MetaHost::Serving {
   std::unique_ptr<meta::Db> cluster;
   std::unique_ptr<meta::Chunkservers> servers;
   std::unique_ptr<meta::WalSync> sync;
+  std::unique_ptr<meta::ExecutorEnv> env;
   std::unique_ptr<meta::Executor> executor;
   std::unique_ptr<Server> server;
   EventLoop::Timer timer;
@@ -59,6 +65,35 @@ struct MetaHost::Serving {
     if (executor == nullptr) return;
     for (const auto& [id, volume] : executor->volumes()) sync->Remove(&volume->store.db());
   }
+};
+
+class MetaHost::Env final : public PartsEnv {
+ public:
+  explicit Env(MetaHost& host) : host_(host), loop_(host.process_->loop()) {}
+  void ScheduleTick() override {
+    loop_.AtTickEnd([this] { host_.serving_->executor->EndTick(); });
+  }
+  void ScheduleNextTick() override {
+    loop_.Post([this] { host_.serving_->executor->NextTick(); });
+  }
+  bool CanFetch() const override { return true; }
+  void Fetch(meta::Db& db, std::vector<std::string> keys, std::function<void()> done) override {
+    World& world = host_.world_;
+    world.At(world.now() + world.Between(0, kFetchMax), host_.process_, [&db, keys, done] {
+      db.Warm(keys);
+      done();
+    });
+  }
+  void CloseConnection(meta::Session& session, uint8_t lane, const Status& why) override {
+    const ConnectionPtr connection = std::exchange(session.lane(lane).connection, nullptr);
+    if (connection == nullptr) return;
+    connection->context.reset();
+    connection->CloseAfterFlush(why);
+  }
+
+ private:
+  MetaHost& host_;
+  EventLoop& loop_;
 };
 
 MetaHost::MetaHost(World& world, Duration session_ttl, Planted planted)
@@ -137,24 +172,10 @@ Status MetaHost::Make() {
   s.servers = std::make_unique<Chunkservers>(*s.cluster, loop.clock(), loop.entropy());
   KFS_RETURN_IF_ERROR(s.servers->Load());
   s.sync = std::make_unique<WalSync>(loop);
-  Executor::Hooks hooks;
-  hooks.schedule_tick = [this, &loop] { loop.AtTickEnd([this] { serving_->executor->EndTick(); }); };
-  hooks.next_tick = [this, &loop] { loop.Post([this] { serving_->executor->NextTick(); }); };
-  hooks.fetch = [this](Db& db, std::vector<std::string> keys, std::function<void()> done) {
-    world_.At(world_.now() + world_.Between(0, kFetchMax), process_, [&db, keys, done] {
-      db.Warm(keys);
-      done();
-    });
-  };
-  hooks.close_connection = [](Session& session, const Status& why) {
-    const ConnectionPtr connection = std::exchange(session.connection, nullptr);
-    if (connection == nullptr) return;
-    connection->context.reset();
-    connection->CloseAfterFlush(why);
-  };
+  s.env = std::make_unique<Env>(*this);
   s.executor = std::make_unique<Executor>(
       loop.clock(), ExecutorOptions{.session_ttl = session_ttl_, .entropy = &loop.entropy()}, s.sync.get(),
-      hooks);
+      *s.env);
   rec::Volume info;
   info.set_id(1);
   info.set_name(kVolume);
@@ -179,20 +200,24 @@ Status MetaHost::Make() {
 
 void MetaHost::Timer() {
   for (const auto& c : serving_->server->connections()) {
-    if (meta::SessionPtr session = SessionOf(c))
-      session->last_heard = std::max(session->last_heard, c->last_received());
+    if (const Attachment* at = AttachmentOf(c))
+      at->session->last_heard = std::max(at->session->last_heard, c->last_received());
   }
   serving_->executor->OnTimer();
 }
 
 void MetaHost::RegisterOps() {
   Server& server = *serving_->server;
+  Dispatcher& dispatcher = *server.dispatcher();
   meta::Executor& executor = *serving_->executor;
-  auto run = [&executor](const IncomingCallPtr& incoming) {
-    if (meta::CallPtr call = SessionCall(incoming)) executor.Execute(call);
-  };
-#define KFS_HANDLE(name) server.Handle(Op::k##name, run);
-  KFS_META_OPS(KFS_HANDLE)
+  dispatcher.InTurns([](Op op) { return FindOp(static_cast<uint16_t>(op))->needs != Needs::kSession; });
+  dispatcher.CheckSession([](const Connection& c) {
+    if (c.context != nullptr) return Status();
+    return Status(EACCES, Code::kNotAttached, "the connection has no session: open one first");
+  });
+  auto run = [&executor](const IncomingCallPtr& incoming) { executor.Execute(SessionCall(incoming)); };
+#define KFS_HANDLE(number, name, ...) dispatcher.Handle(Op::k##name, run);
+  KFS_VOLUME_OPS(KFS_HANDLE)
 #undef KFS_HANDLE
   server.Handle<rpc::OpenSession>(
       [&executor](IncomingCallPtr incoming, const pb::OpenSessionRequest& request) {
@@ -200,35 +225,37 @@ void MetaHost::RegisterOps() {
         meta::SessionPtr session = executor.OpenSession(std::make_shared<NetCall>(incoming), request,
                                                         connection->hello.host(), connection->hello.id());
         if (session == nullptr) return;
-        session->connection = connection;
-        connection->context = session;
+        const auto lane = static_cast<uint8_t>(request.lane());
+        session->lane(lane).connection = connection;
+        connection->context = std::make_shared<Attachment>(Attachment{session, lane});
       });
   server.Handle<rpc::Reclaim>([this, &executor](IncomingCallPtr incoming, pb::ReclaimRequest request) {
     if (planted_.drops_reclaimed_locks) request.clear_lock();
-    if (meta::CallPtr call = SessionCall(incoming))
-      executor.InTurn(call, [&executor, call, request] { executor.Reclaim(call, request); });
+    meta::CallPtr call = SessionCall(incoming);
+    executor.InTurn(call, [&executor, call, request] { executor.Reclaim(call, request); });
   });
   server.Handle<rpc::KeepAlive>([&executor](IncomingCallPtr incoming, const pb::KeepAliveRequest& request) {
-    if (meta::CallPtr call = SessionCall(incoming))
-      executor.InTurn(call, [&executor, call, request] { executor.KeepAlive(call, request); });
+    meta::CallPtr call = SessionCall(incoming);
+    executor.InTurn(call, [&executor, call, request] { executor.KeepAlive(call, request); });
   });
   server.Handle<rpc::CloseSession>([&executor](IncomingCallPtr incoming, const pb::CloseSessionRequest&) {
-    if (meta::CallPtr call = SessionCall(incoming)) {
-      call->session->closing = true;
-      executor.InTurn(call, [&executor, call] { executor.CloseSession(call); });
-    }
+    meta::CallPtr call = SessionCall(incoming);
+    call->session->closing = true;
+    executor.InTurn(call, [&executor, call] { executor.CloseSession(call); });
   });
   server.Handle<rpc::CancelOp>([&executor](IncomingCallPtr incoming, const pb::CancelOpRequest& request) {
-    if (meta::CallPtr call = SessionCall(incoming))
-      executor.InTurn(call, [&executor, call, request] { executor.CancelOp(call, request); });
+    meta::CallPtr call = SessionCall(incoming);
+    executor.InTurn(call, [&executor, call, request] { executor.CancelOp(call, request); });
   });
   server.OnDisconnect([this, &executor](const ConnectionPtr& connection) {
-    meta::SessionPtr session = SessionOf(connection);
-    if (session == nullptr || session->connection != connection) return;
-    session->connection.reset();
+    if (connection->context == nullptr) return;
+    const auto [session, n] = *AttachmentOf(connection);
+    meta::Lane& lane = session->lane(n);
+    if (lane.connection != connection) return;
+    lane.connection.reset();
     connection->context.reset();
     if (planted_.forgets_answers) session->replies.clear();
-    executor.Disconnected(*session, session->connection_number);
+    executor.Disconnected(*session, n, lane.connection_number);
   });
 }
 

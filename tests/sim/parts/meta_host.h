@@ -44,6 +44,7 @@ class MetaHost {
   Nanos started_at() const { return started_at_; }
 
  private:
+  class Env;
   struct Serving;
   Status Make();
   void RegisterOps();
