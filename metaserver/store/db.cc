@@ -154,6 +154,7 @@ void Db::Commit() {
 void Db::Append() {
   if (!lost()) {
     ++writes_;
+    written_bytes_ += impl_->batch.GetDataSize();
     Result<LogPosition> at = impl_->journal->Append(impl_->batch, epoch_);
     if (at.ok()) {
       appended_ = *at;

@@ -109,6 +109,7 @@ class Db {
   void Commit();
   // Batches written to the log since it was opened.
   uint64_t writes() const { return writes_; }
+  uint64_t written_bytes() const { return written_bytes_; }  // of these
   // Whether anything was committed since the last call: it has to be synced.
   bool TakeUnsynced();
   // Any thread: what was committed before the call survives loss of power after it.
@@ -160,7 +161,7 @@ class Db {
   const std::string path_, kind_;
   bool dirty_ = false;
   bool unsynced_ = false;
-  uint64_t writes_ = 0;
+  uint64_t writes_ = 0, written_bytes_ = 0;
   LogPosition appended_, applied_;
   LogEpoch epoch_;
   Status damage_;  // found by a read

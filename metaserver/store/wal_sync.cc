@@ -15,12 +15,16 @@ namespace {
 
 // Half of what is promised, the other half is for the disk.
 constexpr auto kSyncDelay = std::chrono::milliseconds(500);
+// Or as soon as so much has been written since the last one: where RocksDB goes on to another log, the loop waits
+// for what is left of the one before (store/log_order.h).
+constexpr uint64_t kUnsyncedMax = 4 << 20;
 
 }  // namespace
 
 struct WalSync::Impl {
   struct Work {
     MonoTime due;
+    uint64_t from = 0;  // what had been written before, in bytes
     std::vector<std::function<void()>> waiters;
   };
   explicit Impl(EventLoop& l) : loop(l), workers(l.StartWorkers("kfs-wal-sync", 1)) {}
@@ -98,18 +102,26 @@ WalSync::~WalSync() {
 }
 
 void WalSync::Changed(Db* db) {
+  const MonoTime now = impl_->loop.clock().MonoNow();
+  bool is_new = false, is_much = false;
   {
     std::lock_guard lock(impl_->mutex);
-    if (!impl_->dirty.try_emplace(db, Impl::Work{impl_->loop.clock().MonoNow() + kSyncDelay, {}}).second)
-      return;
+    const auto [it, added] = impl_->dirty.try_emplace(db);
+    Impl::Work& work = it->second;
+    is_new = added;
+    if (is_new) work = {.due = now + kSyncDelay, .from = db->written_bytes()};
+    is_much = work.due > now && db->written_bytes() - work.from >= kUnsyncedMax;
+    if (is_much) work.due = now;
   }
-  impl_->Arm();
+  if (is_new) impl_->Arm();
+  if (is_much) impl_->Kick();
 }
 
 void WalSync::SyncNow(Db* db, std::function<void()> done) {
   {
     std::lock_guard lock(impl_->mutex);
     Impl::Work& work = impl_->dirty[db];
+    work.from = db->written_bytes();
     work.due = impl_->loop.clock().MonoNow();
     work.waiters.push_back(std::move(done));
     if (work.waiters.size() > 1) return;  // the worker has been told

@@ -1,5 +1,5 @@
-// Brings committed changes to stable storage: every database within a second of a change, and at once when
-// somebody waits for it. Waiters that come together share one sync; one that comes while a sync runs waits
+// Brings committed changes to stable storage: every database within a second of a change, sooner when there are
+// many of them, and at once when somebody waits for it. Waiters that come together share one sync; one that comes while a sync runs waits
 // for the next. A thread of its own does the syncing. A volume's database whose sync fails is lost() from
 // then on. The methods are for the loop's thread.
 #pragma once
