@@ -40,6 +40,7 @@ Status Chunk::Open(Disk* disk) {
     generation_ = 1;
     synced_generation_ = header_.dirty ? 0 : 1;
     new_name_ = header_.dirty;
+    dirty_durable_ = header_.dirty && disk->dirty_is_durable();
     owed_first_ = UINT64_MAX;
     owed_end_ = 0;
     return power_loss ? RecoverAfterPowerLoss() : Status();
@@ -150,6 +151,7 @@ Status Chunk::Create(Disk* disk, ChunkVersion version) {
   generation_ = 1;
   synced_generation_ = 0;
   new_name_ = true;
+  dirty_durable_ = true;  // this header is its first
   owed_first_ = UINT64_MAX;
   owed_end_ = 0;
   char page[kMetaHeaderSize] = {};
@@ -247,10 +249,11 @@ Status Chunk::Finalise() {
 }
 
 // From clean to dirty, on the disk before the first byte changes: otherwise a power cut during the write
-// would be taken for corruption.
+// would be taken for corruption. A process may have been killed between writing the header and its sync, so
+// that "dirty" was found in the page cache and nowhere else.
 Status Chunk::MarkDirty() {
-  if (header_.dirty) return {};
-  ChunkHeader clean = header_;
+  if (dirty_durable_) return {};
+  const ChunkHeader before = header_;
   header_.dirty = true;
   header_.boot = env_.boot;
   Status st = WriteHeader();
@@ -258,7 +261,10 @@ Status Chunk::MarkDirty() {
     int err = env_.ops->Fdatasync(meta_->get());
     if (err < 0) st = Fail(-err, "sync header of");
   }
-  if (!st.ok()) header_ = clean;
+  dirty_durable_ = st.ok();
+  if (st.ok()) return st;
+  header_ = before;
+  disk_->NoteMarkFailed();
   return st;
 }
 
@@ -286,7 +292,7 @@ void Chunk::SyncDone(const SyncHandle& handle) {
 
 void Chunk::MarkClean(uint64_t generation) {
   if (generation_ != generation || !header_.dirty) return;
-  header_.dirty = false;
+  header_.dirty = dirty_durable_ = false;
   if (Status st = WriteHeader(); !st.ok()) header_.dirty = true;
 }
 

@@ -140,6 +140,7 @@ class Chunk {
   uint64_t owed_first_ = UINT64_MAX, owed_end_ = 0;
   uint64_t generation_ = 1, synced_generation_ = 0;
   bool new_name_ = false;
+  bool dirty_durable_ = false;  // dirty, and the disk has no header that says clean
 };
 
 }  // namespace kfs

@@ -105,7 +105,7 @@ Status Chunk::Write(uint64_t offset, std::string_view payload, std::span<const u
   if (payload.empty() || crcs.size() != last - first) {
     return Status(EINVAL, Code::kMalformed, "a write needs data and one checksum for each block it touches");
   }
-  if (wait == Wait::kNever && !header_.dirty) return TryAgain();  // MarkDirty syncs
+  if (wait == Wait::kNever && !dirty_durable_) return TryAgain();  // MarkDirty syncs
   std::vector<uint32_t> stored(crcs.size());
   for (uint64_t b = first; b < last; ++b) {
     const uint64_t from = std::max(b * kBlockSize, offset), to = std::min((b + 1) * kBlockSize, end);

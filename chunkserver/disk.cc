@@ -200,7 +200,10 @@ void Disk::RelievePressure() {
 
 Status Disk::Syncfs() {
   int err = dir_ == nullptr ? -EIO : ops_->Syncfs(dir_->get());
-  if (err == 0) return {};
+  if (err == 0) {
+    synced_ = true;
+    return {};
+  }
   NoteError(-err, "syncfs " + path_);
   return ErrnoStatus(-err, "syncfs " + path_);
 }

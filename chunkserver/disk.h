@@ -90,6 +90,11 @@ class Disk {
   const std::string& file_system() const { return file_system_; }
 
   Status Syncfs();
+  // Headers that a process finds dirty are so on the disk, too: what one before it had left in the page cache
+  // when it was killed has been synced as a whole, and what this one marks it has synced.
+  bool dirty_is_durable() const { return synced_ && !mark_failed_; }
+  // The header of a chunk that was marked dirty could not be synced.
+  void NoteMarkFailed() { mark_failed_ = true; }
   // Something was written since the last TakeChanged().
   void NoteChanged() {
     changed_.store(true, std::memory_order_relaxed);
@@ -128,6 +133,8 @@ class Disk {
 
   // Changed at first: what a process before has written may not have been synced when it was killed.
   std::atomic<bool> healthy_{true}, changed_{true}, aged_{false};
+  std::atomic<bool> synced_{false};  // as a whole, by this process
+  std::atomic<bool> mark_failed_{false};
   std::atomic<uint64_t> capacity_{0}, available_{0};
   mutable std::mutex mutex_;
   std::string error_;      // guarded by mutex_

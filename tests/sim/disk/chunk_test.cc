@@ -270,6 +270,59 @@ TEST_F(ChunkPowerTest, WhatAKilledProcessHasWrittenIsMadeDurableByTheNext) {
   }
 }
 
+// "Dirty" that a killed process wrote and did not sync is in the page cache alone.
+TEST_F(ChunkPowerTest, AChunkThatAKilledProcessWasMarkingDirtyIsNotCalledCorrupt) {
+  constexpr uint64_t kCalls = 10;
+  for (uint64_t i = 0; i < kCalls * kCalls * 8; ++i) {
+    const uint64_t killed = i % kCalls, lost = i / kCalls % kCalls, seed = 1 + i / kCalls / kCalls;
+    for (const bool order : {false, true}) {
+      SCOPED_TRACE(fmt::format("killed before call {}, power lost before call {} of {}, seed {}", killed,
+                               lost, order ? "an order" : "a write", seed));
+      New(seed);
+      ASSERT_TRUE(Write(0, Pattern(3 * kBlockSize, 1)).ok());
+      clock_.now += std::chrono::seconds(10);
+      store_->SyncChangedDisks();
+      ASSERT_EQ(store_->stats().cleaned, 1u);
+      ASSERT_EQ(disk_->SyncAll(), 0);  // the header that says so, too
+      disk_->SetFaults({.off_from = disk_->calls() + killed});
+      (void)Write(0, Pattern(kBlockSize, 2));
+      Kill();
+      disk_->SetFaults({.off_from = disk_->calls() + lost});
+      if (order) {
+        (void)Mutate(1, 2, {Step(pb::ChunkStep::TRUNCATE, kBlockSize + 1)});
+      } else {
+        (void)Write(kBlockSize, Pattern(kBlockSize, 3));
+      }
+      LosePower(seed);
+      Result<std::string> there = Read(0, 3 * kBlockSize);
+      if (!there.ok() && order) there = Read(0, 3 * kBlockSize, 2);
+      EXPECT_TRUE(there.ok()) << there.status().ToString();
+    }
+  }
+}
+
+// Or each write to a chunk that is not held open would wait for the disk.
+TEST_F(ChunkPowerTest, AHeaderIsSyncedAgainOnlyUntilAllThatWasLeftIsDurable) {
+  New(1);
+  for (const uint64_t id : {1, 2}) ASSERT_TRUE(Write(0, Pattern(kBlockSize, 1), 1, id).ok());
+  uint64_t syncs = 0;
+  disk_->BeforeCall([&](const DiskCall& call) { syncs += call.op == DiskOp::kSync ? 1 : 0; });
+  const auto syncs_of_a_write = [&](uint64_t id) {
+    const uint64_t before = syncs;
+    EXPECT_TRUE(Write(0, Pattern(kBlockSize, 2), 1, id).ok());
+    return syncs - before;
+  };
+  Kill();
+  (void)MustRead(0, 1, 1, 1);
+  EXPECT_TRUE(WouldWait(
+      store_->Write(Key(1), ChunkVersion(1), 0, "x", Crcs(0, "x"), Wait::kNever, &detail_).status()));
+  EXPECT_EQ(syncs_of_a_write(1), 1u);
+  EXPECT_EQ(syncs_of_a_write(1), 0u);
+  store_->SyncChangedDisks();
+  EXPECT_EQ(syncs_of_a_write(2), 0u);
+  disk_->BeforeCall({});
+}
+
 TEST_F(ChunkPowerTest, AFileThatWasCutWithinABlockIsNoOtherWhenItGrows) {
   for (uint64_t seed = 1; seed <= 1500; ++seed) {
     SCOPED_TRACE(seed);

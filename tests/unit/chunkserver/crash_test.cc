@@ -252,6 +252,26 @@ TEST_F(CrashTest, InCleanChunksAMismatchAfterAPowerCutIsCorruption) {
   EXPECT_TRUE(Read(kBlockSize, kBlockSize).ok());
 }
 
+// "Dirty" is in the page cache then, and not on the disk: also for whoever opens the chunk again.
+TEST_F(CrashTest, AChunkWhoseMarkWasNotSyncedIsMarkedAgainWhenItIsReopened) {
+  ChunkStore::Options o = StoreOptions();
+  o.open_chunks_max = 1;
+  OpenWith(std::move(o));
+  ASSERT_TRUE(Write(0, Pattern(kBlockSize, 1)).ok());
+  clock_.now += std::chrono::seconds(10);
+  store_->SyncChangedDisks();
+  ASSERT_EQ(store_->stats().cleaned, 1u);
+  ASSERT_TRUE(Write(0, "other", 1, 43).ok());
+  ops_.fail_next_sync = EIO;
+  EXPECT_EQ(Write(0, Pattern(kBlockSize, 2)).err(), EIO);
+  const uint64_t evictions = store_->stats().evictions;
+  EXPECT_EQ(MustRead(0, 5, 1, 43), "other");
+  EXPECT_EQ(store_->stats().evictions, evictions + 1);
+  const int64_t syncs = ops_.syncs;
+  ASSERT_TRUE(Write(0, Pattern(kBlockSize, 3)).ok());
+  EXPECT_EQ(ops_.syncs, syncs + 1);
+}
+
 TEST_F(CrashTest, TheFirstWriteToACleanChunkMarksItDirtyFirst) {
   Open();
   ASSERT_TRUE(Write(0, Pattern(kBlockSize, 1)).ok());
