@@ -36,7 +36,7 @@
   KFS_OP(24, Readlink, ReadlinkReply, false, kAtOnce, kFromClient, kByMeta, kSession)     \
   KFS_OP(25, Readdir, ReaddirReply, false, kAtOnce, kFromClient, kByMeta, kSession)       \
   KFS_OP(26, Getattr, AttrReply, false, kAtOnce, kFromClient, kByMeta, kSession)          \
-  KFS_OP(27, Setattr, AttrReply, true, kAtOnce, kFromClient, kByMeta, kSession)           \
+  KFS_OP(27, Setattr, AttrReply, true, kLater, kFromClient, kByMeta, kSession)            \
   KFS_OP(28, Access, Empty, false, kAtOnce, kFromClient, kByMeta, kSession)               \
   KFS_OP(29, Statfs, StatfsReply, false, kAtOnce, kFromClient, kByMeta, kSession)         \
   KFS_OP(30, Getxattr, GetxattrReply, false, kAtOnce, kFromClient, kByMeta, kSession)     \
@@ -53,12 +53,12 @@
   KFS_OP(43, AbortAppend, Empty, false, kAtOnce, kFromClient, kByMeta, kSession)          \
   KFS_OP(44, Fallocate, AttrReply, true, kLater, kFromClient, kByMeta, kSession)          \
   KFS_OP(45, Fsync, Empty, false, kLater, kFromClient, kByMeta, kSession)                 \
-  KFS_OP(46, GiveUpWrite, Empty, false, kAtOnce, kFromClient, kByMeta, kSession)          \
+  KFS_OP(46, GiveUpWrite, Empty, false, kLater, kFromClient, kByMeta, kSession)           \
   KFS_OP(50, GetLock, GetLockReply, false, kAtOnce, kFromClient, kByMeta, kSession)       \
   KFS_OP(51, SetLock, Empty, true, kLater, kFromClient, kByMeta, kSession)                \
   KFS_OP(52, Flush, Empty, true, kAtOnce, kFromClient, kByMeta, kSession)
 
-// Between servers, of administration, of chunks.
+// Of a session (CancelOp), between servers, of administration, of chunks.
 #define KFS_OTHER_OPS(KFS_OP)                                                                          \
   KFS_OP(53, CancelOp, Empty, false, kAtOnce, kFromClient, kByMeta, kSession)                          \
   KFS_OP(60, DrainReleases, DrainReleasesReply, false, kAtOnce, kFromMetaserver, kByMount, kNone)      \

@@ -5,6 +5,8 @@
 //   constexpr MetricFamily kBadFrames{MetricType::kCounter, "kfs_meta_bad_frames_total", "Connections ..."};
 //   metrics.Add([this](MetricsPage& page) { page.Add(kBadFrames, bad_frames_.value()); });
 //
+// docs/metrics.md lists all of them; tests/deploy/monitoring.sh compares.
+//
 // Counting takes no lock, allocates nothing and reads no clock. There is no global registry: a program hands
 // its own to those who count.
 #pragma once

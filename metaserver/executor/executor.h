@@ -1,5 +1,6 @@
-// Runs ops on volumes, by the tick: everything that has arrived is executed, each op in a Txn of its own; at
-// the tick's end each volume commits once, and only when its log has acknowledged that the answers leave.
+// Runs ops on volumes, by the tick: what has arrived is executed in turns, as much of it as a tick has time for
+// (turns.h; the rest comes in the next one), each op in a Txn of its own; at the tick's end each volume commits
+// once, and only when its log has acknowledged that the answers leave.
 // What all ops share is here and nowhere else: session, exactly-once (P3), parking and running again, commit,
 // slow-op log.
 //
@@ -83,7 +84,8 @@ class Executor {
   void KeepAlive(const CallPtr& call, const pb::KeepAliveRequest& request);
   void CloseSession(const CallPtr& call);
   void CancelOp(const CallPtr& call, const pb::CancelOpRequest& request);
-  // A connection of a session has ended. What came on it and changes nothing is dropped; its appends end.
+  // A connection of a session has ended. What came on it and changes nothing is dropped; its appends end, and
+  // with its last connection its tickets (docs/fencing.md). The session stays: Attach, or its time to live.
   void Disconnected(Session& session, uint8_t lane, uint64_t connection_number);
 
   // ---- for handlers

@@ -11,6 +11,10 @@
 // About one hold one question is under way at a time. Who comes while it is waits for another one, that is
 // asked when this one is over: the answer under way may have been given before what the newcomer waits for.
 //
+// What is no op and changes inodes comes through Volume::Change, which asks the same way. So far no kind of holder
+// has anything: queued releases of a kernel stand in nobody's way by themselves (Executor::FlockHolders asks for
+// them), and leases are to come.
+//
 // Kinds of holders differ in what stands in the way of what, and in how they are asked. Loop's thread only.
 #pragma once
 

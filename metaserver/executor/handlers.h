@@ -1,5 +1,5 @@
-// What the executor calls: the handlers of all ops that clients send within a session, one function an op,
-// found by the request's type. ops/ has them. A handler reads and changes through env.txn; OK commits it
+// What the executor calls: the handlers of KFS_VOLUME_OPS (proto/ops.h), one function an op, found by the
+// request's type. (Ops on the session itself are the executor's own methods.) ops/ has them. A handler reads and changes through env.txn; OK commits it
 // together with the reply, an error drops it. One that is missing does not link.
 #pragma once
 

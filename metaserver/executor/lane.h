@@ -1,5 +1,6 @@
-// A lane of a session: one of its connections, with the op ids that come on it (docs/protocol.md). A mount
-// has lane 0, and as many more as it has threads that speak for it. Loop's thread only.
+// A lane of a session: one of its connections, with the op ids that come on it (docs/protocol.md). There is
+// lane 0, and up to kLanesMax - 1 more for a mount with several threads that speak for it; mounts of this version
+// use lane 0. Loop's thread only.
 #pragma once
 
 #include <cstdint>

@@ -1,9 +1,8 @@
 // One RocksDB database and the batch of the current tick. Reads see the batch; Commit appends it to the log
 // (not synced) in one piece. Once the log acknowledges it, it is in the database: with RocksDB's own log
-// (journal.h) that is when Commit returns. Loop's thread only, but for Sync(), which the WAL sync thread
-// calls.
+// (journal.h) that is when Commit returns. Loop's thread only, but for what says "any thread".
 //
-// A read that fails is remembered in read_error() and looks like an absent record: whoever runs an op checks
+// A read that fails is remembered (TakeReadError) and looks like an absent record: whoever runs an op checks
 // it before anything is committed.
 //
 // A write or a sync that fails, and damage (a checksum that is wrong), are not the process's end where the

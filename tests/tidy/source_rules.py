@@ -3,7 +3,7 @@
 
   tests/tidy/source_rules.py [ROOT]
 
-layers   a part includes only the parts below it (the order is in the design: common < proto < rpc < client < fuse, and both
+layers   a part includes only the parts below it (in this order: common < proto < rpc < client < fuse, and both
          servers above rpc; the command line may use what a client may); so do the folders of the metaserver
 cycles   no header includes itself by way of others, and no folder of the metaserver uses itself by way of others
 length   a file has at most 800 lines (most should stay below 400)
