@@ -230,9 +230,6 @@ void Program::Ended(int err, uint64_t got, std::map<std::string, uint64_t> names
   const bool tells = sync ? std::ranges::none_of(handles_, lost) : data && !handles_.at(step.ino)->lost();
   if (err == EIO && !tells) return Abandon();
   step.ended = process_->Time();
-  // The metaserver knew the session when it executed this; its answer may have been long on its way. (A read may not have
-  // been there.)
-  if (step.call != Call::kRead) alive_at_ = step.began;
   step.err = err;
   step.got = got;
   step.names = std::move(names);
@@ -251,25 +248,26 @@ void Program::Learn(const Step& step) {
   };
   if (step.call == Call::kMkdir) know(dirs_, step.got);
   if (step.call == Call::kCreate) know(others_, step.got);
-  if (step.call == Call::kLock) locks_.insert({Ino(step.ino), step.block});
+  if (step.call == Call::kLock) locks_[{Ino(step.ino), step.block}] = step.began;
   if (step.call == Call::kUnlock) locks_.erase({Ino(step.ino), step.block});
 }
 
 void Program::Abandon() {
   if (std::exchange(ended_, true)) return;
   if (under_way_ != SIZE_MAX && history_->steps[under_way_].call == Call::kLock)
-    locks_.insert({Ino(history_->steps[under_way_].ino), history_->steps[under_way_].block});
+    locks_[{Ino(history_->steps[under_way_].ino), history_->steps[under_way_].block}] =
+        history_->steps[under_way_].began;
   LocksMayGo();
 }
 
-// From when it was last heard of, for a session may end long before its mount learns of it.
 void Program::LocksMayGo() {
-  for (const Lock& lock : locks_) {
+  // A session may have expired, with its locks, long before its program hears of it: it may even have come back since.
+  for (const auto& [lock, since] : locks_) {
     Step step;
     step.call = Call::kUnlock;
     step.program = options_.number;
     step.client = options_.client;
-    step.began = alive_at_;
+    step.began = since;
     step.ino = lock.ino.v;
     step.block = lock.block;
     step.owner = static_cast<uint64_t>(options_.number) + 1;

@@ -70,10 +70,9 @@ class Program : public std::enable_shared_from_this<Program> {
   std::map<uint64_t, FileHandlePtr> handles_;
   std::vector<uint64_t> dirs_{1};  // that it has heard of, perhaps gone
   std::vector<uint64_t> others_;   // files that it has heard of
-  std::set<Lock> locks_;
+  std::map<Lock, Nanos> locks_;    // since when, at the earliest
   int left_;
   size_t under_way_ = SIZE_MAX;  // in history_->steps
-  Nanos alive_at_ = 0;           // the session, certainly
   bool ended_ = false;
 };
 
