@@ -51,7 +51,11 @@ Mover::Mover(Options options, FileOps& files, EventLoop& loop, Clock& clock, Job
       jobs_(jobs),
       member_(member),
       volumes_(volumes) {}
-Mover::~Mover() { lifetime_.End(); }
+Mover::~Mover() {
+  lifetime_.End();
+  // What a sender calls when it is done holds the move, which holds the sender.
+  for (const auto& [id, m] : moving_) m->sender.reset();
+}
 
 void Mover::Start() { (void)files_.RemoveAll(Dir()); }
 
@@ -243,7 +247,12 @@ void Mover::LetGo(const MovingPtr& m) {
 void Mover::Fail(const MovingPtr& m, const Status& s) {
   KFS_LOG(warn, "volume.not_moved name={} id={} to={} reason=\"{}\"", m->name, m->id.v, m->address,
           s.message());
-  if (m->sender != nullptr) m->sender->Drop();
+  if (m->sender != nullptr) {
+    const uint64_t n = ++drops_;
+    // The link lives until it is answered, and does not end within its own call.
+    dropping_[n] = m->sender->Drop(
+        lifetime_.While([this, n] { loop_.Post(lifetime_.While([this, n] { dropping_.erase(n); })); }));
+  }
   if (m->held) LetGo(m);
   // A refusal by another member says so itself.
   const bool told = s.message().find("othing was changed") != std::string::npos;
@@ -257,7 +266,7 @@ void Mover::Fail(const MovingPtr& m, const Status& s) {
 void Mover::End(const MovingPtr& m, const Status& s, const pb::ConfChangeReply& reply) {
   RemoveCheckpoint(m);
   // Not within the sender's own call.
-  loop_.Post([m] { m->sender.reset(); });
+  loop_.Post([sender = std::shared_ptr<ImageSender>(std::move(m->sender))] {});
   moving_.erase(m->id);
   m->done(s, reply);
 }

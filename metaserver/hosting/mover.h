@@ -74,6 +74,9 @@ class Mover {
   Member& member_;
   VolumeHost& volumes_;
   std::map<VolumeId, MovingPtr> moving_;
+  std::map<uint64_t, std::shared_ptr<NetClient>>
+      dropping_;  // links on which a receiver is told to drop what it has
+  uint64_t drops_ = 0;
   bool calling_off_ = false;
   MonoTime next_call_off_{};
   Lifetime lifetime_;

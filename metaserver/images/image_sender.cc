@@ -113,13 +113,13 @@ void ImageSender::Finish(pb::ImageManifest about, Done done) {
   Ask(request, {}, std::move(done));
 }
 
-void ImageSender::Drop() {
+std::shared_ptr<NetClient> ImageSender::Drop(std::function<void()> done) {
   pb::ImagePutRequest request;
   request.set_transfer(transfer_);
   request.mutable_drop();
-  // The link lives until it is answered, and does not end within its own call.
   to_->Enqueue<rpc::ImagePut>(
-      request, [&loop = loop_, link = to_](Answer) { loop.Post([link] {}); }, kAnswerTimeout);
+      request, [done = std::move(done)](Answer) { done(); }, kAnswerTimeout);
+  return to_;
 }
 
 void ImageSender::Ask(const pb::ImagePutRequest& request, Slices payload, Done done) {

@@ -34,8 +34,9 @@ class ImageSender {
   void SendAll(const std::string& dir, Done done);
   // `about`: all but the files.
   void Finish(pb::ImageManifest about, Done done);
-  // The receiver may forget it. Not waited for.
-  void Drop();
+  // The receiver may forget it; `done` when it has answered, or has not in time. The link is handed over: it has to
+  // last until then, this need not.
+  std::shared_ptr<NetClient> Drop(std::function<void()> done);
 
   uint64_t sent() const { return sent_; }
   uint64_t last_pass() const { return last_pass_; }  // bytes that the last SendTables had to send

@@ -43,6 +43,7 @@ class TwinCheckTest : public ::testing::Test {
       known_.reset();
       metaserver_.reset();
       there_.clear();
+      unanswered_.clear();
       servers_.reset();
     });
     db_.reset();
