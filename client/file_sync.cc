@@ -20,14 +20,6 @@ namespace {
 
 constexpr uint64_t kLayoutChunksMax = 4096;  // asked for at once: the answer stays well below kFrameBodyMax
 
-}  // namespace
-
-void AddReplicas(const ChunkPlace& place, ChunksByServer* chunks) {
-  for (const ChunkReplica& replica : place.replicas) (*chunks)[replica.address].push_back(place.chunk);
-}
-
-namespace {
-
 // A chunkserver has synced these chunks. What was written to them in another boot may be gone: whoever has
 // the file open is told, not only who asks now.
 Status NoteSynced(ProtocolWorker& worker, Ino ino, const std::vector<uint64_t>& chunks,
@@ -45,6 +37,10 @@ Status NoteSynced(ProtocolWorker& worker, Ino ino, const std::vector<uint64_t>& 
 }
 
 }  // namespace
+
+void AddReplicas(const ChunkPlace& place, ChunksByServer* chunks) {
+  for (const ChunkReplica& replica : place.replicas) (*chunks)[replica.address].push_back(place.chunk);
+}
 
 // Why both may be under way at once (P4). What fsync promises is that the data is on the disks *and* the log
 // has been synced past its size and place, and it answers when it has heard of both. Which of them is durable
