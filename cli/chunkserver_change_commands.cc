@@ -93,15 +93,20 @@ void AddCordon(CLI::App& chunkserver, GlobalOptions& global, bool on) {
                      .next = nullptr});
 }
 
-// By any of the names that it may be given.
+// By any of the names that it may be given, as the metaserver will understand it (meta::ResolveChunkserver): a
+// number is that number, whoever's uuid begins with it. What several fit is refused there.
 const pb::ClusterStatusReply::Chunkserver* Named(const pb::ClusterStatusReply& status,
                                                  const std::string& id) {
+  const pb::ClusterStatusReply::Chunkserver* only = nullptr;
+  int fit = 0;
   for (const auto& c : status.chunkserver()) {
-    if (std::to_string(c.id()) == id || c.address() == id || c.uuid().starts_with(id) ||
-        c.address().starts_with(id + ":"))
-      return &c;
+    if (std::to_string(c.id()) == id || c.uuid() == id) return &c;
+    const bool begins = id.size() >= 4 && c.uuid().starts_with(id);
+    if (!begins && c.address() != id && !c.address().starts_with(id + ":")) continue;
+    only = &c;
+    ++fit;
   }
-  return nullptr;
+  return fit == 1 ? only : nullptr;
 }
 
 // Leaves in *words what is to be said of one that is up when it has been removed. An error: nobody is

@@ -213,6 +213,30 @@ TEST_F(ChangeTest, AChunkserverThatStillRunsIsSaidToComeBack) {
   EXPECT_NE(out_.find("kfs chunkserver add"), std::string::npos) << out_;
 }
 
+TEST_F(ChangeTest, ANumberNamesThatChunkserverWhoeversUuidBeginsWithIt) {
+  pb::ClusterStatusReply status;
+  const auto add = [&](uint64_t id, const char* uuid, bool up) {
+    auto* c = status.add_chunkserver();
+    c->set_id(id);
+    c->set_uuid(uuid);
+    c->set_address("m3:7401");  // where a data directory was lost, two have one address
+    c->set_up(up);
+  };
+  add(1, "3947f179-962e-4598-9d6a-2caed4083c94", true);
+  add(3, "1ca1e45a-4d9f-4fa8-ace6-c6d4ffe7a98d", false);
+  member_.Answer<rpc::ClusterStatus>(status);
+  pb::ConfChangeReply made;
+  made.add_difference("chunkserver 3: removed");
+  member_.Answer<rpc::ConfChange>(made);
+  EXPECT_EQ(Run({"chunkserver", "remove", "3", "--lost", "--yes"}), kOk) << err_;
+  EXPECT_NE(out_.find("kfs chunkserver files 3"), std::string::npos) << out_;
+  EXPECT_EQ(Run({"chunkserver", "remove", "1", "--lost", "--yes"}), kFailed);
+  EXPECT_NE(err_.find("chunkserver 1 (m3:7401) is up"), std::string::npos) << err_;
+  // Which of the two is meant is the metaserver's to ask.
+  EXPECT_EQ(Run({"chunkserver", "remove", "m3:7401", "--lost", "--yes"}), kOk) << err_;
+  EXPECT_EQ(out_.find("kfs chunkserver files"), std::string::npos) << out_;
+}
+
 TEST_F(ChangeTest, AfterALostConnectionTheSameMemberIsToldAgain) {
   FakeMember other;
   more_members_ = {other.address()};
