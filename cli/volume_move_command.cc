@@ -1,5 +1,8 @@
 // kfs volume move
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <future>
 #include <memory>
 
@@ -27,11 +30,32 @@ void TellProgress(const GlobalOptions& options, const std::string& name, const s
   }
 }
 
+// Nobody is to wait for as long as a move may take to learn that the owner is away, and asking another member
+// would not help.
+int ReachOwner(GlobalOptions options, const std::string& name) {
+  options.timeout_s = std::min(options.timeout_s, kReadTimeoutS);
+  int code = kOk;
+  auto owner = OpenOrReport(options, &code);
+  if (owner == nullptr) return code;
+  auto there = owner->Call<rpc::Ping>({});
+  if (there.ok()) return kOk;
+  const std::string& address = options.metaservers.front();
+  const std::string why = there.status().message();
+  return Report(
+      Status(there.status().err(), there.status().code(),
+             fmt::format("volume \"{}\" is served by {}, which alone can hand it over, and nothing was "
+                         "changed: {}\n  start it; if it is lost for good: 'kfs peer detach {} --lost', "
+                         "and 'kfs volume restore' from a backup",
+                         name, address, why.substr(0, why.find('\n')), address)),
+      ExitCodeOf(there.status(), owner->unreachable()));
+}
+
 // Only the owner can hand it over: its database is there.
 int Move(GlobalOptions& global, const std::string& name, const std::string& peer, bool dry_run) {
+  GlobalOptions asking = global;
   if (global.timeout_s == 0) global.timeout_s = kMoveTimeoutS;
   int code = kOk;
-  auto any = OpenOrReport(global, &code);
+  auto any = OpenOrReport(asking, &code);
   if (any == nullptr) return code;
   pb::LocateVolumeRequest where;
   where.set_name(name);
@@ -41,6 +65,7 @@ int Move(GlobalOptions& global, const std::string& name, const std::string& peer
   request.set_name(name);
   request.set_peer(peer);
   global.metaservers = {found->owner()};
+  if (int away = ReachOwner(global, name); away != kOk) return away;
   GlobalOptions watching = global;
   watching.timeout_s = kWatchTimeoutS;
   auto move =

@@ -120,6 +120,15 @@ held "after a refused move"
 start_role metaserver 3
 await_agreement 20 1 2 3
 
+# From one that hangs: nobody waits for as long as a move may take.
+kill_role metaserver 1 STOP
+began=$SECONDS
+refused "served by $(address_of 1), which alone can hand it over, and nothing was changed" 2 volume move data "$(address_of 2)"
+[ $((SECONDS - began)) -lt 30 ] || fail "a move from an owner that hangs is refused after $((SECONDS - began)) s"
+kill_role metaserver 1 CONT
+await_agreement 20 1 2 3
+held "after a move from one that hung was refused"
+
 # Killed at the moments that matter: the present owner decides the move, the next one is asked.
 both=0
 kill_moving() {  # kill_moving VICTIM MOMENT PHASE
