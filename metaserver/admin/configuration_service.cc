@@ -37,12 +37,11 @@ Status Locate(const Member& member, const std::string& name, uint32_t only, pb::
   const pb::VolumeConf* v = FindVolume(conf, name);
   if (v != nullptr && only != 0 && v->id() != only) v = nullptr;
   if (v == nullptr) {
-    if (!member.InTouch())
-      return Status(
-          EAGAIN, Code::kTryAgain,
-          "this metaserver does not know the volume, and cannot ask the others: most are out of reach");
-    return Status(ENOENT, fmt::format("there is no volume \"{}\" (see: kfs volume list)",
-                                      name.substr(0, kVolumeNameMax)));
+    const Status none(ENOENT, fmt::format("there is no volume \"{}\" (see: kfs volume list)",
+                                          name.substr(0, kVolumeNameMax)));
+    const std::string why = member.WhyOutOfTouch();
+    if (why.empty()) return none;
+    return Status(EAGAIN, Code::kTryAgain, fmt::format("{}; this may be old: {}", none.message(), why));
   }
   reply->set_owner(NameOf(conf, v->owner()));
   reply->set_started(v->started());

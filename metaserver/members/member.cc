@@ -96,6 +96,15 @@ bool Member::InTouch() const {
   return heard >= Majority(conf());
 }
 
+std::string Member::WhyOutOfTouch() const {
+  if (InTouch()) return "";
+  if (FindMember(conf(), uuid()) != nullptr)
+    return "this metaserver does not hear from most of the others (kfs peer status)";
+  std::string others;
+  for (const pb::MemberConf& m : conf().member()) others += (others.empty() ? "" : ", ") + m.address();
+  return "this metaserver was detached from the cluster, ask " + others;
+}
+
 void Member::OnLearned(const pb::ClusterConf& before) { env_->ConfigurationChanged(before); }
 
 void Member::OnMessage(const pb::PeerMessage& message, const ConnectionPtr& connection) {

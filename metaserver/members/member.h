@@ -38,6 +38,8 @@ class Member final : public ClusterEnv {
   // Whether a majority can be heard: what this member knows is then what the cluster has decided, but for
   // moments.
   bool InTouch() const;
+  // Why what it knows may be old, for a person who should ask another one; empty: InTouch().
+  std::string WhyOutOfTouch() const;
 
   ClusterNode& node() { return *node_; }
   const ClusterNode& node() const { return *node_; }

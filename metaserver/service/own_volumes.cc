@@ -20,12 +20,11 @@ Result<const pb::VolumeConf*> OwnVolumes::Find(const std::string& name) const {
 
 Status OwnVolumes::WhyNotHere(const std::string& name) const {
   const Status s = volumes_.WhyNotServed(member_.conf(), member_.uuid(), name);
-  if (s.err() == ENOENT && !member_.InTouch()) {  // out of the cluster, or cut off from it
-    return Status(
-        EAGAIN, Code::kTryAgain,
-        "this metaserver does not know the volume, and cannot ask the others: most are out of reach");
-  }
-  return s;
+  const bool old_news =
+      s.err() == ENOENT || s.code() == Code::kStopped;  // it may be there, or started, by now
+  const std::string why = old_news ? member_.WhyOutOfTouch() : "";
+  if (why.empty()) return s;
+  return Status(EAGAIN, Code::kTryAgain, fmt::format("{}; this may be old: {}", s.message(), why));
 }
 
 Status OwnVolumes::WhyNotOpen(const std::string& name) const {

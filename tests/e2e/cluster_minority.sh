@@ -49,6 +49,24 @@ await_progress steady 5
 stop_writer steady "$MNT"
 below "$(longest_pause steady)" 2 || fail "a mount of a living owner's volume stood still for $(longest_pause steady) s"
 
+# One that has been away knows a volume as stopped that has been started since: it does not say so as if that were certain.
+kfs_at 1 volume create old-news --owner "$second" >/dev/null
+kfs_at 1 volume stop old-news --yes >/dev/null
+await_agreement 10 1 2 3
+kill_role metaserver 1
+kfs_at 2 volume start old-news >/dev/null
+kill_role metaserver 2
+kill_role metaserver 3
+start_role metaserver 1
+mkdir "$WORK/old"
+! "$KFS" mount "$(address_of 1):/old-news" "$WORK/old" -o "secretfile=$CLUSTER/secret" >"$WORK/out" 2>&1 || fail "mounted without its owner"
+grep -q 'this may be old: .* does not hear from most of the others' "$WORK/out" || { cat "$WORK/out"; fail "one that is cut off is sure of what may be old"; }
+start_role metaserver 2
+start_role metaserver 3
+await_agreement 10 1 2 3
+mount_through 1 old-news "$WORK/old"
+unmount "$WORK/old"
+
 # The owner is away.
 mkdir "$MNT/owner"
 start_writer owner "$MNT/owner"
