@@ -1,5 +1,7 @@
 #include "common/status.h"
 
+#include <fmt/format.h>
+
 #include <cstring>
 
 namespace kfs {
@@ -13,11 +15,15 @@ std::string ErrnoText(int err) {
   return text + ")";
 }
 
-Status ErrnoStatus(int err, std::string_view what) { return Status(err, std::string(what)); }
+Status ErrnoStatus(int err, std::string_view what) {
+  return Status(err, fmt::format("{}: {}", what, ErrnoText(err)));
+}
 
 std::string Status::ToString() const {
   if (ok()) return "OK";
-  return message_.empty() ? ErrnoText(err_) : message_ + ": " + ErrnoText(err_);
+  const std::string text = ErrnoText(err_);
+  if (message_.ends_with(text)) return message_;  // by ErrnoStatus
+  return message_.empty() ? text : message_ + ": " + text;
 }
 
 }  // namespace kfs

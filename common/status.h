@@ -64,7 +64,7 @@ class [[nodiscard]] Status {
 // "No such file or directory (ENOENT)"
 std::string ErrnoText(int err);
 
-// Status from errno; `what` names the call and its object.
+// Status from errno; `what` names the call and its object; the message has both.
 Status ErrnoStatus(int err, std::string_view what);
 
 template <typename T>

@@ -21,6 +21,9 @@ TEST(Status, SaysWhatHappenedInWordsAndErrno) {
   EXPECT_EQ(s.err(), EEXIST);
   EXPECT_NE(s.ToString().find("mkdir a"), std::string::npos);
   EXPECT_NE(s.ToString().find("EEXIST"), std::string::npos);
+  // Whoever shows the message alone says why, too; with the errno's words it says them once.
+  EXPECT_EQ(s.message(), "mkdir a: File exists (EEXIST)");
+  EXPECT_EQ(s.ToString(), s.message());
   const Status coded(EACCES, Code::kNeedGroups, "open");
   EXPECT_EQ(coded.code(), Code::kNeedGroups);
   EXPECT_EQ(coded.message(), "open");
