@@ -59,11 +59,18 @@ void Examination::Volumes() {
     }
     for (const pb::VolumeInfo& info : at->cluster.volume()) {
       if (info.name() != v.name()) continue;
-      if (!info.trouble().empty() || !info.counted())
+      if (!info.trouble().empty() || !info.counted()) {
+        // An older copy's says what to do, and that is not to restore a backup first.
+        const std::string& trouble = info.trouble();
+        const size_t advice = trouble.find(". Nothing is lost yet: ");
         Add(Severity::kCritical, "volume.not_served", subject,
-            fmt::format("is not served by its owner {}: {}", name,
-                        info.trouble().empty() ? "it is just being opened, or could not be" : info.trouble()),
-            "look at the owner's log and disk; restore it from a backup if it is damaged");
+            fmt::format(
+                "is not served by its owner {}: {}", name,
+                trouble.empty() ? "it is just being opened, or could not be" : trouble.substr(0, advice)),
+            advice != std::string::npos
+                ? trouble.substr(advice + 2)
+                : "look at the owner's log and disk; restore it from a backup if it is damaged");
+      }
       for (const auto& lost : info.lost()) {
         if (lost.settled()) continue;
         Add(Severity::kCritical, "chunk.lost", subject,

@@ -319,6 +319,10 @@ TEST_F(HealthTest, Volumes) {
   v->set_trouble("its log is damaged");
   EXPECT_EQ(Only("volume.not_served").severity, Severity::kCritical);
   EXPECT_NE(Only("volume.not_served").words.find("its log is damaged"), std::string::npos);
+  EXPECT_NE(Only("volume.not_served").next.find("restore it from a backup"), std::string::npos);
+  v->set_trouble("the data is an older copy. Nothing is lost yet: put the right data directory back");
+  EXPECT_TRUE(Only("volume.not_served").words.ends_with("an older copy")) << Only("volume.not_served").words;
+  EXPECT_EQ(Only("volume.not_served").next, "Nothing is lost yet: put the right data directory back");
   for (MemberAnswer& a : all_) a.conf.mutable_conf()->mutable_volume(0)->set_started(false);
   EXPECT_EQ(Only("volume.stopped").severity, Severity::kNote) << "stopping is no fault";
   EXPECT_EQ(Worst(Found()), Severity::kNote);
