@@ -23,6 +23,12 @@ constexpr uint32_t kUngreetedBodyMax = 4096;
 constexpr size_t kOutputBytesMax = 16u << 20;
 // Bodies and payloads of the requests in service: so does it above this.
 constexpr size_t kInServiceBytesMax = 32u << 20;
+// Of both, of all connections of one loop: they are thousands. Beyond it each has what it takes to go on, one
+// request after the other.
+constexpr size_t kKeptOfAllMax = 512u << 20;
+constexpr size_t kKeptAlways = 64u << 10;
+// Of a body that has been announced only.
+constexpr size_t kBodyBegins = 16u << 10;
 constexpr int kIovMax = 64;
 // Written at once, one read's answer whole: others on the loop are served in between. (A socket may take
 // several times that, and encrypting it takes milliseconds.)
@@ -42,7 +48,24 @@ ConnectionPtr Connection::Adopt(EventLoop& loop, std::unique_ptr<ByteStream> str
 
 bool Connection::Impl::MayRead() const {
   return in_service < kOpsInFlightMax && queued_answers + answer_bytes < kOutputBytesMax &&
-         request_bytes < kInServiceBytesMax;
+         request_bytes < kInServiceBytesMax && (kept() < kKeptAlways || *kept_of_all < kKeptOfAllMax);
+}
+
+void Connection::Impl::CountKept() {
+  const size_t now = kept();
+  *kept_of_all += now - counted;
+  counted = now;
+}
+
+void Connection::Impl::Release() {
+  output.clear();
+  queued_answers = 0;
+  CountKept();
+}
+
+void Connection::Impl::GrowBody() {
+  const size_t whole = partial.header.body_size;
+  partial.body.resize(std::min(whole, std::max(kBodyBegins, 2 * partial_got)));
 }
 
 void Connection::Impl::InService(const Message& message, bool begins) {
@@ -51,6 +74,7 @@ void Connection::Impl::InService(const Message& message, bool begins) {
   in_service += begins ? 1 : size_t(-1);
   request_bytes += begins ? asked : -asked;
   answer_bytes += begins ? owed : -owed;
+  CountKept();
 }
 
 void Connection::Impl::ResumeReading() {
@@ -146,10 +170,10 @@ bool Connection::Impl::ParseInput() {
       }
       in_begin += kFrameHeaderSize;
       partial.header = *header;
-      partial.body.resize(header->body_size);
       have_header = true;
       have_body = false;
       partial_got = 0;
+      GrowBody();
     }
     auto take = [&](char* to, size_t size) {
       size_t n = std::min(size - partial_got, in_end - in_begin);
@@ -159,7 +183,9 @@ bool Connection::Impl::ParseInput() {
       return partial_got == size;
     };
     if (!have_body) {
-      if (!take(partial.body.data(), partial.body.size())) return true;
+      while (take(partial.body.data(), partial.body.size()) && partial_got < partial.header.body_size)
+        GrowBody();
+      if (partial_got < partial.header.body_size) return true;
       if (Crc32c(partial.body.data(), partial.body.size()) != partial.header.body_crc) {
         Close(Malformed("a frame's body does not match its checksum"));
         return false;
@@ -208,7 +234,10 @@ void Connection::Impl::Deliver(Message message) {
 void Connection::Impl::Send(Outgoing out) {
   if (closed || close_after_flush) return;
   queued_bytes += out.size();
-  if (out.is_answer) queued_answers += out.size();
+  if (out.is_answer) {
+    queued_answers += out.size();
+    CountKept();
+  }
   output.push_back(std::move(out));
   ScheduleFlush();
 }
@@ -278,6 +307,7 @@ void Connection::Impl::Flush() {
       if (output.front().is_answer) queued_answers -= output.front().size();
       output.pop_front();
     }
+    CountKept();
   }
   if (closed) return;
   if (close_after_flush) {
@@ -298,7 +328,7 @@ void Connection::Impl::Close(Status why) {
   closed = true;
   auto keep = self->shared_from_this();
   stream->Close();
-  output.clear();
+  Release();
   auto calls = std::move(pending);
   pending.clear();
   for (auto& [seq, done] : calls) {

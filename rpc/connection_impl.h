@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "rpc/connection.h"
+#include "rpc/event_loop_impl.h"
 
 namespace kfs {
 
@@ -37,7 +38,16 @@ struct Connection::Impl : ByteStream::User {
   void Flush();
   void FlushLater();
   void Close(Status why);
+  ~Impl() override { Release(); }
   bool MayRead() const;
+  // Bytes that the peer makes us keep: requests in service, what they may be answered with, what is answered.
+  size_t kept() const { return request_bytes + answer_bytes + queued_answers; }
+  // After each change of that: counts it with the others'.
+  void CountKept();
+  // What is queued will not be sent any more.
+  void Release();
+  // Room for what has come of the body, and as much again: a header alone costs its sender nothing.
+  void GrowBody();
   // A request begins to be served, or no longer counts as served.
   void InService(const Message& message, bool begins);
   void ResumeReading();
@@ -71,6 +81,8 @@ struct Connection::Impl : ByteStream::User {
   std::unordered_map<uint64_t, AnswerFn> pending;
   uint64_t next_seq = 1;
   size_t in_service = 0, request_bytes = 0, answer_bytes = 0;
+  const std::shared_ptr<size_t> kept_of_all = loop.impl().kept_for_peers;
+  size_t counted = 0;  // of `kept_of_all`
   bool closed = false;
   MonoTime last_received = loop.Now();
 };

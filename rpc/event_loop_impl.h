@@ -27,6 +27,10 @@ struct EventLoop::Impl : std::enable_shared_from_this<EventLoop::Impl> {
   virtual std::shared_ptr<Timer::State> StartTimer(Duration delay, Duration period,
                                                    std::function<void()> fn) = 0;
   virtual std::unique_ptr<Watch> WatchReadable(int fd, std::function<void()> fn) = 0;
+
+  // Bytes that all connections of the loop keep for their peers (Connection::Impl::Kept). A connection may
+  // outlive the loop.
+  const std::shared_ptr<size_t> kept_for_peers = std::make_shared<size_t>(0);
 };
 
 }  // namespace kfs
