@@ -221,6 +221,8 @@ class Executor {
   // Of all lanes, after the answers.
   void CloseConnections(const SessionPtr& session, const Status& why);
   void CloseConnections();
+  // Its connection is closed, and what came on it has run or is dropped.
+  void LeaveLane(Session& session, uint8_t lane, const char* why);
   // As WhenLogged: once it survives loss of power, too.
   void AfterSync(VolumeId id, Outbox::Fn fn);
   void SyncFor(VolumeId id, std::vector<Outbox::Fn> waiting);

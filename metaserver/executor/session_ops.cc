@@ -59,10 +59,10 @@ SessionPtr Executor::OpenSession(const CallPtr& call, const pb::OpenSessionReque
     session->closing = false;
     // What is still on the way over the old connection must not be executed after what comes over this one.
     if (!session->lanes.contains(n)) volume->BeginLane(*session, n);
-    Disconnected(*session, n, session->lane(n).connection_number);
-    env_.CloseConnection(*session, n,
-                         Status(EPIPE, Code::kConnectionLost, "the session has attached another connection"));
+    LeaveLane(*session, n, "the session has attached another connection");
     if (session->expired != 0) {
+      // Their ends may still be on the way, too, and what came on them is of before.
+      for (const auto& [other, lane] : session->lanes) LeaveLane(*session, other, "the session has expired");
       volume->Revive(*session);
       KFS_REACHED("session.revived");
       volume->tickets.EndEarlier(*session, /*may_write=*/false);
@@ -164,6 +164,11 @@ void Executor::CancelOp(const CallPtr& call, const pb::CancelOpRequest& request)
     Finish(ParkedPtr(it->second), Status(EINTR, "cancelled"));
   }
   Answer(call, "");
+}
+
+void Executor::LeaveLane(Session& session, uint8_t lane, const char* why) {
+  Disconnected(session, lane, session.lane(lane).connection_number);
+  env_.CloseConnection(session, lane, Status(EPIPE, Code::kConnectionLost, why));
 }
 
 void Executor::Disconnected(Session& session, uint8_t lane, uint64_t connection_number) {

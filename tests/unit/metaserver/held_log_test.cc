@@ -148,6 +148,31 @@ TEST_F(HeldLogTest, NoTicketIsEndedBefore) {
   EXPECT_EQ(fenced_.size(), 1u);
 }
 
+// Its other lanes have not been closed yet, because the log has not said that it has expired; what comes on
+// them is of before.
+TEST_F(HeldLogTest, WhoeverBringsAnExpiredSessionBackEndsItsOtherLanes) {
+  std::set<int> closed;
+  env_.close_connection = [&](Session&, uint8_t lane, const Status&) { closed.insert(lane); };
+  lane_ = 3;
+  ASSERT_EQ(Attach(s_), s_);
+  Hold();
+  clock_.Advance(std::chrono::seconds(31));
+  executor_->OnTimer();
+  executor_->EndTick();
+  ASSERT_NE(s_->expired, 0);
+  closed.clear();
+  ASSERT_EQ(Attach(s_), s_);
+  EXPECT_EQ(s_->expired, 0);
+  EXPECT_EQ(closed, (std::set<int>{0, 3}));
+  lane_ = 0;
+  BeginMkdir("of before");
+  lane_ = 3;
+  BeginMkdir("new");
+  Acknowledge();
+  EXPECT_TRUE(InDatabase("new"));
+  EXPECT_FALSE(InDatabase("of before"));
+}
+
 TEST_F(HeldLogTest, NoLockAndNoSessionIsGrantedBefore) {
   const uint64_t f = Create(1, "f").attr().ino();
   ASSERT_EQ((Run<rpc::SetLock>(LockOf(f, 1, pb::LockRange::WRITE)), err()), 0);
