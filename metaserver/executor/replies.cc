@@ -57,35 +57,35 @@ void Executor::TrimReplies(Session& session, uint8_t of_lane, uint64_t acked) {
   Lane& lane = session.lane(of_lane);
   lane.acked = acked;
   session.remembered.Drop(LaneBase(of_lane), acked, {});
-  Lane::Answered& answered = lane.answered;
-  answered.but.erase(answered.but.begin(), answered.but.upper_bound(acked));
-  answered.to = std::max(answered.to, acked);
-  if (answered.but.size() > kNotedOften) return;
+  session.volume->Acknowledged(session, lane, acked);
+  if (lane.answered.but.size() > kNotedOften) return;
   bool dropped = false;
   for (auto it = session.replies.lower_bound(LaneBase(of_lane)); IsDropped(session, it, acked);) {
     it = DropReply(session, it);
     dropped = true;
   }
-  if (dropped && answered.exact) NoteAnswered(session, of_lane);
+  if (dropped && lane.answered.exact) NoteAnswered(session, of_lane);
 }
 
 void Executor::TrimReplies(Session& session, uint8_t of_lane, uint64_t last, std::set<uint64_t> pending) {
-  Lane::Answered& answered = session.lane(of_lane).answered;
-  if (last < answered.to) return;
+  Lane& lane = session.lane(of_lane);
+  if (last < lane.answered.to) return;
   pending.erase(pending.upper_bound(last), pending.end());
-  bool dropped = false;
+  // From here on a session of a version before has what it had done without a note, too.
+  bool dropped = !lane.answered.exact;
+  // Without room it is as if it had not been said: the answers stay, which are bounded, too.
+  if (!session.volume->SetAnswered(session, lane, {.exact = true, .to = last, .but = std::move(pending)}))
+    return;
+  const std::set<uint64_t>& but = lane.answered.but;
   for (auto it = session.replies.lower_bound(LaneBase(of_lane)); IsDropped(session, it, last);) {
-    if (pending.contains(it->first)) {
+    if (but.contains(it->first)) {
       ++it;
       continue;
     }
     it = DropReply(session, it);
     dropped = true;
   }
-  session.remembered.Drop(LaneBase(of_lane), last, pending);
-  // From here on a session of a version before has what it had done without a note, too.
-  dropped |= !answered.exact;
-  answered = {.exact = true, .to = last, .but = std::move(pending)};
+  session.remembered.Drop(LaneBase(of_lane), last, but);
   if (dropped) NoteAnswered(session, of_lane);
 }
 

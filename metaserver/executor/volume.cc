@@ -98,7 +98,8 @@ Status Volume::Load() {
     if (NumberInLane(op_id) == 0) {
       rec::Answered answered;
       if (answered.ParseFromArray(value.data(), static_cast<int>(value.size())))
-        lane.answered = {true, answered.to(), {answered.but().begin(), answered.but().end()}};
+        TakeAnswered(*it->second, lane,
+                     {true, answered.to(), {answered.but().begin(), answered.but().end()}});
       return true;
     }
     rec::Reply reply;
@@ -251,6 +252,7 @@ void Volume::EndSession(const SessionPtr& session, const std::string& why) {
           session->id.v, session->host, session->mountpoint, why);
   store.db().Delete(SessionKey(session->id));
   Leave(*session);
+  for (auto& [n, lane] : session->lanes) TakeAnswered(*session, lane, {});
   if (session->expired != 0) --expired_;
   ForgetExpired(*session);
   sessions.erase(session->id);
@@ -306,33 +308,6 @@ Status Volume::RoomForOpen(const Session& session, Ino ino) const {
     return {};
   return Status(ENFILE,
                 fmt::format("{} files are open on volume {}: no more can be", opens_held_, info.name()));
-}
-
-void Volume::AddStored(Session& session, uint64_t op_id, uint32_t life, size_t record_bytes) {
-  const auto bytes = static_cast<uint32_t>(kStoredWeight + record_bytes);
-  session.replies.emplace_hint(session.replies.end(), op_id, Session::Stored{life, bytes});
-  session.stored_bytes += bytes;
-  stored_bytes_ += bytes;
-}
-
-Session::Replies::iterator Volume::DropStored(Session& session, Session::Replies::iterator it) {
-  session.stored_bytes -= it->second.bytes;
-  stored_bytes_ -= it->second.bytes;
-  return session.replies.erase(it);
-}
-
-void Volume::DropFirstStored(Session::Replies* of_ended) {
-  stored_bytes_ -= of_ended->begin()->second.bytes;
-  of_ended->erase(of_ended->begin());
-}
-
-Status Volume::RoomForStored(const Session& session) const {
-  if (stored_bytes_ < limits.stored || session.stored_bytes < limits.always) return {};
-  return Status(
-      EAGAIN, Code::kTryAgain,
-      fmt::format("the answers that clients of volume {} have not acknowledged take {} bytes: no more "
-                  "are kept, but what a session needs that acknowledges",
-                  info.name(), stored_bytes_));
 }
 
 void Volume::DropOpen(Ino ino, uint64_t count) {

@@ -101,6 +101,11 @@ class Volume {
   void DropFirstStored(Session::Replies* of_ended);
   // kTryAgain when those of all sessions take too much.
   Status RoomForStored(const Session& session) const;
+  // Which answers a client says that it does not have (Lane::Answered) is kept as they are, and counts with
+  // them. False: it is too much, and nothing is changed.
+  bool SetAnswered(Session& session, Lane& lane, Lane::Answered answered);
+  // It has all up to there.
+  void Acknowledged(Session& session, Lane& lane, uint64_t acked);
 
   // What all sessions together make the metaserver keep, in bytes. Beyond it each has what a client needs
   // that acknowledges and closes. Those of one more are refused; what is there stays.
@@ -231,6 +236,7 @@ class Volume {
   static constexpr auto kRepairedFor = std::chrono::seconds(10);
   static constexpr size_t kOpenWeight = 128;                     // of one session's opens of one inode
   static constexpr size_t kStoredWeight = 128;                   // of a stored answer, besides its record
+  static constexpr size_t kUnansweredWeight = 64;                // of an id in Lane::Answered
   static constexpr auto kAppendTurn = std::chrono::seconds(10);  // while others wait
 
  private:
@@ -254,6 +260,7 @@ class Volume {
   static void Confine(Session& session);
   void Leave(Session& session);
   void DropOpen(Ino ino, uint64_t count);
+  void TakeAnswered(Session& session, Lane& lane, Lane::Answered answered);
 
   Clock& clock_;
   VolumeHooks hooks_;
