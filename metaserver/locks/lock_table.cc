@@ -18,8 +18,13 @@ bool Same(const LockRequest& a, const LockRequest& b) {
 
 }  // namespace
 
-LockTable::LockTable(uint64_t seed, size_t locks_per_session_max, size_t locks_per_user_max)
-    : limit_(locks_per_session_max), user_limit_(locks_per_user_max), seed_(seed) {}
+LockTable::LockTable(uint64_t seed, size_t locks_per_session_max, size_t locks_per_user_max, size_t locks_max,
+                     size_t locks_always)
+    : limit_(locks_per_session_max),
+      user_limit_(locks_per_user_max),
+      limit_of_all_(locks_max),
+      always_(locks_always),
+      seed_(seed) {}
 
 LockTable::InodeLocks& LockTable::LocksOf(Ino ino) {
   auto found = inodes_.find(ino);
@@ -62,6 +67,7 @@ void LockTable::Count(SessionId session, Ino ino, ptrdiff_t change) {
   if (change == 0) return;
   Session& s = sessions_[session];
   s.held += static_cast<size_t>(change);
+  held_ += static_cast<size_t>(change);
   size_t& there = s.inodes[ino];
   there += static_cast<size_t>(change);
   if (there == 0) s.inodes.erase(ino);
@@ -77,8 +83,10 @@ void LockTable::CountUser(SessionId session, std::optional<uint32_t> uid, ptrdif
 
 bool LockTable::Full(SessionId session, std::optional<uint32_t> uid, size_t more) const {
   if (CountOf(session) + more > limit_) return true;
+  if (!uid.has_value()) return false;
+  if (count() + more > limit_of_all_ && CountOf(session) + more > always_) return true;
   auto found = sessions_.find(session);
-  if (!uid.has_value() || found == sessions_.end()) return false;
+  if (found == sessions_.end()) return false;
   auto user = found->second.of_user.find(*uid);
   return user != found->second.of_user.end() && user->second + more > user_limit_;
 }

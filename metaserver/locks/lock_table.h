@@ -45,7 +45,7 @@ class LockTable {
     kConflict,  // EAGAIN
     kDeadlock,  // EDEADLK
     kWaiting,   // `granted` will be called, once
-    kNoLocks,   // ENOLCK: the session, or the user in it, has too many
+    kNoLocks,   // ENOLCK: the session, the user in it, or all sessions together, have too many
   };
   // OK; EINTR when cancelled; EIO when the session ended; ENOLCK.
   using GrantedFn = std::function<void(Status)>;
@@ -55,11 +55,16 @@ class LockTable {
   // the others; what was reclaimed counts against the session alone.
   static constexpr size_t kLocksPerSessionMax = 65536;
   static constexpr size_t kLocksPerUserMax = kLocksPerSessionMax / 2;
+  // The same of all sessions, some 500 MB; beyond it each has the few that most programs take. What was
+  // reclaimed was there before, and is not refused for others' sake.
+  static constexpr size_t kLocksMax = 1u << 20;
+  static constexpr size_t kLocksAlways = 256;
   static constexpr size_t kStep = 32;  // requests, ranges or groups looked at: some 100 us
 
   // `seed`: of the shape of its trees, which nobody shall guess.
   explicit LockTable(uint64_t seed, size_t locks_per_session_max = kLocksPerSessionMax,
-                     size_t locks_per_user_max = kLocksPerUserMax);
+                     size_t locks_per_user_max = kLocksPerUserMax, size_t locks_max = kLocksMax,
+                     size_t locks_always = kLocksAlways);
   LockTable(const LockTable&) = delete;
   LockTable& operator=(const LockTable&) = delete;
 
@@ -103,6 +108,7 @@ class LockTable {
   // Ranges held and requests waiting.
   size_t CountOf(SessionId session) const;
   size_t waiters() const { return waiters_.size(); }
+  size_t count() const { return held_ + waiters_.size(); }  // of all sessions
 
   // What an owner, or everyone, holds on an inode (for status pages and tests).
   std::vector<HeldLock> Held(Ino ino, bool flock) const;
@@ -157,7 +163,8 @@ class LockTable {
   void DropIfEmpty(SessionId session);
   static void Run(Calls calls);
 
-  const size_t limit_, user_limit_;
+  const size_t limit_, user_limit_, limit_of_all_, always_;
+  size_t held_ = 0;  // by all sessions
   uint64_t seed_;
   Ticket next_ticket_ = 1;
   std::unordered_map<Ino, InodeLocks> inodes_;

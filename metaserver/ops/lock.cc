@@ -36,7 +36,7 @@ Status StatusOf(LockTable::Outcome outcome) {
     case LockTable::Outcome::kDeadlock:
       return Status(EDEADLK, "the owners wait for each other");
     case LockTable::Outcome::kNoLocks:
-      return Status(ENOLCK, "too many locks of this mount, or of this user in it");
+      return Status(ENOLCK, "too many locks of this mount, of this user in it, or of all mounts");
     case LockTable::Outcome::kWaiting:
       break;
   }

@@ -287,6 +287,38 @@ TEST_F(LockTableTest, FlockHoldersNamesEachSessionOnce) {
   EXPECT_EQ(table_.FlockHolders(kFile), (std::vector{SessionId(1), SessionId(2)}));
 }
 
+TEST_F(LockTableTest, TheLocksOfAllSessionsAreLimited) {
+  LockTable table(1, 100, 100, /*locks_max=*/6, /*locks_always=*/2);
+  const auto by = [](LockRequest r) {
+    r.uid = 7;
+    return r;
+  };
+  const auto of = [](uint64_t session) { return LockOwner{SessionId(session), 1}; };
+  // Many sessions, each far below its own limit.
+  for (uint64_t at = 0; at < 60; at += 20) {
+    EXPECT_EQ(table.Set(kFile, of(11), by(Write(at, at))), Outcome::kGranted);
+    EXPECT_EQ(table.Set(kOther, of(12), by(Write(at, at))), Outcome::kGranted);
+  }
+  EXPECT_EQ(table.count(), 6u);
+  EXPECT_EQ(table.Set(kOther, of(11), by(Write(90, 90))), Outcome::kNoLocks);
+  EXPECT_EQ(table.Set(kOther, of(11), by(Write(0, 0)), true), Outcome::kNoLocks) << "waiting counts too";
+  // Who has few has them; what a session had before a restart it is given back.
+  EXPECT_EQ(table.Set(kFile, of(13), by(Write(90, 90))), Outcome::kGranted);
+  EXPECT_EQ(table.Set(kFile, of(13), by(Write(0, 0)), true, [](const Status&) {}), Outcome::kWaiting);
+  EXPECT_EQ(table.Set(kFile, of(13), by(Write(92, 92))), Outcome::kNoLocks);
+  EXPECT_EQ(table.Set(kFile, of(14), Write(100, 100)), Outcome::kGranted);
+  EXPECT_EQ(table.Set(kFile, of(14), Write(102, 102)), Outcome::kGranted);
+  EXPECT_EQ(table.Set(kFile, of(14), Write(104, 104)), Outcome::kGranted);
+  // An unlock gives room, and so does an end.
+  EXPECT_EQ(table.Set(kFile, of(11), by(Unlock(20, 20))), Outcome::kGranted);
+  table.ReleaseSession(SessionId(12));
+  table.ReleaseSession(SessionId(14));
+  EXPECT_EQ(table.count(), 4u);
+  EXPECT_EQ(table.Set(kOther, of(11), by(Write(90, 90))), Outcome::kGranted);
+  for (const uint64_t session : {11, 13}) table.ReleaseSession(SessionId(session));
+  EXPECT_EQ(table.count(), 0u);
+}
+
 TEST_F(LockTableTest, ASessionsLocksAreLimited) {
   LockTable table(1, 4);
   for (uint64_t i = 0; i < 4; ++i)
