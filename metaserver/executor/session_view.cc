@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <utility>
 #include <vector>
 
 #include "common/limits.h"
@@ -18,11 +19,13 @@ constexpr size_t kPathMax = 4095;  // bytes, as PATH_MAX less its NUL
 
 void Reach::Named(Ino ino) {
   if (ino == root_ || Knows(ino)) return;
-  if (young_.size() >= kKept / 2) {
-    old_ = std::move(young_);
-    young_.clear();
+  const size_t kept = *all_ < kKeptOfAll ? kKept : kKeptAlways;
+  if (young_.size() >= kept / 2) {
+    *all_ -= old_.size();
+    old_ = std::exchange(young_, {});
   }
   young_.insert(ino);
+  ++*all_;
 }
 
 bool Reach::Allows(VolumeStore& store, Ino ino) {
@@ -30,6 +33,7 @@ bool Reach::Allows(VolumeStore& store, Ino ino) {
   if (young_.contains(ino)) return true;
   if (old_.contains(ino)) {  // in use, so it stays
     old_.erase(ino);
+    --*all_;
     Named(ino);
     return true;
   }

@@ -5,10 +5,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <unordered_set>
+#include <utility>
 
 #include "common/status.h"
 #include "common/types.h"
@@ -28,9 +30,16 @@ class Volume;
 class Reach {
  public:
   static constexpr size_t kKept = 1u << 16;  // in all: some 3 MiB of a session
-  static constexpr int kStepsMax = 4096;     // levels that are climbed for one inode
+  // Of all sessions, some 200 MiB; beyond it each keeps the latest few.
+  static constexpr size_t kKeptOfAll = 1u << 22;
+  static constexpr size_t kKeptAlways = 1u << 10;
+  static constexpr int kStepsMax = 4096;  // levels that are climbed for one inode
 
-  explicit Reach(Ino root) : root_(root) {}
+  // `all`: what the reaches of all sessions keep.
+  Reach(Ino root, std::shared_ptr<size_t> all) : root_(root), all_(std::move(all)) {}
+  Reach(const Reach&) = delete;
+  Reach& operator=(const Reach&) = delete;
+  ~Reach() { *all_ -= young_.size() + old_.size(); }
 
   // It was named in a reply.
   void Named(Ino ino);
@@ -42,6 +51,7 @@ class Reach {
   bool Knows(Ino ino) const { return young_.contains(ino) || old_.contains(ino); }
 
   const Ino root_;
+  const std::shared_ptr<size_t> all_;
   // When the young ones are many, the old ones go and they take their place.
   std::unordered_set<Ino> young_, old_;
 };

@@ -194,7 +194,7 @@ void Volume::ChangeKey(Session& session, const std::string& key_id) {
 }
 
 void Volume::Confine(Session& session) {
-  if (session.rights.confined() != 0) session.reach = std::make_unique<Reach>(session.root);
+  if (session.rights.confined() != 0) session.reach = std::make_unique<Reach>(session.root, reached_);
 }
 
 void Volume::PutSession(const Session& session) {

@@ -257,7 +257,7 @@ class Volume {
   void ForgetExpired(const Session& session);
   // A change of ReapStep or TrimOne; while it has to wait for others both do.
   Status FreeingStep(const std::function<Status(Txn&)>& change);
-  static void Confine(Session& session);
+  void Confine(Session& session);
   void Leave(Session& session);
   void DropOpen(Ino ino, uint64_t count);
   void TakeAnswered(Session& session, Lane& lane, Lane::Answered answered);
@@ -275,6 +275,8 @@ class Volume {
   std::unordered_map<Ino, uint64_t> open_counts_;
   size_t opens_held_ = 0;  // entries of sessions and of `dropped_`
   size_t stored_bytes_ = 0;
+  const std::shared_ptr<size_t> reached_ =
+      std::make_shared<size_t>(0);                      // entries of all Reach; they may outlive us
   std::deque<std::unordered_map<Ino, Opens>> dropped_;  // of sessions that have none of them any more
   std::unordered_map<Ino, std::vector<ParkedPtr>> unsettled_;
   std::deque<Ino> reap_;

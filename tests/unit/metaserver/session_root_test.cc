@@ -1,4 +1,6 @@
 // A directory as a session's root, with a key that is bound to it and without.
+#include <list>
+
 #include "tests/unit/metaserver/rooted_session.h"
 
 namespace kfs::meta {
@@ -180,7 +182,7 @@ TEST_F(SessionRootTest, ReclaimingOpensNothingOutside) {
 }
 
 TEST_F(SessionRootTest, MemoryOfWhatWasNamedIsBounded) {
-  Reach reach{Ino(in_)};
+  Reach reach{Ino(in_), std::make_shared<size_t>(0)};
   EXPECT_EQ(Link(secret_, in_, "shared"), 0);
   reach.Named(Ino(secret_));
   EXPECT_TRUE(reach.Allows(volume().store, Ino(secret_)));
@@ -193,6 +195,27 @@ TEST_F(SessionRootTest, MemoryOfWhatWasNamedIsBounded) {
   for (uint64_t i = 0; i < Reach::kKept * 2; ++i) reach.Named(Ino(5000000 + i));
   EXPECT_FALSE(reach.Allows(volume().store, Ino(secret_)));
   EXPECT_TRUE(reach.Allows(volume().store, Ino(f_)));
+}
+
+TEST_F(SessionRootTest, MemoryOfWhatWasNamedToAllSessionsIsBounded) {
+  const auto all = std::make_shared<size_t>(0);
+  {
+    std::list<Reach> others;
+    uint64_t ino = 1000000;
+    for (size_t n = 0; n < Reach::kKeptOfAll / Reach::kKept + 10; ++n) {
+      Reach& reach = others.emplace_back(Ino(in_), all);
+      for (size_t i = 0; i < Reach::kKept; ++i) reach.Named(Ino(++ino));
+    }
+    EXPECT_LE(*all, Reach::kKeptOfAll + others.size() * Reach::kKeptAlways);
+    // Those that go on give way, and know what they were told of last.
+    Reach& first = others.front();
+    const size_t before = *all;
+    for (size_t i = 0; i < Reach::kKeptAlways; ++i) first.Named(Ino(++ino));
+    EXPECT_LE(*all, before - Reach::kKept / 2 + Reach::kKeptAlways);
+    EXPECT_TRUE(first.Allows(volume().store, Ino(ino)));
+    EXPECT_TRUE(first.Allows(volume().store, Ino(ino - Reach::kKeptAlways / 4)));
+  }
+  EXPECT_EQ(*all, 0u);
 }
 
 }  // namespace
