@@ -39,25 +39,17 @@ Inventory::~Inventory() { Stop(); }
 
 void Inventory::Begin() {
   Stop();
-  scan_ = std::make_shared<bool>(true);
+  scan_.emplace();
   cursor_ = {};
   turns_->Ask(this,
               [this] { timer_ = loop_.RunAfter(std::chrono::milliseconds(10), [this] { ScanNext(); }); });
 }
 
 void Inventory::Stop() {
-  if (scan_ != nullptr) *scan_ = false;
-  scan_ = nullptr;
+  scan_.reset();
   rests_since_ = {};
   timer_.Cancel();
   turns_->Leave(this);
-}
-
-template <typename Fn>
-auto Inventory::Guarded(Fn fn) {
-  return [scan = scan_, fn = std::move(fn)](auto&&... args) {
-    if (*scan) fn(std::forward<decltype(args)>(args)...);
-  };
 }
 
 // One folder: read on the pool, reported, its garbage deleted; the next one after a pause that keeps to the
@@ -67,7 +59,7 @@ void Inventory::ScanNext() {
   batch->cursor = cursor_;
   bool taken = pool_->Submit(
       {}, [store = store_, batch] { batch->held = store->ScanStep(&batch->cursor); },
-      Guarded([this, batch] { Report(batch, 0); }));
+      scan_->While([this, batch] { Report(batch, 0); }));
   if (!taken) timer_ = loop_.RunAfter(std::chrono::seconds(1), [this] { ScanNext(); });
 }
 
@@ -88,7 +80,7 @@ void Inventory::Report(std::shared_ptr<Batch> batch, size_t from) {
          .payload = {},
          .timeout = kReportTimeout,
          .resend = false,
-         .done = Guarded([this, batch, to](kfs::Answer answer) { Reported(batch, to, answer); })});
+         .done = scan_->While([this, batch, to](kfs::Answer answer) { Reported(batch, to, answer); })});
     return;
   }
   cursor_ = batch->cursor;
@@ -113,7 +105,7 @@ void Inventory::Reported(const std::shared_ptr<Batch>& batch, size_t to, const A
     reply.Clear();
   }
   DeleteGarbage(batch, {reply.garbage().begin(), reply.garbage().end()},
-                Guarded([this, batch, to] { Report(batch, to); }));
+                scan_->While([this, batch, to] { Report(batch, to); }));
 }
 
 void Inventory::DeleteGarbage(const std::shared_ptr<Batch>& batch, std::vector<uint64_t> garbage,

@@ -10,12 +10,14 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "chunkserver/chunk_store.h"
 #include "chunkserver/io_pool.h"
 #include "chunkserver/tunables.h"
+#include "common/lifetime.h"
 #include "rpc/net_client.h"
 
 namespace kfs {
@@ -57,9 +59,6 @@ class Inventory {
     ChunkStore::Held held;
     ChunkStore::Cursor cursor;
   };
-  // Continuations of a scan that was stopped do nothing.
-  template <typename Fn>
-  auto Guarded(Fn fn);
   void ScanNext();
   void Report(std::shared_ptr<Batch> batch, size_t from);
   void Reported(const std::shared_ptr<Batch>& batch, size_t to, const Answer& answer);
@@ -75,8 +74,9 @@ class Inventory {
   const Options options_;
   ChunkStore::Cursor cursor_;
   EventLoop::Timer timer_;
-  MonoTime rests_since_{};      // none: a scan is under way, or none has been asked for
-  std::shared_ptr<bool> scan_;  // the present one; false: it has been stopped
+  MonoTime rests_since_{};  // none: a scan is under way, or none has been asked for
+  std::optional<Lifetime>
+      scan_;  // the present one; what it has under way comes to nothing once it is stopped
 };
 
 }  // namespace kfs

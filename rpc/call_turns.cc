@@ -21,9 +21,7 @@ void CallTurns::RunNow(Caller& caller, const Fn& fn) {
 
 void CallTurns::TickBegins() {
   if (std::exchange(in_tick_, true)) return;
-  loop_.AtTickEnd([this, alive = alive_] {
-    if (*alive) TickEnds();
-  });
+  loop_.AtTickEnd(lifetime_.While([this] { TickEnds(); }));
 }
 
 void CallTurns::TickEnds() {
@@ -32,9 +30,7 @@ void CallTurns::TickEnds() {
   std::erase_if(callers_, [](const auto& entry) { return entry.second.waiting.empty(); });
   for (auto& [who, caller] : callers_) caller.used = {};
   if (order_.empty() || std::exchange(posted_, true)) return;
-  loop_.Post([this, alive = alive_] {
-    if (*alive) Continue();
-  });
+  loop_.Post(lifetime_.While([this] { Continue(); }));
 }
 
 void CallTurns::Run(const void* who, Fn fn) {

@@ -11,10 +11,10 @@
 
 #include <deque>
 #include <functional>
-#include <memory>
 #include <unordered_map>
 
 #include "common/clock.h"
+#include "common/lifetime.h"
 #include "rpc/event_loop.h"
 
 namespace kfs {
@@ -26,9 +26,6 @@ class CallTurns {
   static constexpr Duration kTick = std::chrono::milliseconds(1);      // of all
 
   explicit CallTurns(EventLoop& loop) : loop_(loop) {}
-  ~CallTurns() { *alive_ = false; }
-  CallTurns(const CallTurns&) = delete;
-  CallTurns& operator=(const CallTurns&) = delete;
 
   // `who`: tells connections apart; may be gone when `fn` runs.
   void Run(const void* who, Fn fn);
@@ -50,7 +47,7 @@ class CallTurns {
   size_t waiting_ = 0;
   Duration used_{};  // in this tick
   bool in_tick_ = false, posted_ = false;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Lifetime lifetime_;
 };
 
 }  // namespace kfs

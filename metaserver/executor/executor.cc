@@ -46,7 +46,7 @@ Executor::Executor(Clock& clock, ExecutorOptions options, WalSync* sync, Executo
       gate_(clock, [this](SessionId id) { return FindSession(id); }) {}
 
 Executor::~Executor() {
-  *alive_ = false;
+  lifetime_.End();
   LetGoOfCalls();
 }
 
@@ -104,9 +104,7 @@ void Executor::AddVolume(std::unique_ptr<Volume> volume) {
     if (session->expired == 0) volume->tickets.EndEarlier(*session, /*may_write=*/true);
   }
   volume->settings.slow_op = options_.slow_op;
-  volume->store.db().OnLogChange([this, alive = alive_] {
-    if (*alive) Schedule();
-  });
+  volume->store.db().OnLogChange(lifetime_.While([this] { Schedule(); }));
   volumes_[id] = std::move(volume);
   Schedule();
 }
@@ -336,9 +334,7 @@ void Executor::FetchAndRerun(Volume& volume, const CallPtr& call, std::vector<st
   ++cold_runs_;
   ++call->cold_runs;
   env_.Fetch(volume.store.db(), std::move(keys),
-             [this, alive = alive_, parked = Park(call, "records on disk")] {
-               if (*alive) Rerun(parked);
-             });
+             lifetime_.While([this, parked = Park(call, "records on disk")] { Rerun(parked); }));
 }
 
 bool Executor::Admit(const CallPtr& call, const pb::Context& ctx, bool logged, SameFn same) {

@@ -22,6 +22,7 @@
 #include <string>
 #include <vector>
 
+#include "common/lifetime.h"
 #include "metaserver/base/call.h"
 #include "metaserver/base/mount_rights.h"
 #include "metaserver/executor/ending.h"
@@ -251,7 +252,7 @@ class Executor {
   uint64_t generation_ = 0;
   uint64_t replays_ = 0;
   uint64_t cold_runs_ = 0;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Lifetime lifetime_;
 };
 
 }  // namespace kfs::meta

@@ -67,9 +67,8 @@ void Gate::Send(const Hold& hold, HoldMode mode) {
   if (session == nullptr) return Answered(hold, question.number);
   // It may come back with what it holds, or expire.
   if (session->connection() == nullptr) return;
-  kinds_[kind]->Ask(session, ino, mode, [this, alive = alive_, hold, number = question.number] {
-    if (*alive) Answered(hold, number);
-  });
+  kinds_[kind]->Ask(session, ino, mode,
+                    lifetime_.While([this, hold, number = question.number] { Answered(hold, number); }));
 }
 
 void Gate::Answered(const Hold& hold, uint64_t number) {

@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "common/clock.h"
+#include "common/lifetime.h"
 #include "common/status.h"
 #include "common/types.h"
 #include "metaserver/executor/session.h"
@@ -71,9 +72,6 @@ class Gate {
   static constexpr size_t kAsksOfHolderMax = 1024;  // under way with one session
 
   Gate(Clock& clock, FindFn find) : clock_(clock), find_(std::move(find)) {}
-  ~Gate() { *alive_ = false; }
-  Gate(const Gate&) = delete;
-  Gate& operator=(const Gate&) = delete;
 
   // Gives its number. It lives as long as the gate is used.
   size_t Add(Holders* kind);
@@ -114,7 +112,7 @@ class Gate {
   std::map<Hold, Question> asks_;
   std::map<SessionId, size_t> of_holder_;  // of `asks_`
   uint64_t last_number_ = 0;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // answers may come later than our end
+  Lifetime lifetime_;  // answers may come later than our end
 };
 
 }  // namespace kfs::meta

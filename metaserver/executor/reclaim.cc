@@ -178,10 +178,9 @@ bool Executor::ReclaimOpens(const SessionPtr& s, Reclaiming& r) {
     ++cold_runs_;
     ++r.cold_runs;
     env_.Fetch(db, std::move(cold),
-               [this, alive = alive_, s, r = std::weak_ptr<Reclaiming>(session.reclaims.front())] {
-                 if (!*alive || s->reclaims.empty() || s->reclaims.front() != r.lock()) return;
-                 ReclaimLater(s);
-               });
+               lifetime_.While([this, s, r = std::weak_ptr<Reclaiming>(session.reclaims.front())] {
+                 if (!s->reclaims.empty() && s->reclaims.front() == r.lock()) ReclaimLater(s);
+               }));
     return false;
   }
   if (const Status read = db.TakeReadError(); !read.ok()) {

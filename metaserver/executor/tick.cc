@@ -139,10 +139,9 @@ void Executor::SyncFor(VolumeId id, std::vector<Outbox::Fn> waiting) {
     }
     return;
   }
-  sync_->SyncNow(&db, [this, alive = alive_, id, waiting = std::move(waiting)] {
-    if (!*alive) return;
+  sync_->SyncNow(&db, lifetime_.While([this, id, waiting = std::move(waiting)] {
     for (const Outbox::Fn& fn : waiting) WhenLogged(id, fn);
-  });
+  }));
 }
 
 bool Executor::HasStep(Volume& volume) {

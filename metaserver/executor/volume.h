@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/lifetime.h"
 #include "metaserver/chunks/chunkservers.h"
 #include "metaserver/chunks/fences.h"
 #include "metaserver/chunks/garbage.h"
@@ -47,8 +48,6 @@ class Volume {
   static Result<std::unique_ptr<Volume>> Open(const rec::Volume& info, std::unique_ptr<Db> db,
                                               size_t cache_bytes, Chunkservers& servers, Clock& clock,
                                               VolumeHooks hooks);
-
-  ~Volume() { *alive_ = false; }
 
   VolumeId id() const { return VolumeId(info.id()); }
   uint64_t chunk_size() const { return info.chunk_size(); }
@@ -284,7 +283,6 @@ class Volume {
   std::unordered_set<Ino> reap_queued_;
   std::map<Ino, Trim> trims_;
   bool steps_wait_ = false;  // those that free: for others who are asked first
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // answers may come later than our end
   std::unordered_map<ChunkId, MonoTime> repaired_;
   bool orphans_to_queue_ = false;  // from this key on
   std::string orphans_from_;
@@ -298,6 +296,7 @@ class Volume {
   // Inodes whose last chunk cannot be reached by late writes of a former appender.
   std::unordered_set<Ino> append_safe_;
   uint64_t next_token_ = 1;
+  Lifetime lifetime_;  // answers may come later than our end
 };
 
 }  // namespace kfs::meta

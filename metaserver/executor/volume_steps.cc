@@ -152,9 +152,7 @@ Status Volume::Change(const std::function<Status(Txn&)>& change, std::function<v
   if (Status read = store.db().TakeReadError(); !read.ok()) s = read;
   KFS_RETURN_IF_ERROR(s);
   if (hooks_.may_change) {
-    KFS_RETURN_IF_ERROR(hooks_.may_change(*this, own, [alive = alive_, again = std::move(again)] {
-      if (*alive) again();
-    }));
+    KFS_RETURN_IF_ERROR(hooks_.may_change(*this, own, lifetime_.While(std::move(again))));
   }
   own.Apply();
   hooks_.changed();

@@ -127,11 +127,10 @@ void Executor::Ask(const std::vector<Need>& needs, ParkedPtr parked) {
 void Executor::QueuedReleases::Ask(const SessionPtr& s, Ino ino, HoldMode, std::function<void()> done) {
   Executor* executor = &executor_;
   // The releases came before the answer, and may still wait for their turn.
-  auto drained = [executor, alive = executor->alive_, s, done = std::move(done)] {
-    if (!*alive) return;
+  auto drained = executor->lifetime_.While([executor, s, done = std::move(done)] {
     executor->turns_.Add(VolumeOf(*s), s->id, Turns::Lane::kInOrder, done);
     executor->Schedule();
-  };
+  });
   executor->WhenLogged(VolumeStore::VolumeOf(s->id), [executor, s, ino, drained](const Status& logged) {
     if (logged.ok() && s->connection() != nullptr) return executor->env_.Drain(*s, ino, drained);
     drained();
