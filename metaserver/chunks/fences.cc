@@ -7,13 +7,8 @@
 
 namespace kfs::meta {
 
-Fences::Fences(VolumeId volume, Chunkservers& servers, Clock& clock, std::function<void(ParkedPtr)> rerun,
-               std::function<void(std::function<void()>)> when_logged)
-    : volume_(volume),
-      servers_(servers),
-      clock_(clock),
-      rerun_(std::move(rerun)),
-      when_logged_(std::move(when_logged)) {}
+Fences::Fences(VolumeId volume, Chunkservers& servers, Clock& clock, ChunkJobsEnv& env)
+    : volume_(volume), servers_(servers), clock_(clock), env_(env) {}
 
 Fences::~Fences() { lifetime_.End(); }
 
@@ -28,7 +23,7 @@ void Fences::Add(ServerId id, Fence fence) {
   entry = {std::move(fence)};
   ++server.unanswered;
   const std::pair key{entry.fence.session, entry.fence.others};
-  when_logged_(lifetime_.While([this, id, key, serial = entry.fence.serial] { Logged(id, key, serial); }));
+  env_.WhenLogged(lifetime_.While([this, id, key, serial = entry.fence.serial] { Logged(id, key, serial); }));
 }
 
 void Fences::Logged(ServerId id, const std::pair<SessionId, bool>& key, uint64_t serial) {
@@ -52,7 +47,7 @@ bool Fences::Pending(ServerId id, Ino ino, SessionId asker) const {
 }
 
 void Fences::RunWaiters() {
-  for (ParkedPtr& w : waiters_.Take()) rerun_(std::move(w));
+  for (ParkedPtr& w : waiters_.Take()) env_.Rerun(std::move(w));
 }
 
 void Fences::Up(ServerId id) {

@@ -8,7 +8,6 @@
 //                 +-- not there ---+  (again every tick of the timer, and when it registers)
 #pragma once
 
-#include <functional>
 #include <map>
 #include <memory>
 #include <unordered_set>
@@ -16,6 +15,7 @@
 
 #include "common/lifetime.h"
 #include "metaserver/base/call.h"
+#include "metaserver/chunks/chunk_jobs_env.h"
 #include "metaserver/chunks/chunkservers.h"
 
 namespace kfs::meta {
@@ -24,9 +24,7 @@ class Fences {
  public:
   // Inodes that the session had open for writing; null: any may have been.
   using Files = std::shared_ptr<const std::unordered_set<Ino>>;
-  // `when_logged`: runs a function once what has been changed so far is in the log for good.
-  Fences(VolumeId volume, Chunkservers& servers, Clock& clock, std::function<void(ParkedPtr)> rerun,
-         std::function<void(std::function<void()>)> when_logged);
+  Fences(VolumeId volume, Chunkservers& servers, Clock& clock, ChunkJobsEnv& env);
   ~Fences();
 
   struct Fence {
@@ -67,8 +65,7 @@ class Fences {
   const VolumeId volume_;
   Chunkservers& servers_;
   Clock& clock_;
-  const std::function<void(ParkedPtr)> rerun_;
-  const std::function<void(std::function<void()>)> when_logged_;
+  ChunkJobsEnv& env_;
   std::map<ServerId, Server> fenced_;  // none without entries
   Waiters waiters_;
   Lifetime lifetime_;

@@ -15,13 +15,8 @@ uint64_t LeastOf(const std::vector<ChunkId>& chunks) {
 
 }  // namespace
 
-Garbage::Garbage(VolumeId volume, VolumeStore& store, Chunkservers& servers, std::function<void()> changed,
-                 std::function<void(std::function<void()>)> after_sync)
-    : volume_(volume),
-      store_(store),
-      servers_(servers),
-      changed_(std::move(changed)),
-      after_sync_(std::move(after_sync)) {}
+Garbage::Garbage(VolumeId volume, VolumeStore& store, Chunkservers& servers, ChunkJobsEnv& env)
+    : volume_(volume), store_(store), servers_(servers), env_(env) {}
 
 Garbage::~Garbage() { lifetime_.End(); }
 
@@ -70,7 +65,7 @@ void Garbage::Run() {
     }
     work.sent = true;
     // Were the power to fail before the log is synced, files would come back whose chunks are gone.
-    after_sync_(lifetime_.While([this, server = server, chunks] { Send(server, chunks); }));
+    env_.AfterSync(lifetime_.While([this, server = server, chunks] { Send(server, chunks); }));
   }
 }
 
@@ -91,7 +86,7 @@ void Garbage::Send(ServerId server, const std::shared_ptr<std::vector<ChunkId>>&
                      }
                      for (ChunkId chunk : *chunks) store_.db().Delete(GarbageKey(server, chunk));
                      w.count -= std::min(w.count, chunks->size());
-                     changed_();
+                     env_.Changed();
                    }));
 }
 

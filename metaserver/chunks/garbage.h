@@ -3,12 +3,12 @@
 #pragma once
 
 #include <deque>
-#include <functional>
 #include <map>
 #include <memory>
 #include <vector>
 
 #include "common/lifetime.h"
+#include "metaserver/chunks/chunk_jobs_env.h"
 #include "metaserver/chunks/chunkservers.h"
 #include "metaserver/store/volume_store.h"
 
@@ -16,8 +16,7 @@ namespace kfs::meta {
 
 class Garbage {
  public:
-  Garbage(VolumeId volume, VolumeStore& store, Chunkservers& servers, std::function<void()> changed,
-          std::function<void(std::function<void()> fn)> after_sync);
+  Garbage(VolumeId volume, VolumeStore& store, Chunkservers& servers, ChunkJobsEnv& env);
   ~Garbage();
   Status Load();
 
@@ -49,9 +48,7 @@ class Garbage {
   const VolumeId volume_;
   VolumeStore& store_;
   Chunkservers& servers_;
-  std::function<void()> changed_;
-  std::function<void(std::function<void()>)>
-      after_sync_;  // what has been changed so far is in the log, synced
+  ChunkJobsEnv& env_;
   std::map<ServerId, Work> servers_with_;
   Lifetime lifetime_;
 };

@@ -10,8 +10,8 @@
 namespace kfs::meta {
 
 Mutations::Mutations(VolumeId volume, uint64_t chunk_size, VolumeStore& store, Chunkservers& servers,
-                     Hooks hooks)
-    : volume_(volume), chunk_size_(chunk_size), store_(store), servers_(servers), hooks_(std::move(hooks)) {}
+                     ChunkJobsEnv& env)
+    : volume_(volume), chunk_size_(chunk_size), store_(store), servers_(servers), env_(env) {}
 
 Mutations::~Mutations() { lifetime_.End(); }
 
@@ -54,7 +54,7 @@ void Mutations::Forget(ChunkId chunk) {
   count_ -= it->second.todo.size();
   std::vector<ParkedPtr> waiters = it->second.waiters.Take();
   chunks_.erase(it);
-  for (ParkedPtr& w : waiters) hooks_.rerun(std::move(w));
+  for (ParkedPtr& w : waiters) env_.Rerun(std::move(w));
 }
 
 void Mutations::Kick() {
@@ -66,9 +66,9 @@ void Mutations::Kick() {
     const std::vector<ParkedPtr> waiters = queue.waiters.Take();
     in_vain.insert(in_vain.end(), waiters.begin(), waiters.end());
   }
-  for (ParkedPtr& w : in_vain) hooks_.rerun(std::move(w));
+  for (ParkedPtr& w : in_vain) env_.Rerun(std::move(w));
   // Sent at the tick's end, after the commit: an intent must be in the log before anyone acts on it.
-  if (!fresh_.empty()) hooks_.changed();
+  if (!fresh_.empty()) env_.Changed();
 }
 
 uint64_t Mutations::Gone(ChunkId chunk) const {
@@ -92,7 +92,7 @@ void Mutations::MoveTo(ChunkId chunk, ServerId server) {
   }
   queue.sent = false;  // an answer of the former one does not count
   fresh_.push_back(chunk);
-  hooks_.changed();
+  env_.Changed();
 }
 
 void Mutations::SendFirst(ChunkId chunk, Queue& queue) {
@@ -113,7 +113,7 @@ void Mutations::SendFirst(ChunkId chunk, Queue& queue) {
     step->set_length(s.length());
   }
   queue.sent = true;
-  hooks_.when_logged(lifetime_.While([this, chunk, server, request] { Send(chunk, server, request); }));
+  env_.WhenLogged(lifetime_.While([this, chunk, server, request] { Send(chunk, server, request); }));
 }
 
 void Mutations::Send(ChunkId chunk, ServerId server, const pb::MutateChunkRequest& request) {
@@ -158,20 +158,20 @@ void Mutations::Answered(ChunkId chunk, uint64_t to, ServerId server, const Stat
   m.mutable_server()->erase(m.server().begin());
   if (m.server_size() > 0) {
     store_.db().Put(MutationKey(chunk, ChunkVersion(to)), m.SerializeAsString());
-    hooks_.changed();
+    env_.Changed();
     return SendFirst(chunk, queue);
   }
   store_.db().Delete(MutationKey(chunk, ChunkVersion(to)));
   queue.todo.pop_front();
   --count_;
-  hooks_.changed();
+  env_.Changed();
   if (!queue.todo.empty()) {
     fresh_.push_back(chunk);  // it may have been queued in this very tick: after the commit
     return;
   }
   std::vector<ParkedPtr> waiters = queue.waiters.Take();
   chunks_.erase(it);
-  for (ParkedPtr& w : waiters) hooks_.rerun(std::move(w));
+  for (ParkedPtr& w : waiters) env_.Rerun(std::move(w));
 }
 
 void Mutations::NoteAllocated(ChunkId chunk, uint64_t version, uint64_t allocated) {
@@ -195,7 +195,7 @@ void Mutations::NoteAllocated(ChunkId chunk, uint64_t version, uint64_t allocate
     return Status();
   };
   // What cannot be read now is counted with the next mutation or write.
-  (void)hooks_.change(note, [this, chunk, version, allocated] { NoteAllocated(chunk, version, allocated); });
+  (void)env_.Change(note, [this, chunk, version, allocated] { NoteAllocated(chunk, version, allocated); });
 }
 
 size_t Mutations::CountOf(ServerId server) const {

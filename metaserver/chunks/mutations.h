@@ -4,7 +4,6 @@
 #pragma once
 
 #include <deque>
-#include <functional>
 #include <map>
 #include <memory>
 #include <unordered_map>
@@ -13,6 +12,7 @@
 
 #include "common/lifetime.h"
 #include "metaserver/base/call.h"
+#include "metaserver/chunks/chunk_jobs_env.h"
 #include "metaserver/chunks/chunkservers.h"
 #include "metaserver/store/txn.h"
 #include "metaserver/store/volume_store.h"
@@ -21,15 +21,8 @@ namespace kfs::meta {
 
 class Mutations {
  public:
-  struct Hooks {
-    // As Volume::Change: the one way to records of inodes and chunks.
-    std::function<Status(const std::function<Status(Txn&)>& change, std::function<void()> again)> change;
-    std::function<void(ParkedPtr)> rerun;  // a waiter may go on
-    std::function<void()> changed;         // records changed outside an op: commit at the tick's end
-    // Runs `fn` once what has been changed so far is in the log for good.
-    std::function<void(std::function<void()> fn)> when_logged;
-  };
-  Mutations(VolumeId volume, uint64_t chunk_size, VolumeStore& store, Chunkservers& servers, Hooks hooks);
+  Mutations(VolumeId volume, uint64_t chunk_size, VolumeStore& store, Chunkservers& servers,
+            ChunkJobsEnv& env);
   ~Mutations();
   Status Load();
 
@@ -47,7 +40,7 @@ class Mutations {
   // (How many wait is bounded by session: Executor::MayPark.)
   void Wait(ChunkId chunk, ParkedPtr parked) {
     const auto it = chunks_.find(chunk);
-    if (it == chunks_.end()) return hooks_.rerun(std::move(parked));
+    if (it == chunks_.end()) return env_.Rerun(std::move(parked));
     it->second.waiters.Add(std::move(parked));
   }
   // Sends again whatever is not under way (a server came back, or a try failed). Who waits for one that has
@@ -83,7 +76,7 @@ class Mutations {
   const uint64_t chunk_size_;
   VolumeStore& store_;
   Chunkservers& servers_;
-  Hooks hooks_;
+  ChunkJobsEnv& env_;
   std::unordered_map<ChunkId, Queue> chunks_;
   std::unordered_set<ChunkId> short_;  // until their next mutation, or their end
   std::vector<ChunkId> fresh_;

@@ -17,12 +17,12 @@ Ending::Ending(SessionPtr ended, const Volume* of)
 void Endings::Add(Ending ending) {
   ++ending.session->endings;
   endings_.push_back(std::move(ending));
-  hooks_.changed();
+  env_.Changed();
 }
 
 Volume* Endings::VolumeOf(const Ending& e) const {
   if (e.volume == VolumeId()) return nullptr;
-  Volume* volume = hooks_.find(e.volume);
+  Volume* volume = env_.Find(e.volume);
   return volume != nullptr && volume->incarnation() == e.incarnation ? volume : nullptr;
 }
 
@@ -33,7 +33,7 @@ bool Endings::StepOf(Ending& e) {
     const ParkedPtr parked = std::move(e.parked.extract(e.parked.begin()).value());
     const CallPtr call = std::move(parked->call);
     parked->call = nullptr;
-    if (call != nullptr && !e.why.ok()) hooks_.refuse(call, e.why);
+    if (call != nullptr && !e.why.ok()) env_.Refuse(call, e.why);
   }
   for (; left > 0 && !e.waiting.empty(); --left) e.waiting.erase(e.waiting.begin());
   if (left == 0) return true;

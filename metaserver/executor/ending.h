@@ -35,16 +35,20 @@ struct Ending {
   std::function<void()> done;  // may be empty
 };
 
+// What letting go asks of whoever has sessions end. Outlives it.
+class EndingsEnv {
+ public:
+  virtual ~EndingsEnv() = default;
+  virtual Volume* Find(VolumeId volume) = 0;  // null: it is not open here any more
+  virtual void Refuse(const CallPtr& call, const Status& why) = 0;
+  virtual void Changed() = 0;  // there is something to do
+};
+
 class Endings {
  public:
-  struct Hooks {
-    std::function<Volume*(VolumeId)> find;
-    std::function<void(const CallPtr&, const Status&)> refuse;
-    std::function<void()> changed;  // there is something to do
-  };
   static constexpr size_t kStep = 32;  // things let go at once: some 100 us
 
-  explicit Endings(Hooks hooks) : hooks_(std::move(hooks)) {}
+  explicit Endings(EndingsEnv& env) : env_(env) {}
 
   void Add(Ending ending);
   // False: nothing is left to be done.
@@ -56,7 +60,7 @@ class Endings {
   bool StepOf(Ending& ending);
   Volume* VolumeOf(const Ending& ending) const;
 
-  const Hooks hooks_;
+  EndingsEnv& env_;
   std::deque<Ending> endings_;  // they take turns
 };
 

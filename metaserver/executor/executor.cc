@@ -33,17 +33,18 @@ Status CheckReach(Volume& volume, Session& session, Request* request) {
   return reached ? Status() : Status(ESTALE, "the inode is not known to this mount");
 }
 
+Outbox::Fn IfOk(std::function<void()> fn) {
+  return [fn = std::move(fn)](const Status& logged) {
+    if (logged.ok()) fn();
+  };
+}
+
 }  // namespace
 
 Executor::Executor(Clock& clock, ExecutorOptions options, WalSync* sync, ExecutorEnv& env)
-    : clock_(clock),
-      options_(std::move(options)),
-      sync_(sync),
-      env_(env),
-      endings_({.find = [this](VolumeId id) { return FindVolume(id); },
-                .refuse = [this](const CallPtr& call, const Status& why) { Refuse(call, why); },
-                .changed = [this] { Schedule(); }}),
-      gate_(clock, [this](SessionId id) { return FindSession(id); }) {}
+    : clock_(clock), options_(std::move(options)), sync_(sync), env_(env), gate_(clock, [this](SessionId id) {
+        return FindSession(id);
+      }) {}
 
 Executor::~Executor() {
   lifetime_.End();
@@ -74,25 +75,19 @@ void Executor::LetGoOfCalls() {
   }
 }
 
-VolumeHooks Executor::HooksForVolume() {
-  const auto if_ok = [](std::function<void()> fn) {
-    return [fn = std::move(fn)](const Status& logged) {
-      if (logged.ok()) fn();
-    };
-  };
-  return {
-      .rerun = [this](ParkedPtr parked) { Rerun(std::move(parked)); },
-      .changed = [this] { Schedule(); },
-      .when_logged = [=, this](VolumeId id,
-                               std::function<void()> fn) { WhenLogged(id, if_ok(std::move(fn))); },
-      .after_sync = [=, this](VolumeId id, std::function<void()> fn) { AfterSync(id, if_ok(std::move(fn))); },
-      .may_change = [this](const Volume& volume, const Txn& txn, std::function<void()> again) -> Status {
-        const std::vector<Need> needs = gate_.Conflicts(volume, txn, {});
-        if (needs.empty()) return {};
-        gate_.Ask(needs, std::move(again));
-        return Status(EAGAIN, Code::kTryAgain, "others are asked for what they hold of it");
-      },
-      .seed = options_.entropy->Next()};
+void Executor::Inside::WhenLogged(VolumeId volume, std::function<void()> fn) {
+  executor_.WhenLogged(volume, IfOk(std::move(fn)));
+}
+
+void Executor::Inside::AfterSync(VolumeId volume, std::function<void()> fn) {
+  executor_.AfterSync(volume, IfOk(std::move(fn)));
+}
+
+Status Executor::Inside::MayChange(const Volume& volume, const Txn& txn, std::function<void()> again) {
+  const std::vector<Need> needs = executor_.gate_.Conflicts(volume, txn, {});
+  if (needs.empty()) return {};
+  executor_.gate_.Ask(needs, std::move(again));
+  return Status(EAGAIN, Code::kTryAgain, "others are asked for what they hold of it");
 }
 
 void Executor::AddVolume(std::unique_ptr<Volume> volume) {

@@ -54,7 +54,9 @@ class Executor {
   Executor(Clock& clock, ExecutorOptions options, WalSync* sync, ExecutorEnv& env);
   ~Executor();
 
-  VolumeHooks HooksForVolume();
+  // What each of its volumes is opened with; to be drawn on the loop's thread.
+  VolumeEnv& volume_env() { return inside_; }
+  uint64_t DrawVolumeSeed() { return options_.entropy->Next(); }
   void AddVolume(std::unique_ptr<Volume> volume);
   // What both give back is the volume's store, still open: closing it may take long. Null: it was not open.
   // Closes it and ends its sessions.
@@ -164,6 +166,22 @@ class Executor {
     Executor& executor_;
   };
 
+  // What volumes, and sessions that end, ask of us.
+  class Inside : public VolumeEnv, public EndingsEnv {
+   public:
+    explicit Inside(Executor& executor) : executor_(executor) {}
+    void Rerun(ParkedPtr parked) override { executor_.Rerun(std::move(parked)); }
+    void Changed() override { executor_.Schedule(); }
+    void WhenLogged(VolumeId volume, std::function<void()> fn) override;
+    void AfterSync(VolumeId volume, std::function<void()> fn) override;
+    Status MayChange(const Volume& volume, const Txn& txn, std::function<void()> again) override;
+    Volume* Find(VolumeId volume) override { return executor_.FindVolume(volume); }
+    void Refuse(const CallPtr& call, const Status& why) override { executor_.Refuse(call, why); }
+
+   private:
+    Executor& executor_;
+  };
+
   static VolumeId VolumeOf(const Session& session);
   void RunCall(const CallPtr& call);
   template <typename Rpc>
@@ -233,8 +251,9 @@ class Executor {
   const ExecutorOptions options_;
   WalSync* const sync_;  // null: sync in line (tests)
   ExecutorEnv& env_;
+  Inside inside_{*this};
   std::map<VolumeId, std::unique_ptr<Volume>> volumes_;
-  Endings endings_;
+  Endings endings_{inside_};
   Gate gate_;
   QueuedReleases queued_releases_{*this};
   const size_t queued_releases_kind_ = gate_.Add(&queued_releases_);

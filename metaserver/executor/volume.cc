@@ -11,46 +11,35 @@
 namespace kfs::meta {
 
 Volume::Volume(const rec::Volume& i, std::unique_ptr<Db> db, size_t cache_bytes, Chunkservers& chunkservers,
-               Clock& clock, VolumeHooks hooks)
+               Clock& clock, VolumeEnv& env, uint64_t seed)
     : store_(std::make_unique<VolumeStore>(std::move(db), cache_bytes)),
       info(i),
       store(*store_),
       txn(store),
-      random(hooks.seed),
+      random(seed),
       locks(random()),
       servers(chunkservers),
-      mutations(VolumeId(i.id()), i.chunk_size(), store, chunkservers,
-                {[this](const std::function<Status(Txn&)>& change, std::function<void()> again) {
-                   return Change(change, std::move(again));
-                 },
-                 hooks.rerun, hooks.changed,
-                 [hooks, of = VolumeId(i.id())](std::function<void()> fn) {
-                   hooks.when_logged(of, std::move(fn));
-                 }}),
-      garbage(
-          VolumeId(i.id()), store, chunkservers, hooks.changed,
-          [hooks, of = VolumeId(i.id())](std::function<void()> fn) { hooks.after_sync(of, std::move(fn)); }),
-      fences(
-          VolumeId(i.id()), chunkservers, clock, hooks.rerun,
-          [hooks, of = VolumeId(i.id())](std::function<void()> fn) { hooks.when_logged(of, std::move(fn)); }),
+      mutations(VolumeId(i.id()), i.chunk_size(), store, chunkservers, *this),
+      garbage(VolumeId(i.id()), store, chunkservers, *this),
+      fences(VolumeId(i.id()), chunkservers, clock, *this),
       tickets(VolumeId(i.id()), chunkservers, clock, fences),
       clock_(clock),
-      hooks_(std::move(hooks)) {
+      env_(env) {
   // Tokens of an earlier incarnation must not look like ours.
   next_token_ = (random() >> 1) | 1;
   incarnation_ = (random() >> 1) | 1;
-  locks.InSteps(hooks_.changed, [this](Ino ino) {
-    auto waiting = unsettled_.extract(ino);
-    if (waiting.empty()) return;
-    for (ParkedPtr& p : waiting.mapped()) hooks_.rerun(std::move(p));
-  });
+  locks.InSteps([this] { Changed(); },
+                [this](Ino ino) {
+                  auto waiting = unsettled_.extract(ino);
+                  if (waiting.empty()) return;
+                  for (ParkedPtr& p : waiting.mapped()) Rerun(std::move(p));
+                });
 }
 
 Result<std::unique_ptr<Volume>> Volume::Open(const rec::Volume& info, std::unique_ptr<Db> db,
                                              size_t cache_bytes, Chunkservers& servers, Clock& clock,
-                                             VolumeHooks hooks) {
-  std::unique_ptr<Volume> volume(
-      new Volume(info, std::move(db), cache_bytes, servers, clock, std::move(hooks)));
+                                             VolumeEnv& env, uint64_t seed) {
+  std::unique_ptr<Volume> volume(new Volume(info, std::move(db), cache_bytes, servers, clock, env, seed));
   if (Status s = volume->Load(); !s.ok()) return s;
   return volume;
 }
@@ -211,7 +200,7 @@ void Volume::PutSession(const Session& session) {
   record.set_path(session.path);
   *record.mutable_rights() = session.rights;
   store.db().Put(SessionKey(session.id), record.SerializeAsString());
-  hooks_.changed();
+  Changed();
 }
 
 // Of what it has nothing comes to anybody else at once, however much it is: locks, append tokens and waiting
@@ -258,7 +247,7 @@ void Volume::EndSession(const SessionPtr& session, const std::string& why) {
   sessions.erase(session->id);
   UncountKey(session->rights.key());
   session->volume = nullptr;
-  hooks_.changed();
+  Changed();
 }
 
 void Volume::BeginReclaim(Session& session) {
@@ -320,7 +309,7 @@ void Volume::DropOpen(Ino ino, uint64_t count) {
 void Volume::DropOpens(Session& session) {
   if (session.opens.empty()) return;
   dropped_.emplace_back().swap(session.opens);
-  hooks_.changed();
+  Changed();
 }
 
 bool Volume::MayRepair(ChunkId chunk) const {
@@ -355,7 +344,7 @@ void Volume::EndAppend(Ino ino, Session* session, bool clean) {
   std::deque<ParkedPtr> waiters = std::move(it->second.waiters);
   appenders_.erase(it);
   // All run again, in order: the first takes the token, the others queue behind it as they stood.
-  for (ParkedPtr& p : waiters) hooks_.rerun(std::move(p));
+  for (ParkedPtr& p : waiters) Rerun(std::move(p));
 }
 
 void Volume::EndLongAppends() {

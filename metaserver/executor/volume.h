@@ -22,32 +22,21 @@
 #include "metaserver/executor/outbox.h"
 #include "metaserver/executor/session.h"
 #include "metaserver/executor/tickets.h"
+#include "metaserver/executor/volume_env.h"
 #include "metaserver/locks/lock_table.h"
 #include "metaserver/store/txn.h"
 #include "metaserver/store/volume_store.h"
 
 namespace kfs::meta {
 
-// What a volume asks of whoever runs it.
-struct VolumeHooks {
-  std::function<void(ParkedPtr)> rerun;
-  std::function<void()> changed;
-  // Runs `fn` once everything changed so far is in the log for good, or survives loss of power; never when
-  // it comes to neither.
-  std::function<void(VolumeId, std::function<void()> fn)> when_logged, after_sync;
-  // Whether a change that is no op's may count; else kTryAgain, and `again` when it may be tried again.
-  // Empty: it may.
-  std::function<Status(const Volume&, const Txn&, std::function<void()> again)> may_change;
-  uint64_t seed = 1;  // of what it draws: nobody shall guess it
-};
-
-class Volume {
+class Volume : private ChunkJobsEnv {
  public:
-  // Any thread: it is the caller's until an executor has it, and asks nothing of `hooks` before. Sessions
-  // known from before wait for their clients until `ttl` has passed from `now`.
+  // Any thread: it is the caller's until an executor has it, and asks nothing of `env` before. Sessions known
+  // from before wait for their clients until `ttl` has passed from `now`. `seed`: of what it draws; nobody
+  // shall guess it.
   static Result<std::unique_ptr<Volume>> Open(const rec::Volume& info, std::unique_ptr<Db> db,
                                               size_t cache_bytes, Chunkservers& servers, Clock& clock,
-                                              VolumeHooks hooks);
+                                              VolumeEnv& env, uint64_t seed);
 
   VolumeId id() const { return VolumeId(info.id()); }
   uint64_t chunk_size() const { return info.chunk_size(); }
@@ -117,10 +106,8 @@ class Volume {
   size_t open_bytes() const { return opens_held_ * kOpenWeight; }
 
   // ---- what is no op and changes inodes, names or chunks: answers of chunkservers, inventories, freeing
-  // As an op's handler `change` changes nothing but the txn, and an error drops it. kTryAgain, which `change`
-  // does not give: others who hold what it has seen are asked first, and `again` is called when it may be
-  // tried again, maybe in this call, and never once the volume is closed.
-  Status Change(const std::function<Status(Txn&)>& change, std::function<void()> again);
+  // As an op's handler `change` changes nothing but the txn.
+  Status Change(const std::function<Status(Txn&)>& change, std::function<void()> again) override;
 
   // ---- orphans: inodes without a name, kept while open. Collected in bounded steps.
   void MaybeReap(Ino ino);
@@ -240,8 +227,12 @@ class Volume {
 
  private:
   Volume(const rec::Volume& info, std::unique_ptr<Db> db, size_t cache_bytes, Chunkservers& servers,
-         Clock& clock, VolumeHooks hooks);
+         Clock& clock, VolumeEnv& env, uint64_t seed);
   Status Load();
+  void Rerun(ParkedPtr parked) override { env_.Rerun(std::move(parked)); }
+  void Changed() override { env_.Changed(); }
+  void WhenLogged(std::function<void()> fn) override { env_.WhenLogged(id(), std::move(fn)); }
+  void AfterSync(std::function<void()> fn) override { env_.AfterSync(id(), std::move(fn)); }
   void QueueAllOrphans();
   void QueueStep();
   void LingerStep();
@@ -262,7 +253,7 @@ class Volume {
   void TakeAnswered(Session& session, Lane& lane, Lane::Answered answered);
 
   Clock& clock_;
-  VolumeHooks hooks_;
+  VolumeEnv& env_;
   uint64_t incarnation_ = 0;
   int64_t last_now_ = 0;
   MonoTime settled_at_{};

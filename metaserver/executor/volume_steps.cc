@@ -41,7 +41,7 @@ void Volume::MaybeReap(Ino ino) {
   if (inode == nullptr || inode->nlink() > 0) return;
   if (!reap_queued_.insert(ino).second) return;
   reap_.push_back(ino);
-  hooks_.changed();
+  Changed();
 }
 
 void Volume::Linger(Ino ino) {
@@ -52,7 +52,7 @@ void Volume::Linger(Ino ino) {
 
 void Volume::EndLinger() {
   linger_end_ = clock_.MonoNow();
-  if (HasStep()) hooks_.changed();
+  if (HasStep()) Changed();
 }
 
 void Volume::LingersNoMore() {
@@ -70,7 +70,7 @@ void Volume::LingerStep() {
 void Volume::QueueAllOrphans() {
   orphans_to_queue_ = true;
   orphans_from_.clear();
-  hooks_.changed();
+  Changed();
 }
 
 void Volume::QueueStep() {
@@ -124,7 +124,7 @@ void Volume::EndReap() {
 
 void Volume::StartTrim(Ino ino, uint64_t before) {
   trims_[ino] = {before, 0};
-  hooks_.changed();
+  Changed();
 }
 
 void Volume::TrimOne() {
@@ -140,7 +140,7 @@ Status Volume::FreeingStep(const std::function<Status(Txn&)>& change) {
   steps_wait_ = true;  // they may answer in this call
   const Status s = Change(change, [this] {
     steps_wait_ = false;
-    hooks_.changed();
+    Changed();
   });
   if (s.code() != Code::kTryAgain) steps_wait_ = false;
   return s;
@@ -151,11 +151,9 @@ Status Volume::Change(const std::function<Status(Txn&)>& change, std::function<v
   Status s = change(own);
   if (Status read = store.db().TakeReadError(); !read.ok()) s = read;
   KFS_RETURN_IF_ERROR(s);
-  if (hooks_.may_change) {
-    KFS_RETURN_IF_ERROR(hooks_.may_change(*this, own, lifetime_.While(std::move(again))));
-  }
+  KFS_RETURN_IF_ERROR(env_.MayChange(*this, own, lifetime_.While(std::move(again))));
   own.Apply();
-  hooks_.changed();
+  Changed();
   return {};
 }
 

@@ -133,12 +133,12 @@ Status VolumeHost::Known(const VolumeOpening& o) {
   return cluster_.PutVolume(InfoOf(o.conf));
 }
 
-Result<std::unique_ptr<Volume>> VolumeHost::OpenVolume(VolumeOpening* o, const VolumeHooks& hooks) const {
+Result<std::unique_ptr<Volume>> VolumeHost::OpenVolume(VolumeOpening* o, uint64_t seed) const {
   Result<std::unique_ptr<Db>> db = OpenDatabase(o, files_, images_, memory_);
   if (!db.ok()) return db.status();
   const uint64_t line = LineOf(**db);
-  auto volume =
-      Volume::Open(InfoOf(o->conf), std::move(*db), options_.cache_bytes, chunkservers_, clock_, hooks);
+  auto volume = Volume::Open(InfoOf(o->conf), std::move(*db), options_.cache_bytes, chunkservers_, clock_,
+                             executor_.volume_env(), seed);
   if (volume.ok()) (*volume)->line = line;
   return volume;
 }
@@ -163,7 +163,7 @@ Status VolumeHost::Serve(const VolumeOpening& o, Result<std::unique_ptr<Volume>>
 
 Status VolumeHost::Open(const pb::ClusterConf& conf, const pb::VolumeConf& v, uint64_t incarnation) {
   VolumeOpening o = OpeningOf(conf, v, incarnation);
-  Result<std::unique_ptr<Volume>> volume = OpenVolume(&o, executor_.HooksForVolume());
+  Result<std::unique_ptr<Volume>> volume = OpenVolume(&o, executor_.DrawVolumeSeed());
   return Serve(o, std::move(volume));
 }
 
@@ -215,8 +215,8 @@ void VolumeHost::Begin(const pb::ClusterConf& conf, const pb::VolumeConf& v, uin
   opening_[VolumeId(v.id())] = u;
   Do(
       VolumeId(v.id()),
-      [this, u, hooks = executor_.HooksForVolume()] {
-        u->volume = OpenVolume(&u->opening, hooks);
+      [this, u, seed = executor_.DrawVolumeSeed()] {
+        u->volume = OpenVolume(&u->opening, seed);
         return Status();
       },
       [this, u](const Status&) { Opened(u); });

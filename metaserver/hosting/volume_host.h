@@ -104,7 +104,7 @@ class VolumeHost {
   Status Open(const pb::ClusterConf& conf, const pb::VolumeConf& v, uint64_t incarnation);
   VolumeOpening OpeningOf(const pb::ClusterConf& conf, const pb::VolumeConf& v, uint64_t incarnation) const;
   // Any thread.
-  Result<std::unique_ptr<Volume>> OpenVolume(VolumeOpening* opening, const VolumeHooks& hooks) const;
+  Result<std::unique_ptr<Volume>> OpenVolume(VolumeOpening* opening, uint64_t seed) const;
   static Status HandedOver(const pb::VolumeConf& v);
   Status Serve(const VolumeOpening& opening, Result<std::unique_ptr<Volume>> volume);
   // To the cluster's store, and to that of copies.

@@ -156,7 +156,8 @@ class AppendsRun {
     info.set_chunk_size(kAppendChunk);
     info.set_replicas(1);
     auto db = Db::Open("/volume", "volume", *memory_);
-    auto volume = Volume::Open(info, std::move(*db), 1 << 20, *servers_, clock_, executor_->HooksForVolume());
+    auto volume = Volume::Open(info, std::move(*db), 1 << 20, *servers_, clock_, executor_->volume_env(),
+                               executor_->DrawVolumeSeed());
     ok = ok && volume.ok();
     if (!ok) {
       figures_.Wrong("the volume does not open");

@@ -183,8 +183,8 @@ Status MetaHost::Make() {
   info.set_replicas(1);
   auto db = Db::Open("/volume", "volume", *s.memory);
   if (!db.ok()) return db.status();
-  auto volume =
-      Volume::Open(info, std::move(*db), 1 << 20, *s.servers, loop.clock(), s.executor->HooksForVolume());
+  auto volume = Volume::Open(info, std::move(*db), 1 << 20, *s.servers, loop.clock(),
+                             s.executor->volume_env(), s.executor->DrawVolumeSeed());
   if (!volume.ok()) return volume.status();
   s.executor->AddVolume(std::move(*volume));
   s.server =

@@ -124,9 +124,14 @@ TEST_F(LoggedOpsTest, AnswersInMemoryGoInStepsWithTheirSession) {
   Ending ending(s_, &volume());
   EXPECT_GE(ending.remembered.size(), 1000u);
   EXPECT_EQ(s_->remembered.size(), 0u);
-  Endings endings({.find = [this](VolumeId) { return &volume(); },
-                   .refuse = [](const CallPtr&, const Status&) {},
-                   .changed = [] {}});
+  struct Env : EndingsEnv {
+    explicit Env(Volume& v) : volume(v) {}
+    Volume* Find(VolumeId) override { return &volume; }
+    void Refuse(const CallPtr&, const Status&) override {}
+    void Changed() override {}
+    Volume& volume;
+  } env(volume());
+  Endings endings(env);
   endings.Add(std::move(ending));
   int steps = 1;
   while (endings.Step()) ++steps;

@@ -84,8 +84,8 @@ class MetaTest : public testing::Test {
     info.set_replicas(1);
     auto db = Db::Open(dir_ + "/vol", "volume", *memory_);
     ASSERT_TRUE(db.ok()) << db.status().ToString();
-    auto volume =
-        Volume::Open(info, std::move(*db), cache_bytes_, *servers_, clock_, executor_->HooksForVolume());
+    auto volume = Volume::Open(info, std::move(*db), cache_bytes_, *servers_, clock_, executor_->volume_env(),
+                               executor_->DrawVolumeSeed());
     ASSERT_TRUE(volume.ok()) << volume.status().ToString();
     executor_->AddVolume(std::move(*volume));
     executor_->EndTick();
