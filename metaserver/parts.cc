@@ -113,16 +113,17 @@ Status MetaParts::Join(const Outside& outside) {
   member->Serve(*membership);
   peers = std::make_unique<PeerOps>(outside.loop, clock, *member, *membership);
   twin = std::make_unique<OwnTwin>(outside.loop, *member, *peers, advertised);
-  disk = std::make_unique<DiskWatch>(
-      outside.files, outside.options.data_dir(), static_cast<uint64_t>(outside.options.reserve_bytes()),
-      "metaserver " + server->address(), alarms,
-      DiskWatch::Hooks{.set_full =
-                           [this](bool full) {
-                             executor->SetDiskFull(full);
-                             images->SetDiskFull(full);
-                           },
-                       .set_has_room = [this](bool there) { member_db->SetHasRoom(there); }});
+  disk = std::make_unique<DiskWatch>(outside.files, outside.options.data_dir(),
+                                     static_cast<uint64_t>(outside.options.reserve_bytes()),
+                                     "metaserver " + server->address(), alarms, *this);
   return membership->Begin();
 }
+
+void MetaParts::SetFull(bool full) {
+  executor->SetDiskFull(full);
+  images->SetDiskFull(full);
+}
+
+void MetaParts::SetHasRoom(bool there) { member_db->SetHasRoom(there); }
 
 }  // namespace kfs::meta

@@ -12,6 +12,7 @@
 #include "metaserver/admin/state_metrics.h"
 #include "metaserver/admin/status_service.h"
 #include "metaserver/chunks/reach_check.h"
+#include "metaserver/hosting/disk_watch.h"
 #include "metaserver/members/own_twin.h"
 #include "metaserver/metaserver.h"
 #include "metaserver/service/chunkserver_service.h"
@@ -23,7 +24,7 @@
 namespace kfs::meta {
 
 // In the order in which they are made. What is empty has not been made yet, or has been stopped.
-struct MetaParts {
+struct MetaParts final : public DiskWatchEnv {
   // ---- what there is: Open
   int64_t started_wall = 0;
   Credentials credentials;
@@ -90,6 +91,10 @@ struct MetaParts {
   // One after the other. An error: the rest has not been made.
   Status Open(const Outside& outside);
   Status Join(const Outside& outside);
+
+ private:
+  void SetFull(bool full) override;
+  void SetHasRoom(bool there) override;
 };
 
 }  // namespace kfs::meta

@@ -14,13 +14,13 @@ constexpr uint64_t kRecordReserve = 8u << 20;
 }  // namespace
 
 DiskWatch::DiskWatch(FileOps& files, std::string dir, uint64_t reserve, std::string subject, Alarms& alarms,
-                     Hooks hooks)
+                     DiskWatchEnv& env)
     : files_(files),
       dir_(std::move(dir)),
       reserve_(reserve),
       subject_(std::move(subject)),
       alarms_(alarms),
-      hooks_(std::move(hooks)) {}
+      env_(env) {}
 
 void DiskWatch::Look() {
   struct statvfs st {};
@@ -38,7 +38,7 @@ void DiskWatch::Look() {
 }
 
 void DiskWatch::RoomChanged(uint64_t available) {
-  hooks_.set_has_room(has_room_);
+  env_.SetHasRoom(has_room_);
   alarms_.Clear("cluster.no_room", subject_);
   if (has_room_) return;
   alarms_.Raise("cluster.no_room", subject_,
@@ -50,7 +50,7 @@ void DiskWatch::RoomChanged(uint64_t available) {
 }
 
 void DiskWatch::FullChanged(uint64_t available, uint64_t reserve) {
-  hooks_.set_full(full_);
+  env_.SetFull(full_);
   alarms_.Clear("metadata.disk_full", subject_);
   if (!full_) {
     KFS_LOG(info, "disk.has_room path={} available={}", dir_, available);

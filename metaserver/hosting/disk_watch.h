@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <string>
 
 #include "common/file_ops.h"
@@ -12,17 +11,20 @@
 
 namespace kfs::meta {
 
+// Whom it tells. Outlives it.
+class DiskWatchEnv {
+ public:
+  virtual ~DiskWatchEnv() = default;
+  virtual void SetFull(bool full) = 0;      // nothing new is made
+  virtual void SetHasRoom(bool there) = 0;  // for votes and later configurations
+};
+
 class DiskWatch {
  public:
-  struct Hooks {
-    std::function<void(bool full)> set_full;       // nothing new is made
-    std::function<void(bool there)> set_has_room;  // for votes and later configurations
-  };
-
   // `reserve`: bytes that are kept free; 0: a tenth of the disk, half a GiB at most. `subject`: of the
   // alarms.
   DiskWatch(FileOps& files, std::string dir, uint64_t reserve, std::string subject, Alarms& alarms,
-            Hooks hooks);
+            DiskWatchEnv& env);
 
   // Looks, and says what has changed. Does not wait for the disk.
   void Look();
@@ -37,7 +39,7 @@ class DiskWatch {
   const uint64_t reserve_;
   const std::string subject_;
   Alarms& alarms_;
-  const Hooks hooks_;
+  DiskWatchEnv& env_;
   bool full_ = false, has_room_ = true;
 };
 
