@@ -34,11 +34,11 @@ Status ClusterTerms::Prepare(const pb::PrepareConfRequest& request) {
           std::make_pair(prepared_.ballot(), prepared_.originator())) {
     return Status(EAGAIN, Code::kTryAgain, "a newer attempt was prepared");
   }
-  KFS_RETURN_IF_ERROR(hooks_.check(With(request.terms())));
+  KFS_RETURN_IF_ERROR(env_.CheckTunables(With(request.terms())));
   // First, or a chunk could be created after we have looked.
-  hooks_.refuse_new(left_ || request.terms().leave());
+  env_.RefuseNew(left_ || request.terms().leave());
   if (request.terms().leave()) {
-    if (Status st = hooks_.holds_nothing(); !st.ok()) {
+    if (Status st = env_.HoldsNothing(); !st.ok()) {
       Forget();
       return st;
     }
@@ -56,12 +56,12 @@ void ClusterTerms::Learn(uint64_t generation, const pb::ChunkserverTerms& terms)
   const Tunables t = With(terms);
   if (t == in_force_) return;
   // Decided is decided; one that cannot be here any more (another disk, perhaps) is left as it was.
-  if (Status st = hooks_.check(t); !st.ok()) {
+  if (Status st = env_.CheckTunables(t); !st.ok()) {
     KFS_LOG(error, "cluster.options_not_followed generation={} reason=\"{}\"", generation, st.message());
     return;
   }
   in_force_ = t;
-  hooks_.apply(t);
+  env_.Apply(t);
 }
 
 void ClusterTerms::OnTimer() {
@@ -73,7 +73,7 @@ void ClusterTerms::OnTimer() {
 void ClusterTerms::Forget() {
   prepared_until_ = {};
   prepared_.Clear();
-  hooks_.refuse_new(left_);
+  env_.RefuseNew(left_);
 }
 
 }  // namespace kfs

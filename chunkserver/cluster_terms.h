@@ -10,7 +10,6 @@
 // nothing" is still true when the change is decided.
 #pragma once
 
-#include <functional>
 #include <string>
 
 #include "chunkserver/tunables.h"
@@ -19,21 +18,25 @@
 
 namespace kfs {
 
+// The chunkserver whose terms they are. Outlives them.
+class ClusterTermsEnv {
+ public:
+  virtual ~ClusterTermsEnv() = default;
+  // Whether the disks allow it.
+  virtual Status CheckTunables(const Tunables& tunables) = 0;
+  virtual void Apply(const Tunables& tunables) = 0;
+  // No chunks are created from here on.
+  virtual void RefuseNew(bool refuse) = 0;
+  // EBUSY: it holds chunks, or may do so.
+  virtual Status HoldsNothing() = 0;
+};
+
 class ClusterTerms {
  public:
   static constexpr auto kPreparedFor = std::chrono::seconds(10);  // a change is decided or refused by then
 
-  struct Hooks {
-    // Whether the disks allow it.
-    std::function<Status(const Tunables&)> check;
-    std::function<void(const Tunables&)> apply;
-    // No chunks are created from here on.
-    std::function<void(bool)> refuse_new;
-    // EBUSY: it holds chunks, or may do so.
-    std::function<Status()> holds_nothing;
-  };
-  ClusterTerms(const Tunables& own, const Clock& clock, Hooks hooks)
-      : own_(own), in_force_(own), clock_(clock), hooks_(std::move(hooks)) {}
+  ClusterTerms(const Tunables& own, const Clock& clock, ClusterTermsEnv& env)
+      : own_(own), in_force_(own), clock_(clock), env_(env) {}
 
   Status Prepare(const pb::PrepareConfRequest& request);
   // Of an older generation than is known: nothing happens.
@@ -51,7 +54,7 @@ class ClusterTerms {
   const Tunables own_;
   Tunables in_force_;
   const Clock& clock_;
-  const Hooks hooks_;
+  ClusterTermsEnv& env_;
   uint64_t generation_ = 0;
   bool left_ = false;  // as of generation_
   pb::PrepareConfRequest prepared_;

@@ -38,16 +38,22 @@ Result<Labels> ParseLabels(const std::vector<std::string>& texts) {
 
 }  // namespace
 
-struct ChunkserverDaemon::Impl {
+struct ChunkserverDaemon::Impl final : public ClusterTermsEnv, public MetaserverLinkEnv {
   Impl(EventLoop& l, const ChunkserverOptions& o, FileOps& f) : loop(l), options(o), files(f) {}
   void StartLinks(Labels labels);
-  void MustEnd(const std::string& metaserver, const Status& why);
   void GoOn();
   void MakeTerms();
   Status StartMonitor();
   Status Health() const;
-  Status CheckTunables(const Tunables& t) const;
-  void Apply(const Tunables& t);
+
+  Status CheckTunables(const Tunables& t) override;
+  void Apply(const Tunables& t) override;
+  void RefuseNew(bool refuse) override { store->RefuseNew(refuse); }
+  Status HoldsNothing() override { return store->HoldsNothing(); }
+  void OnCluster(const std::string& cluster) override { server->SetClusterId(cluster); }
+  void OnTaken() override;
+  void OnMustEnd(const std::string& metaserver, const Status& why) override;
+  void FillLinks(pb::HeartbeatRequest* request) override;
 
   EventLoop& loop;
   const ChunkserverOptions& options;
@@ -176,16 +182,11 @@ void ChunkserverDaemon::Impl::MakeTerms() {
                      .inventory_rate = options.inventory_rate(),
                      .garbage_keep = std::chrono::seconds(options.garbage_keep_s()),
                      .sync_interval = std::chrono::milliseconds(options.sync_interval_ms())};
-  terms = std::make_unique<ClusterTerms>(
-      own, loop.clock(),
-      ClusterTerms::Hooks{.check = [this](const Tunables& t) { return CheckTunables(t); },
-                          .apply = [this](const Tunables& t) { Apply(t); },
-                          .refuse_new = [this](bool refuse) { store->RefuseNew(refuse); },
-                          .holds_nothing = [this] { return store->HoldsNothing(); }});
+  terms = std::make_unique<ClusterTerms>(own, loop.clock(), *this);
 }
 
 // What leaves a disk less than half of its room is taken for a slip. Its own file's word is not doubted.
-Status ChunkserverDaemon::Impl::CheckTunables(const Tunables& t) const {
+Status ChunkserverDaemon::Impl::CheckTunables(const Tunables& t) {
   if (t.reserve_bytes == static_cast<uint64_t>(options.reserve_bytes())) return {};
   for (const auto& disk : store->disks()) {
     const uint64_t capacity = disk->space().capacity;
@@ -224,23 +225,24 @@ void ChunkserverDaemon::Impl::StartLinks(Labels labels) {
   o.link.instance = instance;
   o.link.labels = std::move(labels);
   o.link.dispatcher = server->dispatcher();
-  links = std::make_unique<MetaserverLinks>(loop, store.get(), pool.get(), service.get(), std::move(o));
-  links->OnCluster([this](const std::string& cluster) { server->SetClusterId(cluster); });
-  links->FillLinks([this](pb::HeartbeatRequest* request) {
-    constexpr int kShown = 16;
-    for (const ConnectionPtr& c : server->connections()) {
-      if (!c->greeted || c->stream().kind() != std::string_view("plain")) continue;
-      request->set_plain_links(request->plain_links() + 1);
-      if (request->plain_from_size() < kShown) request->add_plain_from(c->hello.host());
-    }
-  });
-  links->OnMustEnd([this](const std::string& m, const Status& why) { MustEnd(m, why); });
-  // A pool that is full: at the next registration, or the age is shown as it is at the next start.
-  links->OnTaken([this] {
-    static_cast<void>(pool->Submit(
-        {}, [a = ages.get()] { a->Taken(); }, [] {}));
-  });
+  links =
+      std::make_unique<MetaserverLinks>(loop, store.get(), pool.get(), service.get(), std::move(o), *this);
   loop.Post([l = links.get()] { l->Start(); });
+}
+
+void ChunkserverDaemon::Impl::FillLinks(pb::HeartbeatRequest* request) {
+  constexpr int kShown = 16;
+  for (const ConnectionPtr& c : server->connections()) {
+    if (!c->greeted || c->stream().kind() != std::string_view("plain")) continue;
+    request->set_plain_links(request->plain_links() + 1);
+    if (request->plain_from_size() < kShown) request->add_plain_from(c->hello.host());
+  }
+}
+
+// A pool that is full: at the next registration, or the age is shown as it is at the next start.
+void ChunkserverDaemon::Impl::OnTaken() {
+  static_cast<void>(pool->Submit(
+      {}, [a = ages.get()] { a->Taken(); }, [] {}));
 }
 
 void ChunkserverDaemon::Impl::GoOn() {
@@ -250,7 +252,7 @@ void ChunkserverDaemon::Impl::GoOn() {
 
 // At once: whatever were written here from now on would be lost with this copy, or with the other. What has
 // been acknowledged survives this as it survives kill -9.
-void ChunkserverDaemon::Impl::MustEnd(const std::string& metaserver, const Status& why) {
+void ChunkserverDaemon::Impl::OnMustEnd(const std::string& metaserver, const Status& why) {
   const std::string address = options.advertise().empty() ? server->address() : options.advertise();
   if (why.code() == Code::kOlderCopy) {
     ages->Refused();

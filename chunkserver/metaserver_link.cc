@@ -14,8 +14,14 @@ constexpr auto kAnswerTimeout = std::chrono::seconds(60);
 }  // namespace
 
 MetaserverLink::MetaserverLink(EventLoop& loop, ChunkStore* store, IoPool* pool, ChunkService* service,
-                               InventoryTurns* turns, Options options, Hooks hooks)
-    : loop_(loop), store_(store), service_(service), options_(std::move(options)), hooks_(std::move(hooks)) {
+                               InventoryTurns* turns, Options options, MetaserverLinkEnv& env,
+                               SharedByLinks& shared)
+    : loop_(loop),
+      store_(store),
+      service_(service),
+      options_(std::move(options)),
+      env_(env),
+      shared_(shared) {
   NetClient::Options net;
   net.name = "metaserver " + options_.metaserver;
   net.addresses = {options_.metaserver};
@@ -29,7 +35,7 @@ MetaserverLink::MetaserverLink(EventLoop& loop, ChunkStore* store, IoPool* pool,
       loop_, store_, pool, client_.get(), turns,
       Inventory::Options{.metaserver = options_.metaserver,
                          .tunables = &service_->terms()->in_force(),
-                         .trusted = [this] { return generation_ >= hooks_.newest_generation(); }});
+                         .trusted = [this] { return generation_ >= shared_.newest_generation(); }});
 }
 
 MetaserverLink::~MetaserverLink() {
@@ -48,7 +54,7 @@ void MetaserverLink::Start() {
       Refused(st);
       return ready(st, false);
     }
-    if (!cluster.empty()) hooks_.on_cluster(cluster);
+    if (!cluster.empty()) env_.OnCluster(cluster);
     Register(connection, std::move(ready));
   });
   client_->Serve(options_.dispatcher);
@@ -63,7 +69,7 @@ void MetaserverLink::Register(const ConnectionPtr& connection, NetClient::ReadyF
   request.set_instance(options_.instance);
   for (const auto& [name, value] : options_.labels) (*request.mutable_label())[name] = value;
   FillDiskStatus(*store_, false, request.mutable_disk());
-  hooks_.synced->Fill(request.mutable_synced());
+  shared_.synced().Fill(request.mutable_synced());
   connection->Call(Op::kRegisterChunkserver, request, {},
                    lifetime_.While([this, ready = std::move(ready),
                                     asked_ms = service_->gate()->NowMs()](kfs::Answer answer) {
@@ -86,7 +92,7 @@ void MetaserverLink::Registered(const pb::RegisterChunkserverReply& reply) {
   waits_for_consent_ = false;
   refusal_.clear();
   missing_told_ = 0;  // it may have lost its memory
-  if (hooks_.on_taken) hooks_.on_taken();
+  env_.OnTaken();
   auto period = std::chrono::milliseconds(std::clamp<uint32_t>(reply.heartbeat_ms(), 100, 60000));
   heartbeat_ = loop_.RunEvery(period, [this] { SendHeartbeat(); });
   TakeMembers(reply);
@@ -100,7 +106,8 @@ void MetaserverLink::Refused(const Status& why) {
             why.ToString());
     return;
   }
-  if (why.code() == Code::kRunsTwice || why.code() == Code::kOlderCopy) return hooks_.on_must_end(why);
+  if (why.code() == Code::kRunsTwice || why.code() == Code::kOlderCopy)
+    return env_.OnMustEnd(options_.metaserver, why);
   // Tried again every second or two: said once.
   if (refusal_ == why.ToString()) return;
   refusal_ = why.ToString();
@@ -124,7 +131,8 @@ template <typename Reply>
 void MetaserverLink::TakeMembers(const Reply& reply) {
   generation_ = reply.generation();
   if (reply.has_terms()) service_->terms()->Learn(reply.generation(), reply.terms());
-  hooks_.on_members(reply.generation(), {reply.metaserver().begin(), reply.metaserver().end()});
+  shared_.Learned(options_.metaserver, reply.generation(),
+                  {reply.metaserver().begin(), reply.metaserver().end()});
 }
 
 void MetaserverLink::SendHeartbeat() {
@@ -133,7 +141,7 @@ void MetaserverLink::SendHeartbeat() {
   FillDiskStatus(*store_, false, request.mutable_disk());
   request.set_rss_bytes(loop_.ResidentBytes());
   request.set_generation(service_->terms()->generation());
-  if (hooks_.fill_links) hooks_.fill_links(&request);
+  env_.FillLinks(&request);
   missing_told_ = service_->missing().Fill(missing_told_, request.mutable_missing());
   heartbeat_under_way_ = true;
   client_->Enqueue<rpc::Heartbeat>(
@@ -144,7 +152,7 @@ void MetaserverLink::SendHeartbeat() {
         if (status.ok()) {
           service_->gate()->LearnClock(reply.clock(), reply.clock_ms(), asked_ms);
           if (reply.inventory()) inventory_->Begin();
-          hooks_.synced->Learn(reply.synced());
+          shared_.synced().Learn(reply.synced());
           return TakeMembers(reply);
         }
         if (!registered_) return;

@@ -9,7 +9,6 @@
 // (kRunsTwice), and an older copy of our data is not ours (kOlderCopy): the daemon ends.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,6 +23,33 @@
 
 namespace kfs {
 
+// The chunkserver, as a link sees it. Outlives it.
+class MetaserverLinkEnv {
+ public:
+  virtual ~MetaserverLinkEnv() = default;
+  // The cluster is known, also when it was before.
+  virtual void OnCluster(const std::string& cluster) = 0;
+  // A metaserver has us registered.
+  virtual void OnTaken() = 0;
+  // We must end: another process has our uuid (kRunsTwice), or our data is an older copy (kOlderCopy).
+  virtual void OnMustEnd(const std::string& metaserver, const Status& why) = 0;
+  // Told with each heartbeat: links of others to us that are without TLS.
+  virtual void FillLinks(pb::HeartbeatRequest* request) = 0;
+};
+
+// What links have in common. Outlives them.
+class SharedByLinks {
+ public:
+  virtual ~SharedByLinks() = default;
+  // After each registration and heartbeat of the metaserver at `from`: which members there are, as of which
+  // generation (0: not said).
+  virtual void Learned(const std::string& from, uint64_t generation,
+                       const std::vector<std::string>& members) = 0;
+  // The newest generation that any metaserver has told.
+  virtual uint64_t newest_generation() const = 0;
+  virtual SyncPoints& synced() = 0;
+};
+
 class MetaserverLink {
  public:
   struct Options {
@@ -34,24 +60,8 @@ class MetaserverLink {
     std::vector<std::pair<std::string, std::string>> labels;
     std::shared_ptr<Dispatcher> dispatcher;  // serves what the metaserver asks
   };
-  struct Hooks {
-    // The cluster is known, also when it was before.
-    std::function<void(const std::string&)> on_cluster;
-    // After each registration and heartbeat: which members there are, as of which generation (0: not said).
-    std::function<void(uint64_t generation, std::vector<std::string>)> on_members;
-    // Shared by all links.
-    SyncPoints* synced = nullptr;
-    // The newest generation that any metaserver has told.
-    std::function<uint64_t()> newest_generation;
-    // We must end: another process has our uuid (kRunsTwice), or our data is an older copy (kOlderCopy).
-    std::function<void(const Status& why)> on_must_end;
-    // A metaserver has us registered.
-    std::function<void()> on_taken = {};
-    // Told with each heartbeat: links without TLS.
-    std::function<void(pb::HeartbeatRequest*)> fill_links = {};
-  };
   MetaserverLink(EventLoop& loop, ChunkStore* store, IoPool* pool, ChunkService* service,
-                 InventoryTurns* turns, Options options, Hooks hooks);
+                 InventoryTurns* turns, Options options, MetaserverLinkEnv& env, SharedByLinks& shared);
   ~MetaserverLink();
 
   void Start();
@@ -76,7 +86,8 @@ class MetaserverLink {
   ChunkStore* const store_;
   ChunkService* const service_;
   const Options options_;
-  const Hooks hooks_;
+  MetaserverLinkEnv& env_;
+  SharedByLinks& shared_;
   std::unique_ptr<NetClient> client_;
   std::unique_ptr<Inventory> inventory_;
   EventLoop::Timer heartbeat_;

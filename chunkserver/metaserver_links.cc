@@ -29,8 +29,8 @@ std::vector<std::string> Usable(const std::vector<std::string>& addresses) {
 }  // namespace
 
 MetaserverLinks::MetaserverLinks(EventLoop& loop, ChunkStore* store, IoPool* pool, ChunkService* service,
-                                 Options options)
-    : loop_(loop), store_(store), pool_(pool), service_(service), options_(std::move(options)) {}
+                                 Options options, MetaserverLinkEnv& env)
+    : loop_(loop), store_(store), pool_(pool), service_(service), options_(std::move(options)), env_(env) {}
 
 MetaserverLinks::~MetaserverLinks() {
   lifetime_.End();
@@ -73,31 +73,8 @@ void MetaserverLinks::Open(const std::string& address) {
   MetaserverLink::Options options = options_.link;
   options.metaserver = address;
   auto& link = links_[address];
-  link = std::make_unique<MetaserverLink>(
-      loop_, store_, pool_, service_, &turns_, std::move(options),
-      MetaserverLink::Hooks{
-          .on_cluster =
-              [this](const std::string& cluster) {
-                if (on_cluster_) on_cluster_(cluster);
-              },
-          .on_members =
-              [this, address](uint64_t generation, const std::vector<std::string>& members) {
-                Learned(address, generation, members);
-              },
-          .synced = &synced_,
-          .newest_generation = [this] { return known_.generation; },
-          .on_must_end =
-              [this, address](const Status& why) {
-                if (on_must_end_) on_must_end_(address, why);
-              },
-          .on_taken =
-              [this] {
-                if (on_taken_) on_taken_();
-              },
-          .fill_links =
-              [this](pb::HeartbeatRequest* request) {
-                if (fill_links_) fill_links_(request);
-              }});
+  link = std::make_unique<MetaserverLink>(loop_, store_, pool_, service_, &turns_, std::move(options), env_,
+                                          *this);
   link->Start();
 }
 

@@ -9,7 +9,6 @@
 //                                                                               \-> disks
 #pragma once
 
-#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -21,7 +20,7 @@
 
 namespace kfs {
 
-class MetaserverLinks {
+class MetaserverLinks : public SharedByLinks {
  public:
   // More members than this are not registered with, nor more addresses of the configuration tried.
   static constexpr size_t kMembersMax = 32;
@@ -34,19 +33,10 @@ class MetaserverLinks {
     MetaserverLink::Options link;          // `metaserver` is set for each
   };
   // REQUIRES: the pool is stopped before the store goes.
-  MetaserverLinks(EventLoop& loop, ChunkStore* store, IoPool* pool, ChunkService* service, Options options);
-  ~MetaserverLinks();
+  MetaserverLinks(EventLoop& loop, ChunkStore* store, IoPool* pool, ChunkService* service, Options options,
+                  MetaserverLinkEnv& env);
+  ~MetaserverLinks() override;
 
-  // Runs when the cluster is known, also when it was before.
-  void OnCluster(std::function<void(const std::string&)> fn) { on_cluster_ = std::move(fn); }
-  // What heartbeats tell of links that others have to this chunkserver.
-  void FillLinks(std::function<void(pb::HeartbeatRequest*)> fn) { fill_links_ = std::move(fn); }
-  // Runs when a metaserver says that we must end (MetaserverLink::Hooks::on_must_end).
-  void OnMustEnd(std::function<void(const std::string& metaserver, const Status& why)> fn) {
-    on_must_end_ = std::move(fn);
-  }
-  // Runs at each registration.
-  void OnTaken(std::function<void()> fn) { on_taken_ = std::move(fn); }
   void Start();
   void TunablesChanged();
   bool registered() const;  // with at least one
@@ -54,7 +44,10 @@ class MetaserverLinks {
 
  private:
   void Open(const std::string& address);
-  void Learned(const std::string& from, uint64_t generation, const std::vector<std::string>& members);
+  void Learned(const std::string& from, uint64_t generation,
+               const std::vector<std::string>& members) override;
+  uint64_t newest_generation() const override { return known_.generation; }
+  SyncPoints& synced() override { return synced_; }
   void Settle();
   void Save();
   void SaveSynced();
@@ -65,10 +58,7 @@ class MetaserverLinks {
   IoPool* const pool_;
   ChunkService* const service_;
   const Options options_;
-  std::function<void(const std::string&)> on_cluster_;
-  std::function<void(const std::string&, const Status&)> on_must_end_;
-  std::function<void()> on_taken_;
-  std::function<void(pb::HeartbeatRequest*)> fill_links_;
+  MetaserverLinkEnv& env_;
   InventoryTurns turns_;                                          // outlives the links
   std::map<std::string, std::unique_ptr<MetaserverLink>> links_;  // by address
   KnownMetaservers known_;

@@ -8,7 +8,7 @@
 namespace kfs {
 namespace {
 
-class TermsTest : public StoreTest {
+class TermsTest : public StoreTest, private ClusterTermsEnv {
  protected:
   void SetUp() override {
     StoreTest::SetUp();
@@ -37,12 +37,13 @@ class TermsTest : public StoreTest {
   uint64_t tried_ = 0;
   Status check_;
   const Tunables own_{.reserve_bytes = 7, .inventory_rate = 11};
-  ClusterTerms terms_{own_,
-                      clock_,
-                      {.check = [this](const Tunables&) { return check_; },
-                       .apply = [this](const Tunables&) { ++applied_; },
-                       .refuse_new = [this](bool refuse) { store_->RefuseNew(refuse); },
-                       .holds_nothing = [this] { return store_->HoldsNothing(); }}};
+  ClusterTerms terms_{own_, clock_, *this};
+
+ private:
+  Status CheckTunables(const Tunables&) override { return check_; }
+  void Apply(const Tunables&) override { ++applied_; }
+  void RefuseNew(bool refuse) override { store_->RefuseNew(refuse); }
+  Status HoldsNothing() override { return store_->HoldsNothing(); }
 };
 
 TEST_F(TermsTest, PreparingAnOptionChangesNothingUntilItIsDecided) {
