@@ -26,26 +26,12 @@ ProtocolWorker::ProtocolWorker(KfsClient::Options options, Credentials credentia
       served_(std::make_shared<Dispatcher>(loop(), Dispatcher::Options{.role = pb::HelloRequest::CLIENT})),
       first_trace_(static_cast<uint32_t>(loop().entropy().Next())) {
   ServeDrainReleases();
-  session_ = std::make_shared<Session>(
-      loop(),
-      Session::Options{.metaservers = options_.metaservers,
-                       .volume = options_.volume,
-                       .path = options_.path,
-                       .mountpoint = options_.mountpoint},
-      Session::Hooks{.on_attached =
-                         [this] {
-                           if (session_->attaches() > 1) metrics_.reconnects.Add();
-                           Connected(Status());
-                         },
-                     .on_lost = [this] { MutationsLost(); },
-                     .on_held_lost = [this] { HandlesLost(); },
-                     .on_stopped = [this] { VolumeStopped(); },
-                     .on_refused = [this](const Status& why) { Connected(why); },
-                     .oldest_call =
-                         [this] {
-                           const KfsOp* op = OldestOp();
-                           return op == nullptr ? Duration::zero() : loop().Now() - op->waiting_since();
-                         }});
+  session_ = std::make_shared<Session>(loop(),
+                                       Session::Options{.metaservers = options_.metaservers,
+                                                        .volume = options_.volume,
+                                                        .path = options_.path,
+                                                        .mountpoint = options_.mountpoint},
+                                       *this);
 }
 
 ProtocolWorker::~ProtocolWorker() {
@@ -293,6 +279,16 @@ Status ProtocolWorker::Connection() const {
   if (meta->connected()) return {};
   const Status why = meta->last_error();
   return Status(ENOTCONN, "no metaserver is connected" + (why.ok() ? "" : ": " + why.message()));
+}
+
+void ProtocolWorker::Attached() {
+  if (session_->attaches() > 1) metrics_.reconnects.Add();
+  Connected(Status());
+}
+
+Duration ProtocolWorker::OldestCall() {
+  const KfsOp* op = OldestOp();
+  return op == nullptr ? Duration::zero() : loop().Now() - op->waiting_since();
 }
 
 void ProtocolWorker::SessionRefused(const Status& why) { session_->Refused(why); }

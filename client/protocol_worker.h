@@ -27,7 +27,7 @@
 
 namespace kfs {
 
-class ProtocolWorker : public std::enable_shared_from_this<ProtocolWorker> {
+class ProtocolWorker : public std::enable_shared_from_this<ProtocolWorker>, public SessionEnv {
  public:
   static constexpr size_t kLayoutInodesMax = 4096;
   // An op that took longer logs where its time went.
@@ -37,7 +37,7 @@ class ProtocolWorker : public std::enable_shared_from_this<ProtocolWorker> {
   static constexpr Duration kWaitingToldAgain = std::chrono::seconds(60);
 
   ProtocolWorker(KfsClient::Options options, Credentials credentials);
-  ~ProtocolWorker();
+  ~ProtocolWorker() override;
 
   // ---- any thread ----
   CallId Execute(RequestPtr request);
@@ -103,9 +103,12 @@ class ProtocolWorker : public std::enable_shared_from_this<ProtocolWorker> {
   void Connected(const Status& status);
   void ServeDrainReleases();
   void Goodbye(DoneStatus done);
-  void MutationsLost();
-  void HandlesLost();
-  void VolumeStopped();
+  void Attached() override;
+  void NotAttached(const Status& why) override { Connected(why); }
+  void MutationsLost() override;
+  void HandlesLost() override;
+  void VolumeStopped() override;
+  Duration OldestCall() override;
 
   const KfsClient::Options options_;
   bool told_trying_ = false;

@@ -9,11 +9,8 @@
 
 namespace kfs {
 
-Session::Session(EventLoop& loop, Options options, Hooks hooks)
-    : loop_(loop),
-      options_(std::move(options)),
-      hooks_(std::move(hooks)),
-      metaservers_(options_.metaservers) {}
+Session::Session(EventLoop& loop, Options options, SessionEnv& env)
+    : loop_(loop), options_(std::move(options)), env_(&env), metaservers_(options_.metaservers) {}
 
 void Session::Attach(const ConnectionPtr& connection, NetClient::ReadyFn ready) {
   auto a = std::make_shared<Attaching>();
@@ -109,7 +106,7 @@ void Session::Ready(const std::shared_ptr<Attaching>& a) {
   keep_alive_ = loop_.RunEvery(ttl_ / 3, [weak = weak_from_this()] {
     if (auto self = weak.lock()) self->SendKeepAlive();
   });
-  if (hooks_.on_attached) hooks_.on_attached();
+  if (env_ != nullptr) env_->Attached();
   a->ready(Status(), false);
   NoteGeneration(a->generation);
 }
@@ -149,7 +146,7 @@ void Session::HeldLost(const std::string& why) {
       "this mount are lost; calls on them fail with EIO until they are closed\"",
       session_, options_.volume, held_.lock_count(), why);
   held_.SessionLost();
-  if (hooks_.on_held_lost) hooks_.on_held_lost();
+  if (env_ != nullptr) env_->HandlesLost();
 }
 
 void Session::Lost(const Status& why) {
@@ -161,7 +158,7 @@ void Session::Lost(const Status& why) {
   session_ = 0;
   tickets_.clear();
   key_.clear();
-  if (hooks_.on_lost) hooks_.on_lost();
+  if (env_ != nullptr) env_->MutationsLost();
 }
 
 void Session::KeepAlive(std::shared_ptr<NetClient> net) { net_ = net; }
@@ -174,7 +171,7 @@ void Session::Refused(const Status& why) {
 
 void Session::Stop() {
   keep_alive_.Cancel();
-  hooks_ = {};
+  env_ = nullptr;
 }
 
 // So often the metaserver is told which answers it may forget, when an old op is still waiting for its own
@@ -209,7 +206,7 @@ void Session::SendKeepAlive() {
   request.set_calls(calls_.count);
   request.set_calls_micros(micros(calls_.took));
   // One that hangs has not ended and perhaps never will: it counts for as long as it has waited.
-  const Duration oldest = hooks_.oldest_call ? hooks_.oldest_call() : Duration::zero();
+  const Duration oldest = env_ != nullptr ? env_->OldestCall() : Duration::zero();
   request.set_slowest_micros(micros(std::max(calls_.slowest, oldest)));
   calls_ = Calls{};
   net->Enqueue({.op = Op::kKeepAlive,

@@ -15,7 +15,6 @@
 #pragma once
 
 #include <algorithm>
-#include <functional>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -31,6 +30,18 @@
 
 namespace kfs {
 
+// Whose session it is.
+class SessionEnv {
+ public:
+  virtual ~SessionEnv() = default;
+  virtual void Attached() = 0;                      // each time, before `ready`
+  virtual void NotAttached(const Status& why) = 0;  // no session at the first try: Connect fails
+  virtual void MutationsLost() = 0;                 // pending ones must end now
+  virtual void HandlesLost() = 0;                   // those that rest on an open file or a lock must
+  virtual void VolumeStopped() = 0;                 // all ops must end now, with stopped()
+  virtual Duration OldestCall() = 0;                // for how long the oldest has waited that is unanswered
+};
+
 class Session : public std::enable_shared_from_this<Session> {
  public:
   // So often a stopped volume is asked for.
@@ -44,16 +55,8 @@ class Session : public std::enable_shared_from_this<Session> {
     std::string path;  // of the directory to be the root
     std::string mountpoint;
   };
-  struct Hooks {
-    std::function<void()> on_attached;              // each time, before `ready`
-    std::function<void()> on_lost;                  // pending mutations must end now
-    std::function<void()> on_held_lost;             // those that rest on an open file or a lock must
-    std::function<void()> on_stopped;               // all ops must end now, with stopped()
-    std::function<void(const Status&)> on_refused;  // no session at the first try: Connect fails
-    std::function<Duration()> oldest_call;          // for how long the oldest has waited that is unanswered
-  };
-
-  Session(EventLoop& loop, Options options, Hooks hooks);
+  // `env`: until Stop.
+  Session(EventLoop& loop, Options options, SessionEnv& env);
 
   // What NetClient::OnConnected wants.
   void Attach(const ConnectionPtr& connection, NetClient::ReadyFn ready);
@@ -127,7 +130,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
   EventLoop& loop_;
   const Options options_;
-  Hooks hooks_;
+  SessionEnv* env_;  // null: stopped
   std::weak_ptr<NetClient> net_;
   std::string cluster_;        // whose volume it is, from the first attachment on
   std::string other_cluster_;  // that answered in its place, told last

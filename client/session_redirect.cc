@@ -41,7 +41,7 @@ void Session::NotOpened(const std::shared_ptr<Attaching>& a, const Status& statu
     return Open(a);
   }
   if (first) {
-    if (hooks_.on_refused) hooks_.on_refused(status);
+    if (env_ != nullptr) env_->NotAttached(status);
     return a->ready(status, true);
   }
   if (code == Code::kStopped) {
@@ -99,7 +99,7 @@ void Session::Stopped(const Status& why) {
         options_.volume, session_, why.message());
   }
   // Also when it was known: calls may have begun to wait meanwhile.
-  if (hooks_.on_stopped) hooks_.on_stopped();
+  if (env_ != nullptr) env_->VolumeStopped();
 }
 
 void Session::NoteGeneration(uint64_t generation) {
