@@ -64,7 +64,7 @@ void ServerMetrics::ShowVolumes(MetricsPage& page) const {
     page.Add(kCacheBytes, static_cast<double>(v->store.cache_bytes()), labels);
     page.Add(kMutations, static_cast<double>(v->mutations.size()), labels);
     page.Add(kGarbage, static_cast<double>(v->garbage.size()), labels);
-    page.Add(kOrphans, static_cast<double>(v->orphans_queued()), labels);
+    page.Add(kOrphans, static_cast<double>(v->freeing.orphans()), labels);
   }
 }
 

@@ -102,8 +102,8 @@ void StateMetrics::ShowSessions(MetricsPage& page) const {
       calls += told.count, micros += told.micros;
       slowest = std::max(slowest, told.slowest_micros);
     }
-    page.Add(kStoredAnswers, static_cast<double>(v->stored_bytes()), labels);
-    page.Add(kOpenBytes, static_cast<double>(v->open_bytes()), labels);
+    page.Add(kStoredAnswers, static_cast<double>(v->stored_replies.bytes()), labels);
+    page.Add(kOpenBytes, static_cast<double>(v->open_files.bytes()), labels);
     page.Add(kMountsAway, away, labels);
     page.Add(kSessionsLost, lost, labels);
     page.Add(kCallMean, calls == 0 ? 0 : static_cast<double>(micros) / static_cast<double>(calls) / 1e6,

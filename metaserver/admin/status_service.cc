@@ -41,19 +41,19 @@ void FillCrowded(const Volume& volume, pb::ClusterStatusReply* reply) {
     alarm->set_words(what);
     alarm->set_next(next);
   };
-  if (volume.stored_bytes() >= volume.limits.stored) {
+  if (volume.stored_replies.bytes() >= volume.stored_replies.bytes_max) {
     raise("session.answers_kept",
           fmt::format(
               "answers that its clients have not acknowledged take {} bytes: clients with many of them are "
               "refused, and try again",
-              volume.stored_bytes()),
+              volume.stored_replies.bytes()),
           "kfs status shows the mounts and their kept answers: end those that do not belong there");
   }
-  if (volume.open_bytes() >= volume.limits.opens) {
+  if (volume.open_files.bytes() >= volume.open_files.bytes_max) {
     raise(
         "session.opens_kept",
         fmt::format("what its mounts have open takes {} bytes: who has many files open gets ENFILE for more",
-                    volume.open_bytes()),
+                    volume.open_files.bytes()),
         "kfs status shows the mounts and their open files: end the programs that do not close theirs");
   }
 }

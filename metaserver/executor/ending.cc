@@ -47,12 +47,12 @@ bool Endings::StepOf(Ending& e) {
   std::set<Ino>& tokens = e.session->append_tokens;
   for (; left > 0 && !tokens.empty(); --left) {
     const Ino ino = *tokens.begin();
-    volume->EndAppend(ino, e.session.get(), /*clean=*/false);
+    volume->appenders.End(ino, e.session.get(), /*clean=*/false);
     tokens.erase(ino);
   }
   for (; left > 0 && !e.replies.empty(); --left) {
     volume->store.db().Delete(ReplyKey(e.session->id, e.replies.begin()->first));
-    volume->DropFirstStored(&e.replies);
+    volume->stored_replies.DropFirst(&e.replies);
   }
   for (; left > 0 && e.remembered.size() != 0; --left) e.remembered.DropFirst();
   return left == 0;

@@ -369,7 +369,7 @@ bool Executor::Admit(const CallPtr& call, const pb::Context& ctx, bool logged, S
     return false;
   }
   if (logged || session.counts_all) {
-    if (const Status room = session.volume->RoomForStored(session); !room.ok()) {
+    if (const Status room = session.volume->stored_replies.Room(session); !room.ok()) {
       Refuse(call, room);
       return false;
     }

@@ -156,10 +156,10 @@ bool FreeStep(Volume& volume, Txn& txn, Ino ino, uint64_t max, uint64_t* from) {
     if (some.size() == kXattrsOfStep) return false;
   }
   txn.Delete(OrphanKey(ino));
-  if (volume.FindTrim(ino) != nullptr) {
+  if (volume.freeing.FindTrim(ino) != nullptr) {
     txn.Delete(TrimKey(ino));
     Volume* v = &volume;
-    txn.OnApply([v, ino] { v->EndTrim(ino); });
+    txn.OnApply([v, ino] { v->freeing.EndTrim(ino); });
   }
   txn.Remove(ino);
   txn.CountInodes(-1);
@@ -171,11 +171,11 @@ void StartTrim(Volume& volume, Txn& txn, Ino ino) {
   trim.set_before_chunk(txn.next_chunk());
   txn.Put(TrimKey(ino), trim.SerializeAsString());
   Volume* v = &volume;
-  txn.OnApply([v, ino, before = trim.before_chunk()] { v->StartTrim(ino, before); });
+  txn.OnApply([v, ino, before = trim.before_chunk()] { v->freeing.StartTrim(ino, before); });
 }
 
 bool TrimStep(Volume& volume, Txn& txn, Ino ino) {
-  const Volume::Trim* trim = volume.FindTrim(ino);
+  const Freeing::Trim* trim = volume.freeing.FindTrim(ino);
   if (trim == nullptr) return true;
   Volume* v = &volume;
   const rec::Inode* found = txn.Find(ino);
@@ -193,11 +193,11 @@ bool TrimStep(Volume& volume, Txn& txn, Ino ino) {
   }
   if (rows.size() < kChunksOfStep) {
     txn.Delete(TrimKey(ino));
-    txn.OnApply([v, ino] { v->EndTrim(ino); });
+    txn.OnApply([v, ino] { v->freeing.EndTrim(ino); });
     return true;
   }
   // What was made since is passed over: this comes to an end however fast it is made.
-  txn.OnApply([v, ino, next = uint64_t{rows.back().index} + 1] { v->TrimFrom(ino, next); });
+  txn.OnApply([v, ino, next = uint64_t{rows.back().index} + 1] { v->freeing.TrimFrom(ino, next); });
   return false;
 }
 

@@ -193,7 +193,8 @@ bool Executor::ReclaimOpens(const SessionPtr& s, Reclaiming& r) {
     if (rights[i] == 0) {
       r.reply.add_lost(open.ino());
     } else if (open.count() > 0 && !r.settled) {
-      volume.AddOpen(session, FromSession(session, open.ino()), rights[i], std::min(open.count(), kOpensMax));
+      volume.open_files.Add(session, FromSession(session, open.ino()), rights[i],
+                            std::min(open.count(), kOpensMax));
     }
   }
   r.open = end;

@@ -45,19 +45,19 @@ void Executor::KeepReply(const OpCall& call, bool logged, const std::string& bod
   if (lock != nullptr) record.set_lock(lock->SerializeAsString());
   const std::string value = record.SerializeAsString();
   session.volume->store.db().Put(ReplyKey(session.id, call.op_id), value);
-  session.volume->AddStored(session, call.op_id, session.life, value.size());
+  session.volume->stored_replies.Add(session, call.op_id, session.life, value.size());
 }
 
 Session::Replies::iterator Executor::DropReply(Session& session, Session::Replies::iterator it) {
   session.volume->store.db().DeleteSoon(ReplyKey(session.id, it->first));
-  return session.volume->DropStored(session, it);
+  return session.volume->stored_replies.Drop(session, it);
 }
 
 void Executor::TrimReplies(Session& session, uint8_t of_lane, uint64_t acked) {
   Lane& lane = session.lane(of_lane);
   lane.acked = acked;
   session.remembered.Drop(LaneBase(of_lane), acked, {});
-  session.volume->Acknowledged(session, lane, acked);
+  session.volume->stored_replies.Acknowledged(session, lane, acked);
   if (lane.answered.but.size() > kNotedOften) return;
   bool dropped = false;
   for (auto it = session.replies.lower_bound(LaneBase(of_lane)); IsDropped(session, it, acked);) {
@@ -74,7 +74,7 @@ void Executor::TrimReplies(Session& session, uint8_t of_lane, uint64_t last, std
   // From here on a session of a version before has what it had done without a note, too.
   bool dropped = !lane.answered.exact;
   // Without room it is as if it had not been said: the answers stay, which are bounded, too.
-  if (!session.volume->SetAnswered(session, lane, {.exact = true, .to = last, .but = std::move(pending)}))
+  if (!session.volume->stored_replies.SetAnswered(session, lane, {.exact = true, .to = last, .but = std::move(pending)}))
     return;
   const std::set<uint64_t>& but = lane.answered.but;
   for (auto it = session.replies.lower_bound(LaneBase(of_lane)); IsDropped(session, it, last);) {
@@ -121,8 +121,8 @@ bool Executor::Replay(const CallPtr& call, bool logged) {
   const uint32_t given_in = std::exchange(session.replies.at(call->op_id).life, session.life);
   if (given_in != session.life && record.opened() != 0 &&
       volume.store.GetInode(Ino(record.opened())) != nullptr) {
-    volume.AddOpen(session, Ino(record.opened()),
-                   record.opened_for() != 0 ? record.opened_for() : kReadChunk | kWriteChunk);
+    volume.open_files.Add(session, Ino(record.opened()),
+                          record.opened_for() != 0 ? record.opened_for() : kReadChunk | kWriteChunk);
   }
   return answer(record.body());
 }

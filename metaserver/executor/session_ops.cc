@@ -196,10 +196,10 @@ void Executor::Disconnected(Session& session, uint8_t lane, uint64_t connection_
   // A token whose grant may have been lost on the way would keep other appenders waiting for good.
   std::set<Ino> tokens = session.append_tokens;
   for (Ino ino : tokens) {
-    const Volume::Appender* appender = session.volume->FindAppender(ino);
+    const Appender* appender = session.volume->appenders.Find(ino);
     if (appender == nullptr || appender->lane != lane) continue;
     KFS_REACHED("append.holder_left");
-    session.volume->EndAppend(ino, &session, /*clean=*/false);
+    session.volume->appenders.End(ino, &session, /*clean=*/false);
   }
 }
 

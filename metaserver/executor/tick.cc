@@ -198,7 +198,7 @@ void Executor::OnTimer() {
     ExpireKeys(*volume);
     ExpireSessions(*volume);
     volume->fences.OnTimer();
-    volume->EndLinger();
+    volume->freeing.EndLinger();
     volume->EndLongAppends();
     volume->mutations.Kick();
     volume->garbage.Run();

@@ -1,7 +1,5 @@
 #include "metaserver/executor/volume.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "common/log.h"
@@ -23,11 +21,13 @@ Volume::Volume(const rec::Volume& i, std::unique_ptr<Db> db, size_t cache_bytes,
       garbage(VolumeId(i.id()), store, chunkservers, *this),
       fences(VolumeId(i.id()), chunkservers, clock, *this),
       tickets(VolumeId(i.id()), chunkservers, clock, fences),
+      appenders(clock, env, (random() >> 1) | 1),
+      open_files(info, env, [this](Ino ino) { freeing.MaybeReap(ino); }),
+      stored_replies(info),
+      freeing(*this, clock),
       clock_(clock),
-      env_(env) {
-  // Tokens of an earlier incarnation must not look like ours.
-  next_token_ = (random() >> 1) | 1;
-  incarnation_ = (random() >> 1) | 1;
+      env_(env),
+      incarnation_((random() >> 1) | 1) {
   locks.InSteps([this] { Changed(); },
                 [this](Ino ino) {
                   auto waiting = unsettled_.extract(ino);
@@ -66,14 +66,13 @@ Status Volume::Load() {
     Confine(*s);
     s->volume = this;
     s->last_heard = clock_.MonoNow();
-    if (s->expired != 0) {
-      ++expired_;
-    } else {
+    if (s->expired == 0) {
       s->reclaimed = false;
       s->unreclaimed_since = s->last_heard;
       ++unreclaimed_;
     }
-    TakeIn(s);
+    sessions.emplace(s->id, s);
+    by_key_.Add(*s);
     return true;
   });
   store.Scan("A", "", [&](std::string_view key, std::string_view value) {
@@ -93,18 +92,18 @@ Status Volume::Load() {
     }
     rec::Reply reply;
     if (reply.ParseFromArray(value.data(), static_cast<int>(value.size())) && reply.opened() != 0)
-      opened_before_.insert(Ino(reply.opened()));
-    AddStored(*it->second, op_id, 0, value.size());
+      freeing.OpenedBefore(Ino(reply.opened()));
+    stored_replies.Add(*it->second, op_id, 0, value.size());
     return true;
   });
   store.Scan("T", "", [&](std::string_view key, std::string_view value) {
     rec::Trim trim;
     if (trim.ParseFromArray(value.data(), static_cast<int>(value.size())))
-      trims_[Ino(KeyU64(key, 1))] = {trim.before_chunk(), 0};
+      freeing.LoadTrim(Ino(KeyU64(key, 1)), trim.before_chunk());
     return true;
   });
   KFS_RETURN_IF_ERROR(store.db().TakeReadError());
-  orphans_to_queue_ = !in_grace();
+  if (!in_grace()) freeing.LoadOrphans();
   return {};
 }
 
@@ -131,7 +130,8 @@ void Volume::AddSession(const SessionPtr& s) {
   Confine(*s);
   PutSession(*s);
   BeginLane(*s, 0);
-  TakeIn(s);
+  sessions.emplace(s->id, s);
+  by_key_.Add(*s);
 }
 
 void Volume::BeginLane(Session& session, uint8_t lane) {
@@ -139,46 +139,15 @@ void Volume::BeginLane(Session& session, uint8_t lane) {
   session.lanes[lane].answered = {.exact = true, .to = LaneBase(lane), .but = {}};
 }
 
-void Volume::TakeIn(const SessionPtr& s) {
-  sessions.emplace(s->id, s);
-  NoteExpired(*s);
-  ++of_key_[s->rights.key()];
-}
-
-void Volume::NoteExpired(const Session& session) {
-  if (session.expired != 0) expired_of_[session.rights.key()].emplace(session.expired, session.id);
-}
-
-void Volume::ForgetExpired(const Session& session) {
-  const auto of = expired_of_.find(session.rights.key());
-  if (session.expired == 0 || of == expired_of_.end()) return;
-  of->second.erase({session.expired, session.id});
-  if (of->second.empty()) expired_of_.erase(of);
-}
-
 SessionPtr Volume::OldestExpired(const std::string* key_id) const {
-  const std::pair<int64_t, SessionId>* oldest = nullptr;
-  if (key_id != nullptr) {
-    const auto of = expired_of_.find(*key_id);
-    if (of != expired_of_.end()) oldest = &*of->second.begin();
-  } else {
-    for (const auto& [key, expired] : expired_of_) {
-      if (oldest == nullptr || *expired.begin() < *oldest) oldest = &*expired.begin();
-    }
-  }
-  return oldest == nullptr ? nullptr : sessions.at(oldest->second);
-}
-
-void Volume::UncountKey(const std::string& key_id) {
-  if (auto of = of_key_.find(key_id); --of->second == 0) of_key_.erase(of);
+  const std::optional<SessionId> oldest = by_key_.OldestExpired(key_id);
+  return oldest ? sessions.at(*oldest) : nullptr;
 }
 
 void Volume::ChangeKey(Session& session, const std::string& key_id) {
-  UncountKey(session.rights.key());
-  ForgetExpired(session);
+  by_key_.Remove(session);
   session.rights.set_key(key_id);
-  NoteExpired(session);
-  ++of_key_[key_id];
+  by_key_.Add(session);
   PutSession(session);
 }
 
@@ -209,7 +178,7 @@ void Volume::PutSession(const Session& session) {
 void Volume::Leave(Session& session) {
   tickets.End(session);  // an expired one's have run out, and one that is closed has settled its writes
   locks.EndSession(session.id);
-  DropOpens(session);
+  open_files.DropAll(session);
   if (!session.reclaimed) Reclaimed(session);
 }
 
@@ -220,19 +189,19 @@ void Volume::Expire(const SessionPtr& session) {
           info.name(), session->id.v, session->host, session->mountpoint);
   // What a replayed reply had opened or locked is gone with the rest, and taken anew when it is replayed.
   ++session->life;
+  by_key_.Remove(*session);
   session->expired = Now();
-  NoteExpired(*session);
+  by_key_.Add(*session);
   ++session->expiries;
-  ++expired_;
   PutSession(*session);
   Leave(*session);
 }
 
 void Volume::Revive(Session& session) {
   session.revived = true;
-  ForgetExpired(session);
+  by_key_.Remove(session);
   session.expired = 0;
-  --expired_;
+  by_key_.Add(session);
   PutSession(session);
 }
 
@@ -241,11 +210,9 @@ void Volume::EndSession(const SessionPtr& session, const std::string& why) {
           session->id.v, session->host, session->mountpoint, why);
   store.db().Delete(SessionKey(session->id));
   Leave(*session);
-  for (auto& [n, lane] : session->lanes) TakeAnswered(*session, lane, {});
-  if (session->expired != 0) --expired_;
-  ForgetExpired(*session);
+  stored_replies.Ended(*session);
+  by_key_.Remove(*session);
   sessions.erase(session->id);
-  UncountKey(session->rights.key());
   session->volume = nullptr;
   Changed();
 }
@@ -256,60 +223,16 @@ void Volume::BeginReclaim(Session& session) {
     session.unreclaimed_since = clock_.MonoNow();
     ++unreclaimed_;
   }
-  DropOpens(session);
+  open_files.DropAll(session);
 }
 
 void Volume::Reclaimed(Session& session) {
   if (session.reclaimed) return;
   session.reclaimed = true;
-  // Only now is it known which nameless inodes nobody holds.
   if (--unreclaimed_ == 0) {
     KFS_LOG(info, "volume.grace_ended volume={}", info.name());
-    QueueAllOrphans();
+    freeing.QueueAllOrphans();
   }
-}
-
-void Volume::AddOpen(Session& session, Ino ino, uint32_t rights, uint32_t count) {
-  const auto [it, fresh] = session.opens.try_emplace(ino);
-  if (fresh) ++opens_held_;
-  Opens& opens = it->second;
-  count = std::min(count, UINT32_MAX - opens.count);  // whoever says that it has more has lost count
-  opens.count += count;
-  opens.rights |= rights;
-  open_counts_[ino] += count;
-}
-
-bool Volume::DropOpen(Session& session, Ino ino, uint32_t count) {
-  auto it = session.opens.find(ino);
-  if (it == session.opens.end()) return false;
-  count = std::min(count, it->second.count);
-  if ((it->second.count -= count) == 0) {
-    session.opens.erase(it);
-    --opens_held_;
-  }
-  DropOpen(ino, count);
-  return true;
-}
-
-Status Volume::RoomForOpen(const Session& session, Ino ino) const {
-  if (open_bytes() < limits.opens || session.opens.contains(ino) ||
-      session.opens.size() * kOpenWeight < limits.always)
-    return {};
-  return Status(ENFILE,
-                fmt::format("{} files are open on volume {}: no more can be", opens_held_, info.name()));
-}
-
-void Volume::DropOpen(Ino ino, uint64_t count) {
-  auto total = open_counts_.find(ino);
-  if ((total->second -= count) != 0) return;
-  open_counts_.erase(total);
-  MaybeReap(ino);
-}
-
-void Volume::DropOpens(Session& session) {
-  if (session.opens.empty()) return;
-  dropped_.emplace_back().swap(session.opens);
-  Changed();
 }
 
 bool Volume::MayRepair(ChunkId chunk) const {
@@ -322,52 +245,34 @@ void Volume::Repaired(ChunkId chunk) {
   repaired_[chunk] = clock_.MonoNow();
 }
 
-Volume::Appender* Volume::FindAppender(Ino ino) {
-  auto it = appenders_.find(ino);
-  return it == appenders_.end() ? nullptr : &it->second;
-}
-
-void Volume::GrantAppend(Ino ino, Session& session, uint8_t lane) {
-  Appender& a = appenders_[ino];
-  a.token = next_token_++;
-  a.session = session.id;
-  a.lane = lane;
-  a.granted = clock_.MonoNow();
-  session.append_tokens.insert(ino);
-}
-
-void Volume::EndAppend(Ino ino, Session* session, bool clean) {
-  auto it = appenders_.find(ino);
-  if (it == appenders_.end()) return;
-  if (session != nullptr) session->append_tokens.erase(ino);
-  if (!clean) append_safe_.erase(ino);
-  std::deque<ParkedPtr> waiters = std::move(it->second.waiters);
-  appenders_.erase(it);
-  // All run again, in order: the first takes the token, the others queue behind it as they stood.
-  for (ParkedPtr& p : waiters) Rerun(std::move(p));
-}
-
 void Volume::EndLongAppends() {
-  const MonoTime since = clock_.MonoNow() - kAppendTurn;
-  std::vector<std::pair<Ino, SessionId>> over;
-  for (const auto& [ino, a] : appenders_) {
-    const bool awaited = std::any_of(a.waiters.begin(), a.waiters.end(),
-                                     [](const ParkedPtr& p) { return p->call != nullptr; });
-    if (awaited && a.granted < since) over.emplace_back(ino, a.session);
-  }
-  for (const auto& [ino, holder] : over) {
+  for (const auto& [ino, holder] : appenders.TooLong()) {
     KFS_LOG(warn,
             "append.turn_over volume={} ino={} session={} reason=\"others have waited for it for {} s\"",
-            info.name(), ino.v, holder.v, kAppendTurn / std::chrono::seconds(1));
+            info.name(), ino.v, holder.v, Appenders::kTurn / std::chrono::seconds(1));
     auto it = sessions.find(holder);
-    EndAppend(ino, it == sessions.end() ? nullptr : it->second.get(), /*clean=*/false);
+    appenders.End(ino, it == sessions.end() ? nullptr : it->second.get(), /*clean=*/false);
   }
 }
 
-void Volume::SetAppendSafe(Ino ino) {
-  // Forgetting costs an empty mutation, nothing else.
-  if (append_safe_.size() >= kAppendSafeMax) append_safe_.clear();
-  append_safe_.insert(ino);
+bool Volume::HasStep() const { return locks.HasStep() || open_files.HasStep() || freeing.HasStep(); }
+
+bool Volume::Step() {
+  if (locks.HasStep()) locks.Step();
+  open_files.Step();
+  freeing.Step();
+  return HasStep();
+}
+
+Status Volume::Change(const std::function<Status(Txn&)>& change, std::function<void()> again) {
+  Txn own(store);  // an op's may be under way
+  Status s = change(own);
+  if (Status read = store.db().TakeReadError(); !read.ok()) s = read;
+  KFS_RETURN_IF_ERROR(s);
+  KFS_RETURN_IF_ERROR(env_.MayChange(*this, own, lifetime_.While(std::move(again))));
+  own.Apply();
+  Changed();
+  return {};
 }
 
 }  // namespace kfs::meta

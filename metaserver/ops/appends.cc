@@ -7,26 +7,26 @@
 namespace kfs::meta {
 
 Result<bool> WaitForAppend(OpEnv& env, Ino ino) {
-  Volume::Appender* appender = env.volume.FindAppender(ino);
+  Appender* appender = env.volume.appenders.Find(ino);
   if (appender == nullptr) return false;
-  if (appender->waiters.size() >= Volume::kAppendWaitersMax) {
+  if (appender->waiters.size() >= Appenders::kWaitersMax) {
     std::erase_if(appender->waiters, [](const ParkedPtr& p) { return p->call == nullptr; });
   }
-  if (appender->waiters.size() >= Volume::kAppendWaitersMax)
+  if (appender->waiters.size() >= Appenders::kWaitersMax)
     return Status(EAGAIN, Code::kTryAgain, "too many wait for an append");
   KFS_REACHED("append.waits");
   env.Park("append", [volume = &env.volume, ino](const ParkedPtr& parked) {
-    volume->FindAppender(ino)->waiters.push_back(parked);
+    volume->appenders.Find(ino)->waiters.push_back(parked);
   });
   return true;
 }
 
 bool MakeAppendSafe(OpEnv& env, const rec::Inode& inode) {
   const Ino ino(inode.ino());
-  if (env.volume.AppendSafe(ino)) return false;
+  if (env.volume.appenders.Safe(ino)) return false;
   KFS_REACHED("append.made_safe");
   Volume* volume = &env.volume;
-  env.txn.OnApply([volume, ino] { volume->SetAppendSafe(ino); });
+  env.txn.OnApply([volume, ino] { volume->appenders.SetSafe(ino); });
   // All chunks that the longest append may have touched.
   const uint64_t cs = env.volume.chunk_size();
   bool mutated = false;

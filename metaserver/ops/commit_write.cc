@@ -69,7 +69,7 @@ Status Commit(OpEnv& env, const pb::CommitWriteRequest& request, pb::CommitWrite
   if (request.offset() > kFileSizeMax || request.length() > kFileSizeMax - request.offset())
     return Status(EFBIG, "file too large");
   if (request.append_token() != 0) {
-    Volume::Appender* appender = env.volume.FindAppender(ino);
+    Appender* appender = env.volume.appenders.Find(ino);
     if (appender == nullptr || appender->token != request.append_token() ||
         appender->session != env.session.id || request.offset() != found->size()) {
       return Stale("the append is no longer valid");
@@ -118,13 +118,13 @@ Status Commit(OpEnv& env, const pb::CommitWriteRequest& request, pb::CommitWrite
 
 Status Handle(OpEnv& env, const pb::CommitWriteRequest& request, pb::CommitWriteReply* reply) {
   Ino ino(request.ino());
-  Volume::Appender* appender = env.volume.FindAppender(ino);
+  Appender* appender = env.volume.appenders.Find(ino);
   if (request.append_token() != 0 && appender != nullptr && appender->token == request.append_token() &&
       appender->session == env.session.id) {
     // Done or refused: the turn is over. The next in line runs after this op's changes are applied.
     env.on_answer = [volume = &env.volume, ino, session = &env.session](const Status& status) {
       if (status.code() == Code::kNeedGroups || status.code() == Code::kTryAgain) return;
-      volume->EndAppend(ino, session, /*clean=*/status.ok());
+      volume->appenders.End(ino, session, /*clean=*/status.ok());
     };
   }
   return Commit(env, request, reply);

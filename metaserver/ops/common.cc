@@ -165,7 +165,7 @@ void Unlinked(OpEnv& env, Ino dir, Ino ino) {
   }
   env.txn.Put(OrphanKey(ino), "");
   Volume* volume = &env.volume;
-  env.txn.OnApply([volume, ino] { volume->Linger(ino); });
+  env.txn.OnApply([volume, ino] { volume->freeing.Linger(ino); });
 }
 
 }  // namespace kfs::meta

@@ -37,7 +37,7 @@ void HoldOpen(OpEnv& env, Ino ino, uint32_t flags, pb::CreateReply* reply) {
   Volume* volume = &env.volume;
   Session* session = &env.session;
   env.txn.OnApply(
-      [volume, session, ino, rights = env.opened_for] { volume->AddOpen(*session, ino, rights); });
+      [volume, session, ino, rights = env.opened_for] { volume->open_files.Add(*session, ino, rights); });
   if (auto proof = env.executor.ProofOf(*session, ino, env.opened_for))
     *reply->mutable_open() = std::move(*proof);
 }
@@ -103,14 +103,14 @@ Status Handle(OpEnv& env, const pb::CreateRequest& request, pb::CreateReply* rep
     if (!inode.ok()) return inode.status();
     if (S_ISDIR((*inode)->mode())) return Status(EISDIR, "is a directory");
     KFS_RETURN_IF_ERROR(CheckOpen(env, **inode, request.flags()));
-    KFS_RETURN_IF_ERROR(env.volume.RoomForOpen(env.session, dentry.ino));
+    KFS_RETURN_IF_ERROR(env.volume.open_files.Room(env.session, dentry.ino));
     KFS_RETURN_IF_ERROR(ApplyOpen(env, dentry.ino, request.flags(), request.kill_priv()));
     HoldOpen(env, dentry.ino, request.flags(), reply);
     FillAttr(*env.txn.Find(dentry.ino), reply->mutable_attr());
     return {};
   }
   KFS_RETURN_IF_ERROR(Permit(env, **dir, kWrite));
-  KFS_RETURN_IF_ERROR(env.volume.RoomForOpen(env.session, {}));
+  KFS_RETURN_IF_ERROR(env.volume.open_files.Room(env.session, {}));
   // Whoever makes the file may open it as asked, whatever its mode says.
   Result<rec::Inode*> inode = NewInode(env, **dir, S_IFREG | (request.mode() & 07777));
   if (!inode.ok()) return inode.status();
@@ -126,7 +126,7 @@ Status Handle(OpEnv& env, const pb::TmpfileRequest& request, pb::CreateReply* re
   if (!dir.ok()) return dir.status();
   if ((request.flags() & O_ACCMODE) == O_RDONLY) return Status(EINVAL, "O_TMPFILE needs write access");
   KFS_RETURN_IF_ERROR(Permit(env, **dir, kWrite | kExec));
-  KFS_RETURN_IF_ERROR(env.volume.RoomForOpen(env.session, {}));
+  KFS_RETURN_IF_ERROR(env.volume.open_files.Room(env.session, {}));
   Result<rec::Inode*> inode = NewInode(env, **dir, S_IFREG | (request.mode() & 07777));
   if (!inode.ok()) return inode.status();
   Ino ino((*inode)->ino());

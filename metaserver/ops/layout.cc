@@ -207,11 +207,11 @@ Status Handle(OpEnv& env, const pb::PrepareWriteRequest& request, pb::LayoutRepl
   reply->set_change(inode->change());
   reply->set_offset(offset);
   if (request.append()) {
-    reply->set_append_token(volume.next_token());
+    reply->set_append_token(volume.appenders.next_token());
     // From now on writes that make the file longer look out for appends, after a restart, too.
     if (inode->appended_to() == 0) env.txn.Edit(ino)->set_appended_to(offset + request.length());
     env.txn.OnApply([v = &volume, ino, session = &env.session, lane = env.call->lane] {
-      v->GrantAppend(ino, *session, lane);
+      v->appenders.Grant(ino, *session, lane);
     });
   }
   return {};
@@ -219,11 +219,11 @@ Status Handle(OpEnv& env, const pb::PrepareWriteRequest& request, pb::LayoutRepl
 
 Status Handle(OpEnv& env, const pb::AbortAppendRequest& request, pb::Empty*) {
   Ino ino(request.ino());
-  Volume::Appender* appender = env.volume.FindAppender(ino);
+  Appender* appender = env.volume.appenders.Find(ino);
   if (appender != nullptr && appender->token == request.append_token() &&
       appender->session == env.session.id) {
     env.txn.OnApply([volume = &env.volume, ino, session = &env.session] {
-      volume->EndAppend(ino, session, /*clean=*/false);
+      volume->appenders.End(ino, session, /*clean=*/false);
     });
   }
   return {};

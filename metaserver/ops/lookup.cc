@@ -12,7 +12,8 @@ namespace {
 Status LookupSelf(OpEnv& env, const pb::LookupRequest& request, pb::EntryReply* reply) {
   Result<const rec::Inode*> inode = GetInode(env, request.parent());
   if (!inode.ok()) return inode.status();
-  if ((*inode)->nlink() == 0 && !env.volume.IsOpen(Ino(request.parent())) && !env.volume.in_grace()) {
+  if ((*inode)->nlink() == 0 && !env.volume.open_files.IsOpen(Ino(request.parent())) &&
+      !env.volume.in_grace()) {
     return Status(ESTALE, "the inode has been removed");
   }
   FillAttr(**inode, reply->mutable_attr());

@@ -51,18 +51,18 @@ Status Handle(OpEnv& env, const pb::OpenRequest& request, pb::AttrReply* reply) 
   Ino ino(request.ino());
   // A nameless inode is somebody's open file, or lost its name while this open was on its way; after its last
   // close it is only waiting to be collected.
-  if ((*inode)->nlink() == 0 && !env.volume.IsOpen(ino) && !env.volume.Lingers(ino) &&
+  if ((*inode)->nlink() == 0 && !env.volume.open_files.IsOpen(ino) && !env.volume.freeing.Lingers(ino) &&
       !env.volume.in_grace()) {
     return Status(ESTALE, "the inode has been removed");
   }
-  KFS_RETURN_IF_ERROR(env.volume.RoomForOpen(env.session, ino));
+  KFS_RETURN_IF_ERROR(env.volume.open_files.Room(env.session, ino));
   KFS_RETURN_IF_ERROR(ApplyOpen(env, ino, request.flags(), request.kill_priv()));
   env.opened = ino;
   env.opened_for = RightsOf(request.flags());
   Volume* volume = &env.volume;
   Session* session = &env.session;
   env.txn.OnApply(
-      [volume, session, ino, rights = env.opened_for] { volume->AddOpen(*session, ino, rights); });
+      [volume, session, ino, rights = env.opened_for] { volume->open_files.Add(*session, ino, rights); });
   FillAttr(*env.txn.Find(ino), reply->mutable_attr());
   if (auto proof = env.executor.ProofOf(env.session, ino, env.opened_for))
     *reply->mutable_open() = std::move(*proof);
@@ -82,7 +82,7 @@ Status Handle(OpEnv& env, const pb::ReleaseRequest& request, pb::Empty*) {
   const bool counted = request.ctx().op_id() > lane.reclaimed_up_to;
   env.txn.OnApply([volume, session, ino, unlock, owner, counted] {
     if (unlock) volume->locks.ReleaseOwner(ino, {session->id, owner}, /*flock=*/true);
-    if (counted) volume->DropOpen(*session, ino);
+    if (counted) volume->open_files.Drop(*session, ino);
   });
   return {};
 }

@@ -7,7 +7,7 @@
 namespace kfs::meta {
 
 bool SettleTrim(OpEnv& env, Ino ino) {
-  if (env.volume.FindTrim(ino) == nullptr) return true;
+  if (env.volume.freeing.FindTrim(ino) == nullptr) return true;
   TrimStep(env.volume, env.txn, ino);
   AskRerun(env);
   return false;

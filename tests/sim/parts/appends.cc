@@ -73,7 +73,8 @@ class AppendsRun {
     if (!SetUp()) return figures_;
     for (int i = 0; i < kAppenders; ++i) {
       appenders_.push_back({.session = OpenSession()});
-      appenders_.back().session->volume->AddOpen(*appenders_.back().session, file_, kReadChunk | kWriteChunk);
+      appenders_.back().session->volume->open_files.Add(*appenders_.back().session, file_,
+                                                        kReadChunk | kWriteChunk);
       world_.At(world_.now() + world_.Between(0, 50 * kMilli), nullptr, [this, i] { Prepare(i); });
     }
     Timer();

@@ -74,8 +74,8 @@ TEST_F(AppendTest, WhoKeepsOthersWaitingHasNoTurnAnyMore) {
     executor_->EndTick();
   };
   pb::LayoutReply l = Run<rpc::PrepareWrite>(PrepareOf(f, 0, 10, true));
-  later(2 * Volume::kAppendTurn);  // alone it may take its time
-  EXPECT_NE(volume().FindAppender(Ino(f)), nullptr);
+  later(2 * Appenders::kTurn);  // alone it may take its time
+  EXPECT_NE(volume().appenders.Find(Ino(f)), nullptr);
   pb::OpenRequest open;
   open.set_ino(f);
   open.set_flags(O_RDWR);

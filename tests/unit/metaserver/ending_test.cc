@@ -228,7 +228,7 @@ TEST_F(EndingTest, FilesThatItHadOpenAreLetGoOf) {
   std::vector<uint64_t> nameless;
   for (int i = 0; i < 500; ++i) nameless.push_back(Tmpfile());
   s_ = keeps;
-  clock_.Advance(Volume::kLinger + std::chrono::milliseconds(1));
+  clock_.Advance(Freeing::kLinger + std::chrono::milliseconds(1));
   executor_->OnTimer();
   EXPECT_NE(Stat(nameless[0]).ino(), 0u);
   const TestCallPtr goodbye = Close(gone_);

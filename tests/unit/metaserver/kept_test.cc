@@ -40,8 +40,8 @@ class KeptTest : public MetaTest {
 };
 
 TEST_F(KeptTest, StoredAnswersOfAllSessionsAreBoundedAndNoneIsLost) {
-  volume().limits.stored = 50000;
-  volume().limits.always = 2000;
+  volume().stored_replies.bytes_max = 50000;
+  volume().stored_replies.always = 2000;
   std::vector<std::pair<SessionPtr, uint64_t>> given;
   int refused = 0;
   for (int round = 0; round < 40; ++round) {
@@ -57,7 +57,7 @@ TEST_F(KeptTest, StoredAnswersOfAllSessionsAreBoundedAndNoneIsLost) {
   }
   EXPECT_GT(refused, 0);
   // No more than the bound, and the little that each has.
-  EXPECT_LE(volume().stored_bytes(), 50000u + 20 * 2500u);
+  EXPECT_LE(volume().stored_replies.bytes(), 50000u + 20 * 2500u);
   EXPECT_EQ(StoredOnDisk(), given.size());
   for (const auto& [s, id] : given) EXPECT_TRUE(s->replies.contains(id));
   // One that came before needs little; who acknowledges goes on, too.
@@ -72,21 +72,21 @@ TEST_F(KeptTest, StoredAnswersAreCountedThroughARestartAndUntilTheirSessionsAreG
   for (const SessionPtr& s : sessions_) {
     for (int i = 0; i < 5; ++i) ASSERT_TRUE(MkdirAs(s)->status.ok());
   }
-  const size_t bytes = volume().stored_bytes();
-  EXPECT_GT(bytes, 100 * Volume::kStoredWeight);
+  const size_t bytes = volume().stored_replies.bytes();
+  EXPECT_GT(bytes, 100 * StoredReplies::kWeight);
   Restart();
-  EXPECT_EQ(volume().stored_bytes(), bytes);
+  EXPECT_EQ(volume().stored_replies.bytes(), bytes);
   std::vector<SessionPtr> all;
   for (const auto& [id, s] : volume().sessions) all.push_back(s);
   for (const SessionPtr& s : all) Close(s);
-  EXPECT_EQ(volume().stored_bytes(), 0u);
+  EXPECT_EQ(volume().stored_replies.bytes(), 0u);
 }
 
 TEST_F(KeptTest, OpenFilesOfAllSessionsAreBounded) {
   std::vector<uint64_t> files;
   for (int i = 0; i < 40; ++i) files.push_back(Mknod(1, "f" + std::to_string(i)));
-  volume().limits.opens = 200 * Volume::kOpenWeight;
-  volume().limits.always = 2 * Volume::kOpenWeight;
+  volume().open_files.bytes_max = 200 * OpenFiles::kWeight;
+  volume().open_files.always = 2 * OpenFiles::kWeight;
   const auto open = [&](const SessionPtr& s, uint64_t ino) {
     pb::OpenRequest r;
     r.set_ino(ino);
@@ -104,7 +104,7 @@ TEST_F(KeptTest, OpenFilesOfAllSessionsAreBounded) {
     }
   }
   EXPECT_EQ(opened, 200 + 15 * 2);
-  EXPECT_EQ(volume().open_bytes(), 230 * Volume::kOpenWeight);
+  EXPECT_EQ(volume().open_files.bytes(), 230 * OpenFiles::kWeight);
   const SessionPtr greedy = sessions_[0];
   EXPECT_EQ(open(greedy, files[0]), 0);  // has it open already
   // Nothing is made that could not be opened.
@@ -117,7 +117,7 @@ TEST_F(KeptTest, OpenFilesOfAllSessionsAreBounded) {
   EXPECT_TRUE(Begin<rpc::Create>(create, s_)->status.ok());
   for (const SessionPtr& s : sessions_) Close(s);
   Settle();
-  EXPECT_EQ(volume().open_bytes(), Volume::kOpenWeight);
+  EXPECT_EQ(volume().open_files.bytes(), OpenFiles::kWeight);
 }
 
 }  // namespace

@@ -190,10 +190,10 @@ class MetaTest : public testing::Test {
     if constexpr (kData) {
       if (opens_for_data_ && session->volume != nullptr) opened = request.ino();
     }
-    if (opened != 0) session->volume->AddOpen(*session, Ino(opened), kReadChunk | kWriteChunk);
+    if (opened != 0) session->volume->open_files.Add(*session, Ino(opened), kReadChunk | kWriteChunk);
     executor_->Execute(call);
     executor_->EndTick();
-    if (opened != 0 && call->answered) session->volume->DropOpen(*session, Ino(opened));
+    if (opened != 0 && call->answered) session->volume->open_files.Drop(*session, Ino(opened));
     return call;
   }
   template <typename Rpc>
@@ -211,7 +211,7 @@ class MetaTest : public testing::Test {
 
   // Lets nameless inodes, which linger for a moment, go.
   void Settle() {
-    clock_.Advance(Volume::kLinger + std::chrono::milliseconds(1));
+    clock_.Advance(Freeing::kLinger + std::chrono::milliseconds(1));
     executor_->OnTimer();
     executor_->EndTick();
   }

@@ -51,7 +51,7 @@ TEST_F(OrphanTest, AFileReplacedBetweenLookupAndOpenCanStillBeOpened) {
 TEST_F(OrphanTest, ManyRemovalsAreCollectedWithoutHoldingTheLoop) {
   for (int i = 0; i < 500; ++i) Mknod(1, "f" + std::to_string(i));
   for (int i = 0; i < 500; ++i) Unlink(1, "f" + std::to_string(i));
-  clock_.Advance(Volume::kLinger);
+  clock_.Advance(Freeing::kLinger);
   executor_->OnTimer();
   executor_->EndTick();
   EXPECT_LT(volume().store.counters().inodes(), 500u);
@@ -106,7 +106,7 @@ TEST_F(OrphanTest, WhoHasLostCountOfWhatItHasOpenLetsGoOfItAllTheSame) {
   uint64_t f = Mknod(1, "f");
   const SessionPtr other = OpenSession();
   for (const uint32_t count : {UINT32_MAX - 1, 5u, UINT32_MAX})
-    volume().AddOpen(*other, Ino(f), kReadChunk, count);
+    volume().open_files.Add(*other, Ino(f), kReadChunk, count);
   EXPECT_EQ(Unlink(1, "f"), 0);
   EXPECT_FALSE(Gone(f));
   volume().EndSession(other, "it has had enough");
@@ -121,12 +121,12 @@ TEST_F(OrphanTest, LargeFilesGoInBoundedSteps) {
   Run<rpc::Fallocate>(r);
   ASSERT_EQ(err(), 0);
   EXPECT_EQ(Unlink(1, "f"), 0);
-  clock_.Advance(Volume::kLinger);
-  volume().EndLinger();
+  clock_.Advance(Freeing::kLinger);
+  volume().freeing.EndLinger();
   int steps = 1;
   while (volume().Step()) {
     ++steps;
-    EXPECT_LE(volume().garbage.size(), steps * Volume::kReapStep);
+    EXPECT_LE(volume().garbage.size(), steps * Freeing::kReapStep);
   }
   EXPECT_GT(steps, 5);
   EXPECT_EQ(volume().garbage.size(), 1000u);

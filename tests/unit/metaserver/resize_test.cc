@@ -28,7 +28,7 @@ class ResizeTest : public MetaTest {
       Run<rpc::PrepareWrite>(PrepareOf(f_, i * kChunk, 10 * kChunk));
   }
   uint64_t Chunks() { return volume().store.GetInode(Ino(f_))->chunk_count(); }
-  bool Trims() { return volume().FindTrim(Ino(f_)) != nullptr; }
+  bool Trims() { return volume().freeing.FindTrim(Ino(f_)) != nullptr; }
   // From now on a tick does one thing.
   void TicksAreShort() { clock_.per_look = std::chrono::microseconds(600); }
   int TicksUntilTrimmed() {
@@ -409,8 +409,8 @@ TEST_F(ResizeTest, MoreGarbageThanIsKeptInMindIsDeletedToo) {
   Prepare(0, kAll);
   ASSERT_EQ(Unlink(1, "f"), 0);
   deletes_fail_ = true;
-  clock_.Advance(Volume::kLinger);
-  volume().EndLinger();
+  clock_.Advance(Freeing::kLinger);
+  volume().freeing.EndLinger();
   while (volume().Step()) {
   }
   EXPECT_EQ(volume().garbage.size(), kAll);
@@ -459,8 +459,8 @@ TEST_F(ResizeTest, AttributesAreBoundedInBytesAndGoInSteps) {
   const uint64_t many = Mknod(1, "many");
   for (int i = 0; i < 200; ++i) ASSERT_EQ(Setxattr(many, "user." + std::to_string(i), "v"), 0);
   EXPECT_EQ(Unlink(1, "many"), 0);
-  clock_.Advance(Volume::kLinger);
-  volume().EndLinger();
+  clock_.Advance(Freeing::kLinger);
+  volume().freeing.EndLinger();
   int steps = 0;
   while (volume().Step()) ++steps;
   EXPECT_GT(steps, 5);

@@ -178,7 +178,7 @@ TEST_F(SessionRootTest, ReclaimingOpensNothingOutside) {
   EXPECT_EQ(std::vector<uint64_t>(reply.lost().begin(), reply.lost().end()),
             (std::vector<uint64_t>{secret_, secret_}));
   EXPECT_EQ(StatIn(s, secret_), ESTALE);
-  EXPECT_TRUE(volume().IsOpen(Ino(f_)));
+  EXPECT_TRUE(volume().open_files.IsOpen(Ino(f_)));
 }
 
 TEST_F(SessionRootTest, MemoryOfWhatWasNamedIsBounded) {
