@@ -24,6 +24,8 @@ class StoredReplies {
   // Which answers a client says that it does not have (Lane::Answered) is kept as it says, and counts with them.
   // False: it is too much, and nothing is changed.
   bool SetAnswered(Session& session, Lane& lane, Lane::Answered answered);
+  // The same of what was on disk already, however much.
+  void TakeAnswered(Session& session, Lane& lane, Lane::Answered answered);
   // It has all up to there.
   void Acknowledged(Session& session, Lane& lane, uint64_t acked);
   // The session has ended.
@@ -37,8 +39,6 @@ class StoredReplies {
   size_t always = 64u << 10;
 
  private:
-  void TakeAnswered(Session& session, Lane& lane, Lane::Answered answered);
-
   const rec::Volume& volume_;
   size_t bytes_ = 0;
 };

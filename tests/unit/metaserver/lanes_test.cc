@@ -132,10 +132,10 @@ TEST_F(LanesTest, IdsWithoutAnAnswerAreBoundedOfASessionAndOfAll) {
   };
   const auto told = [&](uint8_t lane) { return s_->lane(lane).answered.but.size(); };
   for (const uint64_t number : {1, 3}) Made(Mkdir(number, "3-" + std::to_string(number)));
-  const size_t before = volume().stored_bytes();
+  const size_t before = volume().stored_replies.bytes();
   EXPECT_TRUE(KeepAlive(0, LaneBase(3) + 2 * kRepliesKeptMax, ids(kRepliesKeptMax - 10)).ok());
   EXPECT_EQ(told(3), kRepliesKeptMax - 10);
-  EXPECT_GT(volume().stored_bytes(), before + 48 * told(3));
+  EXPECT_GT(volume().stored_replies.bytes(), before + 48 * told(3));
   EXPECT_EQ(s_->replies.size(), 1u);  // the first was dropped, which is noted
   // On all lanes together. What is too much is passed over, the sign of life is one.
   On(0);
@@ -148,13 +148,13 @@ TEST_F(LanesTest, IdsWithoutAnAnswerAreBoundedOfASessionAndOfAll) {
   EXPECT_FALSE(s_->replies.contains(1));
   // Of all sessions, as stored answers are; across a restart, too.
   Commit();
-  const size_t all = volume().stored_bytes();
+  const size_t all = volume().stored_replies.bytes();
   (void)AfterARestart({});
-  EXPECT_EQ(volume().stored_bytes(), all);
-  volume().limits.stored = all;
+  EXPECT_EQ(volume().stored_replies.bytes(), all);
+  volume().stored_replies.bytes_max = all;
   const SessionPtr full = s_;
   s_ = OpenSession();
-  const size_t always = volume().limits.always / 64;
+  const size_t always = volume().stored_replies.always / 64;
   EXPECT_TRUE(KeepAlive(0, 4 * always, ids(always + 1)).ok());
   EXPECT_EQ(told(0), 0u);
   EXPECT_TRUE(KeepAlive(0, 4 * always, ids(always / 2)).ok());
@@ -162,13 +162,13 @@ TEST_F(LanesTest, IdsWithoutAnAnswerAreBoundedOfASessionAndOfAll) {
   // Acknowledged, or with the session, they are gone.
   EXPECT_TRUE(KeepAlive(always).ok());
   EXPECT_EQ(told(0), 0u);
-  EXPECT_EQ(volume().stored_bytes(), all);
+  EXPECT_EQ(volume().stored_replies.bytes(), all);
   s_ = full;
   auto call = std::make_shared<TestCall>(Op::kCloseSession, "");
   call->session = s_;
   executor_->CloseSession(call);
   executor_->EndTick();
-  EXPECT_EQ(volume().stored_bytes(), 0u);
+  EXPECT_EQ(volume().stored_replies.bytes(), 0u);
 }
 
 TEST_F(LanesTest, WhatIsRememberedIsTheLanes) {
