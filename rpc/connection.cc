@@ -340,18 +340,22 @@ void Connection::Impl::Close(Status why) {
 
 uint64_t Connection::Call(Op op, const google::protobuf::MessageLite& request, Slices payload,
                           AnswerFn done) {
-  return CallEncoded(std::make_shared<std::string>(EncodeFrame(op, 0, 1, request, payload.size())),
-                     std::move(payload), std::move(done));
+  Result<std::string> frame = EncodeFrame(op, 0, 1, request, payload.size());
+  if (!frame.ok()) {
+    // Never from within the caller.
+    impl_->loop.Post([done = std::move(done), why = frame.status()] { done(Answer(why)); });
+    return impl_->next_seq++;
+  }
+  return CallEncoded(std::make_shared<std::string>(std::move(*frame)), std::move(payload), std::move(done));
 }
 
 uint64_t Connection::CallEncoded(std::shared_ptr<std::string> frame, Slices payload, AnswerFn done,
                                  Trace trace) {
   uint64_t seq = impl_->next_seq++;
-  Status s = CheckFrame(*frame);
-  if (impl_->closed) s = Status(EIO, Code::kConnectionLost, impl_->peer + ": connection closed");
-  if (!s.ok()) {
-    // Never from within the caller.
-    impl_->loop.Post([done = std::move(done), s] { done(Answer(s)); });
+  if (impl_->closed) {
+    impl_->loop.Post([done = std::move(done), why = impl_->peer + ": connection closed"] {
+      done(Answer(Status(EIO, Code::kConnectionLost, why)));
+    });
     return seq;
   }
   SetFrameSeq(*frame, seq);

@@ -61,9 +61,12 @@ Result<FrameHeader> DecodeHeader(const char* in) {
   return h;
 }
 
-std::string EncodeFrame(Op op, uint16_t flags, uint64_t seq, const google::protobuf::MessageLite& message,
-                        size_t payload_size) {
+Result<std::string> EncodeFrame(Op op, uint16_t flags, uint64_t seq,
+                                const google::protobuf::MessageLite& message, size_t payload_size) {
   const size_t body_size = message.ByteSizeLong();
+  if (body_size > kFrameBodyMax)
+    return Status(EMSGSIZE, fmt::format("a message of {} KiB, of {} that one may have", body_size >> 10,
+                                        kFrameBodyMax >> 10));
   std::string frame;
   frame.resize(kFrameHeaderSize + body_size);
   char* body = frame.data() + kFrameHeaderSize;
@@ -76,13 +79,6 @@ std::string EncodeFrame(Op op, uint16_t flags, uint64_t seq, const google::proto
                 .body_crc = Crc32c(body, body_size)},
                frame.data());
   return frame;
-}
-
-Status CheckFrame(const std::string& frame) {
-  const size_t body = frame.size() - kFrameHeaderSize;
-  if (body <= kFrameBodyMax) return {};
-  return Status(EMSGSIZE,
-                fmt::format("a message of {} KiB, of {} that one may have", body >> 10, kFrameBodyMax >> 10));
 }
 
 void SetFrameSeq(std::string& frame, uint64_t seq) { Put<uint64_t>(frame.data() + kSeqOffset, htole64(seq)); }

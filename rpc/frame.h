@@ -59,15 +59,13 @@ void EncodeHeader(const FrameHeader& header, char* out);
 // kFrameHeaderSize bytes.
 Result<FrameHeader> DecodeHeader(const char* in);
 
-// Header and serialized message, ready to be sent before `payload_size` bytes of payload.
-std::string EncodeFrame(Op op, uint16_t flags, uint64_t seq, const google::protobuf::MessageLite& message,
-                        size_t payload_size);
+// Header and serialized message, ready to be sent before `payload_size` bytes of payload. EMSGSIZE, and nothing
+// is serialized: its body is larger than a peer reads; sent, it would end the connection.
+Result<std::string> EncodeFrame(Op op, uint16_t flags, uint64_t seq,
+                                const google::protobuf::MessageLite& message, size_t payload_size);
 
 // What a peer is told that does not keep to the protocol.
 inline Status Malformed(std::string why) { return Status(EPROTO, Code::kMalformed, std::move(why)); }
-
-// EMSGSIZE: its body is larger than a peer reads; sent, it would end the connection.
-Status CheckFrame(const std::string& frame);
 
 // The same frame under another sequence number (resend on another connection).
 void SetFrameSeq(std::string& frame, uint64_t seq);

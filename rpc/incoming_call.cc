@@ -3,11 +3,17 @@
 #include <cstring>
 
 #include "common/crc32c.h"
+#include "common/limits.h"
 #include "common/log.h"
 #include "rpc/connection_impl.h"
 #include "rpc/op_counts.h"
 
 namespace kfs {
+namespace {
+
+constexpr size_t kErrorWordsMax = kFrameBodyMax / 2;
+
+}  // namespace
 
 IncomingCall::IncomingCall(ConnectionPtr connection, Message message)
     : connection_(std::move(connection)), message_(std::move(message)), arrived_(connection_->loop().Now()) {}
@@ -51,12 +57,11 @@ bool IncomingCall::Parse(google::protobuf::MessageLite* request) {
 
 void IncomingCall::Reply(const google::protobuf::MessageLite& reply, Slices payload) {
   if (answered_) return;
-  auto frame = std::make_shared<std::string>(
-      EncodeFrame(op(), kFlagReply, message_.header.seq, reply, payload.size()));
-  if (Status s = CheckFrame(*frame); !s.ok())
-    return Fail(Status(s.err(), "the answer would be " + s.message()));
+  Result<std::string> frame = EncodeFrame(op(), kFlagReply, message_.header.seq, reply, payload.size());
+  if (!frame.ok())
+    return Fail(Status(frame.status().err(), "the answer would be " + frame.status().message()));
   Answered(0);
-  SendAnswer(std::move(frame), std::move(payload));
+  SendAnswer(std::make_shared<std::string>(std::move(*frame)), std::move(payload));
 }
 
 void IncomingCall::ReplySerialized(std::string_view body) {
@@ -80,10 +85,11 @@ void IncomingCall::Fail(const Status& status, uint64_t detail) {
   pb::ErrorReply error;
   error.set_err(status.err());
   error.set_code(static_cast<uint32_t>(status.code()));
-  error.set_message(status.message());
+  // What was asked may be in the words: they are no larger than a frame for that.
+  error.set_message(status.message().size() <= kErrorWordsMax ? status.message() : "(too many words)");
   error.set_detail(detail);
   SendAnswer(std::make_shared<std::string>(
-                 EncodeFrame(op(), kFlagReply | kFlagError, message_.header.seq, error, 0)),
+                 *EncodeFrame(op(), kFlagReply | kFlagError, message_.header.seq, error, 0)),
              {});
 }
 

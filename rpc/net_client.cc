@@ -20,13 +20,15 @@ uint64_t NetClient::Enqueue(Call call) {
   if (i.pending.size() >= i.options.pending_max) {
     refused = Status(EAGAIN, Code::kTryAgain, i.options.name + ": too many calls are waiting");
   }
+  Result<std::string> frame = EncodeFrame(call.op, 0, 1, *call.request, call.payload.size());
+  if (refused.ok()) refused = frame.status();
   if (!refused.ok()) {
     i.loop.Post([done = std::move(call.done), refused] { done(Answer(refused)); });
     return id;
   }
   Impl::Pending p;
   p.op = call.op;
-  p.frame = std::make_shared<std::string>(EncodeFrame(call.op, 0, 1, *call.request, call.payload.size()));
+  p.frame = std::make_shared<std::string>(std::move(*frame));
   p.payload = std::move(call.payload);
   p.trace = call.trace;
   p.resend = call.resend;

@@ -111,7 +111,7 @@ TEST_F(ConnectionTest, BodyThatDoesNotMatchItsChecksumClosesTheConnection) {
   RawPeer peer(server_thread_.loop(), true);
   pb::ReadlinkRequest request;
   request.set_ino(300);
-  std::string frame = EncodeFrame(Op::kReadlink, 0, 1, request, 0);
+  std::string frame = *EncodeFrame(Op::kReadlink, 0, 1, request, 0);
   frame.back() ^= 1;
   peer.Send(frame);
   EXPECT_EQ(peer.WaitClosed().code(), Code::kMalformed);
@@ -120,7 +120,7 @@ TEST_F(ConnectionTest, BodyThatDoesNotMatchItsChecksumClosesTheConnection) {
 
 TEST_F(ConnectionTest, AnswerNobodyAskedForClosesTheConnection) {
   RawPeer peer(server_thread_.loop(), true);
-  peer.Send(EncodeFrame(Op::kReadlink, kFlagReply, 99, pb::ReadlinkReply(), 0));
+  peer.Send(*EncodeFrame(Op::kReadlink, kFlagReply, 99, pb::ReadlinkReply(), 0));
   EXPECT_EQ(peer.WaitClosed().code(), Code::kMalformed);
 }
 
@@ -158,7 +158,7 @@ TEST_F(ConnectionTest, AnswersThatMayComeCountAsOwed) {
   pb::ChunkReadRequest read;
   read.set_length(1u << 20);
   std::string bytes;
-  for (uint64_t i = 1; i <= 100; ++i) bytes += EncodeFrame(Op::kChunkRead, 0, i, read, 0);
+  for (uint64_t i = 1; i <= 100; ++i) bytes += *EncodeFrame(Op::kChunkRead, 0, i, read, 0);
   peer.Send(bytes);
   auto arrived = [&] {
     size_t n = 0;
@@ -192,7 +192,7 @@ TEST_F(ConnectionTest, LargeRequestsInServiceHoldBackTheNext) {
   std::thread sender([&] {
     const std::string payload(4u << 20, 'w');
     for (uint64_t i = 1; i <= 12 && !closed; ++i)
-      peer.SendUntilClosed(EncodeFrame(Op::kChunkWrite, 0, i, pb::ChunkWriteRequest(), payload.size()) +
+      peer.SendUntilClosed(*EncodeFrame(Op::kChunkWrite, 0, i, pb::ChunkWriteRequest(), payload.size()) +
                            payload);
   });
   while (arrived() < 8) std::this_thread::yield();
@@ -214,7 +214,7 @@ TEST_F(ConnectionTest, FramesArriveHoweverTheBytesAreCut) {
   for (uint64_t i = 1; i <= 20; ++i) {
     pb::ChunkWriteRequest request;
     for (uint64_t k = 0; k < i * 7; ++k) request.add_block_crc(1u << 31);
-    std::string frame = EncodeFrame(Op::kChunkWrite, 0, i, request, i * 1000);
+    std::string frame = *EncodeFrame(Op::kChunkWrite, 0, i, request, i * 1000);
     bytes += frame + std::string(i * 1000, static_cast<char>('a' + i));
   }
   for (size_t at = 0; at < bytes.size();) {

@@ -62,7 +62,7 @@ TEST(Frame, RefusesWhatTheProtocolDoesNotAllow) {
 TEST(Frame, EncodedFrameCarriesTheMessage) {
   pb::MkdirRequest request;
   request.set_name("dir");
-  std::string frame = EncodeFrame(Op::kMkdir, 0, 7, request, 99);
+  std::string frame = *EncodeFrame(Op::kMkdir, 0, 7, request, 99);
   auto header = DecodeHeader(frame.data());
   ASSERT_TRUE(header.ok());
   EXPECT_EQ(header->payload_size, 99u);
@@ -79,7 +79,7 @@ TEST(Frame, EncodedFrameCarriesTheMessage) {
   EXPECT_EQ(DecodeHeader(frame.data())->trace, 0xdeadbeefu);
   EXPECT_EQ(DecodeHeader(frame.data())->flags, kFlagLogged);
   SetFrameTrace(frame, {});
-  EXPECT_EQ(frame, EncodeFrame(Op::kMkdir, 0, 8, request, 99));
+  EXPECT_EQ(frame, *EncodeFrame(Op::kMkdir, 0, 8, request, 99));
 }
 
 }  // namespace

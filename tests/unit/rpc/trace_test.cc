@@ -101,7 +101,7 @@ class OldPeerTest : public ::testing::Test {
 
 TEST_F(OldPeerTest, ItIsSentNone) {
   pb::ReadlinkRequest request;
-  auto frame = std::make_shared<std::string>(EncodeFrame(Op::kReadlink, 0, 1, request, 0));
+  auto frame = std::make_shared<std::string>(*EncodeFrame(Op::kReadlink, 0, 1, request, 0));
   const std::string without = *frame;
   // Encoded for another connection, that knew of traces.
   SetFrameTrace(*frame, {.id = 9, .logged = true});
@@ -113,7 +113,7 @@ TEST_F(OldPeerTest, ItIsSentNone) {
 }
 
 TEST_F(OldPeerTest, OneThatWasNotAgreedOnEndsTheConnection) {
-  std::string frame = EncodeFrame(Op::kReadlink, 0, 1, pb::ReadlinkRequest(), 0);
+  std::string frame = *EncodeFrame(Op::kReadlink, 0, 1, pb::ReadlinkRequest(), 0);
   SetFrameTrace(frame, {.id = 9});
   ASSERT_EQ(send(fd_, frame.data(), frame.size(), MSG_NOSIGNAL), static_cast<ssize_t>(frame.size()));
   EXPECT_EQ(closed_.get_future().get().code(), Code::kMalformed);
