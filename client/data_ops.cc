@@ -60,7 +60,7 @@ Result<Duration> ChunkRetry::Next() {
   return pause;
 }
 
-void DataOp::Again(ChunkRetry& retry, std::function<void()> fn) {
+void DataOp::RetryAfterPause(ChunkRetry& retry, std::function<void()> fn) {
   const Result<Duration> pause = retry.Next();
   if (!pause.ok()) return Finish(pause.status());
   NoteTrouble(retry.last());

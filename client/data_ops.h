@@ -77,7 +77,7 @@ class DataOp : public KfsOp {
 
  protected:
   // Begins again after the pause that is due, or ends the op.
-  void Again(ChunkRetry& retry, std::function<void()> fn);
+  void RetryAfterPause(ChunkRetry& retry, std::function<void()> fn);
   bool FailIfLost();
   // Of the metaserver: not open means that it was lost with the session, if it was.
   Status Explain(Status status) const;

@@ -105,7 +105,7 @@ void ReadOp::PiecesDone(ProtocolWorker& worker) {
   if (!error_.ok()) return Finish(error_);
   auto self = std::static_pointer_cast<ReadOp>(shared_from_this());
   KFS_REACHED("read.again");
-  Again(retry_, [self, this, &worker] { ReadLayout(worker); });
+  RetryAfterPause(retry_, [self, this, &worker] { ReadLayout(worker); });
 }
 
 }  // namespace kfs

@@ -112,7 +112,7 @@ void DataOp::Synced(ProtocolWorker& worker, ChunkRetry& retry, Status data, Stat
                     std::function<void()> again) {
   if (!log.ok()) return Finish(std::move(log));
   // All of it again, the log too: the chunk may be elsewhere by then.
-  if (data.code() == Code::kConnectionLost) return Again(retry, std::move(again));
+  if (data.code() == Code::kConnectionLost) return RetryAfterPause(retry, std::move(again));
   Finish(Durable(worker, std::move(data)));
 }
 
@@ -245,7 +245,7 @@ void SeekOp::AskChunk(ProtocolWorker& worker, const ChunkPlace& place) {
     if (finished()) return;
     if (!answer.status.ok()) {
       if (!retry_.Note(place, answer)) return Finish(answer.status);
-      return Again(retry_, [self, this, &worker] { Layout(worker); });
+      return RetryAfterPause(retry_, [self, this, &worker] { Layout(worker); });
     }
     const uint64_t chunk_size = worker.chunk_size();
     const uint64_t found = whence == SEEK_DATA ? reply.data() : reply.hole();

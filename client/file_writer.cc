@@ -134,7 +134,7 @@ void FileWriter::PiecesDone(const OpPtr& op) {
   }
   worker_.layouts().Drop(op->ino);
   if (!op->error_.ok()) return op->Finish(op->error_);
-  Again(op);
+  BeginAgain(op);
 }
 
 void FileWriter::CommitInOrder(Ino ino) {
@@ -201,7 +201,7 @@ void FileWriter::Commit(const OpPtr& op) {
                                        op->retry_.NoteStale();
                                        op->data_done_ = false;
                                        if (!op->flags.append) order_[op->ino].push_back(op);
-                                       Again(op);
+                                       BeginAgain(op);
                                      });
 }
 
@@ -238,10 +238,10 @@ void FileWriter::Relink(const OpPtr& op) {
                                     });
 }
 
-void FileWriter::Again(const OpPtr& op) {
+void FileWriter::BeginAgain(const OpPtr& op) {
   KFS_REACHED("write.again");
   AbortAppend(*op);
-  op->Again(op->retry_, [this, op] { Begin(op); });
+  op->RetryAfterPause(op->retry_, [this, op] { Begin(op); });
 }
 
 void FileWriter::AbortAppend(WriteOp& op) {

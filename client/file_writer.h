@@ -54,7 +54,7 @@ class FileWriter {
   static bool FindGroups(WriteOp& op);
   void SyncWritten(const OpPtr& op);
   void Relink(const OpPtr& op);
-  void Again(const OpPtr& op);
+  void BeginAgain(const OpPtr& op);
   void AbortAppend(WriteOp& op);
   void LetGoOn(WriteOp& ended);
 

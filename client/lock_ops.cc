@@ -113,13 +113,13 @@ void SetLockOp::Undo(ProtocolWorker& worker) {
 
 void FlushOp::Start(ProtocolWorker& worker) {
   handle->DropLockOwner(request.owner());
-  if (!again_ && !worker.lock_owners().Drop(handle->ino(), request.owner())) return Finish(Status());
+  if (!is_copy_ && !worker.lock_owners().Drop(handle->ino(), request.owner())) return Finish(Status());
   HandleOp::Start(worker);
 }
 
-KfsOpPtr FlushOp::Again() {
+KfsOpPtr FlushOp::MakeCopy() {
   auto op = std::make_shared<FlushOp>(caller, request, handle);
-  op->again_ = true;
+  op->is_copy_ = true;
   return op;
 }
 

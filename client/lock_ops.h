@@ -19,7 +19,7 @@ class SetLockOp final : public HandleOp<rpc::SetLock> {
 
  protected:
   Ino GivesBack() const override { return handle->ino(); }
-  KfsOpPtr Again() override { return std::make_shared<SetLockOp>(caller, request, handle); }
+  KfsOpPtr MakeCopy() override { return std::make_shared<SetLockOp>(caller, request, handle); }
   bool Begin(ProtocolWorker& worker) override;
   void Answered(ProtocolWorker& worker, Status status) override;
   void Succeeded(ProtocolWorker& worker) override;
@@ -46,12 +46,12 @@ class FlushOp final : public HandleOp<rpc::Flush> {
 
  protected:
   Ino GivesBack() const override { return handle->ino(); }
-  KfsOpPtr Again() override;
+  KfsOpPtr MakeCopy() override;
   void HeldBack() override { Finish(Status()); }
   bool Begin(ProtocolWorker& worker) override;
 
  private:
-  bool again_ = false;  // it is known that there are locks
+  bool is_copy_ = false;  // it is known that there are locks
 };
 
 }  // namespace kfs

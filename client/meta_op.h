@@ -27,7 +27,7 @@ class MetaOp : public KfsOp {
     const Ino ino = GivesBack();
     if (ino && worker.writer().settling().HoldBack(ino, [this, self = shared_from_this(), &worker] {
           if (!finished()) return Go(worker);
-          if (must_run()) worker.RunAlone(Again());
+          if (must_run()) worker.RunAlone(MakeCopy());
         })) {
       return HeldBack();
     }
@@ -41,8 +41,8 @@ class MetaOp : public KfsOp {
   // Of which inode it gives something back that others wait for, or takes it: not before writes that were
   // given up there are settled. 0: of none.
   virtual Ino GivesBack() const { return {}; }
-  // The same op once more, for when it has ended while it was held back.
-  virtual KfsOpPtr Again() { return nullptr; }
+  // The same op, to be run in its place: it has ended while it was held back.
+  virtual KfsOpPtr MakeCopy() { return nullptr; }
   // It is held back; its caller may wait or not.
   virtual void HeldBack() {}
   void Go(ProtocolWorker& worker) {
@@ -202,7 +202,7 @@ class ReleaseOp final : public HandleOp<rpc::Release> {
 
  protected:
   Ino GivesBack() const override { return handle->ino(); }
-  KfsOpPtr Again() override { return std::make_shared<ReleaseOp>(caller, request, handle); }
+  KfsOpPtr MakeCopy() override { return std::make_shared<ReleaseOp>(caller, request, handle); }
   void HeldBack() override { Finish(Status()); }
   bool Begin(ProtocolWorker& worker) override {
     HeldState& held = worker.session().held();

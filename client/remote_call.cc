@@ -104,7 +104,7 @@ void RemoteCall::Answered(Answer answer) {
   const bool unwanted = spec_.op != nullptr && (spec_.op->finished() || code == Code::kStopped);
   if ((unwanted && !GoesOn()) || worker_->stopping()) return Complete(answer);
   if (spec_.op != nullptr) spec_.op->NoteTrouble(answer.status);
-  Repeat();
+  SendAfterPause();
 }
 
 std::string RemoteCall::Awaits() const {
@@ -117,7 +117,7 @@ std::string RemoteCall::Awaits() const {
                      error.message());
 }
 
-void RemoteCall::Repeat() {
+void RemoteCall::SendAfterPause() {
   worker_->CountRetry();
   KFS_REACHED("call.sent_again");
   pause_ = pause_ == Duration::zero() ? kPauseMin : std::min(2 * pause_, kPauseMax);

@@ -67,7 +67,7 @@ class RemoteCall : public std::enable_shared_from_this<RemoteCall> {
   void Send();
   void Answered(Answer answer);
   void Complete(Answer& answer);
-  void Repeat();
+  void SendAfterPause();
   bool MayHaveBeenSent() const;
   bool MayHaveBeenSentTwice() const;
   bool GoesOn() const;
