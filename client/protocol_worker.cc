@@ -301,14 +301,14 @@ void ProtocolWorker::VolumeStopped() {
 void ProtocolWorker::MutationsLost() {
   layouts_.Clear();
   std::vector<std::shared_ptr<RemoteCall>> calls;
-  for (RemoteCall* call : mutations_) calls.push_back(call->shared_from_this());
+  for (const auto& [op_id, call] : mutations_) calls.push_back(call->shared_from_this());
   for (const auto& call : calls) call->SessionLost();
 }
 
 // Others may hold the locks by now under which these were begun: done now, they would land on top of theirs.
 void ProtocolWorker::HandlesLost() {
   std::vector<std::shared_ptr<RemoteCall>> calls;
-  for (RemoteCall* call : mutations_) {
+  for (const auto& [op_id, call] : mutations_) {
     const Op op = call->code();
     if (op == Op::kCommitWrite || op == Op::kSetLock || op == Op::kFallocate)
       calls.push_back(call->shared_from_this());

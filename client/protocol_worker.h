@@ -10,10 +10,10 @@
 #include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "client/client_metrics.h"
@@ -82,8 +82,8 @@ class ProtocolWorker : public std::enable_shared_from_this<ProtocolWorker>, publ
 
   // For KfsOp and RemoteCall.
   void OpDone(const KfsOpPtr& op);
-  void AddMutation(RemoteCall* call) { mutations_.insert(call); }
-  void RemoveMutation(RemoteCall* call) { mutations_.erase(call); }
+  void AddMutation(uint64_t op_id, RemoteCall* call) { mutations_.emplace(op_id, call); }
+  void RemoveMutation(uint64_t op_id) { mutations_.erase(op_id); }
   // Calls may go on although nobody waits for them: not without bound while a volume is stopped or away.
   bool MayKeepCalls() const { return mutations_.size() < 2 * options_.ops_in_flight_max; }
   void SessionRefused(const Status& why);
@@ -136,7 +136,7 @@ class ProtocolWorker : public std::enable_shared_from_this<ProtocolWorker>, publ
   std::unordered_map<CallId, RequestPtr> requests_;
   std::vector<RequestPtr> deferred_;
   std::deque<std::pair<MonoTime, CallId>> deadlines_;  // soft; one timeout for all, so they are in order
-  std::unordered_set<RemoteCall*> mutations_;
+  std::map<uint64_t, RemoteCall*> mutations_;  // by op id: all end in the order in which they were made
   EventLoop::Timer deadline_timer_, connect_timer_, waiting_timer_;
   MonoTime tell_waiting_at_{};
   MonoTime connect_deadline_;

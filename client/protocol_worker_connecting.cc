@@ -141,7 +141,7 @@ void ProtocolWorker::Stop() {
   writer_.settling().Stop();
   net_.Stop();
   // Calls that nobody waits for and that were pausing.
-  while (!mutations_.empty()) (*mutations_.begin())->shared_from_this()->Abandon();
+  while (!mutations_.empty()) mutations_.begin()->second->shared_from_this()->Abandon();
   drain_releases_ = nullptr;
   RunDeferred();
   Drain();

@@ -39,7 +39,7 @@ RemoteCall::RemoteCall(ProtocolWorker& worker, Spec spec)
     op_id_ = worker_->session().ids().Next();
     spec_.context->set_op_id(op_id_);
     if (spec_.op != nullptr) spec_.op->op_id = op_id_;
-    worker_->AddMutation(this);
+    worker_->AddMutation(op_id_, this);
     worker_->session().IdGiven(op_id_);
   }
 }
@@ -174,7 +174,7 @@ void RemoteCall::Complete(Answer& answer) {
     worker_->session().ids().Answered(op_id_);
     if (answer.status.ok() && spec_.logged)
       worker_->session().changes().Made(op_id_, spec_.touched, worker_->loop().Now());
-    worker_->RemoveMutation(this);
+    worker_->RemoveMutation(op_id_);
   }
   if (spec_.op != nullptr) {
     // A lock is waited for as long as its holder likes.
