@@ -185,7 +185,15 @@ class KfsClient {
 
   // Connects, greets, opens a session. Fails with words for a person: wrong host, volume, secret, version.
   static Result<std::unique_ptr<KfsClient>> Connect(Options options);
-  static void Connect(Options options, std::function<void(Result<std::unique_ptr<KfsClient>>)> done);
+  // The same with a completion, on the loop. Who lets go of what is returned before `done` has run gives up: it
+  // does not run then, and nothing is left. Null: `done` has run already. With a shared loop it is let go of on
+  // that loop's thread, unless `done` has run or the loop does not run any more.
+  class Connecting {
+   public:
+    virtual ~Connecting() = default;
+  };
+  [[nodiscard]] static std::unique_ptr<Connecting> Connect(
+      Options options, std::function<void(Result<std::unique_ptr<KfsClient>>)> done);
 
   virtual ~KfsClient() = default;
 

@@ -20,17 +20,56 @@ Result<std::shared_ptr<ProtocolWorker>> MakeWorker(KfsClient::Options options) {
   return std::make_shared<ProtocolWorker>(std::move(options), std::move(credentials));
 }
 
-// Worker's thread.
-void StartWorker(const std::shared_ptr<ProtocolWorker>& worker,
-                 std::function<void(Result<std::unique_ptr<KfsClient>>)> done) {
-  worker->Connect([worker, done = std::move(done)](Status status) {
-    if (!status.ok()) {
-      worker->Stop();
-      return done(status);
+using ConnectDone = std::function<void(Result<std::unique_ptr<KfsClient>>)>;
+
+// Holds the worker until it has a session, so that one whose loop ends meanwhile goes with whoever wanted it.
+class Attempt : public std::enable_shared_from_this<Attempt> {
+ public:
+  Attempt(std::shared_ptr<ProtocolWorker> worker, ConnectDone done)
+      : worker_(std::move(worker)), done_(std::move(done)) {}
+  ~Attempt() {
+    if (worker_ == nullptr) return;
+    EventLoop& loop = worker_->loop();
+    if (loop.InLoopThread() || !worker_->net().owns_thread()) {
+      worker_->Stop();
+    } else {
+      loop.Post([worker = std::move(worker_)] { worker->Stop(); });
     }
-    done(std::unique_ptr<KfsClient>(std::make_unique<KfsClientImpl>(worker)));
-  });
-}
+  }
+  Attempt(const Attempt&) = delete;
+  Attempt& operator=(const Attempt&) = delete;
+
+  void Begin() {
+    worker_->loop().Post([weak = weak_from_this()] {
+      if (const auto self = weak.lock()) self->BeginHere();
+    });
+  }
+
+ private:
+  void BeginHere() {
+    worker_->Connect([weak = weak_from_this()](const Status& status) {
+      if (const auto self = weak.lock()) self->End(status);
+    });
+  }
+  void End(const Status& status) {
+    const auto worker = std::move(worker_);
+    const ConnectDone done = std::move(done_);
+    if (status.ok()) return done(std::unique_ptr<KfsClient>(std::make_unique<KfsClientImpl>(worker)));
+    worker->Stop();
+    done(status);
+  }
+
+  std::shared_ptr<ProtocolWorker> worker_;  // null: it has ended
+  ConnectDone done_;
+};
+
+class ConnectingImpl : public KfsClient::Connecting {
+ public:
+  explicit ConnectingImpl(std::shared_ptr<Attempt> attempt) : attempt_(std::move(attempt)) {}
+
+ private:
+  const std::shared_ptr<Attempt> attempt_;
+};
 
 }  // namespace
 
@@ -41,16 +80,21 @@ Result<std::unique_ptr<KfsClient>> KfsClient::Connect(Options options) {
   if (!worker.ok()) return worker.status();
   std::promise<Result<std::unique_ptr<KfsClient>>> promise;
   auto future = promise.get_future();
-  (*worker)->loop().Post(
-      [&] { StartWorker(*worker, [&promise](auto result) { promise.set_value(std::move(result)); }); });
+  const auto attempt = std::make_shared<Attempt>(
+      std::move(*worker), [&promise](auto result) { promise.set_value(std::move(result)); });
+  attempt->Begin();
   return future.get();
 }
 
-void KfsClient::Connect(Options options, std::function<void(Result<std::unique_ptr<KfsClient>>)> done) {
+std::unique_ptr<KfsClient::Connecting> KfsClient::Connect(Options options, ConnectDone done) {
   auto worker = MakeWorker(std::move(options));
-  if (!worker.ok()) return done(worker.status());
-  (*worker)->loop().Post(
-      [w = *worker, done = std::move(done)]() mutable { StartWorker(w, std::move(done)); });
+  if (!worker.ok()) {
+    done(worker.status());
+    return nullptr;
+  }
+  auto attempt = std::make_shared<Attempt>(std::move(*worker), std::move(done));
+  attempt->Begin();
+  return std::make_unique<ConnectingImpl>(std::move(attempt));
 }
 
 KfsClientImpl::KfsClientImpl(std::shared_ptr<ProtocolWorker> worker)

@@ -63,6 +63,7 @@ MountDaemon::MountDaemon(const MountOptions& options, Credentials credentials,
 MountDaemon::~MountDaemon() {
   if (detaching_.joinable()) detaching_.join();
   monitor_.reset();
+  connecting_.reset();
   client_.reset();
   session_.reset();
   signal_watch_.reset();
@@ -104,7 +105,8 @@ void MountDaemon::Connect() {
                    static_cast<long long>(longest.count()));
   };
   o.loop = &loop_;
-  KfsClient::Connect(std::move(o), [this](Result<std::unique_ptr<KfsClient>> r) { Connected(std::move(r)); });
+  connecting_ = KfsClient::Connect(std::move(o),
+                                   [this](Result<std::unique_ptr<KfsClient>> r) { Connected(std::move(r)); });
 }
 
 void MountDaemon::Connected(Result<std::unique_ptr<KfsClient>> client) {

@@ -54,6 +54,7 @@ class MountDaemon {
   std::unique_ptr<MountWatch> watch_;
   std::unique_ptr<FileSystem> fs_;
   std::unique_ptr<Session> session_;
+  std::unique_ptr<KfsClient::Connecting> connecting_;
   std::unique_ptr<KfsClient> client_;
   std::unique_ptr<Monitor> monitor_;  // null: none is asked for
 

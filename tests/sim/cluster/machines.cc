@@ -94,7 +94,7 @@ MountMachine::MountMachine(World& w, const std::string& a, uint64_t seed, KfsCli
 
 Status MountMachine::Make() {
   options.loop = &process->loop();
-  KfsClient::Connect(options, [this, life = process](Result<std::unique_ptr<KfsClient>> made) {
+  connecting = KfsClient::Connect(options, [this, life = process](Result<std::unique_ptr<KfsClient>> made) {
     if (!life->alive()) return;
     if (made.ok()) {
       client = std::move(*made);
@@ -109,6 +109,7 @@ Status MountMachine::Make() {
 void MountMachine::Drop() {
   for (const auto& program : programs) program->Abandon();
   programs.clear();
+  connecting.reset();
   client.reset();
 }
 

@@ -51,6 +51,7 @@ struct MountMachine : Machine {
   void Drop() override;
 
   KfsClient::Options options;
+  std::unique_ptr<KfsClient::Connecting> connecting;
   std::unique_ptr<KfsClient> client;
   std::function<void()> connected = [] {};  // it has been started again
   std::vector<std::shared_ptr<Program>> programs;

@@ -273,7 +273,7 @@ void MountHost::Start() {
     options.credentials = Plain();
     options.connect_timeout = std::chrono::hours(1);
     options.loop = &process_->loop();
-    KfsClient::Connect(options, [this](Result<std::unique_ptr<KfsClient>> made) {
+    connecting_ = KfsClient::Connect(options, [this](Result<std::unique_ptr<KfsClient>> made) {
       if (made.ok()) client_ = std::move(*made);
     });
   });
@@ -282,6 +282,7 @@ void MountHost::Start() {
 void MountHost::Kill() {
   if (process_ == nullptr) return;
   process_->Kill();
+  connecting_.reset();
   client_.reset();
   process_.reset();
 }

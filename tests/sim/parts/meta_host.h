@@ -80,6 +80,7 @@ class MountHost {
   World& world_;
   const std::shared_ptr<Host> host_;
   std::shared_ptr<Process> process_;
+  std::unique_ptr<KfsClient::Connecting> connecting_;
   std::unique_ptr<KfsClient> client_;
 };
 

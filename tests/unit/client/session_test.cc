@@ -46,7 +46,7 @@ TEST(Session, ConnectWithACompletionOnASharedLoop) {
   options.loop = &thread.loop();
   EXPECT_EQ(KfsClient::Connect(options).status().err(), EINVAL);
   std::promise<std::unique_ptr<KfsClient>> promise;
-  KfsClient::Connect(options, [&](auto result) {
+  const auto connecting = KfsClient::Connect(options, [&](auto result) {
     EXPECT_TRUE(thread.loop().InLoopThread());
     ASSERT_TRUE(result.ok());
     promise.set_value(std::move(*result));
@@ -57,6 +57,31 @@ TEST(Session, ConnectWithACompletionOnASharedLoop) {
   Waiter<Status> waiter;
   client->Shutdown(waiter.Fn());
   EXPECT_TRUE(waiter.Get().ok());
+}
+
+// Nobody answers at the address; whoever wanted the client goes, with the loop or before it.
+TEST(Session, AnAttemptToConnectThatIsGivenUpLeavesNothing) {
+  KfsClient::Options options;
+  options.metaservers = {"127.0.0.1:1"};
+  options.volume = "v";
+  options.credentials = Credentials::Root(kSecret);
+  for (const bool loop_has_ended : {false, true}) {
+    EventLoop loop;
+    options.loop = &loop;
+    const auto held = std::make_shared<int>();
+    std::unique_ptr<KfsClient::Connecting> connecting;
+    options.on_trying = [&](const Status&) {
+      loop.Post([&] {
+        if (!loop_has_ended) connecting.reset();
+        loop.Stop();
+      });
+    };
+    connecting = KfsClient::Connect(options, [held](auto) { FAIL() << "nobody waits for it any more"; });
+    loop.Run();
+    EXPECT_EQ(held.use_count(), loop_has_ended ? 2 : 1);
+    connecting.reset();
+    EXPECT_EQ(held.use_count(), 1);
+  }
 }
 
 TEST(Session, AReconnectAttachesTheSameSession) {
