@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <regex>
@@ -88,10 +89,14 @@ std::string ServedBy(uint32_t servers) {
   }
 }
 
+std::string Read(const std::string& path) {
+  std::ifstream file(std::string(KFS_SOURCES "/") + path);
+  EXPECT_TRUE(file.is_open()) << path;
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
 TEST(ProtocolDocument, HasEveryOpWithItsNumberAndNoOther) {
-  std::ifstream file(KFS_PROTOCOL_MD);
-  ASSERT_TRUE(file.is_open()) << KFS_PROTOCOL_MD;
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  const std::string text = Read("docs/protocol.md");
   size_t rows = 0;
   const std::regex row(R"(\n\| (\d+) \| (\w+) \| ([\w, ]+) \| ([\w, ]+) \| (yes)? ?\| (yes)? ?\| )");
   // Only the last section: other tables have numbers too.
@@ -106,6 +111,23 @@ TEST(ProtocolDocument, HasEveryOpWithItsNumberAndNoOther) {
     EXPECT_EQ(info->mutates, (*it)[6].matched) << info->name;
   }
   EXPECT_EQ(rows, std::size(kNumbers)) << "an op is missing in docs/protocol.md, or there twice";
+}
+
+// Whoever follows docs/adding-an-op.md finds each file that it names, and its example's number free.
+TEST(GuideToANewOp, NamesWhatThereIs) {
+  const std::string text = Read("docs/adding-an-op.md");
+  std::set<std::string> files;
+  const std::regex path(R"(`([a-z_]+/[a-z_/]+\.(?:h|cc|py|proto))`)");
+  for (std::sregex_iterator it(text.begin(), text.end(), path), end; it != end; ++it) files.insert((*it)[1]);
+  EXPECT_GE(files.size(), 15u);
+  for (const std::string& file : files) {
+    const std::filesystem::path sources(KFS_SOURCES);
+    EXPECT_TRUE(exists(sources / file) || exists(sources / "metaserver" / file)) << file;
+  }
+  std::smatch example;
+  ASSERT_TRUE(std::regex_search(text, example, std::regex(R"(`KFS_OP\((\d+), (\w+), )")));
+  EXPECT_EQ(FindOp(static_cast<uint16_t>(std::stoi(example[1]))), nullptr) << example[0];
+  EXPECT_EQ(Read("proto/ops.h").find(", " + example[2].str() + ","), std::string::npos) << example[0];
 }
 
 }  // namespace
