@@ -52,6 +52,7 @@ Status MetaServer::Serve(MetaParts& p) {
                                       p.started_wall);
 
   p.volumes->UseThreads(loop_);
+  p.SyncRecordsOn(p.records_sync.get());
   p.sessions->Register();
   p.keys->Register();
   p.chunkserver_service->Register(*p.server);
@@ -128,6 +129,7 @@ void MetaServer::Stop() {
     p.server->OnDisconnect({});
     p.server->Stop();
   }
+  p.SyncRecordsOn(nullptr);
   p.reach.reset();
   p.mover.reset();
   if (p.volumes != nullptr) p.volumes->StopThreads();
@@ -136,6 +138,7 @@ void MetaServer::Stop() {
   p.scans.reset();
   p.jobs.reset();
   p.sync.reset();
+  p.records_sync.reset();
   p.cold_reads.reset();
 }
 

@@ -38,6 +38,7 @@ Status MetaParts::Open(const Outside& outside) {
   KFS_RETURN_IF_ERROR(chunkservers->Load());
   bricks = std::make_unique<BrickPhase>(outside.loop, clock, *chunkservers);
   sync = std::make_unique<WalSync>(outside.loop);
+  records_sync = std::make_unique<WalSync>(outside.loop, "kfs-records");
   cold_reads = std::make_unique<JobThread>(outside.loop, "kfs-cold", kColdReadsAtOnce);
   jobs = std::make_unique<JobThread>(outside.loop, "kfs-jobs");
   scans = std::make_unique<JobThread>(outside.loop, "kfs-scans");
@@ -56,6 +57,10 @@ Status MetaParts::Open(const Outside& outside) {
   chunkservers->OnKeyChanged(
       [executor = executor.get()](ServerId server) { executor->ChunkserverKeyChanged(server); });
   return {};
+}
+
+void MetaParts::SyncRecordsOn(WalSync* thread) {
+  chunkservers->SyncOn(thread);
 }
 
 Status MetaParts::Join(const Outside& outside) {

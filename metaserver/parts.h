@@ -32,7 +32,8 @@ struct MetaParts final : public DiskWatchEnv {
   std::unique_ptr<ClusterStore> cluster;
   std::unique_ptr<Chunkservers> chunkservers;
   std::unique_ptr<BrickPhase> bricks;
-  std::unique_ptr<WalSync> sync;
+  std::unique_ptr<WalSync> sync;          // of the volumes
+  std::unique_ptr<WalSync> records_sync;  // of the cluster's database: not behind those
   std::unique_ptr<JobThread> cold_reads;  // of what an op did not find in memory
   std::unique_ptr<JobThread> jobs;
   std::unique_ptr<JobThread> scans;  // of volumes' records, for lists and counts
@@ -91,6 +92,8 @@ struct MetaParts final : public DiskWatchEnv {
   // One after the other. An error: the rest has not been made.
   Status Open(const Outside& outside);
   Status Join(const Outside& outside);
+  // Whose thread syncs the records of chunkservers; null: the loop's.
+  void SyncRecordsOn(WalSync* thread);
 
  private:
   void SetFull(bool full) override;

@@ -15,7 +15,6 @@
 #include "metaserver/store/records.pb.h"
 #include "rpc/address.h"
 #include "rpc/connection.h"
-#include "rpc/stall.h"
 
 namespace kfs::meta {
 namespace {
@@ -73,7 +72,11 @@ std::string Chunkserver::host() const {
 
 Chunkservers::Chunkservers(Db& cluster, Clock& clock, Entropy& entropy,
                            std::unique_ptr<ChunkserverLinks> links)
-    : cluster_(cluster), clock_(clock), links_(std::move(links)), clock_id_(entropy.Next() | 1) {}
+    : cluster_(cluster),
+      sync_(cluster),
+      clock_(clock),
+      links_(std::move(links)),
+      clock_id_(entropy.Next() | 1) {}
 
 Status Chunkservers::Load() {
   cluster_.Scan("H", "", [&](std::string_view, std::string_view value) {
@@ -117,8 +120,19 @@ void Chunkservers::Configure(const pb::ClusterConf& conf) {
   if (cluster_.dirty()) cluster_.Commit();
 }
 
-Result<ServerId> Chunkservers::Register(const pb::RegisterChunkserverRequest& request,
-                                        std::shared_ptr<Connection> connection) {
+void Chunkservers::Register(const pb::RegisterChunkserverRequest& request,
+                            std::shared_ptr<Connection> connection, Registered done) {
+  ServerId id;
+  const Result<bool> is_new = Note(request, connection.get(), &id);
+  if (!is_new.ok()) return done(is_new.status());
+  if (!*is_new && sync_.idle()) return done(LetIn(id, request, std::move(connection)));
+  sync_.Sync([this, id, request, connection = std::move(connection), done = std::move(done)] {
+    done(LetIn(id, request, connection));
+  });
+}
+
+Result<bool> Chunkservers::Note(const pb::RegisterChunkserverRequest& request, const Connection* connection,
+                                ServerId* id) {
   if (request.uuid().empty() || request.uuid().size() > 64 || request.address().empty() ||
       request.address().size() > 300) {
     return Status(EINVAL, Code::kMalformed, "a chunkserver registers with its uuid and address");
@@ -129,25 +143,33 @@ Result<ServerId> Chunkservers::Register(const pb::RegisterChunkserverRequest& re
   if (!request.address().starts_with("unix:"))
     KFS_RETURN_IF_ERROR(SplitAddress(request.address(), 0, &host, &port));
   Chunkserver* server = nullptr;
-  for (auto& [id, s] : servers_) {
+  for (auto& [its, s] : servers_) {
     if (s.uuid == request.uuid()) server = &s;
   }
   if (server == nullptr) return Status(ENOENT, "the chunkserver does not belong to the cluster (yet)");
   KFS_RETURN_IF_ERROR(server->ages.Check(request.disk()));
   const bool older_now = server->ages.Note(request.disk());
+  *id = server->id;
   server->instance = request.instance();
   std::string key_id = connection == nullptr ? "" : connection->hello.key_id();
   if (key_id.empty()) key_id = kRootKeyId;
   const bool another_address = server->address != request.address();
-  if (another_address || older_now || server->key_id != key_id) {
-    if (another_address) server->unreached.clear();
-    server->address = request.address();
-    server->key_id = key_id;
-    Store(*server);
-    const RanPart part("chunkserver_record");
-    KFS_RETURN_IF_ERROR(cluster_.Sync());
-  }
-  SetKey(server, key_id, "");
+  if (!another_address && !older_now && server->key_id == key_id) return false;
+  if (another_address) server->unreached.clear();
+  server->address = request.address();
+  server->key_id = key_id;
+  Store(*server);
+  return true;
+}
+
+Result<ServerId> Chunkservers::LetIn(ServerId id, const pb::RegisterChunkserverRequest& request,
+                                     std::shared_ptr<Connection> connection) {
+  // While its record was being written.
+  auto it = servers_.find(id);
+  if (it == servers_.end()) return Status(ENOENT, "the chunkserver was removed from the cluster");
+  if (connection != nullptr && connection->closed()) return NotConnected();
+  Chunkserver* server = &it->second;
+  SetKey(server, server->key_id, "");
   server->SetDisks(request.disk());
   server->last_heard = clock_.MonoNow();
   server->last_seen_wall = clock_.WallNow();
@@ -159,7 +181,6 @@ Result<ServerId> Chunkservers::Register(const pb::RegisterChunkserverRequest& re
   }
   KFS_LOG(info, "chunkserver.up id={} uuid={} address={} capacity={} available={}", server->id.v,
           server->uuid, server->address, server->capacity(), server->available());
-  ServerId id = server->id;
   if (on_up_) on_up_(id);
   return id;
 }

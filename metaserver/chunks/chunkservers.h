@@ -17,6 +17,7 @@
 #include "metaserver/chunks/space_sum.h"
 #include "metaserver/placement/placement.h"
 #include "metaserver/store/db.h"
+#include "metaserver/store/record_sync.h"
 #include "proto/chunk.pb.h"
 #include "proto/cluster.pb.h"
 #include "proto/ops.h"
@@ -81,14 +82,17 @@ class Chunkservers {
   Chunkservers(Db& cluster, Clock& clock, Entropy& entropy = SystemRandom(),
                std::unique_ptr<ChunkserverLinks> links = LinksByConnection());
   Status Load();
+  // Records are synced by that thread from now on; null: before the call returns.
+  void SyncOn(WalSync* thread) { sync_.UseThread(thread); }
 
   // Who belongs to the cluster. Those that no longer do are let go of.
   void Configure(const pb::ClusterConf& conf);
   // A chunkserver (re)connected. ENOENT when the configuration does not have it. An older connection of the
   // same server is superseded. ESTALE/kOlderCopy: its data is an older copy, nothing has changed. REQUIRES:
-  // no other process has its uuid (TwinCheck).
-  Result<ServerId> Register(const pb::RegisterChunkserverRequest& request,
-                            std::shared_ptr<Connection> connection);
+  // no other process has its uuid (TwinCheck). `done` once what is new of it is durable, or at once; it is up then.
+  using Registered = std::function<void(const Result<ServerId>&)>;
+  void Register(const pb::RegisterChunkserverRequest& request, std::shared_ptr<Connection> connection,
+                Registered done);
   Status Heartbeat(ServerId server, const pb::HeartbeatRequest& request);
   // Each is asked for an inventory with its next heartbeat.
   void WantInventories();
@@ -136,6 +140,7 @@ class Chunkservers {
 
  private:
   Db& cluster_;
+  RecordSync sync_;
   Clock& clock_;
   std::map<ServerId, Chunkserver> servers_;
   std::function<void(ServerId)> on_up_;
@@ -143,6 +148,11 @@ class Chunkservers {
   // Sets its token_key and own_key.
   void SetKey(Chunkserver* server, const std::string& key_id, std::string_view invitation);
   void Store(const Chunkserver& server);
+  // Takes over what the request says of it; gives whether that is to be durable before it is used.
+  Result<bool> Note(const pb::RegisterChunkserverRequest& request, const Connection* connection,
+                    ServerId* id);
+  Result<ServerId> LetIn(ServerId id, const pb::RegisterChunkserverRequest& request,
+                         std::shared_ptr<Connection> connection);
 
   Credentials root_;  // empty: in tests
   std::function<void(ServerId)> on_key_changed_;

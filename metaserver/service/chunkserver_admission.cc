@@ -39,7 +39,10 @@ void ChunkserverAdmission::Register(const IncomingCallPtr& call,
   twins_.Admit(request, lifetime_.While([this, call, request](const Status& s) {
     if (call->connection()->closed()) return;
     if (!s.ok()) return call->Fail(s);
-    LetIn(call, request);
+    chunkservers_.Register(request, call->connection(),
+                           lifetime_.While([this, call, request](const Result<ServerId>& id) {
+                             if (!call->connection()->closed()) LetIn(call, request, id);
+                           }));
   }));
 }
 
@@ -67,8 +70,8 @@ void ChunkserverAdmission::AskMembers(const std::string& chunkserver, TwinCheck:
   close();
 }
 
-void ChunkserverAdmission::LetIn(const IncomingCallPtr& call, const pb::RegisterChunkserverRequest& request) {
-  Result<ServerId> id = chunkservers_.Register(request, call->connection());
+void ChunkserverAdmission::LetIn(const IncomingCallPtr& call, const pb::RegisterChunkserverRequest& request,
+                                 const Result<ServerId>& id) {
   if (id.status().code() == Code::kOlderCopy) NoteOlderCopy(request, id.status());
   if (id.ok()) {
     if (older_copies_.erase(request.uuid()) != 0)

@@ -50,7 +50,8 @@ class ChunkserverAdmission {
     std::string transaction;
     const Connection* asked_by = nullptr;
   };
-  void LetIn(const IncomingCallPtr& call, const pb::RegisterChunkserverRequest& request);
+  void LetIn(const IncomingCallPtr& call, const pb::RegisterChunkserverRequest& request,
+             const Result<ServerId>& id);
   void Accept(const IncomingCallPtr& call, const pb::RegisterChunkserverRequest& request);
   void GiveUp(const std::string& transaction);
   // Where the other members know the chunkserver: we may have lost our memory.

@@ -27,7 +27,7 @@ struct WalSync::Impl {
     uint64_t from = 0;  // what had been written before, in bytes
     std::vector<std::function<void()>> waiters;
   };
-  explicit Impl(EventLoop& l) : loop(l), workers(l.StartWorkers("kfs-wal-sync", 1)) {}
+  Impl(EventLoop& l, const char* thread) : loop(l), workers(l.StartWorkers(thread, 1)) {}
 
   // Loop's thread: the worker looks for what is due.
   void Kick() {
@@ -92,7 +92,7 @@ struct WalSync::Impl {
   std::unique_ptr<Workers> workers;  // ends before the rest
 };
 
-WalSync::WalSync(EventLoop& loop) : impl_(std::make_unique<Impl>(loop)) {}
+WalSync::WalSync(EventLoop& loop, const char* thread) : impl_(std::make_unique<Impl>(loop, thread)) {}
 
 WalSync::~WalSync() {
   impl_->timer.Cancel();

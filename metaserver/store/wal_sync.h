@@ -14,7 +14,8 @@ namespace kfs::meta {
 
 class WalSync {
  public:
-  explicit WalSync(EventLoop& loop);
+  // `thread`: its name, at most 15 characters.
+  explicit WalSync(EventLoop& loop, const char* thread = "kfs-wal-sync");
   ~WalSync();  // syncs what is dirty; waiters are not told
 
   void Changed(Db* db);

@@ -149,7 +149,7 @@ class AppendsRun {
     r.set_address("10.0.0.2:1");
     r.add_disk()->set_capacity(1ull << 40);
     r.mutable_disk(0)->set_available(1ull << 39);
-    ok = ok && servers_->Register(r, nullptr).ok();
+    servers_->Register(r, nullptr, [&ok](const Result<ServerId>& id) { ok = ok && id.ok(); });
     executor_ = std::make_unique<Executor>(clock_, ExecutorOptions{.entropy = &entropy_}, nullptr, env_);
     rec::Volume info;
     info.set_id(1);

@@ -16,6 +16,7 @@
 #include "metaserver/executor/handlers.h"
 #include "proto/lanes.h"
 #include "tests/unit/common/temp_dir.h"
+#include "tests/unit/metaserver/registers.h"
 #include "tests/unit/metaserver/test_call.h"
 #include "tests/unit/metaserver/test_env.h"
 #include "tests/unit/metaserver/test_links.h"
@@ -75,7 +76,7 @@ class MetaTest : public testing::Test {
     auto* disk = r.add_disk();
     disk->set_capacity(1ull << 40);
     disk->set_available(1ull << 39);
-    ASSERT_TRUE(servers_->Register(r, nullptr).ok());
+    ASSERT_TRUE(Registers(*servers_, r));
     executor_ = std::make_unique<Executor>(clock_, options_, nullptr, env_);
     rec::Volume info;
     info.set_id(1);

@@ -9,6 +9,7 @@
 #include "meta_fixture.h"
 #include "rpc/server.h"
 #include "tests/unit/common/temp_dir.h"
+#include "tests/unit/metaserver/registers.h"
 #include "tests/unit/rpc/on_loop.h"
 
 namespace kfs::meta {
@@ -57,7 +58,7 @@ class ReachCheckTest : public ::testing::Test {
       pb::RegisterChunkserverRequest request;
       request.set_uuid("u");
       request.set_address(address);
-      ASSERT_TRUE(servers_->Register(request, nullptr).ok());
+      ASSERT_TRUE(Registers(*servers_, request));
     });
   }
   // Somebody with this uuid serves at a port of its own.

@@ -14,6 +14,7 @@
 #include "rpc/net_client.h"
 #include "rpc/server.h"
 #include "tests/unit/common/temp_dir.h"
+#include "tests/unit/metaserver/registers.h"
 #include "tests/unit/rpc/on_loop.h"
 
 namespace kfs::meta {
@@ -100,7 +101,7 @@ class TwinCheckTest : public ::testing::Test {
   // It has registered once, and is not connected.
   void Remember(const std::string& address, const std::string& instance) {
     On([&] {
-      ASSERT_TRUE(servers_->Register(From(address, instance), nullptr).ok());
+      ASSERT_TRUE(Registers(*servers_, From(address, instance)));
       servers_->Disconnected(nullptr);
     });
   }
@@ -112,7 +113,7 @@ class TwinCheckTest : public ::testing::Test {
           thread_.loop(),
           ServerIdentity{.role = pb::HelloRequest::METASERVER, .keyring = RootKeyring(kTwinSecret)});
       metaserver_->Handle<rpc::RegisterChunkserver>([&](IncomingCallPtr call, const auto& request) {
-        ASSERT_TRUE(servers_->Register(request, call->connection()).ok());
+        ASSERT_TRUE(Registers(*servers_, request, call->connection()));
         call->Reply(pb::RegisterChunkserverReply());
         registered.set_value();
       });
