@@ -60,6 +60,7 @@ Status MetaParts::Open(const Outside& outside) {
 }
 
 void MetaParts::SyncRecordsOn(WalSync* thread) {
+  cluster->SyncOn(thread);
   chunkservers->SyncOn(thread);
 }
 

@@ -197,8 +197,10 @@ void Mover::Finish(const MovingPtr& m) {
   about.set_epoch(m->epoch);
   m->sender->Finish(std::move(about), [this, m](const Status& s) {
     if (!s.ok()) return Fail(m, s);
-    if (Status sealed = volumes_.Seal(m->id, m->transfer, m->epoch); !sealed.ok()) return Fail(m, sealed);
-    Decide(m);
+    volumes_.Seal(m->id, m->transfer, m->epoch, lifetime_.While([this, m](const Status& sealed) {
+      if (!sealed.ok()) return Fail(m, sealed);
+      Decide(m);
+    }));
   });
 }
 
@@ -234,8 +236,7 @@ void Mover::Decided(const MovingPtr& m, const Status& s, const pb::ConfChangeRep
     LetGo(m);  // sealed: it stays closed
     return End(m, s, reply);
   }
-  if (Status opened = volumes_.Unseal(m->id); !opened.ok())
-    KFS_LOG(error, "volume.unseal_failed name={} reason=\"{}\"", m->name, opened.ToString());
+  volumes_.Unseal(m->id);
   Fail(m, s);
 }
 

@@ -50,15 +50,9 @@ void VolumeHost::HoldStopped(const pb::ClusterConf& conf, const pb::VolumeConf& 
         return Status();
       },
       [this, id, opens, held = std::move(held)](const Status&) {
-        if (opens->db.ok()) {
-          if (Status known = Known(opens->opening); !known.ok()) {
-            Close(id, std::move(*opens->db));
-            opens->db = known;
-          }
-        } else if (opens->opening.copy_taken) {
-          images_.Taken(opens->opening.conf.transfer());
-        }
-        if (!opens->db.ok()) held_.erase(id);
+        if (opens->db.ok()) return Known(opens->opening, [opens, held] { held(std::move(opens->db)); });
+        if (opens->opening.copy_taken) images_.Taken(opens->opening.conf.transfer());
+        held_.erase(id);
         held(std::move(opens->db));
       });
 }
@@ -107,22 +101,23 @@ void VolumeHost::HoldLeft(const std::string& name, const std::string& cluster_id
       });
 }
 
-Status VolumeHost::Seal(VolumeId id, const std::string& transfer, uint64_t epoch) {
+void VolumeHost::Seal(VolumeId id, const std::string& transfer, uint64_t epoch,
+                      std::function<void(const Status&)> done) {
   auto it = cluster_.volumes().find(id);
-  if (it == cluster_.volumes().end()) return Status(EIO, "the volume is not here");
+  if (it == cluster_.volumes().end()) return done(Status(EIO, "the volume is not here"));
   rec::Volume info = it->second;
   info.set_handed(transfer);
   info.set_handed_epoch(epoch);
-  return cluster_.PutVolume(info);
+  cluster_.PutVolume(info, [done = std::move(done)] { done({}); });
 }
 
-Status VolumeHost::Unseal(VolumeId id) {
+void VolumeHost::Unseal(VolumeId id) {
   auto it = cluster_.volumes().find(id);
-  if (it == cluster_.volumes().end()) return {};
+  if (it == cluster_.volumes().end()) return;
   rec::Volume info = it->second;
   info.clear_handed();
   info.clear_handed_epoch();
-  return cluster_.PutVolume(info);
+  cluster_.PutVolume(info, [] {});
 }
 
 bool VolumeHost::IsSealed(const pb::VolumeConf& v) const {

@@ -126,11 +126,11 @@ VolumeOpening VolumeHost::OpeningOf(const pb::ClusterConf& conf, const pb::Volum
   return o;
 }
 
-Status VolumeHost::Known(const VolumeOpening& o) {
+void VolumeHost::Known(const VolumeOpening& o, std::function<void()> durable) {
   if (o.copy_taken) images_.Taken(o.conf.transfer());
   auto known = cluster_.volumes().find(VolumeId(o.conf.id()));
-  if (known != cluster_.volumes().end() && known->second.handed().empty()) return {};
-  return cluster_.PutVolume(InfoOf(o.conf));
+  if (known != cluster_.volumes().end() && known->second.handed().empty()) return durable();
+  cluster_.PutVolume(InfoOf(o.conf), std::move(durable));
 }
 
 Result<std::unique_ptr<Volume>> VolumeHost::OpenVolume(VolumeOpening* o, uint64_t seed) const {
@@ -148,7 +148,6 @@ Status VolumeHost::Serve(const VolumeOpening& o, Result<std::unique_ptr<Volume>>
     if (o.copy_taken) images_.Taken(o.conf.transfer());
     return volume.status();
   }
-  KFS_RETURN_IF_ERROR(Known(o));
   KFS_RETURN_IF_ERROR(points_.Check((*volume)->id(), o.conf.name(), (*volume)->line,
                                     (*volume)->store.db().opened_at(), (*volume)->incarnation()));
   if (o.conf.restored()) {
@@ -164,6 +163,7 @@ Status VolumeHost::Serve(const VolumeOpening& o, Result<std::unique_ptr<Volume>>
 Status VolumeHost::Open(const pb::ClusterConf& conf, const pb::VolumeConf& v, uint64_t incarnation) {
   VolumeOpening o = OpeningOf(conf, v, incarnation);
   Result<std::unique_ptr<Volume>> volume = OpenVolume(&o, executor_.DrawVolumeSeed());
+  if (volume.ok()) Known(o, [] {});  // at once: there are no threads yet
   return Serve(o, std::move(volume));
 }
 
@@ -223,6 +223,11 @@ void VolumeHost::Begin(const pb::ClusterConf& conf, const pb::VolumeConf& v, uin
 }
 
 void VolumeHost::Opened(const std::shared_ptr<UnderWay>& u) {
+  if (!u->volume.ok()) return TakeOver(u);
+  Known(u->opening, [this, u] { TakeOver(u); });
+}
+
+void VolumeHost::TakeOver(const std::shared_ptr<UnderWay>& u) {
   const VolumeId id(u->opening.conf.id());
   opening_.erase(id);
   const pb::VolumeConf* v = FindVolumeById(applied_.conf, id.v);
@@ -230,7 +235,6 @@ void VolumeHost::Opened(const std::shared_ptr<UnderWay>& u) {
                       v->epoch() == u->opening.conf.epoch() && !IsSealed(*v);
   if (!wanted) {
     if (u->volume.ok()) {
-      (void)Known(u->opening);
       Close(id, (*u->volume)->TakeStore());
       u->volume = Status(ECANCELED, "it is not to be served any more");
     }
@@ -322,7 +326,8 @@ Status VolumeHost::Deleted(VolumeId id, Status s) {
   if (!s.ok()) return s;
   unfit_.erase(id);
   KFS_LOG(info, "volume.deleted id={}", id.v);
-  return cluster_.RemoveVolume(id);  // its chunks are garbage at the next inventory
+  cluster_.RemoveVolume(id);  // its chunks are garbage at the next inventory
+  return {};
 }
 
 void VolumeHost::ApplyAgain() {

@@ -84,10 +84,11 @@ class VolumeHost {
                 std::function<void(VolumeId, Result<std::unique_ptr<Db>>)> held);
   // `db`: what HoldStopped or HoldLeft gave, if it is still open.
   void Unhold(VolumeId id, std::unique_ptr<Db> db = nullptr);
-  // Durably: its database does not change until the configuration has decided on the transfer. REQUIRES: it
-  // is closed.
-  Status Seal(VolumeId id, const std::string& transfer, uint64_t epoch);
-  Status Unseal(VolumeId id);
+  // Its database does not change from here until the configuration has decided on the transfer. REQUIRES: it
+  // is closed. `done` once that is durable. An Unseal that is lost with the power is found out again (Mover::OnTimer).
+  void Seal(VolumeId id, const std::string& transfer, uint64_t epoch,
+            std::function<void(const Status&)> done);
+  void Unseal(VolumeId id);
   // Whether it is still sealed at the configuration's epoch.
   bool IsSealed(const pb::VolumeConf& v) const;
 
@@ -108,9 +109,11 @@ class VolumeHost {
   static Status HandedOver(const pb::VolumeConf& v);
   Status Serve(const VolumeOpening& opening, Result<std::unique_ptr<Volume>> volume);
   // To the cluster's store, and to that of copies.
-  Status Known(const VolumeOpening& opening);
+  void Known(const VolumeOpening& opening, std::function<void()> durable);
   void Begin(const pb::ClusterConf& conf, const pb::VolumeConf& v, uint64_t incarnation);
   void Opened(const std::shared_ptr<UnderWay>& opened);
+  // Once it is known to be here, if it is.
+  void TakeOver(const std::shared_ptr<UnderWay>& opened);
   const char* EventOf(VolumeId id, const Status& s) const;
   void Failed(const pb::VolumeConf& v, const Status& s, const std::map<VolumeId, Status>& before);
   // On a thread, if there are any; else at once.

@@ -32,7 +32,8 @@ class MemberEnv {
 
   // Why this metaserver cannot leave its cluster for another: it holds data. Empty: it can.
   virtual std::string WhyNotLeave() = 0;
-  virtual Status JoinCluster(const std::string& cluster_id) = 0;
+  // Stored in this call, and durable before the member's record that follows.
+  virtual void JoinCluster(const std::string& cluster_id) = 0;
   // As far as this metaserver knows; null: not known.
   virtual const Chunkserver* FindChunkserver(const std::string& uuid) = 0;
 };

@@ -113,7 +113,7 @@ Status PeerOps::Adopt(const pb::PeerAdoptRequest& request) {
   std::string why = WhyNotAlone();
   if (why.empty()) why = ReservedForAnother(conf.cluster_id());
   if (!why.empty()) return Status(EBUSY, fmt::format("{} cannot join: {}", member_.address(), why));
-  KFS_RETURN_IF_ERROR(env_.JoinCluster(conf.cluster_id()));
+  env_.JoinCluster(conf.cluster_id());
   member_.Adopt(request);
   return {};
 }

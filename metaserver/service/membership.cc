@@ -33,7 +33,7 @@ Membership::Membership(Options options, const Parts& parts)
 
 Status Membership::Begin() {
   if (cluster_.cluster_id() != member_.conf().cluster_id())  // a crash between the two records of joining
-    KFS_RETURN_IF_ERROR(JoinCluster(member_.conf().cluster_id()));
+    JoinCluster(member_.conf().cluster_id());
   chunkservers_.Configure(member_.conf());
   const Status served = volumes_.Apply(member_.conf(), member_.uuid(), member_.incarnation());
   // The cluster needs the vote of a member also when a volume of its is lost; 'kfs volume status' tells of
@@ -150,11 +150,10 @@ void Membership::HeardSyncPoints(const google::protobuf::RepeatedPtrField<pb::Sy
   exchange_.Heard(points);
 }
 
-Status Membership::JoinCluster(const std::string& cluster_id) {
-  KFS_RETURN_IF_ERROR(cluster_.SetClusterId(cluster_id));
+void Membership::JoinCluster(const std::string& cluster_id) {
+  cluster_.SetClusterId(cluster_id);
   server_.SetClusterId(cluster_id);
   exchange_.BeginAnew(SyncPointKey(member_.credentials(), cluster_id));
-  return {};
 }
 
 const Chunkserver* Membership::FindChunkserver(const std::string& uuid) {

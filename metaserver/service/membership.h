@@ -60,7 +60,7 @@ class Membership final : public MemberEnv {
   ChunkserverAddresses AddressesOfChunkservers() override;
   void HeardSyncPoints(const google::protobuf::RepeatedPtrField<pb::SyncPoint>& points) override;
   std::string WhyNotLeave() override;
-  Status JoinCluster(const std::string& cluster_id) override;
+  void JoinCluster(const std::string& cluster_id) override;
   const Chunkserver* FindChunkserver(const std::string& uuid) override;
 
  private:

@@ -1,8 +1,9 @@
 #include "metaserver/store/cluster_store.h"
 
+#include <utility>
+
 #include "common/uuid.h"
 #include "metaserver/store/keys.h"
-#include "rpc/stall.h"
 
 namespace kfs::meta {
 Result<std::unique_ptr<ClusterStore>> ClusterStore::Open(const std::string& data_dir, DbMemory& memory,
@@ -11,6 +12,7 @@ Result<std::unique_ptr<ClusterStore>> ClusterStore::Open(const std::string& data
   if (!db.ok()) return db.status();
   auto store = std::make_unique<ClusterStore>();
   store->db_ = std::move(*db);
+  store->sync_.emplace(*store->db_);
   if (Status s = store->Load(entropy); !s.ok()) return s;
   return store;
 }
@@ -32,31 +34,31 @@ Status ClusterStore::Load(Entropy& entropy) {
     return true;
   });
   KFS_RETURN_IF_ERROR(db_->TakeReadError());
-  return Save();
-}
-
-Status ClusterStore::Save() {
   db_->Commit();
-  const RanPart part("cluster_record");
   return db_->Sync();
 }
 
-Status ClusterStore::SetClusterId(const std::string& id) {
+void ClusterStore::Save(std::function<void()> durable) {
+  db_->Commit();
+  sync_->Sync(std::move(durable));
+}
+
+void ClusterStore::SetClusterId(const std::string& id) {
   cluster_id_ = id;
   db_->Put("U", id);
-  return Save();
+  Save();
 }
 
-Status ClusterStore::PutVolume(const rec::Volume& volume) {
+void ClusterStore::PutVolume(const rec::Volume& volume, std::function<void()> durable) {
   volumes_[VolumeId(volume.id())] = volume;
   db_->Put(VolumeKey(VolumeId(volume.id())), volume.SerializeAsString());
-  return Save();
+  Save(std::move(durable));
 }
 
-Status ClusterStore::RemoveVolume(VolumeId id) {
+void ClusterStore::RemoveVolume(VolumeId id) {
   volumes_.erase(id);
   db_->Delete(VolumeKey(id));
-  return Save();
+  Save();
 }
 
 }  // namespace kfs::meta

@@ -40,9 +40,9 @@ pass() {
   exit 0
 }
 # Nothing keeps a loop for 50 ms (rpc/stall.h; time without a processor does not count), whatever a test does. What may, since it is
-# rare and nobody waits long for it, are syncs of small records: of a member or a volume that changes, and of a log
+# rare and nobody waits long for it, are syncs of small records: of a member that changes, and of a log
 # that is full. A test whose disks or processes stand still on purpose says so: may_stall WHY.
-SYNCS_ON_THE_LOOP='member_record|cluster_record|log_switch'
+SYNCS_ON_THE_LOOP='member_record|log_switch'
 # Where the machine is busy most of the time (busy), with other tests, one that waited counts from a quarter of a second on: whoever
 # held the lock, or fed the disk, had no processor.
 may_stall() { MAY_STALL=$1; }

@@ -192,10 +192,7 @@ class TestMember : public MemberEnv {
   ChunkserverAddresses AddressesOfChunkservers() override { return {}; }
   void HeardSyncPoints(const google::protobuf::RepeatedPtrField<pb::SyncPoint>&) override {}
   std::string WhyNotLeave() override { return holds_; }
-  Status JoinCluster(const std::string& id) override {
-    server_->SetClusterId(id);
-    return {};
-  }
+  void JoinCluster(const std::string& id) override { server_->SetClusterId(id); }
   const Chunkserver* FindChunkserver(const std::string&) override { return nullptr; }
 
  private:

@@ -63,7 +63,7 @@ TEST_F(StartTest, VolumesOfAnEarlierVersionAreNotDeleted) {
     rec::Volume v;
     v.set_id(1);
     v.set_name("old");
-    ASSERT_TRUE((*store)->PutVolume(v).ok());
+    (*store)->PutVolume(v, [] {});
   }
   for (int i = 0; i < 2; ++i) {
     const Status s = Start();

@@ -247,9 +247,9 @@ TEST_F(DbTest, ClusterIdAndVolumesLast) {
     v.set_name("a");
     for (uint32_t n : {1, 2}) {
       v.set_id(n);
-      EXPECT_TRUE((*store)->PutVolume(v).ok());
+      (*store)->PutVolume(v, [] {});
     }
-    EXPECT_TRUE((*store)->RemoveVolume(VolumeId(1)).ok());
+    (*store)->RemoveVolume(VolumeId(1));
   }
   auto store = ClusterStore::Open(dir_, memory_);
   EXPECT_EQ((*store)->cluster_id(), id);

@@ -52,6 +52,11 @@ class VolumeCopiesTest : public VolumeHostTest {
     }
     return *done;
   }
+  void Seal() {
+    Status sealed(EIO, "not yet");
+    host_->Seal(VolumeId(3), "copy", 5, [&](const Status& s) { sealed = s; });
+    ASSERT_TRUE(sealed.ok()) << sealed.ToString();
+  }
 };
 
 TEST_F(VolumeCopiesTest, WhatIsSealedIsNotOpenedUntilItIsDecided) {
@@ -60,7 +65,7 @@ TEST_F(VolumeCopiesTest, WhatIsSealedIsNotOpenedUntilItIsDecided) {
   EXPECT_EQ(Where().message(), "held");
   ASSERT_TRUE(Apply().ok());
   EXPECT_FALSE(Serves());
-  ASSERT_TRUE(host_->Seal(VolumeId(3), "copy", 5).ok());
+  Seal();
   Restart();
   ASSERT_TRUE(Apply().ok());
   EXPECT_FALSE(Serves());
@@ -80,7 +85,7 @@ TEST_F(VolumeCopiesTest, WhatIsSealedIsNotOpenedUntilItIsDecided) {
 TEST_F(VolumeCopiesTest, WhatWasHandedOverIsRemovedOnceItIsDecided) {
   ASSERT_TRUE(Apply().ok());
   host_->Hold(VolumeId(3), Status(EAGAIN, Code::kTryAgain, "held"), [] {});
-  ASSERT_TRUE(host_->Seal(VolumeId(3), "copy", 5).ok());
+  Seal();
   Restart();
   data().set_owner("m2");
   data().set_transfer("copy");
@@ -99,7 +104,7 @@ TEST_F(VolumeCopiesTest, ANewOwnerBeginsWithTheCopyThatTheConfigurationNames) {
   executor_->CloseVolume(VolumeId(3), Status(EAGAIN, "closed"));
   const std::string elsewhere = dir_ + "/elsewhere";
   std::filesystem::rename(host_->Path(VolumeId(3)), elsewhere);
-  ASSERT_TRUE(cluster_->RemoveVolume(VolumeId(3)).ok());
+  cluster_->RemoveVolume(VolumeId(3));
   ASSERT_TRUE(Arrive("other", elsewhere, 4).ok());
   ASSERT_TRUE(Arrive("copy", elsewhere, 5).ok());
   data().set_from_epoch(5);
