@@ -62,6 +62,7 @@ Status MetaParts::Open(const Outside& outside) {
 void MetaParts::SyncRecordsOn(WalSync* thread) {
   cluster->SyncOn(thread);
   chunkservers->SyncOn(thread);
+  if (member_db != nullptr) member_db->SyncOn(thread);
 }
 
 Status MetaParts::Join(const Outside& outside) {

@@ -92,7 +92,7 @@ struct MetaParts final : public DiskWatchEnv {
   // One after the other. An error: the rest has not been made.
   Status Open(const Outside& outside);
   Status Join(const Outside& outside);
-  // Whose thread syncs the records of volumes and chunkservers; null: the loop's.
+  // Whose thread syncs the records of members, volumes and chunkservers; null: the loop's.
   void SyncRecordsOn(WalSync* thread);
 
  private:

@@ -40,7 +40,7 @@ void FillConf(const Member& member, const Chunkservers& chunkservers, pb::ConfSh
   const pb::ClusterConf& conf = member.conf();
   *reply->mutable_conf() = conf;
   reply->set_self(member.uuid());
-  reply->set_checksum(member.node().acceptor().checksum());
+  reply->set_checksum(member.checksum());
   reply->set_software(kSoftware);
   for (const PeerView& p : member.node().Peers()) {
     auto* out = reply->add_peer();

@@ -1,5 +1,6 @@
 #include "metaserver/cluster/acceptor.h"
 
+#include <algorithm>
 #include <cassert>
 
 #include "common/log.h"
@@ -14,8 +15,28 @@ bool Equal(const pb::Ballot& a, const pb::Ballot& b) {
   return a.counter() == b.counter() && a.member() == b.member();
 }
 
-Acceptor::Acceptor(MemberStore& store) : store_(store), record_(store.Load()) {
+Acceptor::Acceptor(MemberStore& store) : store_(store), record_(store.Load()), durable_(record_) {
   checksum_ = Checksum(record_.conf());
+}
+
+void Acceptor::Save() {
+  const uint64_t save = ++saves_;
+  store_.Save(record_, lifetime_.While([this, save] { Durable(save); }));
+}
+
+void Acceptor::Durable(uint64_t save) {
+  saves_durable_ = std::max(saves_durable_, save);
+  const Lifetime::Watch watch = lifetime_.watch();
+  while (!watch.ended() && !waiting_.empty() && waiting_.front().first <= saves_durable_) {
+    const std::function<void()> fn = std::move(waiting_.front().second);
+    waiting_.pop_front();
+    fn();  // may add to them, and end this
+  }
+}
+
+void Acceptor::WhenDurable(std::function<void()> fn) {
+  if (waiting_.empty() && saves_durable_ == saves_) return fn();
+  waiting_.emplace_back(saves_, std::move(fn));
 }
 
 // What is stored may be about a generation that has been decided since.
@@ -35,7 +56,7 @@ bool Acceptor::Promise(const pb::Ballot& ballot) {
     record_.clear_accepted_value();
   }
   *record_.mutable_promised() = ballot;
-  store_.Save(record_);
+  Save();
   return true;
 }
 
@@ -47,7 +68,7 @@ bool Acceptor::Accept(const pb::Ballot& ballot, const pb::ClusterConf& value) {
   *record_.mutable_promised() = ballot;
   *record_.mutable_accepted() = ballot;
   *record_.mutable_accepted_value() = value;
-  store_.Save(record_);
+  Save();
   return true;
 }
 
@@ -69,14 +90,28 @@ Acceptor::Learned Acceptor::Learn(const pb::ClusterConf& decided) {
 
 Acceptor::Learned Acceptor::Adopt(const pb::ClusterConf& decided, const std::string& checksum) {
   if (!HasRoom()) return Learned::kLater;
-  const pb::ClusterConf before = record_.conf();
   *record_.mutable_conf() = decided;
-  store_.Save(record_);
   checksum_ = checksum;
-  KFS_LOG(info, "cluster.learned generation={} command=\"{}\" transaction={}", generation(),
-          decided.command(), decided.transaction());
-  if (on_learned_) on_learned_(before);
+  Save();
+  WhenDurable([this, record = record_] {
+    KFS_LOG(info, "cluster.learned generation={} command=\"{}\" transaction={}", record.conf().generation(),
+            record.conf().command(), record.conf().transaction());
+    Tell(record);
+  });
   return Learned::kNew;
+}
+
+void Acceptor::Become(const pb::MemberRecord& record) {
+  record_ = record;
+  checksum_ = Checksum(record_.conf());
+  Save();
+  WhenDurable([this, record] { Tell(record); });
+}
+
+void Acceptor::Tell(const pb::MemberRecord& record) {
+  const pb::ClusterConf before = durable_.conf();
+  durable_ = record;
+  if (on_learned_) on_learned_(before);
 }
 
 }  // namespace kfs::meta

@@ -5,12 +5,18 @@
 //   commit  Accept: this value under this ballot, unless a higher one was promised
 //   unlock  Learn: this configuration is decided
 //
-// Everything is durable before the call returns. Loop's thread only.
+// What is changed counts at once for what this member decides next, and is stored in the order of the calls.
+// Nobody else may hear of it, or see what follows from it, before it is durable: whatever leaves this member goes
+// through WhenDurable (durable_env.h). Should the process end first, nobody has heard of what is lost. Loop's
+// thread only.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <string>
+#include <utility>
 
+#include "common/lifetime.h"
 #include "common/status.h"
 #include "metaserver/cluster/member_store.h"
 
@@ -23,6 +29,13 @@ bool Equal(const pb::Ballot& a, const pb::Ballot& b);
 class Acceptor {
  public:
   explicit Acceptor(MemberStore& store);
+
+  // Runs `fn` once all that was changed so far is durable, in the order of these calls: at once, if it is. Not run
+  // when this has gone before.
+  void WhenDurable(std::function<void()> fn);
+  size_t waiting() const { return waiting_.size(); }
+  // What others may be told: who this is, and the configuration, as they are on disk.
+  const pb::MemberRecord& durable() const { return durable_; }
 
   const std::string& uuid() const { return record_.uuid(); }
   uint64_t incarnation() const { return record_.incarnation(); }
@@ -50,16 +63,26 @@ class Acceptor {
   // members: the one with the higher checksum is taken.
   Learned Learn(const pb::ClusterConf& decided);
 
-  // Called after conf() has changed.
+  // Goes on as another member, of another cluster. REQUIRES: nothing has been asked of it yet.
+  void Become(const pb::MemberRecord& record);
+
+  // Called after durable().conf() has changed.
   void OnLearned(std::function<void(const pb::ClusterConf& before)> fn) { on_learned_ = std::move(fn); }
 
  private:
   Learned Adopt(const pb::ClusterConf& decided, const std::string& checksum);
+  void Save();
+  void Tell(const pb::MemberRecord& record);
+  void Durable(uint64_t save);
 
   MemberStore& store_;
   pb::MemberRecord record_;
   std::string checksum_;
   std::function<void(const pb::ClusterConf&)> on_learned_;
+  pb::MemberRecord durable_;
+  uint64_t saves_ = 0, saves_durable_ = 0;
+  std::deque<std::pair<uint64_t, std::function<void()>>> waiting_;  // and for which save
+  Lifetime lifetime_;
 };
 
 }  // namespace kfs::meta

@@ -8,9 +8,12 @@
 namespace kfs::meta {
 
 ClusterNode::ClusterNode(ClusterEnv& env, MemberStore& store)
-    : env_(env), acceptor_(store), participant_(env, acceptor_), friends_(env, acceptor_) {}
+    : acceptor_(store), env_(env, acceptor_), participant_(env_, acceptor_), friends_(env_, acceptor_) {}
 
-std::string ClusterNode::Submit(Command command, Originator::Done done) {
+std::string ClusterNode::Submit(Command command, Originator::Done told) {
+  Originator::Done done = [this, told = std::move(told)](const Outcome& outcome) {
+    acceptor_.WhenDurable([told, outcome] { told(outcome); });
+  };
   const auto refuse = [&](int code, const std::string& words) {
     done({.kind = Outcome::kNothingChanged, .status = Status(code, words)});
     return std::string();

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "metaserver/cluster/acceptor.h"
+#include "metaserver/cluster/durable_env.h"
 #include "metaserver/cluster/environment.h"
 #include "metaserver/cluster/friends.h"
 #include "metaserver/cluster/history.h"
@@ -19,7 +20,7 @@ class ClusterNode {
  public:
   ClusterNode(ClusterEnv& env, MemberStore& store);
 
-  // `done` comes once, maybe before this returns: when the command is refused at once (too many are under
+  // `done` comes once, when the outcome is durable here, maybe before this returns: when the command is refused at once (too many are under
   // way), or its id (Command::id) is that of a change that has been made. An id that is under way here is not
   // begun again: `done` gets the outcome that the first one gets. Gives the transaction's id; empty: refused.
   std::string Submit(Command command, Originator::Done done);
@@ -48,8 +49,8 @@ class ClusterNode {
  private:
   void FinishUndecided();
 
-  ClusterEnv& env_;
   Acceptor acceptor_;
+  DurableEnv env_;
   Participant participant_;
   Friends friends_;
   History history_;

@@ -59,7 +59,7 @@ Status FoundIfNew(FileOps& files, const std::string& data_dir, const std::string
                     "or restore them from backups; nothing was changed",
                     volumes + "/" + there.front(), data_dir));
   }
-  db->Save(Founding(cluster.cluster_id(), address, entropy));
+  db->Save(Founding(cluster.cluster_id(), address, entropy), [] {});
   return {};
 }
 

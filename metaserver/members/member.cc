@@ -78,10 +78,13 @@ void Member::Stop() {
 }
 
 void Member::ConfigureLinks() {
+  if (node_->acceptor().waiting() != 0) return;  // whom it has to talk to is not settled yet
   std::map<std::string, std::string> peers;
   for (const PeerView& p : node_->Peers()) peers[p.uuid] = p.address;
   links_->Configure(conf().cluster_id(), uuid(), peers);
 }
+
+std::string Member::checksum() const { return Checksum(conf()); }
 
 std::string Member::address() const {
   const pb::MemberConf* self = FindMember(conf(), uuid());
@@ -116,20 +119,21 @@ void Member::OnMessage(const pb::PeerMessage& message, const ConnectionPtr& conn
   if (message.body_case() == pb::PeerMessage::BODY_NOT_SET) return;
   test_stop_.At("receive", message);
   node_->OnMessage(message);
-  test_stop_.At("done", message);
+  WhenDurable([this, message] { test_stop_.At("done", message); });
 }
 
-void Member::Adopt(const pb::PeerAdoptRequest& request) {
-  const pb::ClusterConf before = conf();
+void Member::Adopt(const pb::PeerAdoptRequest& request, std::function<void()> done) {
   pb::MemberRecord record;
   record.set_uuid(request.uuid());
   record.set_incarnation(request.incarnation());
   *record.mutable_conf() = request.conf();
-  db_.Save(record);
-  KFS_LOG(info, "cluster.joined cluster={} generation={} members={}", request.conf().cluster_id(),
-          request.conf().generation(), request.conf().member_size());
   Begin();
-  OnLearned(before);
+  node_->acceptor().Become(record);
+  WhenDurable([this, done = std::move(done)] {
+    KFS_LOG(info, "cluster.joined cluster={} generation={} members={}", conf().cluster_id(),
+            conf().generation(), conf().member_size());
+    done();
+  });
 }
 
 // ---- commands

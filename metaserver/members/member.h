@@ -30,9 +30,11 @@ class Member final : public ClusterEnv {
   void Start();
   void Stop();
 
-  const pb::ClusterConf& conf() const { return node_->acceptor().conf(); }
-  const std::string& uuid() const { return node_->acceptor().uuid(); }
-  uint64_t incarnation() const { return node_->acceptor().incarnation(); }
+  // As they are on disk (P7).
+  const pb::ClusterConf& conf() const { return node_->acceptor().durable().conf(); }
+  std::string checksum() const;
+  const std::string& uuid() const { return node_->acceptor().durable().uuid(); }
+  uint64_t incarnation() const { return node_->acceptor().durable().incarnation(); }
   std::string address() const;  // in the configuration; empty: not in it
   const Credentials& credentials() const { return credentials_; }
   // Whether a majority can be heard: what this member knows is then what the cluster has decided, but for
@@ -53,8 +55,10 @@ class Member final : public ClusterEnv {
   std::optional<pb::ConfChangeReply> Made(const std::string& id) const;
   using StatusDone = std::function<void(const pb::VolumeStatusReply&)>;
   void ReadStatus(const pb::CommandContext& ctx, StatusDone done);
-  // Takes part in another cluster from here on. REQUIRES: nothing is lost by it.
-  void Adopt(const pb::PeerAdoptRequest& request);
+  // Takes part in another cluster from here on, and says so once that is durable. REQUIRES: nothing is lost by it.
+  void Adopt(const pb::PeerAdoptRequest& request, std::function<void()> done);
+  // Runs `fn` once what has been changed here is durable; not when the member goes over to another cluster meanwhile.
+  void WhenDurable(std::function<void()> fn) { node_->acceptor().WhenDurable(std::move(fn)); }
   // `connection`: the one it came by, if the peer has made it.
   void OnMessage(const pb::PeerMessage& message, const ConnectionPtr& connection);
 

@@ -75,7 +75,7 @@ void PeerOps::FillAnswer(const pb::PeerAskRequest& request, pb::PeerAskReply* re
   reply->set_incarnation(member_.incarnation());
   reply->set_cluster_id(member_.conf().cluster_id());
   reply->set_generation(member_.conf().generation());
-  reply->set_checksum(member_.node().acceptor().checksum());
+  reply->set_checksum(member_.checksum());
   reply->set_address(member_.address());
   reply->set_why_not(WhyNotAlone());
   if (reply->why_not().empty()) reply->set_why_not(ReservedForAnother(request.reserve_for()));
@@ -96,7 +96,7 @@ void PeerOps::FillAnswer(const pb::PeerAskRequest& request, pb::PeerAskReply* re
   }
 }
 
-Status PeerOps::Adopt(const pb::PeerAdoptRequest& request) {
+Status PeerOps::MayAdopt(const pb::PeerAdoptRequest& request, bool* already) const {
   const pb::ClusterConf& conf = request.conf();
   const pb::MemberConf* self = FindMember(conf, request.uuid());
   if (self == nullptr || self->incarnation() != request.incarnation() || conf.cluster_id().empty())
@@ -104,18 +104,29 @@ Status PeerOps::Adopt(const pb::PeerAdoptRequest& request) {
   const bool same = conf.cluster_id() == member_.conf().cluster_id() && request.uuid() == member_.uuid() &&
                     request.incarnation() == member_.incarnation() &&
                     FindMember(member_.conf(), member_.uuid()) != nullptr;
-  if (same) return {};  // asked twice
+  *already = same;  // asked twice
+  if (same) return {};
   // Late: what has been learnt since, a detachment perhaps, is not taken back, nor the promises that came
   // after.
   if (conf.cluster_id() == member_.conf().cluster_id() && request.uuid() == member_.uuid() &&
-      member_.conf().generation() >= conf.generation())
+      member_.conf().generation() >= conf.generation()) {
+    *already = true;
     return {};
+  }
   std::string why = WhyNotAlone();
   if (why.empty()) why = ReservedForAnother(conf.cluster_id());
-  if (!why.empty()) return Status(EBUSY, fmt::format("{} cannot join: {}", member_.address(), why));
-  env_.JoinCluster(conf.cluster_id());
-  member_.Adopt(request);
-  return {};
+  return why.empty() ? Status() : Status(EBUSY, fmt::format("{} cannot join: {}", member_.address(), why));
+}
+
+void PeerOps::Adopt(const pb::PeerAdoptRequest& request, std::function<void(const Status&)> done) {
+  // Not while it is being told of another, or of the same: then it knows who it is.
+  member_.WhenDurable(lifetime_.While([this, request, done = std::move(done)] {
+    bool already = false;
+    const Status may = MayAdopt(request, &already);
+    if (!may.ok() || already) return done(may);
+    env_.JoinCluster(request.conf().cluster_id());
+    member_.Adopt(request, [done] { done({}); });
+  }));
 }
 
 // ---- taking one in
@@ -258,8 +269,7 @@ void PeerOps::Repair(const pb::PeerRepairRequest& request, Member::ChangeDone do
         if (peer.uuid() == member.uuid() && peer.cluster_id() == conf.cluster_id()) {
           // What it stores is its own: it needs no help but the newest configuration, which it takes by
           // itself.
-          if (peer.generation() != conf.generation() ||
-              peer.checksum() == member_.node().acceptor().checksum()) {
+          if (peer.generation() != conf.generation() || peer.checksum() == member_.checksum()) {
             pb::ConfChangeReply reply;
             reply.set_generation(conf.generation());
             reply.set_dry_run(request.ctx().dry_run());
@@ -307,7 +317,7 @@ void PeerOps::Why(const std::string& peer, std::function<void(const Status&, con
     }
     // Who has answered at all within the time is there.
     const PeerAnswer& there = asked->there->status.ok() ? *asked->there : *asked->back;
-    Diagnose(member_.conf(), member_.node().acceptor().checksum(), member, there, clock_.WallNow(), &reply);
+    Diagnose(member_.conf(), member_.checksum(), member, there, clock_.WallNow(), &reply);
     if (!there.status.ok()) {
       AddLastHeard(member.uuid(), &reply);
     } else if (!asked->back->status.ok()) {

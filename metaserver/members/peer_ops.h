@@ -30,12 +30,14 @@ class PeerOps {
   // Asked by another metaserver.
   void Reply(const pb::PeerAskRequest& request, const std::string& asker,
              std::function<void(const pb::PeerAskReply&)> done);
-  Status Adopt(const pb::PeerAdoptRequest& request);
+  void Adopt(const pb::PeerAdoptRequest& request, std::function<void(const Status&)> done);
   const std::string& instance() const { return instance_; }
 
  private:
   void AddWayBack(const std::string& why, pb::PeerWhyReply* reply) const;
   void AddLastHeard(const std::string& uuid, pb::PeerWhyReply* reply) const;
+  // OK: it is to go over; `already`: it has, or has learnt something newer.
+  Status MayAdopt(const pb::PeerAdoptRequest& request, bool* already) const;
   std::string WhyNotAlone() const;
   void FillAnswer(const pb::PeerAskRequest& request, pb::PeerAskReply* reply);
   std::string ReservedForAnother(const std::string& cluster_id) const;

@@ -12,8 +12,10 @@ void RegisterPeerOps(Server& server, Member& member, PeerOps& peers) {
                 [call](const pb::PeerAskReply& reply) { call->Reply(reply); });
   });
   server.Handle<rpc::PeerAdopt>([&peers](IncomingCallPtr call, const pb::PeerAdoptRequest& request) {
-    if (Status s = peers.Adopt(request); !s.ok()) return call->Fail(s);
-    call->Reply(pb::Empty());
+    peers.Adopt(request, [call](const Status& s) {
+      if (!s.ok()) return call->Fail(s);
+      call->Reply(pb::Empty());
+    });
   });
 }
 

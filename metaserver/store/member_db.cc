@@ -1,11 +1,9 @@
 #include "metaserver/store/member_db.h"
 
 #include <algorithm>
-#include <cstdlib>
+#include <utility>
 
-#include "common/log.h"
 #include "metaserver/store/keys.h"
-#include "rpc/stall.h"
 
 namespace kfs::meta {
 
@@ -42,7 +40,7 @@ void MemberDb::Forget(uint64_t to) {
   for (const std::string& key : old) db_.Delete(key);
 }
 
-void MemberDb::Save(const pb::MemberRecord& record) {
+void MemberDb::Save(const pb::MemberRecord& record, std::function<void()> durable) {
   const uint64_t generation = record.conf().generation();
   const bool another_cluster = record.conf().cluster_id() != cluster_;
   if (another_cluster || generation != last_) {
@@ -57,12 +55,7 @@ void MemberDb::Save(const pb::MemberRecord& record) {
   }
   db_.Put(MemberKey(), record.SerializeAsString());
   db_.Commit();
-  const RanPart part("member_record");
-  if (Status s = db_.Sync(); !s.ok()) {
-    // What was promised could be forgotten: nobody may hear of it.
-    KFS_LOG(critical, "cluster.sync_failed reason=\"{}\" effect=\"the process ends\"", s.ToString());
-    db_.End(s.message());
-  }
+  sync_.Sync(std::move(durable));
 }
 
 std::optional<pb::ClusterConf> MemberDb::At(uint64_t generation) {

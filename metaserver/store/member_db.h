@@ -8,19 +8,23 @@
 
 #include "metaserver/cluster/member_store.h"
 #include "metaserver/store/db.h"
+#include "metaserver/store/record_sync.h"
 
 namespace kfs::meta {
 
 class MemberDb final : public MemberStore {
  public:
-  explicit MemberDb(Db& db) : db_(db) {}
+  explicit MemberDb(Db& db) : db_(db), sync_(db) {}
+
+  // Saves are synced by that thread from now on; null: before Save returns.
+  void SyncOn(WalSync* thread) { sync_.UseThread(thread); }
 
   // Nothing is stored yet: the first start. EIO when it cannot be understood.
   Result<bool> Empty();
   pb::MemberRecord Load() override;
-  // Synced before it returns; ends the process when that fails. A configuration that is new joins the
-  // history; one of another cluster begins it anew.
-  void Save(const pb::MemberRecord& record) override;
+  // A configuration that is new joins the history; one of another cluster begins it anew. Ends the process when
+  // it cannot be written or synced.
+  void Save(const pb::MemberRecord& record, std::function<void()> durable) override;
   bool HasRoom() const override { return has_room_; }
   void SetHasRoom(bool has_room) { has_room_ = has_room; }
 
@@ -36,6 +40,7 @@ class MemberDb final : public MemberStore {
   void Forget(uint64_t to);
 
   Db& db_;
+  RecordSync sync_;
   uint64_t last_ = 0;    // generation that the history ends with
   std::string cluster_;  // whose history it is
   bool has_room_ = true;

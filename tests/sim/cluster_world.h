@@ -70,7 +70,8 @@ class World {
   void At(int64_t delay_ns, std::function<void()> fn);
   // Runs `fn` on the machine's process, if it is this life's; a crash ends the process.
   void On(Machine& m, uint64_t life, const std::function<void(meta::ClusterNode&)>& fn);
-  void Start(Machine& m);
+  // `becomes`: it goes on as that member.
+  void Start(Machine& m, const pb::MemberRecord* becomes = nullptr);
   void Stop(Machine& m, bool for_long = false);
   void Tick(Machine& m, uint64_t life);
   bool SomebodyMissed(const pb::MemberRecord& record) const;

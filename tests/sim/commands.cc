@@ -133,19 +133,15 @@ void World::Adopt(Machine& m, const pb::ClusterConf& conf) {
     if (m.node == nullptr || self == nullptr || self->incarnation() != m.disk.incarnation()) return;
     // What it has learnt since is not taken back: it could vote twice on the same generation.
     if (!Alone(m) && own.generation() >= conf.generation()) return;
+    if (!m.writes.empty()) return;  // it waits for them; whoever has probed it asks again
     const bool out = meta::FindMember(own, m.uuid) == nullptr;
     if (!out && (!Alone(m) || own.member_size() > 1)) return;  // knows it, or belongs to others
     pb::MemberRecord record;
     record.set_uuid(m.uuid);
     record.set_incarnation(m.disk.incarnation());
     *record.mutable_conf() = conf;
-    try {
-      m.Save(record);
-    } catch (const Crash&) {
-      return Stop(m);
-    }
     Tell(fmt::format("{} joins in generation {}", m.uuid, conf.generation()));
-    Start(m);
+    Start(m, &record);
   });
 }
 

@@ -68,13 +68,46 @@ void Machine::Bricks(const pb::ClusterConf& next, const pb::Ballot& ballot, bool
 
 bool Machine::HasRoom() const { return full_until <= world.now_; }
 
-void Machine::Save(const pb::MemberRecord& record) {
+void Machine::Save(const pb::MemberRecord& record, std::function<void()> durable) {
   if (world.Chance(world.faults_.crash)) throw World::Crash();
   if (record.conf().generation() > world.witness_.newest() && !World::Alone(*this) &&
       world.Chance(world.faults_.crash_deciding))
     throw World::Crash{.for_long = true};
-  const pb::MemberRecord before = std::exchange(disk, record);
+  const uint64_t number = ++writes_made;
+  writes.push_back({number, record, std::move(durable)});
+  // One sync is of all that was written before.
+  if (!world.Chance(world.faults_.slow_sync)) return Sync(number);
+  world.At(world.Between(1, 400) * kMs,
+           [this, in = life, number] { world.On(*this, in, [&](meta::ClusterNode&) { Sync(number); }); });
+}
+
+void Machine::Sync(uint64_t up_to) {
+  while (!writes.empty() && writes.front().number <= up_to) {
+    const Write next = std::move(writes.front());
+    writes.pop_front();
+    const pb::MemberRecord before = Keep(next.record);
+    Synced(before, next.record);
+    next.durable();
+  }
+}
+
+pb::MemberRecord Machine::Keep(const pb::MemberRecord& record) {
+  pb::MemberRecord before = std::exchange(disk, record);
   world.Stored(before, record);
+  return before;
+}
+
+void Machine::EndWrites() {
+  if (writes.empty()) return;
+  for (uint64_t kept = world.random_() % (writes.size() + 1); kept > 0; --kept) {
+    Keep(writes.front().record);
+    writes.pop_front();
+  }
+  writes.clear();
+}
+
+// A crash right after a sync, before anybody hears of it.
+void Machine::Synced(const pb::MemberRecord& before, const pb::MemberRecord& record) {
   // An originator is the first to accept.
   const bool proposes =
       record.accepted().member() == uuid && record.round() == record.conf().generation() + 1 &&

@@ -9,18 +9,20 @@
 
 namespace kfs::sim {
 
-void World::Start(Machine& m) {
+void World::Start(Machine& m, const pb::MemberRecord* becomes) {
   if (m.lost) return;
   ++m.life;
   m.node = std::make_unique<meta::ClusterNode>(m, m);
   Tell(fmt::format("{} starts at generation {}", m.uuid, m.node->acceptor().generation()));
-  Tick(m, m.life);
+  if (becomes != nullptr) On(m, m.life, [&](meta::ClusterNode& node) { node.acceptor().Become(*becomes); });
+  if (m.node != nullptr) Tick(m, m.life);
 }
 
 void World::Stop(Machine& m, bool for_long) {
   if (m.node == nullptr) return;
   ++counts_.crashes;
   m.node.reset();
+  m.EndWrites();
   // Back at once, after about as long as a lock lives, or when others have long gone on.
   const uint64_t kind = for_long ? 7 : random_() % 8;
   At(Between(0, kind < 4   ? 100

@@ -45,6 +45,7 @@ Faults Storm(Throws& t) {
   f.bricks_late = t.Rarely(3, 0.3);
   f.bricks_silent = t.Rarely(3, 0.2);
   f.full_each_s = t.Rarely(4, 0.4);
+  f.slow_sync = t.Rarely(2, 0.9);
   return f;
 }
 
@@ -71,6 +72,7 @@ Faults LameCommits(Throws& t) {
       f.crash_proposing = t.Between(0.3, 0.9);
       f.crash_deciding = t.Between(0, 0.5);
   }
+  f.slow_sync = t.Rarely(3, 0.5);
   return f;
 }
 

@@ -13,6 +13,7 @@ struct Faults {
   double late_commit = 0;
   int64_t commit_late_ms_min = 0, commit_late_ms_max = 0;  // by how much a late one is late
   double crash = 0;                                        // of a durable write: before or after it
+  double slow_sync = 0;                                    // of a write that its process does not wait for
   // Of an originator whose value nobody else has, while somebody has not heard of its ballot.
   double crash_proposing = 0;
   double crash_deciding = 0;  // of an originator that has its majority, before anybody hears of it

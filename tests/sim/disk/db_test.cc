@@ -343,10 +343,10 @@ TEST_F(DbSimTest, AMembersPromiseThatCannotBeSyncedIsTheEndOfItsProcess) {
   meta::MemberDb members(process.db());
   pb::MemberRecord record;
   record.set_uuid("m1");
-  members.Save(record);
+  members.Save(record, [] {});
   EXPECT_FALSE(process.ended());
   disk->SetFaults({.sync_eio = 10000});
-  members.Save(record);
+  members.Save(record, [] {});
   EXPECT_TRUE(process.ended());
   EXPECT_TRUE(process.db().lost());
   EXPECT_FALSE(process.db().Sync().ok());

@@ -1,6 +1,10 @@
 // A member's record in memory; counts what was made durable.
 #pragma once
 
+#include <functional>
+#include <utility>
+#include <vector>
+
 #include "metaserver/cluster/configuration.h"
 #include "metaserver/cluster/member_store.h"
 
@@ -9,14 +13,22 @@ namespace kfs::meta {
 class MemoryStore : public MemberStore {
  public:
   pb::MemberRecord Load() override { return record; }
-  void Save(const pb::MemberRecord& r) override {
+  void Save(const pb::MemberRecord& r, std::function<void()> durable) override {
     record = r;
     ++saved;
+    if (!slow) return durable();
+    syncs.push_back(std::move(durable));
+  }
+  // What is saved from now on is durable when Sync says so.
+  void Sync() {
+    for (const auto& durable : std::exchange(syncs, {})) durable();
   }
   bool HasRoom() const override { return has_room; }
   pb::MemberRecord record;
   bool has_room = true;
   int saved = 0;
+  bool slow = false;
+  std::vector<std::function<void()>> syncs;
 };
 
 inline pb::ClusterConf ThreeMembers() {

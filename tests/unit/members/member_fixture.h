@@ -49,7 +49,9 @@ class TestMember : public MemberEnv {
       const Status listening = server_->Listen(address_);
       ASSERT_TRUE(listening.ok()) << listening.ToString();
       address_ = server_->address();
-      if (*store_->Empty()) store_->Save(Founding(NewUuid(SystemRandom()), address_));
+      if (*store_->Empty()) store_->Save(Founding(NewUuid(SystemRandom()), address_), [] {});
+      sync_ = std::make_unique<WalSync>(thread_.loop());
+      store_->SyncOn(sync_.get());
       member_ = std::make_unique<Member>(thread_.loop(), clock_, *store_, Credentials::Root(kSecret),
                                          TestStop(SystemFiles(), ""), server_->dispatcher());
       member_->Serve(*this);
@@ -64,6 +66,8 @@ class TestMember : public MemberEnv {
     On([this] {
       if (server_ != nullptr) server_->Stop();
       if (member_ != nullptr) member_->Stop();
+      if (store_ != nullptr) store_->SyncOn(nullptr);
+      sync_.reset();
       peers_.reset();
       server_.reset();
       member_.reset();
@@ -162,9 +166,9 @@ class TestMember : public MemberEnv {
     return Wait([&](Member::ChangeDone done) { peers_->Repair(r, std::move(done)); });
   }
   Status Adopt(const pb::PeerAdoptRequest& request) {
-    Status s;
-    On([&] { s = peers_->Adopt(request); });
-    return s;
+    std::promise<Status> promise;
+    On([&] { peers_->Adopt(request, [&](const Status& s) { promise.set_value(s); }); });
+    return promise.get_future().get();
   }
   // The first finding that is bad; empty: none.
   std::string Why(const std::string& peer) {
@@ -213,6 +217,7 @@ class TestMember : public MemberEnv {
   LoopThread thread_{"test-member"};
   std::unique_ptr<Db> db_;
   std::unique_ptr<MemberDb> store_;
+  std::unique_ptr<WalSync> sync_;
   std::unique_ptr<Chunkservers> chunkservers_;
   std::unique_ptr<Server> server_;
   std::unique_ptr<Member> member_;

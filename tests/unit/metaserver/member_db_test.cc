@@ -50,10 +50,10 @@ class MemberDbTest : public testing::Test {
 
 TEST_F(MemberDbTest, TheRecordAndTheHistoryLast) {
   EXPECT_TRUE(*store_->Empty());
-  store_->Save(RecordAt(1));
+  store_->Save(RecordAt(1), [] {});
   pb::MemberRecord r = RecordAt(2);
   r.mutable_promised()->set_counter(9);
-  store_->Save(r);
+  store_->Save(r, [] {});
   Open();
   EXPECT_FALSE(*store_->Empty());
   EXPECT_EQ(store_->Load().SerializeAsString(), r.SerializeAsString());
@@ -63,32 +63,32 @@ TEST_F(MemberDbTest, TheRecordAndTheHistoryLast) {
 }
 
 TEST_F(MemberDbTest, APromiseAddsNothingToTheHistory) {
-  store_->Save(RecordAt(5));
+  store_->Save(RecordAt(5), [] {});
   pb::MemberRecord r = RecordAt(5);
   r.mutable_promised()->set_counter(1);
-  store_->Save(r);
+  store_->Save(r, [] {});
   EXPECT_EQ(Kept(), 1u);
   EXPECT_EQ(store_->Load().promised().counter(), 1u);
 }
 
 TEST_F(MemberDbTest, TheHistoryIsBoundedAlsoWhereGenerationsWereMissed) {
   constexpr uint64_t kKept = MemberDb::kHistoryKept;
-  for (uint64_t g = 1; g <= 5; ++g) store_->Save(RecordAt(g));
-  store_->Save(RecordAt(kKept + 3));
+  for (uint64_t g = 1; g <= 5; ++g) store_->Save(RecordAt(g), [] {});
+  store_->Save(RecordAt(kKept + 3), [] {});
   EXPECT_EQ(store_->At(3), std::nullopt);
   EXPECT_NE(store_->At(4), std::nullopt);
   EXPECT_EQ(Kept(), 3u);
   Open();
   store_->Load();
-  store_->Save(RecordAt(3 * kKept));  // it was away for long
+  store_->Save(RecordAt(3 * kKept), [] {});  // it was away for long
   EXPECT_EQ(Kept(), 1u);
 }
 
 TEST_F(MemberDbTest, AnotherClustersHistoryIsForgotten) {
-  for (uint64_t g = 1; g <= 4; ++g) store_->Save(RecordAt(g, "alone"));
+  for (uint64_t g = 1; g <= 4; ++g) store_->Save(RecordAt(g, "alone"), [] {});
   Open();
   store_->Load();
-  store_->Save(RecordAt(4, "together"));
+  store_->Save(RecordAt(4, "together"), [] {});
   EXPECT_EQ(store_->At(3), std::nullopt);
   EXPECT_EQ(store_->At(4)->cluster_id(), "together");
 }

@@ -58,7 +58,7 @@ TEST_F(DbTest, TheHistoryOfAMemberHasGapsAndNothingOfAnotherCluster) {
     record.set_uuid("m1");
     record.mutable_conf()->set_cluster_id(cluster);
     record.mutable_conf()->set_generation(generation);
-    members.Save(record);
+    members.Save(record, [] {});
   };
   save("alone", 1);
   save("alone", 2);

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "metaserver/chunks/chunkservers.h"
+#include "metaserver/store/member_db.h"
 #include "tests/sim/disk/sim_disk.h"
 #include "tests/sim/disk/sim_env.h"
 #include "tests/sim/world/process.h"
@@ -68,6 +69,7 @@ class RecordSyncTest : public testing::Test {
   std::shared_ptr<sim::Process> process_;
   std::unique_ptr<WalSync> thread_;
   std::unique_ptr<RecordSync> records_;
+  std::unique_ptr<MemberDb> members_;
   std::vector<std::string> told_, told_in_call_;
 };
 
@@ -156,6 +158,22 @@ TEST_F(ChunkserverRecordTest, OneThatIsRemovedMeanwhileIsNotLetIn) {
   });
   world_.RunUntil(world_.now() + 100 * kMilli);
   EXPECT_THAT(told_, ElementsAre("first refused"));
+}
+
+TEST_F(RecordSyncTest, AMemberSavesWithoutWaiting) {
+  On([this] {
+    auto members = std::make_unique<MemberDb>(*db_);
+    members->SyncOn(thread_.get());
+    pb::MemberRecord record;
+    record.set_uuid("m1");
+    members->Save(record, [this] { told_.push_back("m1"); });
+    EXPECT_EQ(members->Load().uuid(), "m1");
+    members_ = std::move(members);
+  });
+  EXPECT_THAT(told_in_call_, IsEmpty());
+  world_.RunUntil(world_.now() + 100 * kMilli);
+  EXPECT_THAT(told_, ElementsAre("m1"));
+  members_.reset();
 }
 
 }  // namespace
