@@ -17,6 +17,7 @@
 namespace kfs::meta {
 
 struct Session;
+class WantedRecords;
 
 // How far an op has come that is run in steps: what its next run goes on from. A run changes a copy, which
 // takes its place when the run counts.
@@ -53,9 +54,10 @@ class OpCall {
   uint8_t lane = 0;         // of the session: whose connection it came on
   uint64_t connection = 0;  // which of the lane's (Lane::connection_number)
   MonoTime arrived{};
-  uint64_t trace_id = 0;  // of clients that say it in the request
-  uint32_t trace = 0;     // of the frame; 0: none
-  int cold_runs = 0;      // that ended for want of records in memory
+  uint64_t trace_id = 0;                  // of clients that say it in the request
+  uint32_t trace = 0;                     // of the frame; 0: none
+  std::shared_ptr<WantedRecords> wanted;  // that were not in memory; null: none
+  int cold_again = 0;                     // runs that came no further for them
   Progress progress;
 };
 using CallPtr = std::shared_ptr<OpCall>;

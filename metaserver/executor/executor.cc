@@ -248,7 +248,7 @@ void Executor::RunTyped(const CallPtr& call) {
   volume.txn.Clear();
   OpEnv env{*this, volume, session, request->ctx(), volume.txn, volume.Now(), call};
   Db& db = volume.store.db();
-  db.FromMemoryOnly(env_.CanFetch() && call->cold_runs < kColdRunsMax);
+  db.FromMemoryOnly(env_.CanFetch());
   Status status = CheckReach(volume, session, request);
   if (status.ok()) status = Handle(env, *request, reply);
   db.FromMemoryOnly(false);
@@ -317,7 +317,8 @@ Status Executor::Count(OpEnv& env, bool may_store) {
 
 void Executor::ParkRun(OpEnv& env) {
   env.call->progress = env.progress;
-  env.call->cold_runs = 0;  // the next step has other records
+  env.call->wanted.reset();  // the next step has other records
+  env.call->cold_again = 0;
   const ParkedPtr parked = Park(env.call, env.waits);
   KFS_REACHED("call.parked");
   env.txn.Apply();
@@ -325,9 +326,17 @@ void Executor::ParkRun(OpEnv& env) {
   Schedule();
 }
 
+Status Executor::Want(Db& db, const std::vector<std::string>& keys, std::shared_ptr<WantedRecords>* wanted,
+                      int* again) {
+  if (*wanted == nullptr) *wanted = db.NewWanted();
+  if ((*wanted)->Add(keys) || ++*again <= kColdAgainMax) return {};
+  return Status(EAGAIN, Code::kTryAgain, "its records change as fast as they are read: try again");
+}
+
 void Executor::FetchAndRerun(Volume& volume, const CallPtr& call, std::vector<std::string> keys) {
   ++cold_runs_;
-  ++call->cold_runs;
+  if (Status more = Want(volume.store.db(), keys, &call->wanted, &call->cold_again); !more.ok())
+    return Refuse(call, more);
   env_.Fetch(volume.store.db(), std::move(keys),
              lifetime_.While([this, parked = Park(call, "records on disk")] { Rerun(parked); }));
 }

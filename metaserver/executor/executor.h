@@ -137,8 +137,9 @@ class Executor {
   uint64_t parked_now() const;
 
  private:
-  // An op whose records are dropped from memory as often as they are read reads the disk itself in the end.
-  static constexpr int kColdRunsMax = 4;
+  // Runs of an op that came no further than the one before: its records were changed, and dropped from memory, each
+  // time before it had its turn. It is to be sent again then.
+  static constexpr int kColdAgainMax = 4;
   // Of a volume's log, appended and not acknowledged: no more is changed beyond it.
   static constexpr size_t kPendingBytesMax = 16u << 20;
 
@@ -213,6 +214,9 @@ class Executor {
   // Stores it with the tick's batch, or remembers it.
   void KeepReply(const OpCall& call, bool logged, const std::string& body, Ino opened, uint32_t opened_for,
                  const pb::LockRange* lock);
+  // The keys are to be read, and at hand until `wanted` ends. Not OK: that has come to nothing too often.
+  static Status Want(Db& db, const std::vector<std::string>& keys, std::shared_ptr<WantedRecords>* wanted,
+                     int* again);
   // Runs the call again when the keys are in memory.
   void FetchAndRerun(Volume& volume, const CallPtr& call, std::vector<std::string> keys);
   void ForgetDb(Db& db);

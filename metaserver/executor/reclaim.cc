@@ -158,7 +158,7 @@ bool Executor::ReclaimOpens(const SessionPtr& s, Reclaiming& r) {
   Db& db = volume.store.db();
   const int end = std::min(r.open + kReclaimStep, r.request.open_size());
   std::vector<uint32_t> rights;  // 0: it is lost
-  db.FromMemoryOnly(env_.CanFetch() && r.cold_runs < kColdRunsMax);
+  db.FromMemoryOnly(env_.CanFetch());
   for (int i = r.open; i < end; ++i) {
     const Ino ino = FromSession(session, r.request.open(i).ino());
     const pb::ReclaimRequest::Open& open = r.request.open(i);
@@ -176,7 +176,11 @@ bool Executor::ReclaimOpens(const SessionPtr& s, Reclaiming& r) {
   db.FromMemoryOnly(false);
   if (std::vector<std::string> cold = db.TakeCold(); !cold.empty()) {
     ++cold_runs_;
-    ++r.cold_runs;
+    if (const Status more = Want(db, cold, &r.wanted, &r.cold_again); !more.ok()) {
+      Refuse(r.call, more);
+      session.reclaims.clear();
+      return false;
+    }
     env_.Fetch(db, std::move(cold),
                lifetime_.While([this, s, r = std::weak_ptr<Reclaiming>(session.reclaims.front())] {
                  if (!s->reclaims.empty() && s->reclaims.front() == r.lock()) ReclaimLater(s);
@@ -198,7 +202,8 @@ bool Executor::ReclaimOpens(const SessionPtr& s, Reclaiming& r) {
     }
   }
   r.open = end;
-  r.cold_runs = 0;
+  r.wanted.reset();
+  r.cold_again = 0;
   return true;
 }
 

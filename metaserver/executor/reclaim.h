@@ -9,6 +9,8 @@
 
 namespace kfs::meta {
 
+class WantedRecords;
+
 struct Reclaiming {
   CallPtr call;
   pb::ReclaimRequest request;
@@ -16,7 +18,9 @@ struct Reclaiming {
   bool begun = false;
   bool settled = false;    // the session had said all before: nothing is added
   int open = 0, lock = 0;  // the first of which nothing is known yet
-  int cold_runs = 0;       // of this piece
+  // Of this piece, as in OpCall.
+  std::shared_ptr<WantedRecords> wanted;
+  int cold_again = 0;
 };
 
 }  // namespace kfs::meta

@@ -30,6 +30,11 @@ std::string EndOf(std::string_view prefix) {
   return end;
 }
 
+rocksdb::Status AsOfRocks(const Status& s) {
+  return s.code() == Code::kCorrupt ? rocksdb::Status::Corruption(s.message())
+                                    : rocksdb::Status::IOError(s.message());
+}
+
 // As numbers in keys.
 std::string AppliedValue(LogPosition at) { return Key('L').U64(at.v).str().substr(1); }
 
@@ -60,6 +65,11 @@ std::optional<std::string> Db::Get(std::string_view key) {
   impl_->unsure = !s.ok() && !s.IsNotFound();
   if (s.ok()) return value;
   if (s.IsIncomplete() && impl_->memory_only) {
+    if (std::optional<ColdRecords::Record> read = impl_->records->Find(key)) {
+      impl_->unsure = !read->status.ok();
+      if (impl_->unsure) NoteReadError(AsOfRocks(read->status));
+      return std::move(read->value);
+    }
     impl_->cold.emplace_back(key);
   } else if (!s.IsNotFound()) {
     NoteReadError(s);
@@ -71,31 +81,44 @@ bool Db::unsure() const { return impl_->unsure; }
 void Db::FromMemoryOnly(bool on) { impl_->memory_only = on; }
 std::vector<std::string> Db::TakeCold() { return std::exchange(impl_->cold, {}); }
 
+std::shared_ptr<WantedRecords> Db::NewWanted() { return std::make_shared<WantedRecords>(impl_->records); }
+
 void Db::Warm(const std::vector<std::string>& keys) {
-  rocksdb::PinnableSlice value;
-  for (const std::string& key : keys) {
-    // A failure shows when the op itself reads.
-    (void)impl_->db->Get(rocksdb::ReadOptions(), impl_->db->DefaultColumnFamily(), key, &value).ok();
-    value.Reset();
-  }
+  impl_->records->Read(keys, [this](const std::string& key) {
+    ColdRecords::Record record;
+    std::string value;
+    const rocksdb::Status s = impl_->db->Get(rocksdb::ReadOptions(), Slice(key), &value);
+    if (s.ok()) {
+      record.value = std::move(value);
+    } else if (!s.IsNotFound()) {
+      // Told to whoever wants it.
+      record.status =
+          s.IsCorruption() ? Status(EIO, Code::kCorrupt, s.ToString()) : Status(EIO, s.ToString());
+    }
+    return record;
+  });
 }
 
 void Db::Put(std::string_view key, std::string_view value) {
+  impl_->records->Changed(key);
   impl_->overlay.Put(key, value);
   dirty_ = true;
 }
 
 void Db::Delete(std::string_view key) {
+  impl_->records->Changed(key);
   impl_->overlay.Put(key, std::nullopt);
   dirty_ = true;
 }
 
 void Db::DeleteSoon(std::string_view key) {
+  impl_->records->Changed(key);
   impl_->overlay.Put(key, std::nullopt);
   if (++impl_->soon_count >= kSoonMax) dirty_ = true;
 }
 
 void Db::PutSoon(std::string_view key, std::string_view value) {
+  impl_->records->Changed(key);
   impl_->overlay.Put(key, value);
   impl_->soon_bytes += value.size();
   if (impl_->soon_bytes >= kSoonBytesMax) dirty_ = true;

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "common/status.h"
+#include "metaserver/store/cold_records.h"
 #include "metaserver/store/db_env.h"
 #include "metaserver/store/journal.h"
 
@@ -68,7 +69,9 @@ class Db {
   // What ran on such answers is to be undone, and run again after Warm.
   void FromMemoryOnly(bool on);
   std::vector<std::string> TakeCold();
-  // Any thread: reads the keys, so that they are in memory for a while.
+  // For keys that have just been found cold: what Warm reads of them is at hand as long as this is held.
+  std::shared_ptr<WantedRecords> NewWanted();
+  // Any thread: reads the keys, so that they are in memory: for a while, or as long as somebody wants them.
   void Warm(const std::vector<std::string>& keys);
   void Put(std::string_view key, std::string_view value);
   void Delete(std::string_view key);

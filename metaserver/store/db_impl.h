@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "metaserver/store/cold_records.h"
 #include "metaserver/store/db.h"
 #include "metaserver/store/db_env.h"
 #include "metaserver/store/journal.h"
@@ -50,6 +51,7 @@ struct Db::Impl {
   bool unsure = false;
   bool memory_only = false;
   std::vector<std::string> cold;
+  const std::shared_ptr<ColdRecords> records = std::make_shared<ColdRecords>();
   std::mutex sync_mutex;  // of the mark, and of becoming lost: Sync may be called by any thread
   std::unique_ptr<SyncedMark> mark;
   std::shared_ptr<DbMemory::Impl> memory;

@@ -86,10 +86,13 @@ struct Db::Impl {
   bool unsure = false, memory_only = false;
   std::vector<std::string> cold;
   std::set<std::string, std::less<>> warm;
+  const std::shared_ptr<ColdRecords> records = std::make_shared<ColdRecords>();
 
+  // Every other one is dropped from memory as soon as it has been read or written.
   bool IsCold(std::string_view key) const {
-    return memory_only && !warm.contains(key) &&
-           sim::HashMore(sim::kHashSeed ^ disks.salt, key) % sim::kColdOneOf == 0;
+    const uint64_t drawn = sim::HashMore(sim::kHashSeed ^ disks.salt, key);
+    if (!memory_only || drawn % sim::kColdOneOf != 0) return false;
+    return drawn / sim::kColdOneOf % 2 == 0 || !warm.contains(key);
   }
 };
 
@@ -117,6 +120,7 @@ std::optional<std::string> Db::Get(std::string_view key) {
   if (const Overlay::Value* changed = impl_->overlay.Find(key))
     return *changed ? std::optional<std::string>(**changed) : std::nullopt;
   if (impl_->IsCold(key)) {
+    if (std::optional<ColdRecords::Record> read = impl_->records->Find(key)) return std::move(read->value);
     impl_->unsure = true;
     impl_->cold.emplace_back(key);
     return std::nullopt;
@@ -128,21 +132,33 @@ std::optional<std::string> Db::Get(std::string_view key) {
 bool Db::unsure() const { return impl_->unsure; }
 void Db::FromMemoryOnly(bool on) { impl_->memory_only = on; }
 std::vector<std::string> Db::TakeCold() { return std::exchange(impl_->cold, {}); }
-void Db::Warm(const std::vector<std::string>& keys) { impl_->warm.insert(keys.begin(), keys.end()); }
+std::shared_ptr<WantedRecords> Db::NewWanted() { return std::make_shared<WantedRecords>(impl_->records); }
+void Db::Warm(const std::vector<std::string>& keys) {
+  impl_->warm.insert(keys.begin(), keys.end());
+  impl_->records->Read(keys, [this](const std::string& key) {
+    const auto it = impl_->content.find(key);
+    return ColdRecords::Record{.value =
+                                   it == impl_->content.end() ? std::nullopt : std::optional(it->second)};
+  });
+}
 
 void Db::Put(std::string_view key, std::string_view value) {
+  impl_->records->Changed(key);
   impl_->overlay.Put(key, value);
   dirty_ = true;
 }
 void Db::Delete(std::string_view key) {
+  impl_->records->Changed(key);
   impl_->overlay.Put(key, std::nullopt);
   dirty_ = true;
 }
 void Db::DeleteSoon(std::string_view key) {
+  impl_->records->Changed(key);
   impl_->overlay.Put(key, std::nullopt);
   if (++impl_->soon_count >= kSoonMax) dirty_ = true;
 }
 void Db::PutSoon(std::string_view key, std::string_view value) {
+  impl_->records->Changed(key);
   impl_->overlay.Put(key, value);
   impl_->soon_bytes += value.size();
   if (impl_->soon_bytes >= kSoonBytesMax) dirty_ = true;

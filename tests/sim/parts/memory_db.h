@@ -4,7 +4,7 @@
 //
 //   commit -> log (survives the process) -> sync -> survives the power
 //
-// Records that were not written or asked for since the process began may be cold (Db::FromMemoryOnly), by
+// Records may be cold: some until they are written or asked for, some again after that (Db::FromMemoryOnly), by
 // lot.
 #pragma once
 

@@ -134,16 +134,61 @@ TEST_F(ColdTest, OpsOnDataAndLocksWaitForTheirRecords) {
   EXPECT_EQ(volume().store.counters().next_chunk(), chunks + 1);
 }
 
-TEST_F(ColdTest, ReadsTheDiskItselfInTheEnd) {
+TEST_F(ColdTest, IsToBeSentAgainWhereNothingComes) {
   GoCold();
   TestCallPtr cold = Begin<rpc::Lookup>(LookupOf("15"));
   for (int i = 0; i < 10 && !cold->answered; ++i) {
     ASSERT_FALSE(fetches_.empty());
-    fetches_.front().keys.clear();  // a disk that brings nothing
+    fetches_.front().keys.clear();
     ServeOne();
   }
   ASSERT_TRUE(cold->answered);
-  EXPECT_TRUE(cold->status.ok());
+  EXPECT_EQ(cold->status.code(), Code::kTryAgain);
+}
+
+// With a cache in which nothing stays.
+class NoCacheTest : public ColdTest {
+ protected:
+  NoCacheTest() { db_bytes_ = 0; }
+};
+
+TEST_F(NoCacheTest, WhatHasBeenReadIsThereForTheRunThatWantsIt) {
+  GoCold();
+  TestCallPtr cold = Begin<rpc::Lookup>(LookupOf(kName));
+  ASSERT_FALSE(cold->answered);
+  Serve();
+  ASSERT_TRUE(cold->answered);
+  EXPECT_TRUE(cold->status.ok()) << cold->status.ToString();
+  pb::LinkRequest link;  // of many records
+  link.set_ino(made_);
+  link.set_parent(1);
+  link.set_name("g");
+  link.mutable_ctx()->set_op_id(++op_ids_);
+  const TestCallPtr changed = Begin<rpc::Link>(link);
+  Serve();
+  ASSERT_TRUE(changed->answered);
+  EXPECT_TRUE(changed->status.ok()) << changed->status.ToString();
+}
+
+TEST_F(NoCacheTest, WhatIsChangedWhileItIsReadIsSeenAsItIs) {
+  GoCold();
+  const TestCallPtr cold = Begin<rpc::Lookup>(LookupOf(kName));
+  ASSERT_EQ(fetches_.size(), 1u);
+  Fetch fetch = std::move(fetches_.front());
+  fetches_.pop_front();
+  fetch.db->Warm(fetch.keys);
+  pb::UnlinkRequest unlink;
+  unlink.set_parent(1);
+  unlink.set_name(kName);
+  unlink.mutable_ctx()->set_op_id(++op_ids_);
+  const TestCallPtr removed = Begin<rpc::Unlink>(unlink);
+  Serve();
+  ASSERT_TRUE(removed->answered && removed->status.ok()) << removed->status.ToString();
+  fetch.done();
+  executor_->EndTick();
+  Serve();
+  ASSERT_TRUE(cold->answered);
+  EXPECT_EQ(cold->status.err(), ENOENT);
 }
 
 // ---- what a session says it holds after a restart

@@ -44,7 +44,7 @@ class MetaTest : public testing::Test {
   void TearDown() override { Kill(); }
 
   void Start() {
-    memory_ = std::make_unique<DbMemory>(16 << 20);
+    memory_ = std::make_unique<DbMemory>(db_bytes_);
     auto cluster = Db::Open(dir_ + "/cluster", "cluster", *memory_);
     ASSERT_TRUE(cluster.ok()) << cluster.status().ToString();
     cluster_ = std::move(*cluster);
@@ -431,6 +431,7 @@ class MetaTest : public testing::Test {
   const TempDir temp_;
   const std::string dir_ = temp_.path();
   TestClock clock_;
+  size_t db_bytes_ = 16 << 20;
   std::unique_ptr<DbMemory> memory_;
   std::unique_ptr<Db> cluster_;
   std::unique_ptr<Chunkservers> servers_;

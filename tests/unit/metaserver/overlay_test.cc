@@ -8,6 +8,7 @@
 
 #include "metaserver/store/db.h"
 #include "metaserver/store/db_view.h"
+#include "metaserver/store/keys.h"
 #include "tests/unit/common/temp_dir.h"
 
 namespace kfs::meta {
