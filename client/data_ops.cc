@@ -75,7 +75,9 @@ bool DataOp::FailIfLost() {
 }
 
 Status DataOp::Explain(Status status) const {
-  if (status.err() == EBADF && handle != nullptr && handle->lost()) return LostHandle();
+  // Asked again in the session that followed: one that nobody has open there may even be gone.
+  if ((status.err() == EBADF || status.err() == ESTALE) && handle != nullptr && handle->lost())
+    return LostHandle();
   return status;
 }
 

@@ -247,6 +247,36 @@ TEST(Session, ALostSessionEndsMutationsWithEioAndTheMountGoesOn) {
   cluster.On([&] { EXPECT_EQ(cluster.released.size(), 1u); });  // once for each open
 }
 
+// Asked again in the next session, where it may be gone, for nobody has it open there.
+TEST(Session, AReadUnderWayWhenTheSessionWasLostEndsAsThoseAfterIt) {
+  FakeCluster cluster;
+  auto client = cluster.Client();
+  const uint64_t ino = cluster.On([&] { return cluster.AddFile("a", 10); });
+  const FileHandlePtr file = OpenFile(*client, ino);
+  IncomingCallPtr held;
+  cluster.On([&] {
+    cluster.intercept = [&](const IncomingCallPtr& call) {
+      if (call->op() != Op::kReadLayout) return false;
+      held = call;
+      return true;
+    };
+  });
+  Waiter<Result<Buffer>> read;
+  client->Read({}, file, 0, 10, read.Fn());
+  cluster.Until([&] { return held != nullptr; });
+  cluster.On([&] {
+    held = nullptr;
+    cluster.intercept = [](const IncomingCallPtr& call) {
+      if (call->op() != Op::kReadLayout) return false;
+      call->Fail(Status(ESTALE, "the inode does not exist"));
+      return true;
+    };
+    cluster.LoseSessions();
+    cluster.Restart();
+  });
+  EXPECT_EQ(read.Get().status().err(), EIO);
+}
+
 // Closing asks the metaserver only when the closer may have locks; what nobody closed goes with the handle.
 TEST(Session, LocksGoWithTheirOwnersAndWithTheHandle) {
   FakeCluster cluster;
