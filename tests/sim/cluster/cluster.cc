@@ -15,6 +15,7 @@ constexpr Nanos kSetUpPatience = 120 * kSecond, kEndPatience = 900 * kSecond, kA
 constexpr int kMetaserversMax = 3, kVolumesMax = 2, kChunkserversMax = 3;
 constexpr uint64_t kChunkSize = 64 << 10;
 // Of a mount that was started again in mid-program, and of the last one.
+constexpr double kRivalsChance = 0.35, kRemovedChance = 0.3;
 constexpr int kCallsOfLaterProgram = 10, kCallsOfLastLook = 12;
 // Two clocks of durations differ by less than a thousandth (docs/fencing.md); wall clocks by whatever.
 constexpr double kDriftMax = 0.00049;
@@ -23,6 +24,7 @@ constexpr Nanos kWallOffsetMax = 3600 * kSecond;
 struct OfVolume {
   std::string name;
   std::vector<Ino> files;
+  std::vector<std::string> names;  // of these
   History history;
 };
 
@@ -35,7 +37,7 @@ class Run {
     const auto volumes = metaservers == 1 ? 1 : world_.Between(1, kVolumesMax);
     const auto chunkservers = world_.Between(1, kChunkserversMax);
     for (Nanos i = 0; i < volumes; ++i)
-      volumes_.push_back({.name = fmt::format("v{}", i), .files = {}, .history = {}});
+      volumes_.push_back({.name = fmt::format("v{}", i), .files = {}, .names = {}, .history = {}});
     std::vector<std::string> addresses;
     for (Nanos i = 0; i < metaservers; ++i) {
       addresses.push_back(fmt::format("10.0.0.{}:7400", i + 1));
@@ -60,6 +62,8 @@ class Run {
           std::make_unique<MountMachine>(world_, fmt::format("10.0.2.{}:1", i + 1), Seed(), mount));
     }
     admin_ = std::make_unique<AdminMachine>(world_, "10.0.3.1:1", credentials, addresses);
+    rivals_ = world_.Chance(kRivalsChance);
+    removed_ = world_.Chance(kRemovedChance);
     faults_ = std::make_unique<Faults>(world_, Everything());
     if (!clocks_differ) return;
     for (Machine* m : Machines()) m->host->wall_offset = world_.Between(-kWallOffsetMax, kWallOffsetMax);
@@ -114,6 +118,7 @@ class Run {
     c.admin = admin_.get();
     for (auto& v : volumes_) c.volumes.push_back(v.name);
     c.many_cuts = plan_.seed % 5 == 0;
+    c.late_bytes = rivals_;
     return c;
   }
 
@@ -179,6 +184,7 @@ class Run {
                             step.name = name;
                             step.got = r->attr.ino.v;
                             volume.history.steps.push_back(step);
+                            volume.names.push_back(name);
                             const Ino ino = r->attr.ino;
                             mount.client->Fsync(Ino(1), [&volume, ino](const Status& s) {
                               if (s.ok()) volume.files.push_back(ino);
@@ -190,7 +196,7 @@ class Run {
   void StartPrograms() {
     next_client_ = static_cast<int>(mounts_.size());
     for (int i = 0; i < plan_.mounts; ++i) {
-      for (int p = 0; p < plan_.programs; ++p) StartProgram(i, i, plan_.calls);
+      for (int p = 0; p < plan_.programs; ++p) StartProgram(i, i, rivals_ ? 2 * plan_.calls : plan_.calls);
       mounts_[static_cast<size_t>(i)]->connected = [this, i] {
         if (!faults_->over()) StartProgram(i, next_client_++, kCallsOfLaterProgram);
       };
@@ -201,7 +207,13 @@ class Run {
     OfVolume& volume = VolumeOf(number);
     auto program = std::make_shared<Program>(
         world_, mount.process, mount.client.get(), &volume.history,
-        Program::Options{.number = next_program_++, .client = client, .calls = calls, .files = volume.files});
+        Program::Options{.number = next_program_++,
+                         .client = client,
+                         .calls = calls,
+                         .files = volume.files,
+                         .names = removed_ ? volume.names : std::vector<std::string>(),
+                         .rivals = rivals_});
+    mount.number = client;
     mount.programs.push_back(program);
     programs_.push_back(program);
     world_.At(world_.now(), mount.process, [program] { program->Start(); });
@@ -252,6 +264,7 @@ class Run {
         for (int64_t at : c->power_losses)
           v.history.losses.push_back({.at = at, .of_data = true, .perhaps = chunks_.size() > 1});
       }
+      v.history.deaths = faults_->Deaths();
       const Verdict verdict = Check(v.history);
       figures_.ok &= verdict.ok;
       if (!verdict.ok) figures_.why += "in volume " + v.name + ":\n" + verdict.why;
@@ -272,6 +285,8 @@ class Run {
   std::vector<std::shared_ptr<Program>> programs_;
   Figures figures_;
   int next_program_ = 0, next_client_ = 0;
+  bool rivals_ = false;   // programs want the same few blocks
+  bool removed_ = false;  // they remove names of files that they have open
 };
 
 }  // namespace

@@ -19,6 +19,7 @@ class Faults {
     AdminMachine* admin = nullptr;
     std::vector<std::string> volumes;
     bool many_cuts = false;
+    bool late_bytes = false;  // of mounts, that come when others go on already
   };
   Faults(World& world, Cluster cluster) : world_(world), cluster_(std::move(cluster)) {}
 
@@ -28,12 +29,19 @@ class Faults {
   bool over() const { return over_; }
   uint64_t count() const { return count_; }
   uint64_t moves() const { return moves_; }  // of volumes, that were done
+  // Of mounts, where nothing kept the word of it from the metaservers.
+  std::vector<Death> Deaths() const;
 
  private:
   void One();
   void Hit(Machine* who);
   void Restart(Machine* who);
   void CutOff();
+  void ComeLate();
+  void WhileItWrites(MountMachine* mount, Nanos patience);
+  void ComesNow(const MountMachine* mount);
+  void Cut(const std::string& a, const std::string& b, Nanos until);
+  void Dies(MountMachine* mount);
   void Move();
   template <typename T>
   T* Any(const std::vector<T*>& of) {
@@ -42,6 +50,17 @@ class Faults {
 
   World& world_;
   const Cluster cluster_;
+  struct HostsCut {
+    std::string a, b;
+    Nanos from = 0, until = 0;
+  };
+  struct DeadMount {
+    std::string host;
+    Nanos at = 0;
+    Death death;
+  };
+  std::vector<HostsCut> cuts_;
+  std::vector<DeadMount> dead_;
   uint64_t count_ = 0, moves_ = 0;
   bool over_ = false;
 };

@@ -55,6 +55,7 @@ struct MountMachine : Machine {
   std::unique_ptr<KfsClient> client;
   std::function<void()> connected = [] {};  // it has been started again
   std::vector<std::shared_ptr<Program>> programs;
+  int number = 0;  // of the mount that it is now, of all that there have been
 };
 
 }  // namespace kfs::sim

@@ -13,6 +13,12 @@ namespace {
 
 constexpr uint64_t kMixture = uint64_t{1} << 63;
 constexpr uint64_t kBlocks = 6;  // of a file, at most, but for appends
+constexpr uint64_t kRivalBlocks = 2;
+// Of a write that is given up: at once, while its bytes are on their way, or when somebody has lost patience.
+constexpr double kGivesUpChance = 0.15;
+constexpr Nanos kPatienceMax = 100 * kMilli;
+constexpr double kWaitsChance = 0.3;  // of a lock that another has
+constexpr double kReopenChance = 0.04, kRemoveFileChance = 0.02;
 
 Buffer BlockOf(uint64_t value) {
   Buffer data(kBlock);
@@ -62,7 +68,7 @@ void Program::OpenNext(size_t file) {
 // A while later: programs compute, too.
 void Program::Next() {
   if (ended_) return;
-  if (left_-- == 0) {
+  if (left_-- <= 0 && !UnlocksLast()) {
     ended_ = true;
     return LocksMayGo();
   }
@@ -77,10 +83,17 @@ std::string Program::AnyName() { return std::string(1, static_cast<char>('a' + w
 uint64_t Program::AnyFile() { return options_.files[world_.Draw() % options_.files.size()].v; }
 
 void Program::Pick() {
+  if (!world_.Chance(kReopenChance)) return Choose();
+  Reopen(AnyFile(), [self = shared_from_this()] { self->Choose(); });
+}
+
+void Program::Choose() {
   Step step;
   step.program = options_.number;
   step.client = options_.client;
-  if (world_.Chance(0.5)) {
+  if (options_.rivals && (left_ < 0 || world_.Chance(0.9))) {
+    Rival(step);
+  } else if (options_.rivals || world_.Chance(0.5)) {
     Names(step);
   } else {
     Content(step);
@@ -101,6 +114,12 @@ void Program::Names(Step& step) {
     step.new_name = AnyName();
   }
   if (step.call == Call::kLink) step.ino = others_[world_.Draw() % others_.size()];
+  // Who has it open uses it all the same.
+  if (!options_.names.empty() && world_.Chance(kRemoveFileChance)) {
+    step.call = Call::kUnlink;
+    step.dir = 1;
+    step.name = options_.names[world_.Draw() % options_.names.size()];
+  }
 }
 
 void Program::Content(Step& step) {
@@ -117,8 +136,61 @@ void Program::Content(Step& step) {
     step.owner = static_cast<uint64_t>(options_.number) + 1;
 }
 
+// Others wait for its lock: it goes before the program does.
+bool Program::UnlocksLast() const { return options_.rivals && !locks_.empty(); }
+
+void Program::Rival(Step& step) {
+  step.ino = options_.files[0].v;
+  step.block = world_.Draw() % kRivalBlocks;
+  const uint64_t lot = world_.Draw() % 10;
+  if (locks_.empty()) {
+    step.call = lot < 5 ? Call::kLock : lot < 9 ? Call::kRead : Call::kSyncFile;
+  } else {
+    // Who has just given a write up does not go on.
+    const bool enough = left_ < 0 || lot == 0 || (std::exchange(gave_up_, false) && lot < 7);
+    if (enough || lot < 9) step.block = locks_.begin()->first.block;
+    step.call = enough ? Call::kUnlock : lot < 5 ? Call::kWrite : lot < 8 ? Call::kRead : Call::kSyncFile;
+  }
+  if (step.call == Call::kWrite) step.value = history_->steps.size() + 1000;
+  if (step.call == Call::kSyncFile) step.block = 0;
+  if (step.call == Call::kLock || step.call == Call::kUnlock)
+    step.owner = static_cast<uint64_t>(options_.number) + 1;
+}
+
+// Others of its mount have the file open meanwhile.
+void Program::Reopen(uint64_t ino, const std::function<void()>& then) {
+  const bool locked = std::ranges::any_of(locks_, [&](const auto& lock) { return lock.first.ino.v == ino; });
+  if (locked || !handles_.contains(ino)) return then();  // it would go with the handle
+  auto opened = [self = shared_from_this(), ino, then](const Result<KfsClient::Opened>& r) {
+    if (self->ended_) return;
+    if (!r.ok()) return self->Abandon();
+    self->handles_[ino] = r->handle;
+    self->anew_.insert(ino);
+    then();
+  };
+  client_->Release(handles_.at(ino), false, 0, [self = shared_from_this(), ino, opened](const Status&) {
+    if (!self->ended_) self->client_->Open(self->caller_, Ino(ino), O_RDWR, opened);
+  });
+}
+
+// Its caller is answered at once, and what has become of it nobody says.
+void Program::MayGiveUp() {
+  if (!options_.rivals || !world_.Chance(kGivesUpChance)) return;
+  world_.At(process_->Time() + world_.Between(0, kPatienceMax), nullptr,
+            [self = shared_from_this(), step = under_way_] {
+              if (self->under_way_ == step) self->GiveUp();
+            });
+}
+
+void Program::GiveUp() {
+  world_.At(world_.now(), process_, [self = shared_from_this(), step = under_way_] {
+    if (!self->ended_ && self->under_way_ == step && self->writes()) self->client_->Cancel(self->call_);
+  });
+}
+
 void Program::Begin(Step step) {
   step.began = process_->Time();
+  step.anew = anew_.contains(step.ino);
   under_way_ = history_->steps.size();
   history_->steps.push_back(step);
   Ask(step);
@@ -186,8 +258,9 @@ void Program::AskFile(const Step& step) {
     case Call::kAppend: {
       KfsClient::WriteFlags flags;
       flags.append = step.call == Call::kAppend;
-      client_->Write(caller_, handle, offset, BlockOf(step.value), flags,
-                     [self](const Result<uint32_t>& r) { self->Ended(r.status().err()); });
+      call_ = client_->Write(caller_, handle, offset, BlockOf(step.value), flags,
+                             [self](const Result<uint32_t>& r) { self->Ended(r.status().err()); });
+      MayGiveUp();
       break;
     }
     case Call::kSize:
@@ -211,7 +284,7 @@ void Program::AskFile(const Step& step) {
       lock.type = step.call == Call::kLock ? FileLock::kWrite : FileLock::kUnlock;
       lock.start = offset;
       lock.end = offset + kBlock - 1;
-      client_->SetLock(handle, lock, false, status);
+      client_->SetLock(handle, lock, options_.rivals && world_.Chance(kWaitsChance), status);
       break;
     }
     default:
@@ -229,6 +302,15 @@ void Program::Ended(int err, uint64_t got, std::map<std::string, uint64_t> names
   const auto lost = [](const auto& handle) { return handle.second->lost(); };
   const bool tells = sync ? std::ranges::none_of(handles_, lost) : data && !handles_.at(step.ino)->lost();
   if (err == EIO && !tells) return Abandon();
+  // Its lock went with the session, nobody knows when.
+  if (step.call == Call::kUnlock && lost(*handles_.find(step.ino))) return Abandon();
+  // The file may have gone with the last who had it open.
+  if (err == ESTALE && step.call > Call::kSyncDir && lost(*handles_.find(step.ino))) return Abandon();
+  if (err == EINTR && (step.call == Call::kWrite || step.call == Call::kAppend)) {
+    under_way_ = SIZE_MAX;
+    gave_up_ = true;
+    return Next();
+  }
   step.ended = process_->Time();
   step.err = err;
   step.got = got;
@@ -257,7 +339,21 @@ void Program::Abandon() {
   if (under_way_ != SIZE_MAX && history_->steps[under_way_].call == Call::kLock)
     locks_[{Ino(history_->steps[under_way_].ino), history_->steps[under_way_].block}] =
         history_->steps[under_way_].began;
+  if (options_.rivals && process_->alive()) {
+    for (const auto& [lock, since] : locks_) Unlock(lock);
+  }
   LocksMayGo();
+}
+
+// Nobody waits for it in vain.
+void Program::Unlock(const Lock& lock) {
+  FileLock unlock;
+  unlock.owner = static_cast<uint64_t>(options_.number) + 1;
+  unlock.type = FileLock::kUnlock;
+  unlock.start = lock.block * kBlock;
+  unlock.end = unlock.start + kBlock - 1;
+  if (const auto handle = handles_.find(lock.ino.v); handle != handles_.end())
+    client_->SetLock(handle->second, unlock, false, [](const Status&) {});
 }
 
 void Program::LocksMayGo() {

@@ -11,6 +11,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "tests/sim/oracle/late.h"
 #include "tests/sim/oracle/model.h"
 
 namespace kfs::sim {
@@ -23,9 +24,11 @@ constexpr size_t kUnderWayMax = 8;
 // The search for an order of the calls of one part.
 class Search {
  public:
-  // `before`: of those that may be done or not, and that before another one.
+  // `before`: of those that may be done or not, and that before another one. `latest`: by when it is done, of
+  // those that may be done or not.
   Search(std::string part, std::vector<const Step*> steps, std::vector<PowerLoss> losses,
-         const std::map<const Step*, const Step*>& before = {})
+         const std::map<const Step*, const Step*>& before = {},
+         const std::map<const Step*, int64_t>& latest = {})
       : part_(std::move(part)), steps_(std::move(steps)), losses_(std::move(losses)), done_(steps_.size()) {
     std::ranges::stable_sort(steps_, {}, [](const Step* s) { return s->began; });
     std::ranges::stable_sort(losses_, {}, &PowerLoss::at);
@@ -34,6 +37,8 @@ class Search {
       before_.push_back(it == before.end()
                             ? kNone
                             : static_cast<size_t>(std::ranges::find(steps_, it->second) - steps_.begin()));
+      const auto by = latest.find(step);
+      latest_.push_back(by == latest.end() ? kNever : by->second);
     }
   }
 
@@ -80,6 +85,14 @@ class Search {
   // By when it must have been done.
   int64_t EndOf(size_t i) const { return before_[i] == kNone ? steps_[i]->ended : kNever; }
 
+  // Something has been done that began when it could not be done any more.
+  bool TooLate(size_t i) const {
+    for (size_t n = steps_.size(); n-- > 0 && steps_[n]->began > latest_[i];) {
+      if (done_[n]) return true;
+    }
+    return false;
+  }
+
   bool AllHeardDone() const {
     for (size_t i = first_; i < steps_.size(); ++i) {
       if (!done_[i] && EndOf(i) != kNever) return false;
@@ -90,12 +103,13 @@ class Search {
   bool Try(size_t i) {
     const Step& step = *steps_[i];
     if (before_[i] != kNone && done_[before_[i]]) return false;
+    if (TooLate(i)) return false;
     const bool sync = step.call == Call::kSyncDir || step.call == Call::kSyncFile;
     // What was lost may be of another part.
     if (sync && step.err == EIO && next_loss_ == 0) return false;
     // Whose changes were lost is told so, once and for all, with the file as it was opened before.
     const bool well = step.err == 0 && step.ended != kNever;
-    if (step.call == Call::kSyncFile && well && have_lost_.contains(step.client)) return false;
+    if (step.call == Call::kSyncFile && well && !step.anew && have_lost_.contains(step.client)) return false;
     auto after = state_->Copy();
     if (!after->Do(step)) return false;
     std::shared_ptr<const Model> before = std::exchange(state_, std::move(after));
@@ -232,6 +246,7 @@ class Search {
   const std::string part_;
   std::vector<const Step*> steps_;
   std::vector<size_t> before_;  // in steps_
+  std::vector<int64_t> latest_;
   std::vector<PowerLoss> losses_;
   std::vector<bool> done_;
   size_t first_ = 0;  // all before are done
@@ -313,6 +328,7 @@ Verdict Check(const History& history) {
     take({.ok = false, .why = "calls: one never ends like this:\n  " + step.ToString() + "\n"});
   }
   take(Search("names", std::move(names), of_names).Run(std::make_unique<Names>()));
+  std::map<const Step*, int64_t> latest = LatestOfWrites(history);
   for (auto& [ino, steps] : contents) {
     std::deque<Step> twice;
     std::map<const Step*, const Step*> before;
@@ -320,9 +336,10 @@ Verdict Check(const History& history) {
       if (!WrittenAgain(*write, steps)) continue;
       twice.push_back(*write);
       before[&twice.back()] = write;
+      if (const auto by = latest.find(write); by != latest.end()) latest[&twice.back()] = by->second;
     }
     for (const Step& step : twice) steps.push_back(&step);
-    take(Search(fmt::format("content of {}", ino), std::move(steps), history.losses, before)
+    take(Search(fmt::format("content of {}", ino), std::move(steps), history.losses, before, latest)
              .Run(std::make_unique<Content>(of_data)));
   }
   for (auto& [ino, steps] : locks)

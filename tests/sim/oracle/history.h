@@ -51,6 +51,7 @@ struct Step {
   std::string name, new_name;
   uint64_t block = 0, value = 0;  // kTruncate, kSize: `block` is the size, in blocks
   uint64_t owner = 0;             // of a lock
+  bool anew = false;  // kSyncFile: through a handle that may not tell of what was lost before it was opened
   // What came of it.
   int err = 0;       // an errno, or 0
   uint64_t got = 0;  // an inode, a value, a size
@@ -70,9 +71,16 @@ struct PowerLoss {
   bool perhaps = false;  // perhaps that server had nothing of this volume, or of this file
 };
 
+// A mount was killed.
+struct Death {
+  int client = 0;
+  int64_t heard = 0;  // by then the metaserver that serves it has heard of it, or has begun later
+};
+
 struct History {
   std::vector<Step> steps;
   std::vector<PowerLoss> losses;
+  std::vector<Death> deaths;
 };
 
 }  // namespace kfs::sim

@@ -259,7 +259,7 @@ void Content::Written(const Step& step, uint64_t at) {
 bool Content::Synced(const Step& step) {
   if (Unknown(step) || step.err != 0) return true;
   for (Block& block : blocks_) {
-    if (block.promised == step.client) {
+    if (block.promised == step.client && !step.anew) {
       if (!block.now.contains(block.last)) return false;
       block.now = {block.last};
       block.torn = false;

@@ -259,6 +259,50 @@ TEST_F(CheckerTest, ASyncTellsThoseWhoseChangesWereLost) {
   EXPECT_TRUE(Right());
 }
 
+// P2: what a program had under way when it lost its lock does not appear afterwards.
+TEST_F(CheckerTest, AWriteWhoseEndNobodyHeardIsDoneBeforeItsLockIsAnothers) {
+  Lock(Call::kLock, 0, 1, 1, 0);
+  Block(Call::kWrite, 2, kNever, 0, 5);
+  Lock(Call::kUnlock, 3, 4, 1, 0);
+  Lock(Call::kLock, 5, 6, 2, 0);
+  Block(Call::kRead, 7, 8, 0, 0, 0);
+  Block(Call::kRead, 9, 10, 0, 0, 5);
+  for (size_t i : {0, 1, 2}) history_.steps[i].program = 1;
+  EXPECT_FALSE(Right());
+  history_.steps[4].got = 5;  // it was there by then
+  EXPECT_TRUE(Right());
+  history_.steps[4].got = history_.steps[5].got = 0;  // never
+  EXPECT_TRUE(Right());
+  history_.steps[5].got = 5;
+  history_.steps[0].block = history_.steps[2].block = 1;  // of another place
+  EXPECT_TRUE(Right());
+}
+
+// The first call after the word of its death may have overtaken that.
+TEST_F(CheckerTest, AWriteOfADeadMountIsDoneBeforeOthersGoOn) {
+  Block(Call::kWrite, 0, kNever, 0, 5);
+  for (int64_t began : {3, 5, 7}) Block(Call::kRead, began, began + 1, 0, 0, 0);
+  Block(Call::kRead, 9, 10, 0, 0, 5);
+  EXPECT_TRUE(Right());
+  history_.deaths.push_back({.client = 0, .heard = 2});
+  EXPECT_FALSE(Right());
+  history_.deaths[0].heard = 4;
+  EXPECT_TRUE(Right());  // it came between the last two
+  history_.deaths[0] = {.client = 1, .heard = 2};
+  EXPECT_TRUE(Right());
+}
+
+TEST_F(CheckerTest, ASyncThroughANewHandleDoesNotTellOfWhatWasLostBefore) {
+  Block(Call::kWrite, 0, 1, 0, 5);
+  history_.losses.push_back({8});
+  Block(Call::kRead, 9, 10, 0, 0, 0);
+  Block(Call::kSyncFile, 11, 12, 0, 0);
+  history_.steps[2].client = history_.steps[0].client;
+  EXPECT_FALSE(Right());
+  history_.steps[2].anew = true;
+  EXPECT_TRUE(Right());
+}
+
 // A file system that is right: each call is done at a moment of its own within its time.
 History Drawn(std::mt19937_64& random, int programs, int calls) {
   History h;
