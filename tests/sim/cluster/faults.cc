@@ -34,8 +34,9 @@ constexpr double kFlushChance = 0.05;
 constexpr Nanos kUnderWayWithin = 5 * kMilli;
 constexpr Nanos kLooksAgain = 2 * kMilli, kWritesWithin = kSecond, kSoonMax = 1500 * kMilli;
 constexpr Nanos kLateMax = 3;
-// A mount that is cut off for so long has not got what it held any more, where sessions expire soon.
+// What was held back is tried again that late.
 constexpr Nanos kHeldBackMax = 2 * kSecond;
+// A mount that is cut off for so long has not got what it held any more, where sessions expire soon.
 constexpr Nanos kExpiresMin = 2 * kSecond, kExpiresMax = 6 * kSecond;
 
 }  // namespace
