@@ -64,7 +64,7 @@ class ConnectionMemoryTest : public RpcFixture {
     pb::ReaddirRequest request;
     request.set_max_bytes(kReaddirBytesMax);
     std::string bytes;
-    for (uint64_t seq = 1; seq <= count; ++seq) bytes += EncodeFrame(Op::kReaddir, 0, seq, request, 0);
+    for (uint64_t seq = 1; seq <= count; ++seq) bytes += *EncodeFrame(Op::kReaddir, 0, seq, request, 0);
     return bytes;
   }
   size_t Kept() {
