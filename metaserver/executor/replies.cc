@@ -74,7 +74,8 @@ void Executor::TrimReplies(Session& session, uint8_t of_lane, uint64_t last, std
   // From here on a session of a version before has what it had done without a note, too.
   bool dropped = !lane.answered.exact;
   // Without room it is as if it had not been said: the answers stay, which are bounded, too.
-  if (!session.volume->stored_replies.SetAnswered(session, lane, {.exact = true, .to = last, .but = std::move(pending)}))
+  if (!session.volume->stored_replies.SetAnswered(session, lane,
+                                                  {.exact = true, .to = last, .but = std::move(pending)}))
     return;
   const std::set<uint64_t>& but = lane.answered.but;
   for (auto it = session.replies.lower_bound(LaneBase(of_lane)); IsDropped(session, it, last);) {

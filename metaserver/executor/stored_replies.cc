@@ -35,8 +35,7 @@ bool StoredReplies::SetAnswered(Session& session, Lane& lane, Lane::Answered ans
     size_t of_session = has - had;
     for (const auto& [n, l] : session.lanes) of_session += l.answered.but.size();
     const size_t more = kUnansweredWeight * (has - had);
-    if (of_session > kRepliesKeptMax ||
-        (bytes_ + more > bytes_max && session.stored_bytes + more > always))
+    if (of_session > kRepliesKeptMax || (bytes_ + more > bytes_max && session.stored_bytes + more > always))
       return false;
   }
   TakeAnswered(session, lane, std::move(answered));

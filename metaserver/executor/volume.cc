@@ -86,8 +86,8 @@ Status Volume::Load() {
     if (NumberInLane(op_id) == 0) {
       rec::Answered answered;
       if (answered.ParseFromArray(value.data(), static_cast<int>(value.size())))
-        stored_replies.TakeAnswered(
-            *it->second, lane, {true, answered.to(), {answered.but().begin(), answered.but().end()}});
+        stored_replies.TakeAnswered(*it->second, lane,
+                                    {true, answered.to(), {answered.but().begin(), answered.but().end()}});
       return true;
     }
     rec::Reply reply;
