@@ -338,7 +338,7 @@ std::string Content::State() const {
     if (b.torn) text += 't';
     if (b.by >= 0) text += fmt::format("by{}", b.by);
     if (b.promised >= 0) text += fmt::format("!{}", b.promised);
-    if (b.now.size() > 1 && (b.by >= 0 || b.promised >= 0)) text += fmt::format("={}", b.last);
+    if (b.promised >= 0 || (b.now.size() > 1 && b.by >= 0)) text += fmt::format("={}", b.last);
     text += ',';
   }
   for (const auto& [block, values] : behind_) text += fmt::format("({}:{})", block, fmt::join(values, "|"));
