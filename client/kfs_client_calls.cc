@@ -32,7 +32,7 @@ CallId KfsClientImpl::Lookup(const Caller& caller, Ino parent, std::string_view 
   }
   pb::LookupRequest request;
   SetName(request, parent, name);
-  return Submit<Entry>(std::make_shared<LookupOp>(caller, std::move(request)), std::move(done),
+  return Submit<Entry>(std::make_shared<MetaOp<rpc::Lookup>>(caller, std::move(request)), std::move(done),
                        kEntryOfReply);
 }
 
@@ -42,7 +42,7 @@ CallId KfsClientImpl::GetAttr(const Caller& caller, Ino ino, Done<Entry> done) {
   }
   pb::GetattrRequest request;
   request.set_ino(ino.v);
-  return Submit<Entry>(std::make_shared<GetattrOp>(caller, std::move(request)), std::move(done),
+  return Submit<Entry>(std::make_shared<MetaOp<rpc::Getattr>>(caller, std::move(request)), std::move(done),
                        kEntryOfReply);
 }
 
@@ -72,14 +72,15 @@ CallId KfsClientImpl::Access(const Caller& caller, Ino ino, uint32_t mask, DoneS
   pb::AccessRequest request;
   request.set_ino(ino.v);
   request.set_mask(mask);
-  return SubmitStatus(std::make_shared<AccessOp>(caller, std::move(request)), std::move(done));
+  return SubmitStatus(std::make_shared<MetaOp<rpc::Access>>(caller, std::move(request)), std::move(done));
 }
 
 CallId KfsClientImpl::ReadLink(const Caller& caller, Ino ino, Done<std::string> done) {
   pb::ReadlinkRequest request;
   request.set_ino(ino.v);
-  return Submit<std::string>(std::make_shared<ReadlinkOp>(caller, std::move(request)), std::move(done),
-                             [](ReadlinkOp& op) { return std::move(*op.reply.mutable_target()); });
+  return Submit<std::string>(std::make_shared<MetaOp<rpc::Readlink>>(caller, std::move(request)),
+                             std::move(done),
+                             [](MetaOp<rpc::Readlink>& op) { return std::move(*op.reply.mutable_target()); });
 }
 
 CallId KfsClientImpl::MkNod(const Caller& caller, Ino parent, std::string_view name, uint32_t mode,
@@ -113,14 +114,15 @@ CallId KfsClientImpl::Link(const Caller& caller, Ino ino, Ino parent, std::strin
   pb::LinkRequest request;
   request.set_ino(ino.v);
   SetName(request, parent, name);
-  return Submit<Entry>(std::make_shared<LinkOp>(caller, std::move(request)), std::move(done), kEntryOfReply);
+  return Submit<Entry>(std::make_shared<MetaOp<rpc::Link>>(caller, std::move(request)), std::move(done),
+                       kEntryOfReply);
 }
 
 CallId KfsClientImpl::Unlink(const Caller& caller, Ino parent, std::string_view name, Done<Removed> done) {
   pb::UnlinkRequest request;
   SetName(request, parent, name);
-  return Submit<Removed>(std::make_shared<UnlinkOp>(caller, std::move(request)), std::move(done),
-                         [](UnlinkOp& op) {
+  return Submit<Removed>(std::make_shared<MetaOp<rpc::Unlink>>(caller, std::move(request)), std::move(done),
+                         [](MetaOp<rpc::Unlink>& op) {
                            return Removed{Ino(op.reply.ino()), op.reply.nlink()};
                          });
 }
@@ -128,8 +130,8 @@ CallId KfsClientImpl::Unlink(const Caller& caller, Ino parent, std::string_view 
 CallId KfsClientImpl::Rmdir(const Caller& caller, Ino parent, std::string_view name, Done<Removed> done) {
   pb::RmdirRequest request;
   SetName(request, parent, name);
-  return Submit<Removed>(std::make_shared<RmdirOp>(caller, std::move(request)), std::move(done),
-                         [](RmdirOp& op) {
+  return Submit<Removed>(std::make_shared<MetaOp<rpc::Rmdir>>(caller, std::move(request)), std::move(done),
+                         [](MetaOp<rpc::Rmdir>& op) {
                            return Removed{Ino(op.reply.ino()), op.reply.nlink()};
                          });
 }
@@ -141,8 +143,8 @@ CallId KfsClientImpl::Rename(const Caller& caller, Ino parent, std::string_view 
   request.set_new_parent(new_parent.v);
   request.set_new_name(new_name.data(), new_name.size());
   request.set_flags(flags);
-  return Submit<Removed>(std::make_shared<RenameOp>(caller, std::move(request)), std::move(done),
-                         [](RenameOp& op) {
+  return Submit<Removed>(std::make_shared<MetaOp<rpc::Rename>>(caller, std::move(request)), std::move(done),
+                         [](MetaOp<rpc::Rename>& op) {
                            return Removed{Ino(op.reply.replaced_ino()), op.reply.replaced_nlink()};
                          });
 }
@@ -155,13 +157,14 @@ CallId KfsClientImpl::ReadDir(const Caller& caller, Ino ino, DirRange range, uin
   request.set_last(range.last);
   request.set_max_bytes(max_bytes);
   request.set_plus(plus);
-  return Submit<DirPage>(std::make_shared<ReaddirOp>(caller, std::move(request)), std::move(done),
-                         [](ReaddirOp& op) { return DirPageFromPb(op.reply); });
+  return Submit<DirPage>(std::make_shared<MetaOp<rpc::Readdir>>(caller, std::move(request)), std::move(done),
+                         [](MetaOp<rpc::Readdir>& op) { return DirPageFromPb(op.reply); });
 }
 
 CallId KfsClientImpl::StatFs(const Caller& caller, Done<FsStats> done) {
   return Submit<FsStats>(
-      std::make_shared<StatfsOp>(caller, pb::StatfsRequest()), std::move(done), [](StatfsOp& op) {
+      std::make_shared<MetaOp<rpc::Statfs>>(caller, pb::StatfsRequest()), std::move(done),
+      [](MetaOp<rpc::Statfs>& op) {
         return FsStats{op.reply.capacity(), op.reply.free(), op.reply.available(), op.reply.files()};
       });
 }
@@ -170,8 +173,9 @@ CallId KfsClientImpl::GetXattr(const Caller& caller, Ino ino, std::string_view n
   pb::GetxattrRequest request;
   request.set_ino(ino.v);
   request.set_name(name.data(), name.size());
-  return Submit<std::string>(std::make_shared<GetxattrOp>(caller, std::move(request)), std::move(done),
-                             [](GetxattrOp& op) { return std::move(*op.reply.mutable_value()); });
+  return Submit<std::string>(std::make_shared<MetaOp<rpc::Getxattr>>(caller, std::move(request)),
+                             std::move(done),
+                             [](MetaOp<rpc::Getxattr>& op) { return std::move(*op.reply.mutable_value()); });
 }
 
 CallId KfsClientImpl::SetXattr(const Caller& caller, Ino ino, std::string_view name, std::string_view value,
@@ -181,14 +185,15 @@ CallId KfsClientImpl::SetXattr(const Caller& caller, Ino ino, std::string_view n
   request.set_name(name.data(), name.size());
   request.set_value(value.data(), value.size());
   request.set_flags(flags);
-  return SubmitStatus(std::make_shared<SetxattrOp>(caller, std::move(request)), std::move(done));
+  return SubmitStatus(std::make_shared<MetaOp<rpc::Setxattr>>(caller, std::move(request)), std::move(done));
 }
 
 CallId KfsClientImpl::ListXattr(const Caller& caller, Ino ino, Done<std::vector<std::string>> done) {
   pb::ListxattrRequest request;
   request.set_ino(ino.v);
   return Submit<std::vector<std::string>>(
-      std::make_shared<ListxattrOp>(caller, std::move(request)), std::move(done), [](ListxattrOp& op) {
+      std::make_shared<MetaOp<rpc::Listxattr>>(caller, std::move(request)), std::move(done),
+      [](MetaOp<rpc::Listxattr>& op) {
         return std::vector<std::string>(op.reply.name().begin(), op.reply.name().end());
       });
 }
@@ -197,7 +202,8 @@ CallId KfsClientImpl::RemoveXattr(const Caller& caller, Ino ino, std::string_vie
   pb::RemovexattrRequest request;
   request.set_ino(ino.v);
   request.set_name(name.data(), name.size());
-  return SubmitStatus(std::make_shared<RemovexattrOp>(caller, std::move(request)), std::move(done));
+  return SubmitStatus(std::make_shared<MetaOp<rpc::Removexattr>>(caller, std::move(request)),
+                      std::move(done));
 }
 
 CallId KfsClientImpl::KillCapabilities(const Caller& caller, Ino ino, DoneStatus done) {
@@ -205,7 +211,8 @@ CallId KfsClientImpl::KillCapabilities(const Caller& caller, Ino ino, DoneStatus
   request.set_ino(ino.v);
   request.set_name("security.capability");
   request.set_kill_priv(true);
-  return SubmitStatus(std::make_shared<RemovexattrOp>(caller, std::move(request)), std::move(done));
+  return SubmitStatus(std::make_shared<MetaOp<rpc::Removexattr>>(caller, std::move(request)),
+                      std::move(done));
 }
 
 CallId KfsClientImpl::Open(const Caller& caller, Ino ino, uint32_t flags, Done<Opened> done) {

@@ -1,4 +1,4 @@
-// Ops that are one request to the metaserver: a template for all of them, and a name for each. Those that
+// Ops that are one request to the metaserver: a template for all of them (MetaOp<rpc::Lookup>). Those that
 // leave something behind on either side (opens, locks, layouts) say here what.
 #pragma once
 
@@ -82,23 +82,9 @@ class MakingOp final : public MetaOp<Rpc> {
   }
 };
 
-using LookupOp = MetaOp<rpc::Lookup>;
-using GetattrOp = MetaOp<rpc::Getattr>;
-using AccessOp = MetaOp<rpc::Access>;
-using ReadlinkOp = MetaOp<rpc::Readlink>;
 using MknodOp = MakingOp<rpc::Mknod>;
 using MkdirOp = MakingOp<rpc::Mkdir>;
 using SymlinkOp = MakingOp<rpc::Symlink>;
-using LinkOp = MetaOp<rpc::Link>;
-using UnlinkOp = MetaOp<rpc::Unlink>;
-using RmdirOp = MetaOp<rpc::Rmdir>;
-using RenameOp = MetaOp<rpc::Rename>;
-using ReaddirOp = MetaOp<rpc::Readdir>;
-using StatfsOp = MetaOp<rpc::Statfs>;
-using GetxattrOp = MetaOp<rpc::Getxattr>;
-using SetxattrOp = MetaOp<rpc::Setxattr>;
-using ListxattrOp = MetaOp<rpc::Listxattr>;
-using RemovexattrOp = MetaOp<rpc::Removexattr>;
 
 inline Status LostHandle() {
   return Status(EIO, Code::kUnknownSession,

@@ -46,7 +46,7 @@ Result<KfsClientImpl::Place> KfsClientImpl::Walk(const Caller& caller, std::stri
                                                  bool follow_last) {
   std::string rest(path);
   Place at;
-  auto root = std::make_shared<GetattrOp>(caller, [] {
+  auto root = std::make_shared<MetaOp<rpc::Getattr>>(caller, [] {
     pb::GetattrRequest r;
     r.set_ino(kRootIno.v);
     return r;
@@ -61,7 +61,7 @@ Result<KfsClientImpl::Place> KfsClientImpl::Walk(const Caller& caller, std::stri
     if (!at.attr.ino) return Status(ENOENT, fmt::format("{}: \"{}\" does not exist", path, at.name));
     if (!S_ISDIR(at.attr.mode))
       return Status(ENOTDIR, fmt::format("{}: \"{}\" is not a directory", path, at.name));
-    auto lookup = std::make_shared<LookupOp>(caller, Named<pb::LookupRequest>(at.attr.ino, name));
+    auto lookup = std::make_shared<MetaOp<rpc::Lookup>>(caller, Named<pb::LookupRequest>(at.attr.ino, name));
     const Status found = Run(lookup);
     const bool last = OnlySlashes(rest);
     if (!found.ok() && !(last && found.err() == ENOENT)) return About(found, path);
@@ -74,7 +74,7 @@ Result<KfsClientImpl::Place> KfsClientImpl::Walk(const Caller& caller, std::stri
     if (++links > kSymlinksMax) return Status(ELOOP, fmt::format("{}: too many symbolic links", path));
     pb::ReadlinkRequest request;
     request.set_ino(next.attr.ino.v);
-    auto readlink = std::make_shared<ReadlinkOp>(caller, std::move(request));
+    auto readlink = std::make_shared<MetaOp<rpc::Readlink>>(caller, std::move(request));
     if (Status s = Run(readlink); !s.ok()) return About(s, path);
     const std::string& target = readlink->reply.target();
     rest = target + rest;
@@ -111,10 +111,11 @@ Status KfsClientImpl::Remove(const Caller& caller, std::string_view path) {
   Result<Place> place = WalkToExisting(caller, path, false);
   if (!place.ok()) return place.status();
   if (place->name.empty()) return Status(EBUSY, fmt::format("{}: is the root", path));
-  const Status status =
-      S_ISDIR(place->attr.mode)
-          ? Run(std::make_shared<RmdirOp>(caller, Named<pb::RmdirRequest>(place->parent, place->name)))
-          : Run(std::make_shared<UnlinkOp>(caller, Named<pb::UnlinkRequest>(place->parent, place->name)));
+  const Status status = S_ISDIR(place->attr.mode)
+                            ? Run(std::make_shared<MetaOp<rpc::Rmdir>>(
+                                  caller, Named<pb::RmdirRequest>(place->parent, place->name)))
+                            : Run(std::make_shared<MetaOp<rpc::Unlink>>(
+                                  caller, Named<pb::UnlinkRequest>(place->parent, place->name)));
   return status.ok() ? status : About(status, path);
 }
 
@@ -128,7 +129,7 @@ Status KfsClientImpl::Rename(const Caller& caller, std::string_view from, std::s
   auto request = Named<pb::RenameRequest>(source->parent, source->name);
   request.set_new_parent(target->parent.v);
   request.set_new_name(target->name);
-  const Status status = Run(std::make_shared<RenameOp>(caller, std::move(request)));
+  const Status status = Run(std::make_shared<MetaOp<rpc::Rename>>(caller, std::move(request)));
   return status.ok() ? status : About(status, fmt::format("{} to {}", from, to));
 }
 
@@ -144,7 +145,7 @@ Result<std::vector<DirEntry>> KfsClientImpl::List(const Caller& caller, std::str
     request.set_last(last);
     request.set_max_bytes(kReaddirBytesMax);
     request.set_plus(true);
-    auto op = std::make_shared<ReaddirOp>(caller, std::move(request));
+    auto op = std::make_shared<MetaOp<rpc::Readdir>>(caller, std::move(request));
     if (Status s = Run(op); !s.ok()) return About(s, path);
     DirPage page = DirPageFromPb(op->reply);
     const bool empty = page.entries.empty();
