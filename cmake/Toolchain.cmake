@@ -18,8 +18,6 @@ if(MOLD)
 endif()
 
 add_compile_options(-Wall -Wextra -Wpedantic)
-# With designated initialisers the members left out have their defaults: that is what they are for.
-add_compile_options(-Wno-missing-field-initializers)
 if(KFS_WERROR)
   add_compile_options(-Werror)
 endif()

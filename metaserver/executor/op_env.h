@@ -38,16 +38,16 @@ struct OpEnv {
   }
   bool parked = false;
   const char* waits = nullptr;
-  std::function<void(const ParkedPtr&)> on_park;
+  std::function<void(const ParkedPtr&)> on_park = nullptr;
 
   // Of an op that changes memory only, and learns by doing so whether it may: its last step, and what it is
   // answered. It may Park; it reads no records. REQUIRES: the txn is empty.
-  std::function<Status()> decide;
+  std::function<Status()> decide = nullptr;
   // Told what the op is answered, OK or not; not told of a run that is dropped, nor while the call waits.
-  std::function<void(const Status&)> on_answer;
+  std::function<void(const Status&)> on_answer = nullptr;
 
   // Stored with the reply where that is stored, for its replay after a restart.
-  Ino opened;
+  Ino opened = {};
   uint32_t opened_for = 0;  // bits of ChunkRights
   const pb::LockRange* lock = nullptr;
 };
