@@ -259,6 +259,7 @@ class Run {
       for (const auto& m : metas_) {
         for (int64_t at : m->power_losses)
           v.history.losses.push_back({.at = at, .perhaps = metas_.size() > 1});
+        v.history.crashes.insert(v.history.crashes.end(), m->crashes.begin(), m->crashes.end());
       }
       for (const auto& c : chunks_) {
         for (int64_t at : c->power_losses)

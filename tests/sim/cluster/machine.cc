@@ -40,6 +40,7 @@ void Machine::Crash(bool power) {
   power ? process->Vanish() : process->Kill();
   power_ = power;
   if (power) power_losses.push_back(world.now());
+  crashes.push_back(world.now());
   KFS_LOG(info, "sim.{} machine={} at={}", power ? "power_lost" : "killed", address, world.now());
   world.At(world.now(), nullptr, [this] { Ended(power_); });
 }

@@ -28,6 +28,7 @@ struct Machine {
   const std::unique_ptr<SimDisk> disk;
   std::shared_ptr<Process> process;  // null: down
   std::vector<int64_t> power_losses;
+  std::vector<int64_t> crashes;  // those among them
 
  protected:
   virtual Status Make() = 0;  // the objects that run in the process; within an event of its

@@ -288,6 +288,24 @@ bool WrittenAgain(const Step& write, const std::vector<const Step*>& steps) {
          });
 }
 
+// A lock is in the metaserver's memory until its answer is heard. When that is lost with a metaserver, the lock
+// has been there all the same: others may have been refused for it, and its call begins anew.
+void HeldUntilCrash(const Step& lock, const std::vector<int64_t>& crashes, std::deque<Step>* lost,
+                    std::map<const Step*, int64_t>* until) {
+  if (lock.call != Call::kLock) return;
+  int64_t crash = kNever;
+  for (const int64_t at : crashes) {
+    if (lock.began < at && at < lock.ended && (crash == kNever || at > crash)) crash = at;
+  }
+  if (crash == kNever) return;
+  for (const Call call : {Call::kLock, Call::kUnlock}) {
+    lost->push_back(lock);
+    lost->back().call = call;
+    lost->back().ended = kNever;
+    (*until)[&lost->back()] = crash;
+  }
+}
+
 }  // namespace
 
 Verdict Check(const History& history) {
@@ -342,8 +360,14 @@ Verdict Check(const History& history) {
     take(Search(fmt::format("content of {}", ino), std::move(steps), history.losses, before, latest)
              .Run(std::make_unique<Content>(of_data)));
   }
-  for (auto& [ino, steps] : locks)
-    take(Search(fmt::format("locks of {}", ino), std::move(steps), {}).Run(std::make_unique<Locks>()));
+  for (auto& [ino, steps] : locks) {
+    std::deque<Step> lost;
+    std::map<const Step*, int64_t> until;
+    for (const Step* step : steps) HeldUntilCrash(*step, history.crashes, &lost, &until);
+    for (const Step& step : lost) steps.push_back(&step);
+    take(Search(fmt::format("locks of {}", ino), std::move(steps), {}, {}, until)
+             .Run(std::make_unique<Locks>()));
+  }
   return all;
 }
 

@@ -81,6 +81,7 @@ struct History {
   std::vector<Step> steps;
   std::vector<PowerLoss> losses;
   std::vector<Death> deaths;
+  std::vector<int64_t> crashes;  // of metaservers
 };
 
 }  // namespace kfs::sim

@@ -259,6 +259,20 @@ TEST_F(CheckerTest, ASyncTellsThoseWhoseChangesWereLost) {
   EXPECT_TRUE(Right());
 }
 
+TEST_F(CheckerTest, ALockWhoseAnswerWasLostWithAMetaserverMayHaveBeenInTheWay) {
+  Lock(Call::kLock, 0, 10, 1, EAGAIN);
+  Lock(Call::kLock, 1, 2, 2, EAGAIN);
+  Lock(Call::kLock, 5, 6, 2, 0);
+  EXPECT_FALSE(Right());
+  history_.crashes = {3};
+  EXPECT_TRUE(Right());
+  history_.crashes = {11};
+  EXPECT_FALSE(Right());
+  history_.crashes = {3};
+  history_.steps[2].err = EAGAIN;  // after the crash nobody has it
+  EXPECT_FALSE(Right());
+}
+
 // P2: what a program had under way when it lost its lock does not appear afterwards.
 TEST_F(CheckerTest, AWriteWhoseEndNobodyHeardIsDoneBeforeItsLockIsAnothers) {
   Lock(Call::kLock, 0, 1, 1, 0);
