@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "common/durable_file.h"
 #include "metaserver/hosting/sync_points.h"
 #include "metaserver/store/keys.h"
 
@@ -134,6 +135,8 @@ Result<std::unique_ptr<Db>> OpenDatabase(VolumeOpening* o, FileOps& files, const
               "the data of volume \"{}\" is not in {}: put it back there, stop and start the volume; or {}",
               v.name(), path, ToRestore(v)));
     }
+    // Whoever put it there may have been killed before its name was durable, and it will be known to be here.
+    if (!o->known) KFS_RETURN_IF_ERROR(SyncPath(files, ParentOf(path)));
     Result<std::unique_ptr<Db>> db = Db::Open(path, "volume", memory);
     if (!db.ok()) return db;
     const std::optional<std::string> stored = (*db)->Get(StampKey());
@@ -152,7 +155,8 @@ Result<std::unique_ptr<Db>> OpenDatabase(VolumeOpening* o, FileOps& files, const
       }
     }
     // A start that was interrupted in the middle of making it.
-    const bool half_made = !stored && !o->known && v.owner_incarnation() == o->incarnation;
+    const bool half_made =
+        !stored && !o->known && v.transfer().empty() && v.owner_incarnation() == o->incarnation;
     if (!half_made) {
       return Status(
           EIO,
@@ -166,6 +170,13 @@ Result<std::unique_ptr<Db>> OpenDatabase(VolumeOpening* o, FileOps& files, const
   if (v.owner_incarnation() != o->incarnation) {
     return Status(EIO, fmt::format("volume \"{}\" was lost with its metaserver's disk: {}, or delete it",
                                    v.name(), ToRestore(v)));
+  }
+  // What was handed over, or restored, is there or lost: an empty one in its place would be served as if all had
+  // been removed.
+  if (!v.transfer().empty()) {
+    return Status(EIO,
+                  fmt::format("the copy {} of volume \"{}\" that was sent here is gone: {}, or delete it",
+                              v.transfer(), v.name(), ToRestore(v)));
   }
   Result<std::unique_ptr<Db>> db = Db::Open(path, "volume", memory);
   if (!db.ok()) return db;

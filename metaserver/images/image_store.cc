@@ -83,6 +83,9 @@ Status ImageStore::Open() {
     pb::ImageManifest manifest;
     if (files_.ReadFile(Dir(name) + "/manifest", kManifestMax, &bytes) == 0 &&
         manifest.ParseFromString(bytes) && manifest.transfer() == name && files_.Exists(Path(name))) {
+      // The process may have been killed before its last syncs: from here on it is said to be here.
+      KFS_RETURN_IF_ERROR(SyncPath(files_, Dir(name)));
+      KFS_RETURN_IF_ERROR(SyncPath(files_, root_));
       whole_[name] = {manifest, clock_.MonoNow()};
     } else {
       Remove(name);

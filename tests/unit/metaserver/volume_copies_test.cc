@@ -112,6 +112,11 @@ TEST_F(VolumeCopiesTest, ANewOwnerBeginsWithTheCopyThatTheConfigurationNames) {
   data().set_transfer("other");  // it is of another epoch
   EXPECT_EQ(Apply().err(), EIO);
   EXPECT_FALSE(Serves());
+  data().set_transfer("lost");  // nothing is made in its place
+  Restart();
+  EXPECT_EQ(Apply().err(), EIO);
+  EXPECT_FALSE(Serves());
+  EXPECT_FALSE(std::filesystem::exists(host_->Path(VolumeId(3))));
   data().set_transfer("copy");
   Restart();
   ASSERT_TRUE(Apply().ok());

@@ -142,5 +142,33 @@ TEST(ImagePowerTest, ACopyIsWholeOrNotThereAndStaysOnceThatWasTold) {
   EXPECT_GT(gone, 40u);
 }
 
+// A process that was killed leaves what is not durable yet; the next one says that it is here.
+TEST(ImagePowerTest, ACopyThatAKilledProcessHasLeftStaysOnceItIsFound) {
+  bool all_placed = false;
+  uint64_t found = 0;
+  for (uint64_t cut = 0; !all_placed; ++cut) {
+    SCOPED_TRACE(testing::Message() << "killed before call " << cut);
+    ASSERT_LT(cut, 500u);
+    SimDisk disk({.seed = cut + 1, .tearing = Tearing::kSectors});
+    all_placed = RunUntilOff(disk, 1, cut).placed;
+    disk.Crash();
+    disk.SetFaults({});
+    bool has = false;
+    {
+      World world(1);
+      Receiver receiver(world, disk);
+      ASSERT_TRUE(receiver.Open().ok());
+      has = receiver.Has();
+    }
+    disk.PowerLoss(1000 + cut);
+    World world(2);
+    Receiver receiver(world, disk);
+    ASSERT_TRUE(receiver.Open().ok());
+    EXPECT_TRUE(!has || receiver.Has());
+    found += has;
+  }
+  EXPECT_GT(found, 2u);
+}
+
 }  // namespace
 }  // namespace kfs::sim
