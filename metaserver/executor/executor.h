@@ -119,6 +119,8 @@ class Executor {
   // `fn` gets OK once all that has been changed so far is in the volume's log for good: in this call, when
   // nothing is on its way there; else an error, when that is not to be known any more.
   void WhenLogged(VolumeId id, Outbox::Fn fn);
+  // The same once it survives loss of power, too; not in this call. Never, when the volume is closed before.
+  void AfterSync(VolumeId id, Outbox::Fn fn);
 
   void EndTick();
   void NextTick();
@@ -246,8 +248,6 @@ class Executor {
   void CloseConnections();
   // Its connection is closed, and what came on it has run or is dropped.
   void LeaveLane(Session& session, uint8_t lane, const char* why);
-  // As WhenLogged: once it survives loss of power, too.
-  void AfterSync(VolumeId id, Outbox::Fn fn);
   void SyncFor(VolumeId id, std::vector<Outbox::Fn> waiting);
   static bool HasStep(Volume& volume);
 

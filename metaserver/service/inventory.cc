@@ -45,11 +45,15 @@ void Inventory::Answer(const IncomingCallPtr& call, const pb::ReportChunksReques
     if (!still) return;  // it tells again where it registers
     pb::ReportChunksReply reply;
     Compare(still, *told, &reply);
-    // Nothing is garbage that might not be after a crash.
-    executor_.WhenLogged(VolumeId(told->volume()), [call, reply](const Status& s) {
+    const VolumeId of(told->volume());
+    auto tell = [call, reply](const Status& s) {
       if (!s.ok()) return call->Fail(s);
       call->Reply(reply);
-    });
+    };
+    // Nothing is garbage that might not be after a loss of power.
+    if (reply.garbage_size() != 0 && executor_.FindVolume(of) != nullptr)
+      return executor_.AfterSync(of, std::move(tell));
+    executor_.WhenLogged(of, std::move(tell));
   });
   if (volume == nullptr) return answer(Status());
   Db* db = &volume->store.db();
