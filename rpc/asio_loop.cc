@@ -118,11 +118,9 @@ class Threads : public Workers {
     for (std::thread& t : threads_) t.join();
   }
   void Do(std::function<void()> work) override {
-    {
-      std::lock_guard lock(mutex_);
-      waiting_.push_back(std::move(work));
-    }
-    wake_.notify_one();
+    std::lock_guard lock(mutex_);
+    waiting_.push_back(std::move(work));
+    wake_.notify_one();  // under the lock: `work` may be what ends us
   }
 
  private:
@@ -178,6 +176,8 @@ class AsioLoop : public EventLoop::Impl {
     Post([this] { stopping_ = true; });
   }
   void Post(std::function<void()> fn) override {
+    // `fn` may be what lets go of the loop, and have run before this thread has rung the bell.
+    const auto keep = shared_from_this();
     asio::post(context_, [fn = std::move(fn)] {
       TickBegins();
       const RanPart part("posted", /*around=*/true);

@@ -48,12 +48,13 @@ ConnectionPtr Connection::Adopt(EventLoop& loop, std::unique_ptr<ByteStream> str
 
 bool Connection::Impl::MayRead() const {
   return in_service < kOpsInFlightMax && queued_answers + answer_bytes < kOutputBytesMax &&
-         request_bytes < kInServiceBytesMax && (kept() < kKeptAlways || *kept_of_all < kKeptOfAllMax);
+         request_bytes < kInServiceBytesMax &&
+         (kept() < kKeptAlways || kept_of_all->load(std::memory_order_relaxed) < kKeptOfAllMax);
 }
 
 void Connection::Impl::CountKept() {
   const size_t now = kept();
-  *kept_of_all += now - counted;
+  kept_of_all->fetch_add(now - counted, std::memory_order_relaxed);
   counted = now;
 }
 

@@ -2,6 +2,7 @@
 // (incoming_call.cc).
 #pragma once
 
+#include <atomic>
 #include <deque>
 #include <memory>
 #include <string>
@@ -81,7 +82,7 @@ struct Connection::Impl : ByteStream::User {
   std::unordered_map<uint64_t, AnswerFn> pending;
   uint64_t next_seq = 1;
   size_t in_service = 0, request_bytes = 0, answer_bytes = 0;
-  const std::shared_ptr<size_t> kept_of_all = loop.impl().kept_for_peers;
+  const std::shared_ptr<std::atomic<size_t>> kept_of_all = loop.impl().kept_for_peers;
   size_t counted = 0;  // of `kept_of_all`
   bool closed = false;
   MonoTime last_received = loop.Now();

@@ -2,6 +2,7 @@
 // time is virtual, and nothing else happens while a function runs (tests/sim/world/).
 #pragma once
 
+#include <atomic>
 #include <memory>
 
 #include "rpc/event_loop.h"
@@ -28,9 +29,9 @@ struct EventLoop::Impl : std::enable_shared_from_this<EventLoop::Impl> {
                                                    std::function<void()> fn) = 0;
   virtual std::unique_ptr<Watch> WatchReadable(int fd, std::function<void()> fn) = 0;
 
-  // Bytes that all connections of the loop keep for their peers (Connection::Impl::Kept). A connection may
-  // outlive the loop.
-  const std::shared_ptr<size_t> kept_for_peers = std::make_shared<size_t>(0);
+  // Bytes that all connections of the loop keep for their peers (Connection::Impl::kept). A connection may
+  // outlive the loop, and may end on another thread.
+  const std::shared_ptr<std::atomic<size_t>> kept_for_peers = std::make_shared<std::atomic<size_t>>(0);
 };
 
 }  // namespace kfs
