@@ -185,6 +185,7 @@ void Content::Block::Write(const Step& step, bool lost_meanwhile) {
     now.clear();
     torn = false;
   }
+  outlived = false;
   now.insert(step.value);
   since_sync.insert(step.value);
   by = step.client;
@@ -199,12 +200,13 @@ void Content::Block::Lost() {
     now.merge(Values(since_sync));
   }
   torn = torn || now.size() > 1;
+  outlived = true;
   since_sync = now;
 }
 
 // It has been read. What has outlived a loss of power is durable, where it was this chunk's.
 void Content::Block::Settle(uint64_t value, bool durable) {
-  if (durable && since_sync == now) since_sync = {value};
+  if (durable && outlived) since_sync = {value};
   now = {value};
   torn = false;
 }
@@ -322,9 +324,13 @@ void Content::FellBackFrom(const Model& later) {
 
 void Content::LostData(const std::vector<const Step*>& under_way) {
   for (const Step* step : under_way) {
-    if (step->call != Call::kWrite && step->call != Call::kAppend) continue;
-    const uint64_t at = step->call == Call::kWrite ? step->block : blocks_.size();
-    if (at < blocks_.size()) blocks_[at].since_sync.insert(step->value);
+    if (step->call == Call::kWrite && step->block < blocks_.size())
+      blocks_[step->block].since_sync.insert(step->value);
+    if (step->call != Call::kAppend) continue;
+    // Where it was tried others may have come before it, and their data is on the same sectors.
+    for (Block& block : blocks_) {
+      if (block.by >= 0 && block.since_sync.contains(0)) block.since_sync.insert(step->value);
+    }
   }
   for (Block& block : blocks_) block.Lost();
   for (auto& [index, chunk] : chunks_) chunk.gone |= !chunk.durable;
@@ -336,6 +342,7 @@ std::string Content::State() const {
     text += fmt::format("{}", fmt::join(b.now, "|"));
     if (b.since_sync != b.now) text += fmt::format("~{}", fmt::join(b.since_sync, "|"));
     if (b.torn) text += 't';
+    if (b.outlived && b.now.size() > 1) text += 'o';
     if (b.by >= 0) text += fmt::format("by{}", b.by);
     if (b.promised >= 0) text += fmt::format("!{}", b.promised);
     if (b.promised >= 0 || (b.now.size() > 1 && b.by >= 0)) text += fmt::format("={}", b.last);

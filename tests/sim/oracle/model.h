@@ -81,6 +81,7 @@ class Content : public Model {
     Values now = {0};
     Values since_sync = {0};     // what it has been since it was durable, and what was durable
     bool torn = false;           // may be a mixture
+    bool outlived = false;       // not written since the last loss
     int by = -1, promised = -1;  // who wrote it last; whose fsync has to tell when it is gone
     uint64_t last = 0;           // value of that write
     void Write(const Step& step, bool lost_meanwhile);

@@ -6,46 +6,10 @@
 
 #include <random>
 
-#include "tests/sim/oracle/model.h"
+#include "tests/unit/sim_oracle/checker_fixture.h"
 
 namespace kfs::sim {
 namespace {
-
-class CheckerTest : public testing::Test {
- protected:
-  Step& Add(Call call, int64_t began, int64_t ended) {
-    Step step;
-    step.call = call;
-    step.program = step.client = static_cast<int>(history_.steps.size());
-    step.began = began;
-    step.ended = ended;
-    history_.steps.push_back(step);
-    return history_.steps.back();
-  }
-  void Name(Call call, int64_t began, int64_t ended, const std::string& name, int err, uint64_t got = 0) {
-    Step& s = Add(call, began, ended);
-    s.dir = Names::kRoot;
-    s.name = name;
-    s.err = err;
-    s.got = got;
-  }
-  void Block(Call call, int64_t began, int64_t ended, uint64_t block, uint64_t value, uint64_t got = 0) {
-    Step& s = Add(call, began, ended);
-    s.ino = 7;
-    s.block = block;
-    s.value = value;
-    s.got = got;
-  }
-  void Lock(Call call, int64_t began, int64_t ended, uint64_t owner, int err) {
-    Step& s = Add(call, began, ended);
-    s.ino = 7;
-    s.owner = owner;
-    s.err = err;
-  }
-  bool Right() { return Check(history_).ok; }
-
-  History history_;
-};
 
 TEST_F(CheckerTest, WhatIsReadIsTheLastThatWasWritten) {
   Block(Call::kWrite, 0, 1, 0, 5);
@@ -118,106 +82,6 @@ TEST_F(CheckerTest, ALockHasOneHolder) {
   EXPECT_FALSE(Right());
 }
 
-TEST_F(CheckerTest, PowerTakesTheLatestAndNothingThatWasSynced) {
-  Name(Call::kMkdir, 0, 1, "a", 0, 7);
-  Name(Call::kSyncDir, 2, 3, "", 0);
-  Name(Call::kMkdir, 4, 5, "b", 0, 8);
-  Name(Call::kMkdir, 6, 7, "c", 0, 9);
-  history_.losses.push_back({8});
-  Name(Call::kLookup, 9, 10, "b", 0, 8);
-  Name(Call::kLookup, 11, 12, "c", ENOENT);
-  EXPECT_TRUE(Right());
-  history_.steps[4].err = ENOENT;  // b is gone: so is c, which came later
-  EXPECT_TRUE(Right());
-  history_.steps[5].err = 0;
-  history_.steps[5].got = 9;
-  EXPECT_FALSE(Right());
-  history_.steps[5].err = ENOENT;
-  history_.steps[5].name = "a";  // was synced
-  EXPECT_FALSE(Right());
-}
-
-TEST_F(CheckerTest, WhatWasUnderWayWhenThePowerWentIsDoneOnce) {
-  Name(Call::kMkdir, 0, 20, "a", 0, 7);
-  history_.losses.push_back({8});
-  Name(Call::kLookup, 21, 22, "a", 0, 7);
-  EXPECT_TRUE(Right());
-  history_.steps[0].err = EEXIST;  // sent again, done again
-  EXPECT_FALSE(Right());
-}
-
-TEST_F(CheckerTest, ASyncFailsOnlyWhereSomethingWasLost) {
-  Name(Call::kMkdir, 0, 1, "a", 0, 7);
-  Name(Call::kSyncDir, 9, 10, "", EIO);
-  EXPECT_FALSE(Right());
-  history_.losses.push_back({8});
-  history_.steps[1].client = history_.steps[0].client;
-  EXPECT_TRUE(Right());
-}
-
-TEST_F(CheckerTest, AChunkserversPowerTakesDataThatWasNotSynced) {
-  Block(Call::kWrite, 0, 1, 0, 5);
-  Block(Call::kSyncFile, 2, 3, 0, 0);
-  Block(Call::kWrite, 4, 5, 0, 6);
-  Block(Call::kWrite, 6, 7, 1, 7);
-  history_.losses.push_back({.at = 8, .of_data = true});
-  Block(Call::kRead, 9, 10, 1, 0, 7);
-  Block(Call::kRead, 11, 12, 0, 0, 5);  // each block by itself, not the latest first
-  EXPECT_TRUE(Right());
-  Block(Call::kRead, 13, 14, 0, 0, 6);  // and not back again
-  EXPECT_FALSE(Right());
-  history_.steps.back().got = 5;
-  EXPECT_TRUE(Right());
-  history_.steps[5].got = 0;  // was synced
-  history_.steps[6].got = 0;
-  EXPECT_FALSE(Right());
-}
-
-TEST_F(CheckerTest, AMixtureIsOfWhatTheBlockMayHaveHeldAndStays) {
-  Block(Call::kWrite, 0, 1, 0, 5);
-  Block(Call::kWrite, 2, 3, 0, 6);
-  Block(Call::kRead, 9, 10, 0, 0, 99);
-  history_.steps.back().mixed = {5, 6};
-  EXPECT_FALSE(Right());
-  history_.losses.push_back({.at = 8, .of_data = true});
-  EXPECT_TRUE(Right());
-  history_.steps.back().mixed = {5, 7};
-  EXPECT_FALSE(Right());
-  history_.steps.back().mixed = {5, 6};
-  Block(Call::kRead, 11, 12, 0, 0, 6);
-  EXPECT_FALSE(Right());
-}
-
-TEST_F(CheckerTest, AnFsyncThatSucceedsSaysThatNothingOfItsMountIsGone) {
-  Block(Call::kWrite, 0, 1, 0, 5);
-  history_.losses.push_back({.at = 8, .of_data = true});
-  Block(Call::kSyncFile, 9, 10, 0, 0);
-  Block(Call::kRead, 11, 12, 0, 0, 0);
-  EXPECT_TRUE(Right());  // another mount's
-  history_.steps[1].client = history_.steps[0].client;
-  EXPECT_FALSE(Right());
-  history_.steps[1].err = EIO;
-  EXPECT_TRUE(Right());
-  history_.steps[1].err = 0;
-  history_.steps[2].got = 5;
-  EXPECT_TRUE(Right());
-  Block(Call::kSyncFile, 13, 14, 0, 0);
-  history_.losses.push_back({.at = 15, .of_data = true});
-  Block(Call::kRead, 16, 17, 0, 0, 0);  // durable by now
-  EXPECT_FALSE(Right());
-}
-
-TEST_F(CheckerTest, APowerThatWasPerhapsAnotherServersMakesNothingDurable) {
-  Name(Call::kMkdir, 0, 1, "a", 0, 7);
-  history_.losses.push_back({.at = 2});
-  history_.losses.push_back({.at = 5});
-  Name(Call::kLookup, 3, 4, "a", 0, 7);
-  Name(Call::kLookup, 6, 7, "a", ENOENT);
-  EXPECT_FALSE(Right());
-  history_.losses[0].perhaps = true;
-  EXPECT_TRUE(Right());
-}
-
 // What is let pass though it is not right.
 TEST_F(CheckerTest, AWriteDuringATruncationMayComeTwiceButNotAfterItsEnd) {
   Block(Call::kWrite, 0, 10, 0, 5);
@@ -231,32 +95,6 @@ TEST_F(CheckerTest, AWriteDuringATruncationMayComeTwiceButNotAfterItsEnd) {
   Block(Call::kWrite, 13, 14, 0, 7);
   Block(Call::kRead, 15, 16, 0, 0, 5);
   EXPECT_FALSE(Right());
-}
-
-TEST_F(CheckerTest, AChunkThatWasNeverSyncedMayBeGoneAsAWhole) {
-  Block(Call::kWrite, 0, 1, 0, 5);
-  Block(Call::kRead, 9, 10, 1, 0, 0);
-  history_.steps.back().err = EIO;
-  EXPECT_FALSE(Right());
-  history_.losses.push_back({.at = 8, .of_data = true});
-  EXPECT_TRUE(Right());
-  history_.steps.back().block = Content::kBlocksOfChunk;  // another chunk, of which there was nothing
-  EXPECT_FALSE(Right());
-  history_.steps.back().block = 1;
-  Block(Call::kSyncFile, 2, 3, 0, 0);
-  EXPECT_FALSE(Right());
-}
-
-TEST_F(CheckerTest, ASyncTellsThoseWhoseChangesWereLost) {
-  Block(Call::kWrite, 0, 1, 0, 5);
-  history_.losses.push_back({8});
-  Block(Call::kRead, 9, 10, 0, 0, 0);
-  Block(Call::kSyncFile, 11, 12, 0, 0);
-  EXPECT_TRUE(Right());  // it was another's
-  history_.steps[2].client = history_.steps[0].client;
-  EXPECT_FALSE(Right());
-  history_.steps[2].err = EIO;
-  EXPECT_TRUE(Right());
 }
 
 TEST_F(CheckerTest, ALockWhoseAnswerWasLostWithAMetaserverMayHaveBeenInTheWay) {
@@ -303,17 +141,6 @@ TEST_F(CheckerTest, AWriteOfADeadMountIsDoneBeforeOthersGoOn) {
   history_.deaths[0].heard = 4;
   EXPECT_TRUE(Right());  // it came between the last two
   history_.deaths[0] = {.client = 1, .heard = 2};
-  EXPECT_TRUE(Right());
-}
-
-TEST_F(CheckerTest, ASyncThroughANewHandleDoesNotTellOfWhatWasLostBefore) {
-  Block(Call::kWrite, 0, 1, 0, 5);
-  history_.losses.push_back({8});
-  Block(Call::kRead, 9, 10, 0, 0, 0);
-  Block(Call::kSyncFile, 11, 12, 0, 0);
-  history_.steps[2].client = history_.steps[0].client;
-  EXPECT_FALSE(Right());
-  history_.steps[2].anew = true;
   EXPECT_TRUE(Right());
 }
 
