@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "common/log.h"
+#include "proto/op_types.h"
 #include "rpc/net_client.h"
 #include "rpc/server.h"
 #include "tests/sim/disk/hash.h"
