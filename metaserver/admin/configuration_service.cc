@@ -37,11 +37,8 @@ Status Locate(const Member& member, const std::string& name, uint32_t only, pb::
   const pb::VolumeConf* v = FindVolume(conf, name);
   if (v != nullptr && only != 0 && v->id() != only) v = nullptr;
   if (v == nullptr) {
-    const Status none(ENOENT, fmt::format("there is no volume \"{}\" (see: kfs volume list)",
-                                          name.substr(0, kVolumeNameMax)));
-    const std::string why = member.WhyOutOfTouch();
-    if (why.empty()) return none;
-    return Status(EAGAIN, Code::kTryAgain, fmt::format("{}; this may be old: {}", none.message(), why));
+    return member.UnlessOld(Status(ENOENT, fmt::format("there is no volume \"{}\" (see: kfs volume list)",
+                                                       name.substr(0, kVolumeNameMax))));
   }
   reply->set_owner(NameOf(conf, v->owner()));
   reply->set_started(v->started());

@@ -171,7 +171,10 @@ void StartTrim(Volume& volume, Txn& txn, Ino ino) {
   trim.set_before_chunk(txn.next_chunk());
   txn.Put(TrimKey(ino), trim.SerializeAsString());
   Volume* v = &volume;
-  txn.OnApply([v, ino, before = trim.before_chunk()] { v->freeing.StartTrim(ino, before); });
+  txn.OnApply([v, ino, before = trim.before_chunk()] {
+    v->freeing.StartTrim(ino, before);
+    v->Changed();
+  });
 }
 
 bool TrimStep(Volume& volume, Txn& txn, Ino ino) {

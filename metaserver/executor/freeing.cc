@@ -55,7 +55,6 @@ void Freeing::LingerStep() {
 void Freeing::QueueAllOrphans() {
   orphans_to_queue_ = true;
   orphans_from_.clear();
-  volume_.Changed();
 }
 
 void Freeing::QueueStep() {
@@ -106,11 +105,6 @@ void Freeing::EndReap() {
   reap_queued_.erase(reap_.front());
   reap_.pop_front();
   reap_from_ = 0;
-}
-
-void Freeing::StartTrim(Ino ino, uint64_t before) {
-  trims_[ino] = {before, 0};
-  volume_.Changed();
 }
 
 void Freeing::TrimOne() {

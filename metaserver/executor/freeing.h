@@ -4,6 +4,8 @@
 //   last name gone -> Linger, a second -> MaybeReap -> queued -> Step: some chunks at a time -> gone
 //   last close, the end of grace ----------^
 //   cut by more than a step -> StartTrim --------------------> Step: the same
+//
+// Who has begun something by QueueAllOrphans or StartTrim tells the volume (Changed), once it is open.
 #pragma once
 
 #include <cstdint>
@@ -44,7 +46,6 @@ class Freeing {
   void EndLinger();
   // All that the database has, in the next steps: only now is it known which of them nobody holds.
   void QueueAllOrphans();
-  void LoadOrphans() { orphans_to_queue_ = true; }  // the same, while the volume is opened
   // A stored answer has opened it for a client that may not have got that: asked for again, it is opened
   // again.
   void OpenedBefore(Ino ino) { opened_before_.insert(ino); }
@@ -59,8 +60,7 @@ class Freeing {
     auto it = trims_.find(ino);
     return it == trims_.end() ? nullptr : &it->second;
   }
-  void LoadTrim(Ino ino, uint64_t before) { trims_[ino] = {before, 0}; }
-  void StartTrim(Ino ino, uint64_t before);
+  void StartTrim(Ino ino, uint64_t before) { trims_[ino] = {before, 0}; }
   void TrimFrom(Ino ino, uint64_t index) { trims_.at(ino).from = index; }
   void EndTrim(Ino ino) { trims_.erase(ino); }
 

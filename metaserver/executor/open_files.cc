@@ -49,7 +49,7 @@ void OpenFiles::Uncount(Ino ino, uint64_t count) {
   auto total = counts_.find(ino);
   if ((total->second -= count) != 0) return;
   counts_.erase(total);
-  closed_(ino);
+  freeing_.MaybeReap(ino);
 }
 
 Status OpenFiles::Room(const Session& session, Ino ino) const {

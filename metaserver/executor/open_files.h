@@ -4,11 +4,11 @@
 
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <unordered_map>
 
 #include "common/status.h"
 #include "common/types.h"
+#include "metaserver/executor/freeing.h"
 #include "metaserver/executor/session.h"
 #include "metaserver/executor/volume_env.h"
 #include "metaserver/store/records.pb.h"
@@ -20,9 +20,9 @@ class OpenFiles {
   static constexpr size_t kWeight = 128;  // in bytes, of one session's opens of one inode
   static constexpr size_t kStep = 32;     // inodes let go of in one step
 
-  // `closed`: nobody has the inode open any more.
-  OpenFiles(const rec::Volume& volume, VolumeEnv& env, std::function<void(Ino)> closed)
-      : volume_(volume), env_(env), closed_(std::move(closed)) {}
+  // `freeing` is told of an inode that nobody has open any more.
+  OpenFiles(const rec::Volume& volume, VolumeEnv& env, Freeing& freeing)
+      : volume_(volume), env_(env), freeing_(freeing) {}
 
   void Add(Session& session, Ino ino, uint32_t rights, uint32_t count = 1);
   // False when the session does not have it open.
@@ -48,7 +48,7 @@ class OpenFiles {
 
   const rec::Volume& volume_;
   VolumeEnv& env_;
-  const std::function<void(Ino)> closed_;
+  Freeing& freeing_;
   std::unordered_map<Ino, uint64_t> counts_;
   size_t held_ = 0;                                     // entries of sessions and of `dropped_`
   std::deque<std::unordered_map<Ino, Opens>> dropped_;  // of sessions that have none of them any more

@@ -22,7 +22,7 @@ Volume::Volume(const rec::Volume& i, std::unique_ptr<Db> db, size_t cache_bytes,
       fences(VolumeId(i.id()), chunkservers, clock, *this),
       tickets(VolumeId(i.id()), chunkservers, clock, fences),
       appenders(clock, env, (random() >> 1) | 1),
-      open_files(info, env, [this](Ino ino) { freeing.MaybeReap(ino); }),
+      open_files(info, env, freeing),
       stored_replies(info),
       freeing(*this, clock),
       clock_(clock),
@@ -99,11 +99,11 @@ Status Volume::Load() {
   store.Scan("T", "", [&](std::string_view key, std::string_view value) {
     rec::Trim trim;
     if (trim.ParseFromArray(value.data(), static_cast<int>(value.size())))
-      freeing.LoadTrim(Ino(KeyU64(key, 1)), trim.before_chunk());
+      freeing.StartTrim(Ino(KeyU64(key, 1)), trim.before_chunk());
     return true;
   });
   KFS_RETURN_IF_ERROR(store.db().TakeReadError());
-  if (!in_grace()) freeing.LoadOrphans();
+  if (!in_grace()) freeing.QueueAllOrphans();
   return {};
 }
 
@@ -232,6 +232,7 @@ void Volume::Reclaimed(Session& session) {
   if (--unreclaimed_ == 0) {
     KFS_LOG(info, "volume.grace_ended volume={}", info.name());
     freeing.QueueAllOrphans();
+    Changed();
   }
 }
 

@@ -99,13 +99,15 @@ bool Member::InTouch() const {
   return heard >= Majority(conf());
 }
 
-std::string Member::WhyOutOfTouch() const {
-  if (InTouch()) return "";
-  if (FindMember(conf(), uuid()) != nullptr)
-    return "this metaserver does not hear from most of the others (kfs peer status)";
-  std::string others;
-  for (const pb::MemberConf& m : conf().member()) others += (others.empty() ? "" : ", ") + m.address();
-  return "this metaserver was detached from the cluster, ask " + others;
+Status Member::UnlessOld(const Status& s) const {
+  if (InTouch()) return s;
+  std::string why = "this metaserver does not hear from most of the others (kfs peer status)";
+  if (FindMember(conf(), uuid()) == nullptr) {
+    std::string others;
+    for (const pb::MemberConf& m : conf().member()) others += (others.empty() ? "" : ", ") + m.address();
+    why = "this metaserver was detached from the cluster, ask " + others;
+  }
+  return Status(EAGAIN, Code::kTryAgain, fmt::format("{}; this may be old: {}", s.message(), why));
 }
 
 void Member::OnLearned(const pb::ClusterConf& before) { env_->ConfigurationChanged(before); }

@@ -40,8 +40,9 @@ class Member final : public ClusterEnv {
   // Whether a majority can be heard: what this member knows is then what the cluster has decided, but for
   // moments.
   bool InTouch() const;
-  // Why what it knows may be old, for a person who should ask another one; empty: InTouch().
-  std::string WhyOutOfTouch() const;
+  // `s` rests on what this member knows: unless it is InTouch(), that may be old, and the answer is EAGAIN with
+  // why, for a person who should ask another one.
+  Status UnlessOld(const Status& s) const;
 
   ClusterNode& node() { return *node_; }
   const ClusterNode& node() const { return *node_; }

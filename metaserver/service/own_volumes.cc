@@ -20,11 +20,8 @@ Result<const pb::VolumeConf*> OwnVolumes::Find(const std::string& name) const {
 
 Status OwnVolumes::WhyNotHere(const std::string& name) const {
   const Status s = volumes_.WhyNotServed(member_.conf(), member_.uuid(), name);
-  const bool old_news =
-      s.err() == ENOENT || s.code() == Code::kStopped;  // it may be there, or started, by now
-  const std::string why = old_news ? member_.WhyOutOfTouch() : "";
-  if (why.empty()) return s;
-  return Status(EAGAIN, Code::kTryAgain, fmt::format("{}; this may be old: {}", s.message(), why));
+  const bool may_have_changed = s.err() == ENOENT || s.code() == Code::kStopped;
+  return may_have_changed ? member_.UnlessOld(s) : s;
 }
 
 Status OwnVolumes::WhyNotOpen(const std::string& name) const {

@@ -224,9 +224,10 @@ TEST_F(MembersTest, ADetachedOneKnowsItAndCanComeBack) {
   EXPECT_MADE((*this)[0].Detach((*this)[2].address()));
   WaitUntil("it knows", [&] { return FindMember((*this)[2].conf(), uuid) == nullptr; });
   EXPECT_FALSE((*this)[2].Ask([](Member& m) { return m.InTouch(); }));
-  EXPECT_EQ((*this)[0].Ask([](Member& m) { return m.WhyOutOfTouch(); }), "");
-  EXPECT_THAT((*this)[2].Ask([](Member& m) { return m.WhyOutOfTouch(); }),
-              testing::AllOf(HasSubstr("was detached"), HasSubstr((*this)[0].address())));
+  const auto none = [](Member& m) { return m.UnlessOld(Status(ENOENT, "no such volume")).message(); };
+  EXPECT_EQ((*this)[0].Ask(none), "no such volume");
+  EXPECT_THAT((*this)[2].Ask(none), testing::AllOf(HasSubstr("no such volume"), HasSubstr("was detached"),
+                                                   HasSubstr((*this)[0].address())));
   EXPECT_FALSE((*this)[2].SetNote("by a stranger").status.ok());
   EXPECT_MADE((*this)[0].SetNote("without it"));
   EXPECT_MADE((*this)[0].Probe((*this)[2].address()));
