@@ -106,14 +106,19 @@ void Mutations::SendFirst(ChunkId chunk, Queue& queue) {
   request.set_from(m.from());
   request.set_to(m.to());
   request.set_existing(Written(chunk));
+  bool cuts = false;  // something that was committed
   for (const rec::Step& s : m.step()) {
+    cuts |= request.existing() && s.kind() != pb::ChunkStep::ALLOCATE;
     pb::ChunkStep* step = request.add_step();
     step->set_kind(static_cast<pb::ChunkStep::Kind>(s.kind()));
     step->set_offset(s.offset());
     step->set_length(s.length());
   }
   queue.sent = true;
-  env_.WhenLogged(lifetime_.While([this, chunk, server, request] { Send(chunk, server, request); }));
+  auto send = lifetime_.While([this, chunk, server, request] { Send(chunk, server, request); });
+  // Were the power to fail before the log is synced, the file would come back as it was, without what was cut.
+  if (cuts) return env_.AfterSync(std::move(send));
+  env_.WhenLogged(std::move(send));
 }
 
 void Mutations::Send(ChunkId chunk, ServerId server, const pb::MutateChunkRequest& request) {

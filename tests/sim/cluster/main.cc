@@ -1,20 +1,14 @@
 // kfs-sim: simulates whole clusters, one for each seed, and tells which of them went wrong.
 //
-//   kfs-sim --seeds N [--from S] [--seconds T] [--quiet] [--log] [--history] [--hashes] [--first] [--counts]
-//     [--all-reached]
-//
-// --counts: how often each kind of mishap, each named point in servers and mounts (common/reached.h) and each
-// end that a call may have was come by. --all-reached: one that was not is a failure.
-//
 // Prints a line for each seed that went wrong, with what no order of the calls explains, and last the
 // figures. Exit code 1 if one did. The same seed does the same again: kfs-sim --from S --seeds 1 --log shows
 // what servers and mounts say meanwhile.
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdlib>
-#include <cstring>
 #include <string>
 
 #include "common/log.h"
@@ -27,52 +21,33 @@ namespace {
 struct Arguments {
   uint64_t from = 1, seeds = 10;
   double seconds = 1e9;
-  bool quiet = false, log = false, history = false, hashes = false, first = false, counts = false,
+  bool no_faults = false, log = false, history = false, hashes = false, first = false, counts = false,
        all_reached = false;
 };
 
-bool Parse(int argc, char** argv, Arguments* a) {
-  for (int i = 1; i < argc; ++i) {
-    const std::string name = argv[i];
-    if (name == "--quiet") {
-      a->quiet = true;
-    } else if (name == "--hashes") {
-      a->hashes = true;
-    } else if (name == "--first") {
-      a->first = true;
-    } else if (name == "--counts") {
-      a->counts = true;
-    } else if (name == "--all-reached") {
-      a->all_reached = true;
-    } else if (name == "--history") {
-      a->history = true;
-    } else if (name == "--log") {
-      a->log = true;
-    } else if (i + 1 == argc) {
-      return false;
-    } else if (name == "--seeds") {
-      a->seeds = std::strtoull(argv[++i], nullptr, 10);
-    } else if (name == "--from") {
-      a->from = std::strtoull(argv[++i], nullptr, 10);
-    } else if (name == "--seconds") {
-      a->seconds = std::strtod(argv[++i], nullptr);
-    } else {
-      return false;
-    }
-  }
-  return true;
+void Describe(CLI::App& app, Arguments* a) {
+  app.add_option("--seeds", a->seeds, "How many clusters.");
+  app.add_option("--from", a->from, "The first one's seed.");
+  app.add_option("--seconds", a->seconds, "For all of them: then no other begins.");
+  app.add_flag("--no-faults", a->no_faults, "Nothing goes wrong but by chance.");
+  app.add_flag("--log", a->log, "What servers and mounts say.");
+  app.add_flag("--history", a->history, "Each call, and what came of it.");
+  app.add_flag("--hashes", a->hashes, "Each seed's hash of all that happened.");
+  app.add_flag("--first", a->first, "Ends at the first that went wrong.");
+  app.add_flag(
+      "--counts", a->counts,
+      "How often each kind of mishap, each named point in servers and mounts and each end that a call may "
+      "have was come by.");
+  app.add_flag("--all-reached", a->all_reached, "One of these that was not come by is a failure.");
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   Arguments a;
-  if (!Parse(argc, argv, &a)) {
-    fmt::print(stderr,
-               "usage: kfs-sim [--seeds N] [--from S] [--seconds T] [--quiet] [--log] [--history] [--hashes] "
-               "[--first] [--counts] [--all-reached]\n");
-    return 2;
-  }
+  CLI::App app("Simulates whole clusters, one for each seed, and tells which of them went wrong.");
+  Describe(app, &a);
+  CLI11_PARSE(app, argc, argv);
   if (!a.log) spdlog::set_level(spdlog::level::off);
   char dir[] = "/tmp/kfs-sim.XXXXXX";
   if (mkdtemp(dir) == nullptr) return 2;
@@ -88,7 +63,7 @@ int main(int argc, char** argv) {
   for (uint64_t seed = a.from; seed < a.from + a.seeds && elapsed() < a.seconds; ++seed) {
     kfs::sim::Plan plan;
     plan.seed = seed;
-    plan.quiet = a.quiet;
+    plan.quiet = a.no_faults;
     const kfs::sim::Figures f = kfs::sim::RunCluster(plan, secret);
     ++done;
     for (const kfs::sim::History& history : f.histories) counts.Take(history);

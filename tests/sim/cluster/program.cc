@@ -336,9 +336,13 @@ void Program::Learn(const Step& step) {
 
 void Program::Abandon() {
   if (std::exchange(ended_, true)) return;
-  if (under_way_ != SIZE_MAX && history_->steps[under_way_].call == Call::kLock)
-    locks_[{Ino(history_->steps[under_way_].ino), history_->steps[under_way_].block}] =
-        history_->steps[under_way_].began;
+  if (under_way_ != SIZE_MAX && history_->steps[under_way_].call == Call::kLock) {
+    const Step& step = history_->steps[under_way_];
+    const Lock lock{Ino(step.ino), step.block};
+    // Perhaps it has got one that it had, after that had gone.
+    if (const auto had = locks_.find(lock); had != locks_.end()) LockMayGo(lock, had->second);
+    locks_[lock] = history_->steps[under_way_].began;
+  }
   if (options_.rivals && process_->alive()) {
     for (const auto& [lock, since] : locks_) Unlock(lock);
   }
@@ -357,18 +361,20 @@ void Program::Unlock(const Lock& lock) {
 }
 
 void Program::LocksMayGo() {
-  // A session may have expired, with its locks, long before its program hears of it: it may even have come back since.
-  for (const auto& [lock, since] : locks_) {
-    Step step;
-    step.call = Call::kUnlock;
-    step.program = options_.number;
-    step.client = options_.client;
-    step.began = since;
-    step.ino = lock.ino.v;
-    step.block = lock.block;
-    step.owner = static_cast<uint64_t>(options_.number) + 1;
-    history_->steps.push_back(step);
-  }
+  for (const auto& [lock, since] : locks_) LockMayGo(lock, since);
+}
+
+// A session may have expired, with its locks, long before its program hears of it: it may even have come back since.
+void Program::LockMayGo(const Lock& lock, Nanos since) {
+  Step step;
+  step.call = Call::kUnlock;
+  step.program = options_.number;
+  step.client = options_.client;
+  step.began = since;
+  step.ino = lock.ino.v;
+  step.block = lock.block;
+  step.owner = static_cast<uint64_t>(options_.number) + 1;
+  history_->steps.push_back(step);
 }
 
 }  // namespace kfs::sim

@@ -72,6 +72,7 @@ class Program : public std::enable_shared_from_this<Program> {
   void Learn(const Step& step);
   void Unlock(const Lock& lock);
   void LocksMayGo();
+  void LockMayGo(const Lock& lock, Nanos since);
   uint64_t AnyDir();
   std::string AnyName();
   uint64_t AnyFile();

@@ -88,23 +88,25 @@ int SimDisk::Fault(const DiskCall& call, uint64_t* size) {
   }
 }
 
-// The directory that holds the name, and what it stands for (0: nothing yet). The root has no name.
-int SimDisk::Lookup(const std::string& path, FileId* dir, std::string* name, FileId* id) const {
-  *dir = 0;
-  *id = kRoot;
-  name->clear();
+int SimDisk::Lookup(const std::string& path, Place* place) const {
+  *place = {.dir = 0, .id = kRoot, .name = ""};
   for (size_t at = 0; at < path.size();) {
     const size_t end = std::min(path.find('/', at), path.size());
     std::string part = path.substr(at, end - at);
     at = end + 1;
     if (part.empty() || part == ".") continue;
-    if (*id == 0) return -ENOENT;
-    if (!state_.names.IsDirectory(*id)) return -ENOTDIR;
-    *dir = *id;
-    *name = std::move(part);
-    *id = state_.names.Find(*dir, *name);
+    if (place->id == 0) return -ENOENT;
+    if (!state_.names.IsDirectory(place->id)) return -ENOTDIR;
+    place->dir = place->id;
+    place->name = std::move(part);
+    place->id = state_.names.Find(place->dir, place->name);
   }
   return 0;
+}
+
+int SimDisk::Find(const std::string& path, Place* place) const {
+  const int err = Lookup(path, place);
+  return err == 0 && place->id == 0 ? -ENOENT : err;
 }
 
 int SimDisk::Open(const std::string& path, int flags) {
@@ -112,23 +114,22 @@ int SimDisk::Open(const std::string& path, int flags) {
   Step step(*this, (flags & (O_CREAT | O_TRUNC)) != 0 ? DiskOp::kOpen : DiskOp::kLook, path,
             static_cast<uint64_t>(flags));
   if (step.err() != 0) return step.Done(step.err());
-  FileId dir = 0, id = 0;
-  std::string name;
-  if (const int err = Lookup(path, &dir, &name, &id); err != 0) return step.Done(err);
-  if (id == 0) {
+  Place at;
+  if (const int err = Lookup(path, &at); err != 0) return step.Done(err);
+  if (at.id == 0) {
     if ((flags & O_CREAT) == 0) return step.Done(-ENOENT);
-    id = state_.next_id++;
-    state_.nodes[id].links = 1;
-    state_.names.Add(dir, name, id);
+    at.id = state_.next_id++;
+    state_.nodes[at.id].links = 1;
+    state_.names.Add(at.dir, at.name, at.id);
   } else if ((flags & O_CREAT) != 0 && (flags & O_EXCL) != 0) {
     return step.Done(-EEXIST);
   }
-  if (state_.names.IsDirectory(id)) {
+  if (state_.names.IsDirectory(at.id)) {
     if (writes) return step.Done(-EISDIR);
   } else if ((flags & O_DIRECTORY) != 0) {
     return step.Done(-ENOTDIR);
   } else {
-    Node& node = state_.nodes[id];
+    Node& node = state_.nodes[at.id];
     if ((flags & O_TRUNC) != 0) {
       state_.pages -= node.file.pages();
       node.file.Truncate(0);
@@ -136,7 +137,7 @@ int SimDisk::Open(const std::string& path, int flags) {
     }
     ++node.opens;
   }
-  state_.handles[state_.next_fd] = {id, writes, path};
+  state_.handles[state_.next_fd] = {at.id, writes, path};
   return step.Done(state_.next_fd++);
 }
 
@@ -279,12 +280,10 @@ int SimDisk::Sync(int fd) {
 int SimDisk::SyncDir(const std::string& path) {
   Step step(*this, DiskOp::kSyncDir, path);
   if (step.err() != 0) return step.Done(step.err());
-  FileId dir = 0, id = 0;
-  std::string name;
-  if (const int err = Lookup(path, &dir, &name, &id); err != 0) return step.Done(err);
-  if (id == 0) return step.Done(-ENOENT);
-  if (!state_.names.IsDirectory(id)) return step.Done(-ENOTDIR);
-  state_.names.Sync(id);
+  Place at;
+  if (const int err = Find(path, &at); err != 0) return step.Done(err);
+  if (!state_.names.IsDirectory(at.id)) return step.Done(-ENOTDIR);
+  state_.names.Sync(at.id);
   CollectUnused();
   return step.Done(0);
 }
@@ -301,25 +300,22 @@ int SimDisk::SyncAll() {
 int SimDisk::Unlink(const std::string& path) {
   Step step(*this, DiskOp::kUnlink, path);
   if (step.err() != 0) return step.Done(step.err());
-  FileId dir = 0, id = 0;
-  std::string name;
-  if (const int err = Lookup(path, &dir, &name, &id); err != 0) return step.Done(err);
-  if (id == 0) return step.Done(-ENOENT);
-  if (state_.names.IsDirectory(id)) return step.Done(-EISDIR);
-  state_.names.Remove(dir, name);
-  Unlinked(id);
+  Place at;
+  if (const int err = Find(path, &at); err != 0) return step.Done(err);
+  if (state_.names.IsDirectory(at.id)) return step.Done(-EISDIR);
+  state_.names.Remove(at.dir, at.name);
+  Unlinked(at.id);
   return step.Done(0);
 }
 
 int SimDisk::Rename(const std::string& from, const std::string& to) {
   Step step(*this, DiskOp::kRename, from + " " + to);
   if (step.err() != 0) return step.Done(step.err());
-  FileId from_dir = 0, to_dir = 0, id = 0, old = 0;
-  std::string from_name, to_name;
-  if (const int err = Lookup(from, &from_dir, &from_name, &id); err != 0) return step.Done(err);
-  if (id == 0) return step.Done(-ENOENT);
-  if (const int err = Lookup(to, &to_dir, &to_name, &old); err != 0) return step.Done(err);
-  if (to_dir == 0 || from_dir == 0) return step.Done(-EBUSY);
+  Place at, onto;
+  if (const int err = Find(from, &at); err != 0) return step.Done(err);
+  if (const int err = Lookup(to, &onto); err != 0) return step.Done(err);
+  if (onto.dir == 0 || at.dir == 0) return step.Done(-EBUSY);
+  const FileId id = at.id, old = onto.id;
   if (id == old) return step.Done(0);
   const bool moves_dir = state_.names.IsDirectory(id);
   if (old != 0) {
@@ -327,7 +323,7 @@ int SimDisk::Rename(const std::string& from, const std::string& to) {
     if (moves_dir && !state_.names.IsDirectory(old)) return step.Done(-ENOTDIR);
     if (moves_dir && !state_.names.List(old).empty()) return step.Done(-ENOTEMPTY);
   }
-  state_.names.Move(from_dir, from_name, to_dir, to_name);
+  state_.names.Move(at.dir, at.name, onto.dir, onto.name);
   if (old != 0) Unlinked(old);
   return step.Done(0);
 }
@@ -335,42 +331,37 @@ int SimDisk::Rename(const std::string& from, const std::string& to) {
 int SimDisk::Link(const std::string& from, const std::string& to) {
   Step step(*this, DiskOp::kLink, from + " " + to);
   if (step.err() != 0) return step.Done(step.err());
-  FileId dir = 0, id = 0, old = 0;
-  std::string name;
-  if (const int err = Lookup(from, &dir, &name, &id); err != 0) return step.Done(err);
-  if (id == 0) return step.Done(-ENOENT);
-  if (state_.names.IsDirectory(id)) return step.Done(-EPERM);
-  if (const int err = Lookup(to, &dir, &name, &old); err != 0) return step.Done(err);
-  if (old != 0) return step.Done(-EEXIST);
-  state_.names.Add(dir, name, id);
-  ++state_.nodes[id].links;
+  Place at, onto;
+  if (const int err = Find(from, &at); err != 0) return step.Done(err);
+  if (state_.names.IsDirectory(at.id)) return step.Done(-EPERM);
+  if (const int err = Lookup(to, &onto); err != 0) return step.Done(err);
+  if (onto.id != 0) return step.Done(-EEXIST);
+  state_.names.Add(onto.dir, onto.name, at.id);
+  ++state_.nodes[at.id].links;
   return step.Done(0);
 }
 
 int SimDisk::Mkdir(const std::string& path) {
   Step step(*this, DiskOp::kMkdir, path);
   if (step.err() != 0) return step.Done(step.err());
-  FileId dir = 0, id = 0;
-  std::string name;
-  if (const int err = Lookup(path, &dir, &name, &id); err != 0) return step.Done(err);
-  if (id != 0) return step.Done(-EEXIST);
-  id = state_.next_id++;
-  state_.names.AddDirectory(id);
-  state_.names.Add(dir, name, id);
+  Place at;
+  if (const int err = Lookup(path, &at); err != 0) return step.Done(err);
+  if (at.id != 0) return step.Done(-EEXIST);
+  at.id = state_.next_id++;
+  state_.names.AddDirectory(at.id);
+  state_.names.Add(at.dir, at.name, at.id);
   return step.Done(0);
 }
 
 int SimDisk::Rmdir(const std::string& path) {
   Step step(*this, DiskOp::kRmdir, path);
   if (step.err() != 0) return step.Done(step.err());
-  FileId dir = 0, id = 0;
-  std::string name;
-  if (const int err = Lookup(path, &dir, &name, &id); err != 0) return step.Done(err);
-  if (id == 0) return step.Done(-ENOENT);
-  if (!state_.names.IsDirectory(id)) return step.Done(-ENOTDIR);
-  if (dir == 0) return step.Done(-EBUSY);
-  if (!state_.names.List(id).empty()) return step.Done(-ENOTEMPTY);
-  state_.names.Remove(dir, name);
+  Place at;
+  if (const int err = Find(path, &at); err != 0) return step.Done(err);
+  if (!state_.names.IsDirectory(at.id)) return step.Done(-ENOTDIR);
+  if (at.dir == 0) return step.Done(-EBUSY);
+  if (!state_.names.List(at.id).empty()) return step.Done(-ENOTEMPTY);
+  state_.names.Remove(at.dir, at.name);
   return step.Done(0);
 }
 
@@ -404,11 +395,9 @@ int SimDisk::Fstat(int fd, struct stat* st) {
 int SimDisk::Stat(const std::string& path, struct stat* st) {
   Step step(*this, DiskOp::kLook, path);
   if (step.err() != 0) return step.Done(step.err());
-  FileId dir = 0, id = 0;
-  std::string name;
-  if (const int err = Lookup(path, &dir, &name, &id); err != 0) return step.Done(err);
-  if (id == 0) return step.Done(-ENOENT);
-  StatOf(id, st);
+  Place at;
+  if (const int err = Find(path, &at); err != 0) return step.Done(err);
+  StatOf(at.id, st);
   return step.Done(0);
 }
 
@@ -425,13 +414,11 @@ int SimDisk::Statvfs(struct statvfs* st) {
 int SimDisk::List(const std::string& path, std::vector<std::string>* names) {
   Step step(*this, DiskOp::kLook, path);
   if (step.err() != 0) return step.Done(step.err());
-  FileId dir = 0, id = 0;
-  std::string name;
-  if (const int err = Lookup(path, &dir, &name, &id); err != 0) return step.Done(err);
-  if (id == 0) return step.Done(-ENOENT);
-  if (!state_.names.IsDirectory(id)) return step.Done(-ENOTDIR);
+  Place at;
+  if (const int err = Find(path, &at); err != 0) return step.Done(err);
+  if (!state_.names.IsDirectory(at.id)) return step.Done(-ENOTDIR);
   names->clear();
-  for (const auto& [entry, child] : state_.names.List(id)) names->push_back(entry);
+  for (const auto& [entry, child] : state_.names.List(at.id)) names->push_back(entry);
   return step.Done(0);
 }
 

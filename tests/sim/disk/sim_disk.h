@@ -145,13 +145,19 @@ class SimDisk {
   };
   class Step;
   static constexpr FileId kRoot = 1;
+  // The directory that holds the name, and what it stands for (0: nothing yet). The root has no name.
+  struct Place {
+    FileId dir = 0, id = 0;
+    std::string name;
+  };
 
   std::string PathOf(int fd) const;  // locks
 
   // All with mutex_ held.
   Node* NodeOf(int fd, bool to_write);
   int Fault(const DiskCall& call, uint64_t* size);
-  int Lookup(const std::string& path, FileId* dir, std::string* name, FileId* id) const;
+  int Lookup(const std::string& path, Place* place) const;
+  int Find(const std::string& path, Place* place) const;  // -ENOENT: it stands for nothing
   void Unlinked(FileId id);
   void Collect(FileId id);
   void CollectUnused();

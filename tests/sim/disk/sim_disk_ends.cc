@@ -47,10 +47,9 @@ void SimDisk::PowerLoss(uint64_t seed) {
 
 bool SimDisk::Rot(const std::string& path, uint64_t seed) {
   std::lock_guard lock(mutex_);
-  FileId dir = 0, id = 0;
-  std::string name;
-  if (Lookup(path, &dir, &name, &id) != 0) return false;
-  const auto it = state_.nodes.find(id);
+  Place at;
+  if (Lookup(path, &at) != 0) return false;
+  const auto it = state_.nodes.find(at.id);
   if (it == state_.nodes.end() || it->second.file.size() == 0) return false;
   Lot lot(seed);
   const uint64_t byte = lot.Below(it->second.file.size());
@@ -123,10 +122,9 @@ std::vector<std::string> SimDisk::Paths() const {
 
 std::string SimDisk::Content(const std::string& path) const {
   std::lock_guard lock(mutex_);
-  FileId dir = 0, id = 0;
-  std::string name;
-  if (Lookup(path, &dir, &name, &id) != 0) return "";
-  const auto it = state_.nodes.find(id);
+  Place at;
+  if (Lookup(path, &at) != 0) return "";
+  const auto it = state_.nodes.find(at.id);
   if (it == state_.nodes.end()) return "";
   std::string data(it->second.file.size(), '\0');
   (void)it->second.file.Read(data.data(), data.size(), 0);

@@ -307,8 +307,8 @@ void Content::FellBackFrom(const Model& later) {
   const auto& from = static_cast<const Content&>(later);
   for (uint64_t i = 0; i < std::max(blocks_.size(), from.blocks_.size()); ++i) {
     if (i < blocks_.size()) {
+      if (i >= from.blocks_.size()) continue;  // nothing is cut before that is durable
       blocks_[i].now.merge(from.At(i));
-      if (i >= from.blocks_.size()) continue;
       blocks_[i].since_sync.merge(Values(from.blocks_[i].since_sync));
       blocks_[i].torn |= from.blocks_[i].torn;
     } else {

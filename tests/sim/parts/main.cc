@@ -1,16 +1,11 @@
 // kfs-parts-sim: simulates protocols alone, a history for each seed, and tells which of them went wrong.
 //
-//   kfs-parts-sim --seeds N [--from S] [--seconds T] [--part NAME] [--quiet] [--log] [--hashes] [--first]
-//                 [--planted K]
-//
-// --seconds is for all parts together, in equal shares. Exit code 1 if a history was wrong. The same seed
-// does the same again: kfs-parts-sim --part NAME --from S --seeds 1 --log shows what client and server say
-// meanwhile.
+// Exit code 1 if one did. The same seed does the same again: kfs-parts-sim --part NAME --from S --seeds 1
+// --log shows what client and server say meanwhile.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <chrono>
-#include <cstdlib>
-#include <cstring>
 #include <string>
 
 #include "common/log.h"
@@ -23,37 +18,19 @@ struct Arguments {
   double seconds = 1e9;
   std::string part;
   int planted = 0;
-  bool quiet = false, log = false, hashes = false, first = false;
+  bool no_faults = false, log = false, hashes = false, first = false;
 };
 
-bool Parse(int argc, char** argv, Arguments* a) {
-  for (int i = 1; i < argc; ++i) {
-    const std::string name = argv[i];
-    if (name == "--quiet") {
-      a->quiet = true;
-    } else if (name == "--hashes") {
-      a->hashes = true;
-    } else if (name == "--log") {
-      a->log = true;
-    } else if (name == "--first") {
-      a->first = true;
-    } else if (i + 1 == argc) {
-      return false;
-    } else if (name == "--seeds") {
-      a->seeds = std::strtoull(argv[++i], nullptr, 10);
-    } else if (name == "--from") {
-      a->from = std::strtoull(argv[++i], nullptr, 10);
-    } else if (name == "--seconds") {
-      a->seconds = std::strtod(argv[++i], nullptr);
-    } else if (name == "--part") {
-      a->part = argv[++i];
-    } else if (name == "--planted") {
-      a->planted = std::atoi(argv[++i]);
-    } else {
-      return false;
-    }
-  }
-  return true;
+void Describe(CLI::App& app, Arguments* a) {
+  app.add_option("--seeds", a->seeds, "How many histories of each part.");
+  app.add_option("--from", a->from, "The first one's seed.");
+  app.add_option("--seconds", a->seconds, "For all parts together, in equal shares.");
+  app.add_option("--part", a->part, "This one alone.");
+  app.add_option("--planted", a->planted, "With the part's own bug of that number.");
+  app.add_flag("--no-faults", a->no_faults, "Nothing goes wrong.");
+  app.add_flag("--log", a->log, "What client and server say.");
+  app.add_flag("--hashes", a->hashes, "Each seed's hash of all that happened.");
+  app.add_flag("--first", a->first, "Ends at the first that went wrong.");
 }
 
 double Now() {
@@ -66,7 +43,7 @@ uint64_t RunPart(const kfs::sim::Part& part, const Arguments& a, double seconds)
   uint64_t done = 0, wrong = 0, calls = 0, faults = 0;
   double hours = 0;
   for (uint64_t seed = a.from; seed < a.from + a.seeds && Now() - began < seconds; ++seed) {
-    const kfs::sim::PartFigures f = part.run({.seed = seed, .quiet = a.quiet, .planted = a.planted});
+    const kfs::sim::PartFigures f = part.run({.seed = seed, .quiet = a.no_faults, .planted = a.planted});
     ++done;
     calls += f.calls;
     faults += f.faults;
@@ -87,12 +64,9 @@ uint64_t RunPart(const kfs::sim::Part& part, const Arguments& a, double seconds)
 
 int main(int argc, char** argv) {
   Arguments a;
-  if (!Parse(argc, argv, &a)) {
-    fmt::print(stderr,
-               "usage: kfs-parts-sim [--seeds N] [--from S] [--seconds T] [--part NAME] [--quiet] [--log] "
-               "[--hashes] [--first] [--planted K]\n");
-    return 2;
-  }
+  CLI::App app("Simulates protocols alone, a history for each seed, and tells which of them went wrong.");
+  Describe(app, &a);
+  CLI11_PARSE(app, argc, argv);
   spdlog::set_level(a.log ? spdlog::level::debug : spdlog::level::off);
   const auto& all = kfs::sim::Parts();
   uint64_t wrong = 0, run = 0;
