@@ -72,6 +72,24 @@ TEST_F(ResizeTest, AFileIsCutAtOnceAndItsChunksGoInSteps) {
   EXPECT_EQ(volume().garbage.size(), kMany - 3);
 }
 
+TEST_F(ResizeTest, NothingIsCutBeforeThatSurvivesALossOfPower) {
+  ASSERT_EQ(Write(f_, 0, kChunk), 0);
+  auto_ack_ = false;
+  const auto mutated_after_sync = [&](const auto& change) {
+    const uint64_t before = volume().store.db().synced_at();
+    change();
+    for (int ticks = 0; mutated_.empty() && ticks < 10; ++ticks) executor_->EndTick();
+    EXPECT_EQ(mutated_.size(), 1u);
+    AckMutations();
+    return volume().store.db().synced_at() > before;
+  };
+  EXPECT_TRUE(mutated_after_sync([&] { EXPECT_EQ(Truncate(f_, kChunk / 2), 0); }));
+  EXPECT_TRUE(mutated_after_sync(
+      [&] { Begin<rpc::Fallocate>(Reserve(0, kChunk / 4, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)); }));
+  // What takes nothing away waits for no disk.
+  EXPECT_FALSE(mutated_after_sync([&] { Begin<rpc::Fallocate>(Reserve(4 * kChunk, kChunk)); }));
+}
+
 TEST_F(ResizeTest, ARestartGoesOnWithIt) {
   Fill();
   TicksAreShort();
