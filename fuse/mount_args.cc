@@ -219,8 +219,9 @@ Result<MountOptions> ParseMountArgs(std::string_view source, std::string_view mo
 
 std::vector<std::string> ServedOptions(const MountOptions& o) {
   const auto tenths = std::chrono::duration_cast<std::chrono::milliseconds>(o.timeout).count() / 100;
-  std::vector<std::string> out = {o.soft ? "soft" : "hard", "timeo=" + std::to_string(tenths),
-                                  "secretfile=" + o.secret_file, "loglevel=" + o.log_level};
+  std::vector<std::string> out = {o.soft ? "soft" : "hard",      "timeo=" + std::to_string(tenths),
+                                  "secretfile=" + o.secret_file, "tls=" + o.tls,
+                                  "socketdir=" + o.socket_dir,   "loglevel=" + o.log_level};
   if (!o.log_file.empty()) out.push_back("log=" + o.log_file);
   if (!o.pid_file.empty()) out.push_back("pidfile=" + o.pid_file);
   if (!o.metrics.empty()) out.push_back("metrics=" + o.metrics);

@@ -90,7 +90,7 @@ remount bind,rw,relatime; moves fdl   # (mount(8) would repeat the noatime that 
 remount sync; shows sync; echo y >"$M/t/synced"; remount async; hides sync
 
 # What the serving process keeps cannot be changed, and is said; what stays as it is may be repeated.
-for o in soft timeo=7 trace log=/tmp/x secretfile=/nowhere readdirplus dirsync noallow_other nonsense timeo=x; do
+for o in soft timeo=7 trace log=/tmp/x secretfile=/nowhere tls=off socketdir=/nowhere readdirplus dirsync noallow_other nonsense timeo=x; do
   if remount "$o" 2>"$WORK/words"; then fail "remount,$o is taken"; fi
   grep -q "${o%%=*}" "$WORK/words" || fail "remount,$o is refused without naming it: $(<"$WORK/words")"
 done
@@ -106,7 +106,7 @@ exec 7>&-
 shows ro
 if "$helper" "$source" "$WORK" -o remount,ro 2>"$WORK/words"; then fail "a directory without a mount is remounted"; fi
 grep -q 'no KFS volume is mounted' "$WORK/words" || fail "not said: $(<"$WORK/words")"
-[ "$(python3 -c 'import os, sys; print(os.getxattr(sys.argv[1], "system.kfs.mount").decode())' "$M")" = "hard,timeo=600,secretfile=$CLUSTER/secret,loglevel=info" ] ||
+[ "$(python3 -c 'import os, sys; print(os.getxattr(sys.argv[1], "system.kfs.mount").decode())' "$M")" = "hard,timeo=600,secretfile=$CLUSTER/secret,tls=required,socketdir=/run/kfs,loglevel=info" ] ||
   fail "the mount does not say its options"
 # kfs status says what is in force here, also after a remount.
 address=${source%%:/*}
@@ -114,7 +114,7 @@ in_force() {
   timeout 20 "$kfs" status --metaserver "$address" --secret-file "$CLUSTER/secret" --json |
     python3 -c 'import json, sys; print([m["options"] for m in json.load(sys.stdin)["mounts_here"] if m["mountpoint"] == sys.argv[1]])' "$M"
 }
-[ "$(in_force)" = "['ro,relatime,hard,timeo=600,secretfile=$CLUSTER/secret,loglevel=info']" ] || fail "kfs status: $(in_force)"
+[ "$(in_force)" = "['ro,relatime,hard,timeo=600,secretfile=$CLUSTER/secret,tls=required,socketdir=/run/kfs,loglevel=info']" ] || fail "kfs status: $(in_force)"
 remount rw,noatime
 [[ $(in_force) = "['rw,noatime,hard,"* ]] || fail "kfs status after a remount: $(in_force)"
 "$kfs" status --metaserver "$address" --secret-file "$CLUSTER/secret" | grep -q "^$M .*rw,noatime" || fail "kfs status has no line of the mount"

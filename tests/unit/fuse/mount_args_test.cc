@@ -136,9 +136,10 @@ TEST(MountOptionsTest, TheKernelsArePassedOnAndOthersIgnored) {
 
 TEST(MountOptionsTest, WhatTheProcessServesByIsListedWithItsDefaults) {
   EXPECT_THAT(ServedOptions(*ParseMountArgs("h:/v", "/m", "ro,noatime")),
-              ElementsAre("hard", "timeo=600", "secretfile=/etc/kfs/secret", "loglevel=info"));
+              ElementsAre("hard", "timeo=600", "secretfile=/etc/kfs/secret", "tls=required",
+                          "socketdir=/run/kfs", "loglevel=info"));
   const std::string all =
-      "soft,timeo=25,secretfile=/s,loglevel=debug,log=/l,pidfile=/"
+      "soft,timeo=25,secretfile=/s,tls=accept,socketdir=,loglevel=debug,log=/l,pidfile=/"
       "p,metrics=127.0.0.1:9,trace,readdirplus,allow_other";
   const auto served = ServedOptions(*ParseMountArgs("h:/v", "/m", all));
   EXPECT_EQ(served, SplitOptions(all));
