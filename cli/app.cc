@@ -92,6 +92,7 @@ void BuildApp(CLI::App& app, GlobalOptions& global) {
       "  kfs volume create data                      make a volume\n"
       "  kfs mount --mkdir 127.0.0.1:/data /mnt/data mount it\n"
       "  kfs health                                  is all well?\n"
+      "  kfs doctor /mnt/data                        why is this mount slow?\n"
       "  kfs df                                      how full is it?\n"
       "  kfs peer probe meta2.example.org            a second metaserver joins\n"
       "  kfs volume set data atime off --dry-run     what would that change?\n"
@@ -102,9 +103,9 @@ void BuildApp(CLI::App& app, GlobalOptions& global) {
       "can be reached,\n"
       "or it refuses us, 4 no such volume, peer, chunkserver, option or transaction, 5 a change was sent and "
       "may or may not\n"
-      "have been made ('kfs cluster log' shows it). 'kfs mount' has those of mount(8); 'kfs health' and 'kfs "
-      "status --check'\n"
-      "say how bad it is: 0 well, 1 warning, 2 critical.");
+      "have been made ('kfs cluster log' shows it). 'kfs mount' has those of mount(8); 'kfs health', 'kfs "
+      "doctor' and\n"
+      "'kfs status --check' say how bad it is: 0 well, 1 warning, 2 critical.");
 }
 
 int RunCommandLine(CLI::App& app, GlobalOptions& global, const std::vector<std::string>& args) {
@@ -126,7 +127,8 @@ int RunCommandLine(CLI::App& app, GlobalOptions& global, const std::vector<std::
     return kUsage;
   }
   // A path may be anything; what the cluster stores, and what is printed, is text.
-  const bool paths = global.words.starts_with("mount") || global.words.starts_with("umount");
+  const bool paths = global.words.starts_with("mount") || global.words.starts_with("umount") ||
+                     global.words.starts_with("doctor");
   if (!paths && !std::all_of(args.begin(), args.end(), IsLine)) {
     return Report(Status(EINVAL,
                          "an argument has control characters, or is not UTF-8: names, labels and values are "

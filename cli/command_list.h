@@ -11,6 +11,7 @@
   COMMAND(AddUmountCommand)                                                                                  \
   COMMAND(AddStatusCommand)                                                                                  \
   COMMAND(AddHealthCommand)                                                                                  \
+  COMMAND(AddDoctorCommand)                                                                                  \
   COMMAND(AddDfCommand)                                                                                      \
   COMMAND(AddBenchCommand)                                                                                   \
   COMMAND(AddHelpCommand)                                                                                    \

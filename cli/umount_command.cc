@@ -14,6 +14,7 @@
 #include <memory>
 
 #include "cli/admin_connection.h"
+#include "cli/local_mounts.h"
 #include "cli/output.h"
 #include "cli/waiting.h"
 #include "fuse/mount_checks.h"
@@ -24,15 +25,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kUsersShown = 5, kWaitersShown = 16;
-
-// As /proc/self/mountinfo has it. The mount itself is not touched: its servers may be away.
-std::string MountPoint(const std::string& directory) {
-  std::error_code ec;
-  fs::path path = fs::absolute(directory, ec).lexically_normal();
-  if (!path.has_filename()) path = path.parent_path();  // "dir/"
-  const fs::path parent = fs::canonical(path.parent_path(), ec);
-  return ec ? path.string() : (parent / path.filename()).string();
-}
 
 std::string KfsMountedAt(const std::string& mount_point) {
   std::ifstream in("/proc/self/mountinfo");
@@ -143,7 +135,7 @@ struct UmountArgs {
 int RunUmount(const UmountArgs& args) {
   int code = kOk;
   std::vector<std::string> mount_points;
-  for (const std::string& directory : args.directories) mount_points.push_back(MountPoint(directory));
+  for (const std::string& directory : args.directories) mount_points.push_back(MountPointOf(directory));
   // Called from within the mount we would be one of its users ourselves.
   if (chdir("/") != 0) return Report(ErrnoStatus(errno, "/"));
   for (const std::string& mount_point : mount_points) {

@@ -108,6 +108,7 @@ std::optional<MountEntry> ParseMountEntry(const std::string& line) {
   while (words >> word && word != "-") {
   }
   if (!(words >> entry.type >> entry.source >> super)) return std::nullopt;
+  entry.device = device;
   entry.mountpoint = Unescape(at);
   entry.source = Unescape(entry.source);
   // Neither relatime nor noatime is shown where the mount is strict.

@@ -30,6 +30,7 @@ struct MountEntry {
   std::string mountpoint, type, source;
   MountFlags flags;
   std::string options;  // all that is shown, comma separated
+  std::string device;   // "0:52"
 };
 // One line of mountinfo.
 std::optional<MountEntry> ParseMountEntry(const std::string& line);

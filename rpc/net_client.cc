@@ -89,6 +89,7 @@ bool NetClient::connected() const { return impl_->state == Impl::kReady; }
 bool NetClient::linked() const { return impl_->connection != nullptr; }
 Status NetClient::last_error() const { return impl_->last_error; }
 const std::string& NetClient::server_cluster_id() const { return impl_->server_cluster_id; }
+const std::string& NetClient::server_software() const { return impl_->server_software; }
 const std::string& NetClient::shown_key_id() const { return impl_->shown_key_id; }
 size_t NetClient::pending() const { return impl_->pending.size(); }
 uint64_t NetClient::reconnects() const { return impl_->reconnects; }

@@ -100,6 +100,8 @@ class NetClient {
   bool linked() const;        // somebody has taken the connection, and has perhaps said nothing yet
   Status last_error() const;  // why it is not, for a person
   const std::string& server_cluster_id() const;
+  // "kfs 0.1.0", of the last greeting; empty: not connected yet.
+  const std::string& server_software() const;
   // The key that the server has proved to know, by its id; empty: not connected yet.
   const std::string& shown_key_id() const;
   size_t pending() const;

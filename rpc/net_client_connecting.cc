@@ -125,6 +125,7 @@ void NetClient::Impl::OnGreeted(const pb::HelloReply& reply, const std::string& 
             options.name, connection->peer_address(), TlsModeName(options.credentials.policy().tls));
   }
   server_cluster_id = reply.cluster_id();
+  server_software = reply.software();
   connection->hello.set_role(options.server_role);
   if (!on_connected) return OnReady();
   uint64_t mine = attempt;

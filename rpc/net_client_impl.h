@@ -82,7 +82,7 @@ struct NetClient::Impl : std::enable_shared_from_this<NetClient::Impl> {
   std::unique_ptr<Network::Dialing> dialing;
   EventLoop::Timer backoff_timer, connect_timer, watchdog;
   Status last_error;
-  std::string server_cluster_id;
+  std::string server_cluster_id, server_software;
   // With tls = accept: the last attempt ended as if the server had no TLS, and it has never been seen with
   // it.
   bool plain_next = false, seen_tls = false, said_plain = false;

@@ -24,7 +24,10 @@ constexpr char kTestSecret[] = "000000000000000000000000000000000000000000000000
 class FakeMember {
  public:
   // `uuid`: what it says to a Ping. Only chunkservers say something.
-  explicit FakeMember(const std::string& uuid = "") { Start("127.0.0.1:0", uuid); }
+  explicit FakeMember(const std::string& uuid = "",
+                      pb::HelloRequest::Role role = pb::HelloRequest::METASERVER) {
+    Start("127.0.0.1:0", uuid, role);
+  }
   ~FakeMember() { Stop(); }
   void Stop() {
     On([this] {
@@ -78,12 +81,11 @@ class FakeMember {
 
  private:
   void On(const std::function<void()>& fn) { OnLoop(thread_.loop(), fn); }
-  void Start(const std::string& address, const std::string& uuid) {
-    On([this, address, uuid] {
-      server_ = std::make_unique<Server>(thread_.loop(), ServerIdentity{.role = pb::HelloRequest::METASERVER,
-                                                                        .cluster_id = "c",
-                                                                        .keyring = RootKeyring(kTestSecret),
-                                                                        .uuid = uuid});
+  void Start(const std::string& address, const std::string& uuid, pb::HelloRequest::Role role) {
+    On([&, this] {
+      server_ = std::make_unique<Server>(
+          thread_.loop(),
+          ServerIdentity{.role = role, .cluster_id = "c", .keyring = RootKeyring(kTestSecret), .uuid = uuid});
       Status s = server_->Listen(address);
       ASSERT_TRUE(s.ok()) << s.ToString();
       address_ = server_->address();
