@@ -3,102 +3,28 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <ctime>
-#include <optional>
 #include <set>
 
 #include "cli/doctor/probe.h"
+#include "cli/doctor/wanted.h"
 #include "common/chunk_token.h"
 #include "common/link_key.h"
-#include "common/utf8.h"
-#include "fuse/mount.h"
-#include "rpc/local_socket.h"
 
 namespace kfs::cli::doctor {
 namespace {
 
 // Of one server, and in one step; with a mount's key there are two steps, else one after those of kfs health.
 constexpr Duration kPatience = std::chrono::seconds(2);
-constexpr size_t kServersMax = 256;                     // asked at once
-constexpr const char* kNobodyNamed = "127.0.0.1:7400";  // ResolveDefaults
+constexpr size_t kServersMax = 256;  // asked at once
 
 Duration ClockValue(clockid_t clock) {
   timespec ts{};
   clock_gettime(clock, &ts);
   return std::chrono::duration_cast<Duration>(std::chrono::seconds(ts.tv_sec) +
                                               std::chrono::nanoseconds(ts.tv_nsec));
-}
-
-// The value of "NAME=" among a mount's options.
-std::optional<std::string> ValueOf(const std::string& options, const std::string& name) {
-  for (const std::string& option : SplitOptions(options)) {
-    if (option.starts_with(name + "=")) return option.substr(name.size() + 1);
-  }
-  return std::nullopt;
-}
-
-// Root's, or of who asks. What another user has mounted may say anything; no file is read because of it.
-bool IsTrusted(const LocalMount& m) {
-  const auto user = ValueOf(m.shown, "user_id");
-  return user == "0" || user == std::to_string(geteuid());
-}
-
-// Else it is a path.
-bool NamesVolume(const std::string& what) {
-  return !what.starts_with('/') && !what.starts_with('.') && what.find(":/") != std::string::npos;
-}
-
-struct Wanted {
-  GlobalOptions options;  // ResolveDefaults has been there
-  std::string volume;     // empty: any
-  std::string socket_dir = kSocketDir;
-};
-
-// Where the command line says nothing, the mount does.
-Status TakeFrom(const LocalMount& m, const GlobalOptions& given, Wanted* wanted) {
-  auto parsed = ParseMountArgs(m.source, m.mountpoint, "");
-  if (!parsed.ok()) return parsed.status();
-  if (!IsLine(parsed->volume)) return Status(EINVAL, "no volume has such a name");
-  wanted->volume = parsed->volume;
-  if (given.metaservers.empty()) wanted->options.metaservers = parsed->metaservers;
-  if (!m.told.ok() || !IsTrusted(m)) return {};
-  const auto file = ValueOf(m.options, "secretfile"), tls = ValueOf(m.options, "tls");
-  if (given.secret_file.empty() && file) wanted->options.secret_file = *file;
-  if (given.tls.empty() && tls) wanted->options.tls = *tls;
-  wanted->socket_dir = ValueOf(m.options, "socketdir").value_or(kSocketDir);
-  return {};
-}
-
-Result<Wanted> FindOut(const GlobalOptions& global, const std::string& what,
-                       std::vector<LocalMount>* mounts) {
-  Wanted wanted{.options = global, .volume = {}};
-  KFS_RETURN_IF_ERROR(ResolveDefaults(&wanted.options));
-  if (NamesVolume(what)) {
-    const LocalMount named{
-        .mountpoint = "/", .source = what, .options = {}, .told = {}, .shown = {}, .device = {}};
-    KFS_RETURN_IF_ERROR(TakeFrom(named, GlobalOptions{}, &wanted));
-    std::erase_if(*mounts, [&](const LocalMount& m) { return m.source != what; });
-  } else if (!what.empty()) {
-    const std::string mountpoint = MountPointOf(what);
-    std::erase_if(*mounts, [&](const LocalMount& m) { return m.mountpoint != mountpoint; });
-    if (mounts->empty())
-      return Status(ENOENT,
-                    fmt::format("no KFS volume is mounted on {} ('findmnt -t fuse.kfs' shows those that are)",
-                                mountpoint));
-    mounts->erase(mounts->begin(), mounts->end() - 1);  // what is seen there
-    KFS_RETURN_IF_ERROR(TakeFrom(mounts->front(), global, &wanted));
-  } else if (wanted.options.metaservers == std::vector<std::string>{kNobodyNamed}) {
-    // A mount knows better than what is tried where nobody has said anything.
-    const auto trusted = std::find_if(mounts->begin(), mounts->end(), IsTrusted);
-    if (Wanted there = wanted; trusted != mounts->end() && TakeFrom(*trusted, global, &there).ok())
-      wanted = there;
-  }
-  KFS_RETURN_IF_ERROR(CheckMetaservers(wanted.options));
-  return wanted;
 }
 
 // What opens a chunkserver for us as it does for a mount; empty: nothing that we have.
@@ -210,15 +136,15 @@ class Asking {
 
 }  // namespace
 
-Result<Surroundings> Gather(const GlobalOptions& global, const std::string& what) {
-  Surroundings here;
+Result<Surroundings> Gather(const GlobalOptions& global, const std::string& what, const std::string& root) {
+  Surroundings here{.files = MachineFiles(root)};
   here.root = geteuid() == 0;
   if (const char* path = std::getenv("PATH"); path != nullptr) here.path = path;
   const auto mountinfo = here.files.Text("/proc/self/mountinfo");
   if (mountinfo.ok()) here.mounts = LocalMounts(*mountinfo);
   here.mounts_known = mountinfo.status();
-  if (!mountinfo.ok() && !what.empty() && !NamesVolume(what)) return mountinfo.status();
-  auto wanted = FindOut(global, what, &here.mounts);
+  if (!mountinfo.ok() && !what.empty() && what.find(":/") == std::string::npos) return mountinfo.status();
+  auto wanted = FindWanted(global, what, &here.mounts);
   if (!wanted.ok()) return wanted.status();
   here.boot_time = ClockValue(CLOCK_BOOTTIME);
   here.mono_time = ClockValue(CLOCK_MONOTONIC);

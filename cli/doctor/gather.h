@@ -11,6 +11,8 @@ namespace kfs::cli::doctor {
 // `global`. Its servers are asked all at once; those that do not answer cost a few seconds together, or
 // --timeout. An error: `what` or the configuration file cannot be understood, or no KFS volume is mounted
 // there (ENOENT).
-Result<Surroundings> Gather(const GlobalOptions& global, const std::string& what);
+// `root`: MachineFiles'.
+Result<Surroundings> Gather(const GlobalOptions& global, const std::string& what,
+                            const std::string& root = "");
 
 }  // namespace kfs::cli::doctor
