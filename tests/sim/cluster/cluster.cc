@@ -214,6 +214,8 @@ class Run {
                          .names = removed_ ? volume.names : std::vector<std::string>(),
                          .rivals = rivals_});
     mount.number = client;
+    host_of_client_.resize(std::max(host_of_client_.size(), static_cast<size_t>(client) + 1));
+    host_of_client_[static_cast<size_t>(client)] = mount.host->name;
     mount.programs.push_back(program);
     programs_.push_back(program);
     world_.At(world_.now(), mount.process, [program] { program->Start(); });
@@ -254,6 +256,20 @@ class Run {
     return true;
   }
 
+  // Of links between mounts and chunkservers.
+  std::vector<Break> Breaks() const {
+    std::vector<Break> breaks;
+    for (const World::Broken& b : world_.broken) {
+      const bool to_data = std::ranges::any_of(
+          chunks_, [&](const auto& c) { return c->host->name == b.a || c->host->name == b.b; });
+      for (size_t client = 0; to_data && client < host_of_client_.size(); ++client) {
+        const std::string& host = host_of_client_[client];
+        if (host == b.a || host == b.b) breaks.push_back({.client = static_cast<int>(client), .at = b.at});
+      }
+    }
+    return breaks;
+  }
+
   void Judge() {
     for (OfVolume& v : volumes_) {
       for (const auto& m : metas_) {
@@ -266,6 +282,7 @@ class Run {
           v.history.losses.push_back({.at = at, .of_data = true, .perhaps = chunks_.size() > 1});
       }
       v.history.deaths = faults_->Deaths();
+      v.history.breaks = Breaks();
       const Verdict verdict = Check(v.history);
       figures_.ok &= verdict.ok;
       if (!verdict.ok) figures_.why += "in volume " + v.name + ":\n" + verdict.why;
@@ -286,6 +303,7 @@ class Run {
   std::vector<std::shared_ptr<Program>> programs_;
   Figures figures_;
   int next_program_ = 0, next_client_ = 0;
+  std::vector<std::string> host_of_client_;
   bool rivals_ = false;   // programs want the same few blocks
   bool removed_ = false;  // they remove names of files that they have open
 };

@@ -34,12 +34,18 @@ Part PartOf(Call call) {
   }
 }
 
-// Its chunk may have been cut after the data was there and before it was committed: then it is written again,
-// and others may have seen it, and written over it, before (docs/simulation.md: what is let pass).
-bool WrittenAgain(const Step& write, const std::vector<const Step*>& steps) {
-  return write.call == Call::kWrite && std::ranges::any_of(steps, [&](const Step* cut) {
-           return cut->call == Call::kTruncate && cut->began < write.ended && write.began < cut->ended;
-         });
+// Its chunk may have been cut after the data was there and before it was committed, or the word that it is there
+// been lost: then it is written again, and others may have seen it, and written over it, before
+// (docs/simulation.md: what is let pass).
+bool WrittenAgain(const Step& write, const std::vector<const Step*>& steps,
+                  const std::vector<Break>& breaks) {
+  if (write.call != Call::kWrite) return false;
+  const bool cut = std::ranges::any_of(steps, [&](const Step* cut) {
+    return cut->call == Call::kTruncate && cut->began < write.ended && write.began < cut->ended;
+  });
+  return cut || (write.ended != kNever && std::ranges::any_of(breaks, [&](const Break& b) {
+                   return b.client == write.client && write.began <= b.at && b.at <= write.ended;
+                 }));
 }
 
 // A lock is in the metaserver's memory until its answer is heard. When that is lost with a metaserver, the lock
@@ -145,7 +151,7 @@ Verdict Check(const History& history) {
     std::deque<Step> twice;
     std::map<const Step*, const Step*> before;
     for (const Step* write : steps) {
-      if (!WrittenAgain(*write, steps)) continue;
+      if (!WrittenAgain(*write, steps, history.breaks)) continue;
       twice.push_back(*write);
       before[&twice.back()] = write;
       if (const auto by = latest.find(write); by != latest.end()) latest[&twice.back()] = by->second;

@@ -77,10 +77,17 @@ struct Death {
   int64_t heard = 0;  // by then the metaserver that serves it has heard of it, or has begun later
 };
 
+// A link of a mount to a chunkserver broke: what was under way over it is sent again.
+struct Break {
+  int client = 0;
+  int64_t at = 0;
+};
+
 struct History {
   std::vector<Step> steps;
   std::vector<PowerLoss> losses;
   std::vector<Death> deaths;
+  std::vector<Break> breaks;
   std::vector<int64_t> crashes;  // of metaservers
 };
 

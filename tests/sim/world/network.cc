@@ -184,6 +184,7 @@ void Pipe::Break(int i, int err) {
   End& e = ends_[i];
   if (e.broken != 0 || e.closed) return;
   e.broken = err;
+  world_.broken.push_back({.at = world_.now(), .a = ends_[0].host, .b = ends_[1].host});
   TellReader(i);
   TellWriter(i);
 }

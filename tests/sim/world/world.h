@@ -80,6 +80,12 @@ class World {
   const std::map<std::string, std::shared_ptr<Host>>& hosts() const { return hosts_; }
 
   Mishaps mishaps;
+  // Connections that ended without order, between these hosts.
+  struct Broken {
+    Nanos at;
+    std::string a, b;
+  };
+  std::vector<Broken> broken;
 
  private:
   struct Event {

@@ -97,6 +97,21 @@ TEST_F(CheckerTest, AWriteDuringATruncationMayComeTwiceButNotAfterItsEnd) {
   EXPECT_FALSE(Right());
 }
 
+TEST_F(CheckerTest, AWriteWhoseLinkBrokeMayComeTwice) {
+  Block(Call::kWrite, 0, 20, 0, 5);
+  Block(Call::kRead, 1, 2, 0, 0, 5);
+  Block(Call::kWrite, 3, 4, 0, 6);
+  Block(Call::kRead, 5, 6, 0, 0, 6);
+  Block(Call::kRead, 21, 22, 0, 0, 5);
+  EXPECT_FALSE(Right());
+  history_.breaks.push_back({.client = history_.steps[0].client, .at = 4});
+  EXPECT_TRUE(Right());
+  history_.breaks[0].client = history_.steps[1].client;
+  EXPECT_FALSE(Right());
+  history_.breaks[0] = {.client = history_.steps[0].client, .at = 21};
+  EXPECT_FALSE(Right());
+}
+
 TEST_F(CheckerTest, ALockWhoseAnswerWasLostWithAMetaserverMayHaveBeenInTheWay) {
   Lock(Call::kLock, 0, 10, 1, EAGAIN);
   Lock(Call::kLock, 1, 2, 2, EAGAIN);
