@@ -97,11 +97,8 @@ Finding ProtocolOf(const Result<Release>& release) {
 
 constexpr const char* kTurnOn =
     "nothing now; for a version that does: echo 1 > /sys/module/fuse/parameters/enable_uring; for good "
-    "'options "
-    "fuse "
-    "enable_uring=1' in /etc/modprobe.d/fuse.conf, or fuse.enable_uring=1 on the kernel's command line where "
-    "FUSE "
-    "is built in";
+    "'options fuse enable_uring=1' in /etc/modprobe.d/fuse.conf, or fuse.enable_uring=1 on the kernel's "
+    "command line where FUSE is built in";
 
 // Information only: nothing of KFS depends on it yet.
 Finding Uring(const Surroundings& here, const Result<Release>& release) {
