@@ -37,8 +37,9 @@ Status MetaServer::Start() {
 
 Status MetaServer::Serve(MetaParts& p) {
   p.sessions = std::make_unique<SessionService>(*p.server, *p.executor, *p.exchange);
-  p.inventory = std::make_unique<Inventory>(loop_.clock(), *p.scans, *p.executor, *p.chunkservers, *p.missing,
-                                            *p.points, *p.member, p.alarms);
+  p.inventory = std::make_unique<Inventory>(
+      loop_.clock(), *p.scans, *p.executor, *p.chunkservers, *p.missing, *p.points,
+      [member = p.member.get()]() -> const pb::ClusterConf& { return member->conf(); }, p.alarms);
   p.chunkserver_service = std::make_unique<ChunkserverService>(*p.chunkservers, *p.admission, *p.inventory,
                                                                *p.missing, *p.exchange, *p.member);
   p.files_service = std::make_unique<FilesService>(*p.scans, *p.member, *p.own, *p.executor);

@@ -34,27 +34,32 @@ void WarmInventory(Db& db, const pb::ReportChunksRequest& request) {
 }  // namespace
 
 void Inventory::Answer(const IncomingCallPtr& call, const pb::ReportChunksRequest& request) {
-  if (!chunkservers_.OfConnection(call->connection().get()))
-    return call->Fail(Status(EINVAL, Code::kMalformed, "register first"));
+  auto reporter = [this, call] { return chunkservers_.OfConnection(call->connection().get()); };
+  if (!reporter()) return call->Fail(Status(EINVAL, Code::kMalformed, "register first"));
+  Answer(reporter, request, [call](const Status& s, const pb::ReportChunksReply& reply) {
+    s.ok() ? call->Reply(reply) : call->Fail(s);
+  });
+}
+
+void Inventory::Answer(std::function<ServerId()> reporter, const pb::ReportChunksRequest& request,
+                       Answered answered) {
   if (static_cast<size_t>(request.held_size()) > kInventoryBatch)
-    return call->Fail(Status(EINVAL, Code::kMalformed, "inventory message too long"));
+    return answered(Status(EINVAL, Code::kMalformed, "inventory message too long"), {});
   Volume* volume = executor_.FindVolume(VolumeId(request.volume()));
   const auto told = std::make_shared<const pb::ReportChunksRequest>(request);
-  auto answer = lifetime_.While([this, call, told](const Status&) {
-    const ServerId still = chunkservers_.OfConnection(call->connection().get());
-    if (!still) return;  // it tells again where it registers
-    pb::ReportChunksReply reply;
-    Compare(still, *told, &reply);
-    const VolumeId of(told->volume());
-    auto tell = [call, reply](const Status& s) {
-      if (!s.ok()) return call->Fail(s);
-      call->Reply(reply);
-    };
-    // Nothing is garbage that might not be after a loss of power.
-    if (reply.garbage_size() != 0 && executor_.FindVolume(of) != nullptr)
-      return executor_.AfterSync(of, std::move(tell));
-    executor_.WhenLogged(of, std::move(tell));
-  });
+  auto answer = lifetime_.While(
+      [this, reporter = std::move(reporter), told, answered = std::move(answered)](const Status&) {
+        const ServerId still = reporter();
+        if (!still) return;  // it tells again where it registers
+        pb::ReportChunksReply reply;
+        Compare(still, *told, &reply);
+        const VolumeId of(told->volume());
+        auto tell = [answered, reply](const Status& s) { answered(s, reply); };
+        // Nothing is garbage that might not be after a loss of power.
+        if (reply.garbage_size() != 0 && executor_.FindVolume(of) != nullptr)
+          return executor_.AfterSync(of, std::move(tell));
+        executor_.WhenLogged(of, std::move(tell));
+      });
   if (volume == nullptr) return answer(Status());
   Db* db = &volume->store.db();
   scans_.Do(
@@ -74,7 +79,7 @@ void Inventory::Compare(ServerId server, const pb::ReportChunksRequest& request,
     // Its number was given out, and it is in no configuration any more: the volume was deleted. (One that
     // this member has never heard of may be of another time, or newer than what it knows, or have been known
     // only to members that were given up.)
-    const pb::ClusterConf& conf = member_.conf();
+    const pb::ClusterConf& conf = conf_();
     if (id.v == 0 || id.v > conf.next_volume() || FindVolumeById(conf, id.v) != nullptr ||
         MayBeLost(conf, id.v))
       return;
@@ -117,7 +122,7 @@ void Inventory::Compare(ServerId server, const pb::ReportChunksRequest& request,
     bool listed = false, elsewhere = false, its = false;
     for (uint64_t s : chunk.server()) {
       listed = listed || s == server.v;
-      its = its || MayHaveBeen(member_.conf(), s, uuid);
+      its = its || MayHaveBeen(conf_(), s, uuid);
       elsewhere = elsewhere || chunkservers_.Find(ServerId(s)) != nullptr;
     }
     if (listed) continue;

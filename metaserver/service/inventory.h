@@ -3,7 +3,9 @@
 // doubt, a chunk stays. Loop's thread only.
 #pragma once
 
+#include <functional>
 #include <map>
+#include <utility>
 
 #include "common/lifetime.h"
 #include "metaserver/base/alarms.h"
@@ -11,27 +13,34 @@
 #include "metaserver/executor/executor.h"
 #include "metaserver/hosting/sync_points.h"
 #include "metaserver/losses/missing_chunks.h"
-#include "metaserver/members/member.h"
+#include "proto/cluster.pb.h"
+#include "rpc/incoming_call.h"
 #include "rpc/job_thread.h"
-#include "rpc/server.h"
 
 namespace kfs::meta {
 
 class Inventory {
  public:
+  // `conf`: what is decided now.
+  using ConfFn = std::function<const pb::ClusterConf&()>;
+
   Inventory(Clock& clock, JobThread& scans, Executor& executor, Chunkservers& chunkservers,
-            MissingChunks& missing, const SyncPoints& points, const Member& member, Alarms& alarms)
+            MissingChunks& missing, const SyncPoints& points, ConfFn conf, Alarms& alarms)
       : clock_(clock),
         scans_(scans),
         executor_(executor),
         chunkservers_(chunkservers),
         missing_(missing),
         points_(points),
-        member_(member),
+        conf_(std::move(conf)),
         alarms_(alarms) {}
 
-  // Reads what it needs on a thread, and answers when all that it has changed is in the log.
+  // Reads what it needs on a thread, and answers when all that it has changed is in the log, and survives loss
+  // of power where something is garbage.
   void Answer(const IncomingCallPtr& call, const pb::ReportChunksRequest& request);
+  // The same for whoever `reporter` says: none (any more), and nothing is compared nor answered.
+  using Answered = std::function<void(const Status&, const pb::ReportChunksReply&)>;
+  void Answer(std::function<ServerId()> reporter, const pb::ReportChunksRequest& request, Answered answered);
   // What is under way ends unanswered.
   void Stop() { lifetime_.End(); }
 
@@ -52,7 +61,7 @@ class Inventory {
   Chunkservers& chunkservers_;
   MissingChunks& missing_;
   const SyncPoints& points_;
-  const Member& member_;
+  const ConfFn conf_;
   Alarms& alarms_;
   // Which chunkservers claim chunks of numbers that the volume's metaserver never gave out, and until when
   // that is believed.
