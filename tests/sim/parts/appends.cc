@@ -16,6 +16,7 @@
 #include "common/log.h"
 #include "metaserver/executor/executor.h"
 #include "metaserver/executor/handlers.h"
+#include "tests/sim/parts/direct_call.h"
 #include "tests/sim/parts/memory_db.h"
 #include "tests/sim/parts/part.h"
 #include "tests/sim/parts/parts_env.h"
@@ -47,22 +48,6 @@ class WorldEntropy : public Entropy {
 
  private:
   World& world_;
-};
-
-class DirectCall : public meta::OpCall {
- public:
-  using DoneFn = std::function<void(const Status&, std::string_view)>;
-  DirectCall(Op op, std::string body, DoneFn done)
-      : op_(op), body_(std::move(body)), done_(std::move(done)) {}
-  Op op() const override { return op_; }
-  std::string_view body() const override { return body_; }
-  void Reply(std::string_view body) override { done_({}, body); }
-  void Fail(const Status& status, uint64_t) override { done_(status, {}); }
-
- private:
-  const Op op_;
-  const std::string body_;
-  const DoneFn done_;
 };
 
 class AppendsRun {

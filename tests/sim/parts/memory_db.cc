@@ -34,6 +34,17 @@ void Apply(const MemoryDisks::Batch& batch, MemoryDisks::Content* content) {
 
 }  // namespace
 
+std::optional<std::string> MemoryDisks::Disk::Find(const std::string& key) const {
+  std::optional<std::string> found;
+  if (const auto it = synced.find(key); it != synced.end()) found = it->second;
+  for (const Batch& batch : log) {
+    for (const auto& [changed, value] : batch) {
+      if (changed == key) found = value;
+    }
+  }
+  return found;
+}
+
 meta::DbEnv MemoryDisks::Env() { return {.one_thread = true, .on_end = OnDisks{this}}; }
 
 void MemoryDisks::Acknowledge(Disk& disk, uint64_t up_to) {
@@ -101,6 +112,7 @@ Db::Db(std::unique_ptr<Impl> impl, std::string path, std::string kind)
 
 Db::~Db() {
   if (dirty_) Commit();
+  (void)Sync();  // of no effect where the process was killed
   impl_->disk.changed = nullptr;
 }
 
@@ -248,11 +260,19 @@ Status Db::Sync() {
 void Db::End(const std::string& why) { impl_->disks.Env().End(why); }
 Status Db::TakeReadError() { return {}; }
 
-// What looks through whole databases on threads of its own is no part of a protocol here.
-struct DbView::Impl {};
-DbView::DbView(const Db&) { std::abort(); }
+// A worker's turn is over before anything else runs, so a view need keep nothing. What looks through whole
+// databases is no part of a protocol here.
+struct DbView::Impl {
+  explicit Impl(const Db& of) : db(of) {}
+  const Db& db;
+};
+DbView::DbView(const Db& db) : impl_(std::make_unique<Impl>(db)) {}
 DbView::~DbView() = default;
-std::optional<std::string> DbView::Get(std::string_view) { std::abort(); }
+std::optional<std::string> DbView::Get(std::string_view key) {
+  const Db::Impl& of = *impl_->db.impl_;
+  const auto it = of.content.find(key);
+  return it == of.content.end() ? std::nullopt : std::optional(it->second);
+}
 void DbView::Scan(std::string_view, std::string_view,
                   const std::function<bool(std::string_view, std::string_view)>&) {
   std::abort();

@@ -31,6 +31,7 @@ class MemoryDisks {
     uint64_t written = 0;   // batches, ever
     uint64_t acknowledged = 0;
     std::function<void()> changed;  // acknowledged has
+    std::optional<std::string> Find(const std::string& key) const;
   };
 
   // For DbMemory: databases that are opened with it are these.

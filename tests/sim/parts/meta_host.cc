@@ -60,6 +60,7 @@ struct MetaHost::Serving {
   std::unique_ptr<meta::Executor> executor;
   std::unique_ptr<Server> server;
   EventLoop::Timer timer;
+  std::shared_ptr<void> extension;
 
   ~Serving() {
     if (executor == nullptr) return;
@@ -140,6 +141,13 @@ void MetaHost::Ended(bool power) {
     }
   }
   if (power && on_power_loss) on_power_loss();
+  if (on_end) on_end();
+}
+
+void MetaHost::StopCleanly() {
+  serving_->extension.reset();
+  serving_->executor->Stop();
+  Crash(false);
 }
 
 void MetaHost::CrashAtWrite(int64_t n, bool done, bool power) {
@@ -155,9 +163,14 @@ void MetaHost::AcknowledgeLater(Nanos most) {
   };
 }
 
-meta::Volume* MetaHost::volume() {
-  return serving_ == nullptr || serving_->executor == nullptr ? nullptr
-                                                              : serving_->executor->FindVolume(kVolume);
+meta::Volume* MetaHost::volume() { return executor() == nullptr ? nullptr : executor()->FindVolume(kVolume); }
+
+meta::Executor* MetaHost::executor() {
+  return !up() || serving_ == nullptr ? nullptr : serving_->executor.get();
+}
+
+meta::Chunkservers* MetaHost::chunkservers() {
+  return !up() || serving_ == nullptr ? nullptr : serving_->servers.get();
 }
 
 Status MetaHost::Make() {
@@ -169,7 +182,8 @@ Status MetaHost::Make() {
   auto cluster = Db::Open("/cluster", "cluster", *s.memory);
   if (!cluster.ok()) return cluster.status();
   s.cluster = std::move(*cluster);
-  s.servers = std::make_unique<Chunkservers>(*s.cluster, loop.clock(), loop.entropy());
+  s.servers = std::make_unique<Chunkservers>(*s.cluster, loop.clock(), loop.entropy(),
+                                             links ? links() : LinksByConnection());
   KFS_RETURN_IF_ERROR(s.servers->Load());
   s.sync = std::make_unique<WalSync>(loop);
   s.env = std::make_unique<Env>(*this);
@@ -195,6 +209,7 @@ Status MetaHost::Make() {
   RegisterOps();
   KFS_RETURN_IF_ERROR(s.server->Listen(kAddress));
   s.timer = loop.RunEvery(std::chrono::nanoseconds(kTick), [this] { Timer(); });
+  if (extend) s.extension = extend();
   return {};
 }
 
@@ -203,6 +218,7 @@ void MetaHost::Timer() {
     if (const Attachment* at = AttachmentOf(c))
       at->session->last_heard = std::max(at->session->last_heard, c->last_received());
   }
+  if (on_timer) on_timer();
   serving_->executor->OnTimer();
 }
 

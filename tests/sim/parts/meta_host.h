@@ -1,9 +1,11 @@
 // A metaserver that is its executor alone: one volume over a database in memory, real sessions over the
-// world's network; no members, no chunkservers, no files. And mounts to it: class KfsClient as it is.
+// world's network; no members, no files, and no chunkservers but those that a part has. And mounts to it: class
+// KfsClient as it is.
 #pragma once
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "client/kfs_client.h"
@@ -36,11 +38,29 @@ class MetaHost {
   void Crash(bool power);
   // The same at the n-th write to the log from now on, which is still done or not.
   void CrashAtWrite(int64_t n, bool done, bool power);
+  // It comes to an orderly end. REQUIRES: in the process.
+  void StopCleanly();
   // Some writes are acknowledged only after up to so long, as by a log on other machines.
   void AcknowledgeLater(Nanos most);
+  // Planted: from here on, or no more.
+  void SyncNothing(bool on) { disks_.sync_lies = on; }
 
   std::function<void()> on_power_loss;
-  meta::Volume* volume();  // null: it is down
+  // It has ended, in whatever way, and the database is what the next one will find.
+  std::function<void()> on_end;
+  // In the process: how it reaches chunkservers (else it has none); what belongs to it besides, made when all
+  // else is there and let go of first; before each turn of the executor's timer.
+  std::function<std::unique_ptr<meta::ChunkserverLinks>()> links;
+  std::function<std::shared_ptr<void>()> extend;
+  std::function<void()> on_timer;
+
+  // Null: it is down.
+  meta::Volume* volume();
+  meta::Executor* executor();
+  meta::Chunkservers* chunkservers();
+  const std::shared_ptr<Process>& process() const { return process_; }
+  // A record of the volume as it would be found after a start.
+  std::optional<std::string> OnDisk(const std::string& key) { return disks_.Of("/volume").Find(key); }
   Nanos started_at() const { return started_at_; }
 
  private:

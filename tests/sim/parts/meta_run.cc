@@ -75,13 +75,14 @@ void MetaRun::GoWrong() {
   if (world_.Chance(0.25)) meta_->AcknowledgeLater(world_.Between(kMilli, 300 * kMilli));
   const int faults = static_cast<int>(world_.Between(1, 4));
   for (int i = 0; i < faults; ++i)
-    world_.At(world_.now() + world_.Between(0, kSecond), nullptr, [this] { OneFault(); });
+    world_.At(world_.now() + world_.Between(0, options_.faults_within), nullptr, [this] { OneFault(); });
 }
 
 void MetaRun::OneFault() {
   if (over_) return;
   ++figures_.faults;
   const uint64_t lot = world_.Draw() % 10;
+  if (lot < 4 && mounts_.empty()) return OtherFault();
   if (lot == 0 && options_.mounts_die) {
     MountHost& mount = *mounts_[world_.Draw() % mounts_.size()];
     if (!mount.up()) return;

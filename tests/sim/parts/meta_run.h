@@ -20,7 +20,8 @@ class MetaRun {
     int mounts = 2;
     Nanos session_ttl = 30 * kSecond;
     Nanos cut_max = 5 * kSecond;  // hosts that do not reach each other
-    bool power = true;            // may be lost
+    Nanos faults_within = kSecond;
+    bool power = true;  // may be lost
     bool mounts_die = true;
   };
 
@@ -35,8 +36,13 @@ class MetaRun {
   virtual std::string UnderWay() const = 0;
   virtual void PowerLost() {}
   virtual void MountDied(MountHost&) {}
+  // What goes wrong besides where there are no mounts.
+  virtual void OtherFault() {}
   // All is up, and nothing under way.
   virtual void Judge() = 0;
+  // The metaserver, soon.
+  void StartAgain();
+  bool over() const { return over_; }  // nothing goes wrong any more
 
   const PartPlan plan_;
   const Options options_;
@@ -49,7 +55,6 @@ class MetaRun {
   bool SetUp();
   void GoWrong();
   void OneFault();
-  void StartAgain();
 
   bool over_ = false;
 };

@@ -38,6 +38,7 @@ const std::vector<Part>& Parts();
 
 PartFigures RunAppends(const PartPlan& plan);
 PartFigures RunChunks(const PartPlan& plan);
+PartFigures RunGarbage(const PartPlan& plan);
 PartFigures RunLinks(const PartPlan& plan);
 PartFigures RunLocks(const PartPlan& plan);
 PartFigures RunSessions(const PartPlan& plan);

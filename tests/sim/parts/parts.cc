@@ -25,6 +25,12 @@ const std::vector<Part>& Parts() {
        "turns and tokens: a file of appends is those that were answered, each whole",
        RunAppends,
        {"chunks take data of any version", "orders are answered before they are carried out"}},
+      {"garbage",
+       "garbage, inventories, orphans: what a file names is not deleted, and nothing else is left",
+       RunGarbage,
+       {"garbage goes before its batch is synced", "an inventory's garbage is told before a sync",
+        "files without a name are not open any more", "numbers that were passed over are forgotten",
+        "orphans are forgotten at a start"}},
   };
   return kParts;
 }
