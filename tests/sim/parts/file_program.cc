@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "common/chunk_token.h"
-#include "common/limits.h"
 #include "common/log.h"
 
 namespace kfs::sim {
@@ -16,18 +15,13 @@ namespace {
 
 constexpr int kFileSteps = 14, kWriteTries = 4;
 constexpr uint64_t kFileChunk = 65536, kFileChunks = 3, kFileNames = 3, kOpenMax = 3;
-constexpr uint64_t kManyBytes = 16 * kIoSizeMax;  // in 256 chunks
 constexpr Nanos kDataLate = 8 * kSecond;
 
 }  // namespace
 
-FileProgram::FileProgram(World& world, MetaHost& meta, ModelChunks& chunks, int number, PartFigures* figures)
-    : world_(world),
-      meta_(meta),
-      chunks_(chunks),
-      number_(number),
-      makes_many_(world.Chance(0.04)),
-      figures_(figures) {}
+FileProgram::FileProgram(World& world, MetaHost& meta, ModelChunks& chunks, int number, int programs,
+                         PartFigures* figures)
+    : world_(world), meta_(meta), chunks_(chunks), number_(number), programs_(programs), figures_(figures) {}
 
 std::string FileProgram::UnderWay() const {
   return fmt::format("program {}, step {}: {}", number_, steps_,
@@ -218,7 +212,11 @@ void FileProgram::Answered(uint64_t number, const Status& s, std::string_view bo
 
 // ---- what it does
 
-std::string FileProgram::DrawName() { return fmt::format("p{}-{}", number_, world_.Draw() % kFileNames); }
+std::string FileProgram::DrawName() {
+  const int whose =
+      world_.Chance(0.7) ? number_ : static_cast<int>(world_.Draw() % static_cast<uint64_t>(programs_));
+  return fmt::format("p{}-{}", whose, world_.Draw() % kFileNames);
+}
 
 void FileProgram::Next() {
   if (ended_ || pending_.number != 0 || writing_) return;
@@ -253,7 +251,7 @@ void FileProgram::Step() {
   auto it = files_.begin();
   std::advance(it, world_.Draw() % files_.size());
   const uint64_t ino = it->first;
-  if (lot < 10 && makes_many_) return PrepareMany(ino);
+  if (lot < 15 && !made_.contains(ino)) return Read(ino);
   if (lot < 13) {
     return Prepare({.ino = ino, .index = static_cast<uint32_t>(world_.Draw() % kFileChunks)});
   }
@@ -275,6 +273,7 @@ void FileProgram::OpenName(const std::string& name) {
   request.set_flags(O_RDWR | O_CREAT);
   Ask<rpc::Create>(request, [this](const Status& s, const pb::CreateReply& reply) {
     if (s.ok()) ++files_[reply.attr().ino()].opens;
+    if (s.ok() && reply.created()) made_.insert(reply.attr().ino());
     Next();
   });
 }
@@ -290,14 +289,6 @@ void FileProgram::Prepare(const Write& write) {
     if (!s.ok() || layout.chunk_size() != 1) return Next();
     SendData(write, layout.chunk(0));
   });
-}
-
-void FileProgram::PrepareMany(uint64_t ino) {
-  pb::PrepareWriteRequest request;
-  request.set_ino(ino);
-  request.set_offset(world_.Draw() % 2 * kManyBytes);
-  request.set_length(kManyBytes);
-  Ask<rpc::PrepareWrite>(request, [this](const Status&, const auto&) { Next(); });
 }
 
 void FileProgram::SendData(const Write& write, const pb::ChunkLayout& chunk) {

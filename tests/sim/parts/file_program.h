@@ -1,6 +1,7 @@
 // A program with a session of its own that makes, writes, cuts, renames over, removes and keeps open files: it
-// asks the executor itself, its messages are late, and it attaches again and reclaims after a start. Its names
-// are its own, so it knows what has to be in the files that it has open.
+// asks the executor itself, its messages are late, and it attaches again and reclaims after a start. Names are
+// everybody's, and a file may be open with several; but it is written and cut only by the one that has made it,
+// which so knows what has to be there.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +20,9 @@ namespace kfs::sim {
 
 class FileProgram : public std::enable_shared_from_this<FileProgram> {
  public:
-  FileProgram(World& world, MetaHost& meta, ModelChunks& chunks, int number, PartFigures* figures);
+  // `number`: of so many programs.
+  FileProgram(World& world, MetaHost& meta, ModelChunks& chunks, int number, int programs,
+              PartFigures* figures);
 
   void Start() { Attach(); }
   bool ended() const { return ended_; }
@@ -74,8 +77,6 @@ class FileProgram : public std::enable_shared_from_this<FileProgram> {
   void Step();
   void OpenName(const std::string& name);
   void Prepare(const Write& write);
-  // So many chunks that they are not freed in one step. Nothing is written to them.
-  void PrepareMany(uint64_t ino);
   void SendData(const Write& write, const pb::ChunkLayout& chunk);
   void Commit(const Write& write, const pb::ChunkLayout& chunk);
   void PrepareAgain(Write write);
@@ -84,13 +85,12 @@ class FileProgram : public std::enable_shared_from_this<FileProgram> {
   void Read(uint64_t ino);
   void CheckRead(uint64_t ino, const pb::LayoutReply& layout);
   void End();
-  std::string DrawName();
+  std::string DrawName();  // mostly one of its own
 
   World& world_;
   MetaHost& meta_;
   ModelChunks& chunks_;
-  const int number_;
-  const bool makes_many_;
+  const int number_, programs_;
   PartFigures* const figures_;
   int steps_ = 0;
   bool ended_ = false, closing_ = false;
@@ -103,6 +103,7 @@ class FileProgram : public std::enable_shared_from_this<FileProgram> {
   Pending pending_;
   bool writing_ = false;  // between two calls of one write
   std::map<uint64_t, File> files_;
+  std::set<uint64_t> made_;  // inodes, by itself
 };
 
 }  // namespace kfs::sim

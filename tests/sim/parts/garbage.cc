@@ -91,12 +91,13 @@ class GarbageRun : public MetaRun {
   // ---- the history
   void StartPrograms() override {
     chunks_.Calm(plan_.quiet);
-    chunks_.on_told = [this] { MayLosePower(); };
+    chunks_.on_told = [this] { MayLosePower(0.4); };
+    chunks_.on_made = [this] { MayLosePower(0.05); };
     power_losses_left_ = world_.Between(0, 1) == 0 ? 0 : world_.Between(1, 3);
     chunks_.Start(world_.Chance(0.3) ? 100 * kMilli : world_.Between(kSecond, 6 * kSecond));
     const int programs = static_cast<int>(world_.Between(1, 3));
     for (int i = 0; i < programs; ++i) {
-      programs_.push_back(std::make_shared<FileProgram>(world_, *meta_, chunks_, i, &figures_));
+      programs_.push_back(std::make_shared<FileProgram>(world_, *meta_, chunks_, i, programs, &figures_));
       programs_.back()->Start();
     }
   }
@@ -120,9 +121,9 @@ class GarbageRun : public MetaRun {
     StartAgain();
   }
 
-  // Where something has just been told that the log may not have for good.
-  void MayLosePower() {
-    if (power_losses_left_ == 0 || !world_.Chance(0.4)) return;
+  // Where something has just been done that the log may not have for good.
+  void MayLosePower(double chance) {
+    if (power_losses_left_ == 0 || !world_.Chance(chance)) return;
     --power_losses_left_;
     const Nanos most = world_.Chance(0.5) ? kMilli : 100 * kMilli;
     world_.At(world_.now() + world_.Between(0, most), nullptr, [this] {
@@ -135,6 +136,13 @@ class GarbageRun : public MetaRun {
 
   // ---- what must hold in the end
   void Judge() override {
+    // Once more when nobody is there, and some of what they had is to be let go yet.
+    if (!plan_.quiet && world_.Chance(0.3)) {
+      world_.RunUntil(world_.now() + world_.Between(0, kSecond));
+      meta_->Crash(world_.Chance(0.5));
+      world_.RunUntil(world_.now() + kMilli);
+      meta_->Start();
+    }
     chunks_.Calm(true);
     chunks_.ReportWithin(10 * kSecond);
     world_.RunUntil(world_.now() + kQuiet);

@@ -165,6 +165,7 @@ Status ModelChunks::Mutate(Server& server, const pb::MutateChunkRequest& order) 
   if (it == server.chunks.end()) {
     if (order.existing()) return {};  // it is lost, and nothing takes its place: the judge will tell
     server.chunks[order.chunk()] = order.to();
+    highest_ = std::max(highest_, order.chunk());
     return {};
   }
   it->second = std::max(it->second, order.to());
@@ -189,6 +190,8 @@ int ModelChunks::Write(const Data& data, uint64_t* held) {
   if (it == at.chunks.end()) {
     if (data.committed) return EIO;
     at.chunks[data.chunk] = data.version;
+    highest_ = std::max(highest_, data.chunk);
+    if (on_made && !calm_) on_made();
     return 0;
   }
   *held = it->second;
@@ -226,6 +229,7 @@ void ModelChunks::Ended(bool power, uint64_t next) {
 void ModelChunks::Began(meta::Volume& volume) {
   const uint64_t next = volume.store.counters().next_chunk();
   if (next_ != 0 && next_ != next) passed_over_.push_back({next_, next, power_});
+  if (next <= highest_) figures_->Wrong(fmt::format("chunk {} may be given out for a second time", highest_));
   power_ = false;
   began_ = true;
   volume.store.Scan("K", "", [this](std::string_view, std::string_view value) {

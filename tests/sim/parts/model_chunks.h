@@ -39,8 +39,8 @@ class ModelChunks {
   std::shared_ptr<void> Serve();
   // They are to be deleted. `by`: what says so, in words.
   void TellGarbage(uint64_t server, const std::vector<uint64_t>& chunks, const char* by);
-  // Something has just been told to be deleted.
-  std::function<void()> on_told;
+  // Something has just been told to be deleted; a chunk was made for data.
+  std::function<void()> on_told, on_made;
   // Planted: syncs do nothing while an inventory is compared.
   bool inventories_unsynced = false;
 
@@ -100,6 +100,7 @@ class ModelChunks {
   pb::ClusterConf conf_;
   std::weak_ptr<Inventories> inventories_;
   Named told_;
+  uint64_t highest_ = 0;  // number that any of them has heard of
   std::vector<PassedOver> passed_over_;
   // Since the last start.
   bool began_ = false, power_ = false;
