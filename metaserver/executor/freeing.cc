@@ -69,14 +69,7 @@ void Freeing::QueueStep() {
     orphans.push_back(Ino(KeyU64(key, 1)));
     return true;
   });
-  for (Ino ino : orphans) {
-    if (opened_before_.contains(ino)) {
-      Linger(ino);
-    } else {
-      MaybeReap(ino);
-    }
-  }
-  if (!orphans_to_queue_) opened_before_ = {};
+  for (Ino ino : orphans) MaybeReap(ino);
 }
 
 void Freeing::ReapStep() {

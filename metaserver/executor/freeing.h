@@ -46,9 +46,6 @@ class Freeing {
   void EndLinger();
   // All that the database has, in the next steps: only now is it known which of them nobody holds.
   void QueueAllOrphans();
-  // A stored answer has opened it for a client that may not have got that: asked for again, it is opened
-  // again.
-  void OpenedBefore(Ino ino) { opened_before_.insert(ino); }
   size_t orphans() const { return reap_.size(); }
 
   // ---- files that were cut, and have chunks behind their end yet
@@ -86,7 +83,6 @@ class Freeing {
   bool waits_ = false;             // for others who are asked first
   bool orphans_to_queue_ = false;  // from this key on
   std::string orphans_from_;
-  std::unordered_set<Ino> opened_before_;
   std::deque<std::pair<MonoTime, Ino>> linger_;  // in order of their end
   MonoTime linger_end_{};                        // until which they have gone, or go in the next steps
   std::unordered_set<Ino> lingering_;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace kfs::meta {
 
@@ -31,6 +32,28 @@ bool OpenFiles::Drop(Session& session, Ino ino, uint32_t count) {
 void OpenFiles::DropAll(Session& session) {
   if (session.opens.empty()) return;
   dropped_.emplace_back().swap(session.opens);
+  env_.Changed();
+}
+
+void OpenFiles::AddUnheard(Session& session, uint64_t op_id, Ino ino) {
+  session.unheard_opens[op_id] = ino;
+  ++counts_[ino];
+}
+
+void OpenFiles::Heard(Session& session, uint64_t first, uint64_t last, const std::set<uint64_t>& but) {
+  std::unordered_map<Ino, Opens> heard;
+  for (auto it = session.unheard_opens.lower_bound(first);
+       it != session.unheard_opens.end() && it->first <= last;) {
+    if (but.contains(it->first)) {
+      ++it;
+      continue;
+    }
+    ++heard[it->second].count;
+    it = session.unheard_opens.erase(it);
+  }
+  if (heard.empty()) return;
+  held_ += heard.size();
+  dropped_.push_back(std::move(heard));
   env_.Changed();
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <set>
 #include <unordered_map>
 
 #include "common/status.h"
@@ -29,6 +30,11 @@ class OpenFiles {
   bool Drop(Session& session, Ino ino, uint32_t count = 1);
   // The session has nothing open any more; the inodes are let go of in steps.
   void DropAll(Session& session);
+  // A stored answer of before this start has opened it, and the session may not have that: it is open until
+  // it has heard, asks again, or ends. (How many there are is bounded with the answers.)
+  void AddUnheard(Session& session, uint64_t op_id, Ino ino);
+  // It has the answers of these ops, or will not ask for them any more.
+  void Heard(Session& session, uint64_t first, uint64_t last, const std::set<uint64_t>& but = {});
   bool HasStep() const { return !dropped_.empty(); }
   void Step();
 

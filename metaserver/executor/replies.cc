@@ -58,6 +58,7 @@ void Executor::TrimReplies(Session& session, uint8_t of_lane, uint64_t acked) {
   lane.acked = acked;
   session.remembered.Drop(LaneBase(of_lane), acked, {});
   session.volume->stored_replies.Acknowledged(session, lane, acked);
+  session.volume->open_files.Heard(session, LaneBase(of_lane), acked);
   if (lane.answered.but.size() > kNotedOften) return;
   bool dropped = false;
   for (auto it = session.replies.lower_bound(LaneBase(of_lane)); IsDropped(session, it, acked);) {
@@ -78,6 +79,7 @@ void Executor::TrimReplies(Session& session, uint8_t of_lane, uint64_t last, std
                                                   {.exact = true, .to = last, .but = std::move(pending)}))
     return;
   const std::set<uint64_t>& but = lane.answered.but;
+  session.volume->open_files.Heard(session, LaneBase(of_lane), last, but);
   for (auto it = session.replies.lower_bound(LaneBase(of_lane)); IsDropped(session, it, last);) {
     if (but.contains(it->first)) {
       ++it;
@@ -125,6 +127,7 @@ bool Executor::Replay(const CallPtr& call, bool logged) {
     volume.open_files.Add(session, Ino(record.opened()),
                           record.opened_for() != 0 ? record.opened_for() : kReadChunk | kWriteChunk);
   }
+  volume.open_files.Heard(session, call->op_id, call->op_id);
   return answer(record.body());
 }
 

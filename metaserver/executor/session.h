@@ -74,6 +74,9 @@ struct Session {
   bool revived = false;  // it had expired since this metaserver began, so that it has nothing to tell again
 
   std::unordered_map<Ino, Opens> opens;
+  // What stored answers of before this start have opened, by op id: the client may not have them, and asks
+  // again (OpenFiles::Heard).
+  std::map<uint64_t, Ino> unheard_opens;
   // What it may touch chunks with (Tickets): under the present serial, by chunkserver.
   uint64_t ticket_serial = 1;
   std::map<ServerId, pb::SessionTicket> tickets;

@@ -91,8 +91,11 @@ Status Volume::Load() {
       return true;
     }
     rec::Reply reply;
-    if (reply.ParseFromArray(value.data(), static_cast<int>(value.size())) && reply.opened() != 0)
-      freeing.OpenedBefore(Ino(reply.opened()));
+    const Lane::Answered& has = lane.answered;
+    const bool heard = has.exact && op_id <= has.to && !has.but.contains(op_id);
+    if (reply.ParseFromArray(value.data(), static_cast<int>(value.size())) && reply.opened() != 0 && !heard &&
+        it->second->expired == 0)
+      open_files.AddUnheard(*it->second, op_id, Ino(reply.opened()));
     stored_replies.Add(*it->second, op_id, 0, value.size());
     return true;
   });
@@ -179,6 +182,7 @@ void Volume::Leave(Session& session) {
   tickets.End(session);  // an expired one's have run out, and one that is closed has settled its writes
   locks.EndSession(session.id);
   open_files.DropAll(session);
+  open_files.Heard(session, 0, UINT64_MAX);
   if (!session.reclaimed) Reclaimed(session);
 }
 

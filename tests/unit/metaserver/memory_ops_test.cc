@@ -36,6 +36,8 @@ TEST_F(MemoryOpsTest, ATmpfileThatNobodyAsksForAgainGoes) {
   r.set_flags(O_RDWR);
   const uint64_t ino = Run<rpc::Tmpfile>(Numbered(r)).attr().ino();
   RestartAndReclaim();
+  EXPECT_FALSE(Gone(ino));
+  Acknowledge(s_);
   EXPECT_TRUE(Gone(ino));
 }
 

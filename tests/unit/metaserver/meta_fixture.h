@@ -167,6 +167,17 @@ class MetaTest : public testing::Test {
     return Reclaim(s, r);
   }
 
+  // As a client says that has all answers so far.
+  void Acknowledge(const SessionPtr& s) {
+    auto call = std::make_shared<TestCall>(Op::kKeepAlive, "");
+    call->session = s;
+    call->lane = lane_;
+    pb::KeepAliveRequest request;
+    request.set_acked(LaneBase(lane_) + op_ids_);
+    executor_->KeepAlive(call, request);
+    executor_->EndTick();
+  }
+
   // Runs an op; fills op id and caller unless the request has them.
   template <typename Rpc>
   TestCallPtr Begin(typename Rpc::Request request, SessionPtr session = nullptr) {

@@ -85,11 +85,45 @@ TEST_F(OrphanTest, SurviveARestartUntilTheirSessionSaysOtherwise) {
   r.mutable_open(0)->set_count(1);
   r.set_last(true);
   EXPECT_EQ(Reclaim(s_, r).err(), 0);
+  Acknowledge(s_);
   Stat(kept);
   EXPECT_EQ(err(), 0);
   EXPECT_TRUE(Gone(gone));
   Release(kept);
   EXPECT_TRUE(Gone(kept));
+}
+
+// Its client may not have got the answer: once it asks again, it has the file open.
+TEST_F(OrphanTest, WhatACreateOpenedBeforeARestartStaysUntilItIsHeardOf) {
+  pb::CreateRequest r;
+  r.set_parent(1);
+  r.set_mode(0644);
+  r.set_flags(O_CREAT | O_RDWR);
+  std::vector<uint64_t> inos, op_ids;
+  for (const char* name : {"a", "b", "c"}) {
+    r.set_name(name);
+    inos.push_back(Run<rpc::Create>(r).attr().ino());
+    op_ids.push_back(op_ids_);
+  }
+  const SessionPtr old = s_;
+  Restart();
+  const SessionPtr creator = Attach(old);
+  EXPECT_TRUE(ReclaimNothing(creator).ok());
+  s_ = OpenSession();
+  for (const char* name : {"a", "b", "c"}) EXPECT_EQ(Unlink(1, name), 0);
+  for (const uint64_t ino : inos) EXPECT_FALSE(Gone(ino));
+  s_ = creator;
+  r.mutable_ctx()->set_op_id(op_ids[2]);
+  r.mutable_ctx()->set_acked(op_ids[0]);
+  EXPECT_TRUE(Begin<rpc::Create>(r)->status.ok());
+  EXPECT_TRUE(Gone(inos[0]));   // it had that answer, and has closed the file since
+  EXPECT_FALSE(Gone(inos[1]));  // may yet be asked for again
+  EXPECT_FALSE(Gone(inos[2]));  // is open
+  Release(inos[2]);
+  EXPECT_TRUE(Gone(inos[2]));
+  volume().EndSession(creator, "it has had enough");
+  s_ = OpenSession();
+  EXPECT_TRUE(Gone(inos[1]));
 }
 
 TEST_F(OrphanTest, AreCollectedWhenTheSessionExpires) {

@@ -183,6 +183,7 @@ TEST_F(ReplayTest, AReleaseThatWasHandedOutBeforeAReclaimCameAgainCounts) {
   reclaim.set_op_ids(op_ids_ + 1);
   EXPECT_TRUE(Reclaim(s_, reclaim).ok());
   Release(ino);
+  Acknowledge(s_);
   Unlink(1, "f");
   EXPECT_TRUE(Gone(ino));
 }
@@ -264,6 +265,7 @@ TEST_F(SessionTest, AReclaimThatBrokeOffBeginsAgain) {
   EXPECT_EQ(s_->opens.at(Ino(ino)).count, 1u);
   op_ids_ += 10;
   Release(ino);
+  Acknowledge(s_);
   EXPECT_TRUE(Gone(ino));
 }
 
