@@ -371,6 +371,8 @@ void FileProgram::Read(uint64_t ino) {
   Ask<rpc::ReadLayout>(request, [this, ino](const Status& s, const pb::LayoutReply& layout) {
     const auto file = files_.find(ino);
     if (file != files_.end() && !file->second.doubtful) {
+      // Where it is may just be found out.
+      if (s.err() == EIO && chunks_.renumbered()) return Next();
       if (!s.ok())
         return figures_->Wrong(fmt::format("a file that is open cannot be read: {}", s.ToString()));
       CheckRead(ino, layout);

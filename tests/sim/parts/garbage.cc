@@ -112,7 +112,8 @@ class GarbageRun : public MetaRun {
     return all;
   }
   void OtherFault() override {
-    if (world_.Chance(0.6)) return chunks_.GoDown();
+    if (world_.Chance(0.5)) return chunks_.GoDown();
+    if (world_.Chance(0.2)) return chunks_.Renumber();
     if (world_.Chance(0.5)) return programs_[world_.Draw() % programs_.size()]->Die();
     if (meta_->up())
       world_.At(world_.now(), meta_->process(), [this] {
@@ -157,7 +158,13 @@ class GarbageRun : public MetaRun {
       return true;
     });
     for (const char* owed : {"G", "M", "O", "T"}) {
-      volume->store.Scan(owed, "", [&](std::string_view, std::string_view) {
+      volume->store.Scan(owed, "", [&](std::string_view key, std::string_view value) {
+        // Owed to a number that nobody has any more; a chunk that it held would have been taken back.
+        rec::Mutation m;
+        if (key[0] == 'G' && !chunks_.Current(meta::KeyU64(key, 1))) return true;
+        if (key[0] == 'M' && m.ParseFromArray(value.data(), static_cast<int>(value.size())) &&
+            !chunks_.Current(m.server(0)))
+          return true;
         figures_.Wrong(fmt::format("a record {} is left", owed));
         return false;
       });
@@ -172,7 +179,11 @@ class GarbageRun : public MetaRun {
       if (chunk.written() && chunks_.Held(server, chunk.chunk()) < chunk.version())
         figures_.Wrong(fmt::format("chunk {} of inode {} is at version {} and not at {}", chunk.chunk(), ino,
                                    chunks_.Held(server, chunk.chunk()), chunk.version()));
-      named.insert({server, chunk.chunk()});
+      if (chunk.written() && !chunks_.Current(server))
+        figures_.Wrong(
+            fmt::format("chunk {} is named on chunkserver {}, and has come back under another number",
+                        chunk.chunk(), server));
+      named.insert({ModelChunks::WhoIs(server), chunk.chunk()});
       return true;
     });
     if (const std::string left = chunks_.Left(named); !left.empty()) figures_.Wrong(left);

@@ -15,7 +15,7 @@ constexpr Nanos kLate = 3 * kSecond, kVeryLate = 20 * kSecond;
 
 std::string UuidOf(uint64_t server) { return fmt::format("chunkserver-{}", server); }
 
-// Whether a file's record says that the chunk is there.
+// Whether a file's record says that the chunk is there, by whatever number of that chunkserver.
 bool IsNamed(meta::Volume& volume, uint64_t server, uint64_t chunk) {
   meta::Db& db = volume.store.db();
   rec::ChunkOwner owner;
@@ -24,7 +24,7 @@ bool IsNamed(meta::Volume& volume, uint64_t server, uint64_t chunk) {
   if (!owner_value || !owner.ParseFromString(*owner_value)) return false;
   const auto value = db.Get(meta::ChunkKey(Ino(owner.ino()), owner.index()));
   return value && record.ParseFromString(*value) && record.chunk() == chunk &&
-         std::ranges::count(record.server(), server) != 0;
+         std::ranges::count(record.server(), server, ModelChunks::WhoIs) != 0;
 }
 
 }  // namespace
@@ -32,10 +32,12 @@ bool IsNamed(meta::Volume& volume, uint64_t server, uint64_t chunk) {
 class ModelChunks::ModelLinks final : public meta::ChunkserverLinks {
  public:
   explicit ModelLinks(ModelChunks& model) : model_(model) {}
-  bool IsUp(const meta::Chunkserver& server) const override { return model_.servers_.at(server.id.v).up; }
+  bool IsUp(const meta::Chunkserver& server) const override {
+    return model_.servers_.at(WhoIs(server.id.v)).up;
+  }
   void Request(const meta::Chunkserver& server, Op op, const google::protobuf::MessageLite& request,
                Done done) override {
-    model_.Request(server.id.v, op, request, std::move(done));
+    model_.Request(WhoIs(server.id.v), op, request, std::move(done));
   }
 
  private:
@@ -44,15 +46,16 @@ class ModelChunks::ModelLinks final : public meta::ChunkserverLinks {
 
 // Of one process.
 struct ModelChunks::Inventories {
-  Inventories(EventLoop& loop, meta::Executor& executor, meta::Chunkservers& servers,
-              const pb::ClusterConf& conf)
-      : scans(loop, "scans"),
+  Inventories(EventLoop& loop, meta::Executor& executor, meta::Chunkservers& servers, pb::ClusterConf known)
+      : conf(std::move(known)),
+        scans(loop, "scans"),
         missing(loop.clock(), executor, servers, alarms),
         inventory(
             loop.clock(), scans, executor, servers, missing, points,
-            [&conf]() -> const pb::ClusterConf& { return conf; }, alarms) {}
+            [this]() -> const pb::ClusterConf& { return conf; }, alarms) {}
   ~Inventories() { inventory.Stop(); }
 
+  pb::ClusterConf conf;
   JobThread scans;
   meta::SyncPoints points{"key"};
   meta::Alarms alarms;
@@ -63,7 +66,7 @@ struct ModelChunks::Inventories {
 ModelChunks::ModelChunks(World& world, MetaHost& meta, int servers, PartFigures* figures)
     : world_(world), meta_(meta), figures_(figures) {
   for (uint64_t id = 1; id <= static_cast<uint64_t>(servers); ++id) {
-    servers_[id];
+    servers_[id].id = id;
     pb::ChunkserverConf* c = conf_.add_chunkserver();
     c->set_id(id);
     c->set_uuid(UuidOf(id));
@@ -101,7 +104,7 @@ std::shared_ptr<void> ModelChunks::Serve() {
 }
 
 void ModelChunks::Register(uint64_t server) {
-  if (meta_.chunkservers() == nullptr) return;
+  if (meta_.chunkservers() == nullptr || servers_.at(server).id == 0) return;
   pb::RegisterChunkserverRequest r;
   r.set_uuid(UuidOf(server));
   r.set_address(fmt::format("10.0.2.{}:1", server));
@@ -184,7 +187,7 @@ void ModelChunks::Delete(uint64_t server, const std::vector<uint64_t>& chunks) {
 }
 
 int ModelChunks::Write(const Data& data, uint64_t* held) {
-  Server& at = servers_.at(data.server);
+  Server& at = servers_.at(WhoIs(data.server));
   if (!at.up) return EAGAIN;
   const auto it = at.chunks.find(data.chunk);
   if (it == at.chunks.end()) {
@@ -214,6 +217,7 @@ void ModelChunks::Told(uint64_t server, const std::vector<uint64_t>& chunks, con
 }
 
 void ModelChunks::TellGarbage(uint64_t server, const std::vector<uint64_t>& chunks, const char* by) {
+  server = WhoIs(server);
   Told(server, chunks, by);
   world_.At(meta_.process()->Time() + Way(), nullptr, [this, server, chunks] {
     if (servers_.at(server).up) Delete(server, chunks);
@@ -236,7 +240,7 @@ void ModelChunks::Began(meta::Volume& volume) {
     rec::Chunk record;
     (void)record.ParseFromArray(value.data(), static_cast<int>(value.size()));
     for (const uint64_t server : record.server()) {
-      if (told_.contains({server, record.chunk()}))
+      if (told_.contains({WhoIs(server), record.chunk()}))
         figures_->Wrong(
             fmt::format("chunk {} has been deleted, and is named again after a start", record.chunk()));
     }
@@ -266,6 +270,40 @@ void ModelChunks::GoDown() {
   world_.At(world_.now() + world_.Between(kMilli, 4 * kSecond), nullptr, [this, id] { Up(id); });
 }
 
+void ModelChunks::Renumber() {
+  auto it = servers_.begin();
+  std::advance(it, world_.Draw() % servers_.size());
+  if (!it->second.up) return;
+  renumbered_ = true;
+  const uint64_t who = it->first, id = std::exchange(it->second.id, 0);
+  KFS_LOG(debug, "part.chunkserver_removed at={} server={}", world_.now(), id);
+  it->second.up = false;
+  auto* all = conf_.mutable_chunkserver();
+  all->erase(std::ranges::find(*all, id, &pb::ChunkserverConf::id));
+  auto* removed = conf_.add_removed_chunkserver();
+  removed->set_id(id);
+  removed->set_uuid(UuidOf(who));
+  Configure();
+  world_.At(world_.now() + world_.Between(kMilli, 3 * kSecond), nullptr, [this, who, id] {
+    pb::ChunkserverConf* c = conf_.add_chunkserver();
+    c->set_id(id + kServersMax);
+    c->set_uuid(UuidOf(who));
+    servers_.at(who).id = c->id();
+    Configure();
+    Up(who);
+  });
+}
+
+void ModelChunks::Configure() {
+  if (!meta_.up()) return;  // it will know
+  world_.At(world_.now(), meta_.process(), [this] {
+    const std::shared_ptr<Inventories> with = inventories_.lock();
+    if (with == nullptr) return;
+    with->conf = conf_;
+    meta_.chunkservers()->Configure(conf_);
+  });
+}
+
 void ModelChunks::Up(uint64_t server) {
   if (std::exchange(servers_.at(server).up, true)) return;
   if (meta_.up()) world_.At(world_.now(), meta_.process(), [this, server] { Register(server); });
@@ -273,7 +311,7 @@ void ModelChunks::Up(uint64_t server) {
 }
 
 uint64_t ModelChunks::Held(uint64_t server, uint64_t chunk) const {
-  const Chunks& chunks = servers_.at(server).chunks;
+  const Chunks& chunks = servers_.at(WhoIs(server)).chunks;
   const auto it = chunks.find(chunk);
   return it == chunks.end() ? 0 : it->second;
 }
@@ -306,25 +344,27 @@ void ModelChunks::Report(uint64_t server) {
     held->set_chunk(chunk);
     held->set_version(version);
   }
+  const uint64_t id = servers_.at(server).id;
   const int times = !calm_ && world_.Chance(0.1) ? 2 : 1;
   for (int i = 0; i < times; ++i) {
     const bool late = !calm_ && world_.Chance(0.1);
     if (late) ++figures_->faults;
     // To whichever process is there by then.
-    world_.At(world_.now() + (late ? world_.Between(0, kVeryLate) : Way()), nullptr, [this, server, request] {
+    world_.At(world_.now() + (late ? world_.Between(0, kVeryLate) : Way()), nullptr, [=, this] {
       if (!meta_.up()) return;
-      world_.At(world_.now(), meta_.process(), [this, server, request] { Compare(server, request); });
+      world_.At(world_.now(), meta_.process(), [=, this] { Compare(server, id, request); });
     });
   }
 }
 
-void ModelChunks::Compare(uint64_t server, const pb::ReportChunksRequest& request) {
+void ModelChunks::Compare(uint64_t server, uint64_t id, const pb::ReportChunksRequest& request) {
   const std::shared_ptr<Inventories> with = inventories_.lock();
   if (with == nullptr) return;
   ++figures_->calls;
   if (inventories_unsynced) meta_.SyncNothing(true);
   with->inventory.Answer(
-      [server] { return ServerId(server); }, request,
+      // By a number that it has no more it says nothing.
+      [this, server, id] { return ServerId(servers_.at(server).id == id ? id : 0); }, request,
       [this, server](const Status& s, const pb::ReportChunksReply& reply) {
         if (!meta_.up()) return;
         if (inventories_unsynced) meta_.SyncNothing(false);

@@ -23,6 +23,9 @@ namespace kfs::sim {
 class ModelChunks {
  public:
   using Chunks = std::map<uint64_t, uint64_t>;  // and the version of each
+  static constexpr uint64_t kServersMax = 100;
+  // Which chunkserver has, or had, that number in the configuration: those of one differ by kServersMax.
+  static uint64_t WhoIs(uint64_t id) { return id % kServersMax; }
 
   ModelChunks(World& world, MetaHost& meta, int servers, PartFigures* figures);
 
@@ -59,16 +62,22 @@ class ModelChunks {
   // ---- mishaps
   // One, for some seconds. What it has deleted a moment ago may be there again.
   void GoDown();
+  // One is removed from the configuration, and is there again some seconds later under another number.
+  void Renumber();
+  bool renumbered() const { return renumbered_; }
+  // Whether it is a number that a chunkserver has.
+  bool Current(uint64_t id) const { return servers_.at(WhoIs(id)).id == id; }
 
   // 0: it is not there.
   uint64_t Held(uint64_t server, uint64_t chunk) const;
-  // What is there and not among these (server, chunk); but what a loss of power has made unknown may stay.
+  // What is there and not among these (WhoIs, chunk); but what a loss of power has made unknown may stay.
   using Named = std::set<std::pair<uint64_t, uint64_t>>;
   std::string Left(const Named& named) const;
 
  private:
   struct Server {
     bool up = true;
+    uint64_t id = 0;  // 0: none now
     Chunks chunks;
     Chunks deleted;  // lately; some may be there again after a crash
   };
@@ -90,8 +99,9 @@ class ModelChunks {
   void Register(uint64_t server);
   void NextReport(uint64_t server);
   void Report(uint64_t server);
-  void Compare(uint64_t server, const pb::ReportChunksRequest& request);
+  void Compare(uint64_t server, uint64_t id, const pb::ReportChunksRequest& request);
   void Up(uint64_t server);
+  void Configure();
 
   World& world_;
   MetaHost& meta_;
@@ -106,7 +116,7 @@ class ModelChunks {
   bool began_ = false, power_ = false;
   uint64_t next_ = 0;
   Nanos report_max_ = 0;
-  bool calm_ = true;
+  bool calm_ = true, renumbered_ = false;
 };
 
 }  // namespace kfs::sim

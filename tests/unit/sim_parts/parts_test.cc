@@ -65,7 +65,8 @@ TEST_F(PartsTest, WhatWasWrongOnceIsRight) {
                                    {"chunks", 5330},
                                    {"chunks", 5517},
                                    {"chunks", 6897},
-                                   {"chunks", 11487}}) {
+                                   {"chunks", 11487},
+                                   {"garbage", 4475}}) {
     for (const Part& p : Parts()) {
       if (p.name != std::string_view(part)) continue;
       const PartFigures f = p.run({.seed = static_cast<uint64_t>(seed)});
