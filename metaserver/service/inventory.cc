@@ -149,9 +149,11 @@ bool Inventory::TakeBack(Volume& volume, ServerId server, const pb::ReportChunks
   const ChunkId id(held.chunk());
   const ChunkVersion version(held.version());
   const bool pending = volume.mutations.Pending(id);
-  const bool same = pending ? version.v <= chunk.version() && volume.mutations.MayMoveTo(id, version)
-                            : version.v == chunk.version();
-  if (!same) return false;
+  // A later version than the record's is one that we have lost with the power: who uses the chunk will hear
+  // of it, and the record goes beyond it (ReadLayoutRequest.ahead_version).
+  const bool its = pending ? version.v <= chunk.version() && volume.mutations.MayMoveTo(id, version)
+                           : version.v >= chunk.version();
+  if (!its) return false;
   chunk.clear_server();
   chunk.add_server(server.v);
   const Status found = volume.Change(
