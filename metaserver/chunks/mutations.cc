@@ -106,9 +106,9 @@ void Mutations::SendFirst(ChunkId chunk, Queue& queue) {
   request.set_from(m.from());
   request.set_to(m.to());
   request.set_existing(Written(chunk));
-  bool cuts = false;  // something that was committed
+  bool cuts = false;  // takes away something that was committed
   for (const rec::Step& s : m.step()) {
-    cuts |= request.existing() && s.kind() != pb::ChunkStep::ALLOCATE;
+    cuts |= request.existing() && s.kind() != pb::ChunkStep::ALLOCATE && !s.behind_end();
     pb::ChunkStep* step = request.add_step();
     step->set_kind(static_cast<pb::ChunkStep::Kind>(s.kind()));
     step->set_offset(s.offset());

@@ -38,8 +38,10 @@ Status Allocate(OpEnv& env, rec::Inode* inode, uint64_t offset, uint64_t end, ui
     const uint64_t base = i * cs, from = std::max(offset, base), to = std::min(end, base + cs);
     if (next < rows.size() && rows[next].index == i) {
       row = std::move(rows[next++]);
-      if (const uint64_t behind = std::max(from, inode->size()); grows && behind < to)
+      if (const uint64_t behind = std::max(from, inode->size()); grows && behind < to) {
         steps.push_back(MakeStep(pb::ChunkStep::ZERO, behind - base, to - behind));
+        steps.back().set_behind_end(true);
+      }
     } else {
       Result<ChunkRow> made = NewChunk(volume, env.txn, inode, static_cast<uint32_t>(i));
       if (!made.ok()) return made.status();
