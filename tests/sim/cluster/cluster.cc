@@ -283,6 +283,8 @@ class Run {
       }
       v.history.deaths = faults_->Deaths();
       v.history.breaks = Breaks();
+      v.history.forgets_sessions =
+          std::ranges::any_of(metas_, [](const auto& m) { return m->forgets_sessions; });
       const Verdict verdict = Check(v.history);
       figures_.ok &= verdict.ok;
       if (!verdict.ok) figures_.why += "in volume " + v.name + ":\n" + verdict.why;

@@ -23,7 +23,8 @@ void Set(Options& options, std::initializer_list<std::pair<std::string, std::str
 
 MetaMachine::MetaMachine(World& w, const std::string& a, uint64_t seed, const std::string& secret_file,
                          const std::string& volume, uint64_t lot)
-    : Machine(w, a, {.seed = seed, .sync_covers_names = true}) {  // RocksDB needs it
+    : Machine(w, a, {.seed = seed, .sync_covers_names = true}),  // RocksDB needs it
+      forgets_sessions(lot % 6 == 0) {
   Set(options, {{"data-dir", "/meta"},
                 {"listen", address},
                 {"secret-file", secret_file},
@@ -31,7 +32,7 @@ MetaMachine::MetaMachine(World& w, const std::string& a, uint64_t seed, const st
                 {"socket-dir", ""},
                 {"default-volume", volume},
                 {"session-ttl", lot % 3 == 0 ? "3" : "30"},
-                {"session-keep", lot % 6 == 0 ? "0" : "86400"},
+                {"session-keep", forgets_sessions ? "0" : "86400"},
                 {"default-chunk-size", "65536"}});
 }
 

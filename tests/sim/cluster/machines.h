@@ -24,6 +24,7 @@ struct MetaMachine : Machine {
   Status Make() override;
   void Drop() override;
 
+  const bool forgets_sessions;  // as soon as they have expired
   meta::MetaOptions options;
   std::unique_ptr<SimFileOps> files;
   std::unique_ptr<SimEnv> env;

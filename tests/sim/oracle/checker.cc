@@ -141,7 +141,8 @@ Verdict Check(const History& history) {
     std::map<const Step*, const Step*> instead;
     for (const Step* step : names) DoneAndLost(*step, of_names, &lost, &until, &instead);
     for (const Step& step : lost) names.push_back(&step);
-    take(Search("names", std::move(names), of_names, {.latest = until, .instead = instead},
+    take(Search("names", std::move(names), of_names,
+                {.latest = until, .instead = instead, .syncs_may_fail = history.forgets_sessions},
                 std::make_unique<Names>()));
   }
   std::map<const Step*, int64_t> latest = LatestOfWrites(history);
@@ -158,7 +159,8 @@ Verdict Check(const History& history) {
     }
     for (const Step& step : twice) steps.push_back(&step);
     take(Search(fmt::format("content of {}", ino), std::move(steps), history.losses,
-                {.before = before, .latest = latest}, std::make_unique<Content>(of_data)));
+                {.before = before, .latest = latest, .syncs_may_fail = history.forgets_sessions},
+                std::make_unique<Content>(of_data)));
   }
   for (auto& [ino, steps] : locks) {
     std::deque<Step> lost;

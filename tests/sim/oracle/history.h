@@ -89,6 +89,8 @@ struct History {
   std::vector<Death> deaths;
   std::vector<Break> breaks;
   std::vector<int64_t> crashes;  // of metaservers
+  // Sessions that have expired are not known any more: nobody can tell such a mount that nothing of its was lost.
+  bool forgets_sessions = false;
 };
 
 }  // namespace kfs::sim

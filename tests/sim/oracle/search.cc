@@ -21,6 +21,7 @@ class Searching {
   Searching(std::string part, std::vector<const Step*> steps, std::vector<PowerLoss> losses,
             const Bounds& bounds)
       : part_(std::move(part)), steps_(std::move(steps)), losses_(std::move(losses)), done_(steps_.size()) {
+    syncs_may_fail_ = bounds.syncs_may_fail;
     std::ranges::stable_sort(steps_, {}, [](const Step* s) { return s->began; });
     std::ranges::stable_sort(losses_, {}, &PowerLoss::at);
     const auto place = [&](const std::map<const Step*, const Step*>& of, const Step* step) {
@@ -103,7 +104,7 @@ class Searching {
     if (TooLate(i)) return false;
     const bool sync = step.call == Call::kSyncDir || step.call == Call::kSyncFile;
     // What was lost may be of another part.
-    if (sync && step.err == EIO && next_loss_ == 0) return false;
+    if (sync && step.err == EIO && next_loss_ == 0 && !syncs_may_fail_) return false;
     // Whose changes were lost is told so, once and for all, with the file as it was opened before.
     const bool well = step.err == 0 && step.ended != kNever;
     if (step.call == Call::kSyncFile && well && !step.anew && have_lost_.contains(step.client)) return false;
@@ -249,6 +250,7 @@ class Searching {
   std::vector<int64_t> latest_;
   std::vector<PowerLoss> losses_;
   std::vector<bool> done_;
+  bool syncs_may_fail_ = false;
   size_t first_ = 0;  // all before are done
   size_t next_loss_ = 0, durable_ = 0;
   std::set<int> have_lost_;  // clients

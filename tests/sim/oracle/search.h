@@ -19,6 +19,7 @@ struct Bounds {
   std::map<const Step*, int64_t> latest;      // not after that time
   // Stands for that one: which is done only while this is not, or has gone with a loss of power.
   std::map<const Step*, const Step*> instead;
+  bool syncs_may_fail = false;  // also where nothing was lost
 };
 
 // `model`: before all calls.

@@ -145,6 +145,15 @@ TEST_F(LossesTest, ASyncThroughANewHandleDoesNotTellOfWhatWasLostBefore) {
   EXPECT_TRUE(Right());
 }
 
+TEST_F(LossesTest, ASyncOfWhoIsNotKnownAnyMoreMayFail) {
+  Block(Call::kWrite, 0, 1, 0, 5);
+  Block(Call::kSyncFile, 2, 3, 0, 0);
+  history_.steps.back().err = EIO;
+  EXPECT_FALSE(Right());
+  history_.forgets_sessions = true;
+  EXPECT_TRUE(Right());
+}
+
 TEST_F(LossesTest, AChangeThatIsDoneAnewMayComeToAnotherEnd) {
   Name(Call::kCreate, 0, 20, "a", 0, 9);
   history_.losses.push_back({8});
