@@ -39,7 +39,7 @@ bool Endings::StepOf(Ending& e) {
   if (left == 0) return true;
   Volume* volume = VolumeOf(e);
   // Others wait for locks and tokens.
-  if (volume != nullptr && volume->locks.ReleaseSome(e.session->id)) return true;
+  if (volume != nullptr && !e.keeps_locks && volume->locks.ReleaseSome(e.session->id)) return true;
   if (volume == nullptr) {
     e.session->append_tokens.clear();
     e.replies.clear();

@@ -2,6 +2,7 @@
 //
 //   EndSession -> it is gone for everyone; its waiting calls, locks, append tokens, stored answers are let go
 //   Expire        (a client that comes back waits for it)                    -> what was asked for at the end
+//                 its locks once that survives a loss of power: else it would claim what another has had since
 //   CloseVolume -> its waiting calls are refused                             -> its connection is closed
 //
 // Its requests for locks are granted nothing from the first moment on, and what it holds nobody else gets
@@ -28,6 +29,7 @@ struct Ending {
   VolumeId volume;           // 0: closed; what the session had there is gone with it
   uint64_t incarnation = 0;  // of the volume
   Status why;                // what those who wait are told; OK: nothing, they come again
+  bool keeps_locks = false;  // another one lets go of them
   ParkedSet parked;
   std::map<uint64_t, ParkedPtr> waiting;
   Remembered remembered;       // what these answers tell of is gone

@@ -224,7 +224,14 @@ void Executor::ExpireSessions(Volume& volume) {
     volume.Expire(s);
     KFS_REACHED("session.expired");
     gate_.Ended(s->id);
-    endings_.Add(Ending(s, &volume));
+    Ending ending(s, &volume);
+    ending.keeps_locks = true;
+    endings_.Add(std::move(ending));
+    ++s->endings;
+    AfterSync(volume.id(), [this, locks = std::make_shared<Ending>(s, &volume)](const Status&) {
+      --locks->session->endings;
+      endings_.Add(std::move(*locks));
+    });
     CloseConnections(s, Status(EPIPE, Code::kConnectionLost, "the session has expired"));
   }
   for (const SessionPtr& s : forgotten) EndSession(s, "expired long ago");
@@ -249,6 +256,7 @@ void Executor::EndSession(const SessionPtr& session, const std::string& why, std
   gate_.Ended(session->id);
   Ending ending(session, volume);
   ending.why = Status(EACCES, Code::kUnknownSession, "the session has ended: " + why);
+  ending.keeps_locks = session->expired != 0;
   ending.replies.swap(session->replies);
   for (const auto& [n, lane] : session->lanes)  // rec::Answered, which may yet be to be written
     volume->store.db().DeleteSoon(ReplyKey(session->id, LaneBase(n)));
