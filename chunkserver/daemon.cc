@@ -125,7 +125,8 @@ Status ChunkserverDaemon::Start() {
       d.credentials.policy().tls == TlsMode::kAccept);
   d.service = std::make_unique<ChunkService>(
       d.loop, d.store.get(), d.pool.get(), &d.metrics, d.terms.get(), d.gate.get(),
-      ChunkService::Options{.inline_write_max = static_cast<size_t>(o.inline_write_max())});
+      ChunkService::Options{.inline_write_max = static_cast<size_t>(o.inline_write_max()),
+                            .inline_read_max = static_cast<size_t>(o.inline_read_max())});
   d.server = std::make_unique<Server>(
       d.loop,
       ServerIdentity{

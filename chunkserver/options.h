@@ -53,6 +53,9 @@ struct ChunkserverOptions : DaemonOptions {
       this,      "inline-write-max",
       256 << 10, 0,
       4 << 20,   "Largest write to an open chunk done without another thread (bytes)."};
+  Option<int64_t> inline_read_max{
+      this, "inline-read-max", 256 << 10,
+      0,    4 << 20,           "Largest read from the page cache done without another thread (bytes)."};
   Option<int64_t> sync_interval_ms{
       this, "sync-interval-ms", 500, 50, 10000, "How often written data is made durable without fsync (ms)."};
   Option<int64_t> clean_after_ms{

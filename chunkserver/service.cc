@@ -113,7 +113,7 @@ void ChunkService::Read(IncomingCallPtr call, const pb::ChunkReadRequest& reques
   const ChunkKey key = KeyOf(request.ref());
   auto may = Admit(call, request.ref(), request.access(), kReadChunk);
   if (!may) return;
-  Execute(std::move(call), key, true,
+  Execute(std::move(call), key, request.length() <= options_.inline_read_max,
           [store = store_, key, version = ChunkVersion(request.ref().version()), offset = request.offset(),
            length = request.length(), may = std::move(*may)](Wait wait) {
             Outcome out;

@@ -22,7 +22,9 @@ namespace kfs {
 class ChunkService {
  public:
   struct Options {
-    size_t inline_write_max = 256 << 10;
+    // Larger ones are for the pool, even where nothing waits for a disk: copying and checking a MiB takes a loop's time, and where
+    // memory is short, or a guest's pages are its host's to find, that of fresh memory 20 to 80 ms (tests/e2e/sparse_files).
+    size_t inline_write_max = 256 << 10, inline_read_max = 256 << 10;
   };
   // All outlive it.
   ChunkService(EventLoop& loop, ChunkStore* store, IoPool* pool, ChunkMetrics* metrics, ClusterTerms* terms,

@@ -6,47 +6,33 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdlib>
 #include <string>
 
 #include "common/log.h"
 #include "common/secret.h"
+#include "tests/sim/arguments.h"
 #include "tests/sim/cluster/cluster.h"
 #include "tests/sim/cluster/counts.h"
 
 namespace {
 
-struct Arguments {
-  uint64_t from = 1, seeds = 10;
-  double seconds = 1e9;
-  bool no_faults = false, log = false, history = false, hashes = false, first = false, counts = false,
-       all_reached = false;
+struct Arguments : kfs::sim::Arguments {
+  bool history = false, counts = false, all_reached = false;
 };
-
-void Describe(CLI::App& app, Arguments* a) {
-  app.add_option("--seeds", a->seeds, "How many clusters.");
-  app.add_option("--from", a->from, "The first one's seed.");
-  app.add_option("--seconds", a->seconds, "For all of them: then no other begins.");
-  app.add_flag("--no-faults", a->no_faults, "Nothing goes wrong but by chance.");
-  app.add_flag("--log", a->log, "What servers and mounts say.");
-  app.add_flag("--history", a->history, "Each call, and what came of it.");
-  app.add_flag("--hashes", a->hashes, "Each seed's hash of all that happened.");
-  app.add_flag("--first", a->first, "Ends at the first that went wrong.");
-  app.add_flag(
-      "--counts", a->counts,
-      "How often each kind of mishap, each named point in servers and mounts and each end that a call may "
-      "have was come by.");
-  app.add_flag("--all-reached", a->all_reached, "One of these that was not come by is a failure.");
-}
 
 }  // namespace
 
 int main(int argc, char** argv) {
   Arguments a;
   CLI::App app("Simulates whole clusters, one for each seed, and tells which of them went wrong.");
-  Describe(app, &a);
+  a.Describe(app);
+  app.add_flag("--history", a.history, "Each call, and what came of it.");
+  app.add_flag("--counts", a.counts,
+               "How often each kind of mishap, each named point in servers and mounts and each end that a "
+               "call may have was come by.");
+  app.add_flag("--all-reached", a.all_reached, "One of these that was not come by is a failure.");
   CLI11_PARSE(app, argc, argv);
   if (!a.log) spdlog::set_level(spdlog::level::off);
   char dir[] = "/tmp/kfs-sim.XXXXXX";

@@ -14,19 +14,20 @@
 
 #include "metaserver/executor/executor.h"
 #include "tests/sim/parts/direct_call.h"
+#include "tests/sim/parts/meta_run.h"
 #include "tests/sim/parts/model_chunks.h"
 
 namespace kfs::sim {
 
-class FileProgram : public std::enable_shared_from_this<FileProgram> {
+class FileProgram : public PartProgram, public std::enable_shared_from_this<FileProgram> {
  public:
   // `number`: of so many programs.
   FileProgram(World& world, MetaHost& meta, ModelChunks& chunks, int number, int programs,
               PartFigures* figures);
 
   void Start() { Attach(); }
-  bool ended() const { return ended_; }
-  std::string UnderWay() const;
+  bool ended() const override { return ended_; }
+  std::string UnderWay() const override;
   // It is gone, without a word.
   void Die();
 

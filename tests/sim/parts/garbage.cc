@@ -98,18 +98,9 @@ class GarbageRun : public MetaRun {
     const int programs = static_cast<int>(world_.Between(1, 3));
     for (int i = 0; i < programs; ++i) {
       programs_.push_back(std::make_shared<FileProgram>(world_, *meta_, chunks_, i, programs, &figures_));
+      Watch(*programs_.back());
       programs_.back()->Start();
     }
-  }
-  bool ProgramsEnded() const override {
-    return std::ranges::all_of(programs_, [](const auto& p) { return p->ended(); });
-  }
-  std::string UnderWay() const override {
-    std::string all;
-    for (const auto& p : programs_) {
-      if (!p->ended()) all += p->UnderWay() + "; ";
-    }
-    return all;
   }
   void OtherFault() override {
     if (world_.Chance(0.5)) return chunks_.GoDown();

@@ -81,7 +81,7 @@ class Holds {
   std::vector<Hold> holds_;
 };
 
-class LockProgram : public std::enable_shared_from_this<LockProgram> {
+class LockProgram : public PartProgram, public std::enable_shared_from_this<LockProgram> {
  public:
   LockProgram(World& world, MountHost& mount, int number, Ino file, Holds* holds, PartFigures* figures)
       : world_(world), mount_(mount), number_(number), file_(file), holds_(*holds), figures_(figures) {}
@@ -94,14 +94,14 @@ class LockProgram : public std::enable_shared_from_this<LockProgram> {
       self->Next();
     });
   }
-  bool ended() const { return ended_; }
+  bool ended() const override { return ended_; }
   bool On(const MountHost& mount) const { return &mount_ == &mount; }
   // Its mount has died: what it had it has no more, though the metaserver does not know that yet.
   void Die() {
     if (std::exchange(ended_, true)) return;
     if (mine_) holds_.GivesBack(*mine_);
   }
-  std::string UnderWay() const { return doing_; }
+  std::string UnderWay() const override { return doing_; }
 
  private:
   void Failed(const std::string& what, const Status& why) {
@@ -219,19 +219,10 @@ class LocksRun : public MetaRun {
       for (int i = 0; i < 2; ++i) {
         programs_.push_back(
             std::make_shared<LockProgram>(world_, *mount, number++, file, &holds_, &figures_));
+        Watch(*programs_.back());
         world_.At(world_.now(), mount->process(), [program = programs_.back()] { program->Start(); });
       }
     }
-  }
-  bool ProgramsEnded() const override {
-    return std::ranges::all_of(programs_, [](const auto& p) { return p->ended(); });
-  }
-  std::string UnderWay() const override {
-    std::string all;
-    for (const auto& p : programs_) {
-      if (!p->ended()) all += p->UnderWay() + "; ";
-    }
-    return all;
   }
   void MountDied(MountHost& mount) override {
     for (const auto& p : programs_) {

@@ -4,34 +4,19 @@
 // --log shows what client and server say meanwhile.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <string>
 
 #include "common/log.h"
+#include "tests/sim/arguments.h"
 #include "tests/sim/parts/part.h"
 
 namespace {
 
-struct Arguments {
-  uint64_t from = 1, seeds = 100;
-  double seconds = 1e9;
+struct Arguments : kfs::sim::Arguments {
   std::string part;
   int planted = 0;
-  bool no_faults = false, log = false, hashes = false, first = false;
 };
-
-void Describe(CLI::App& app, Arguments* a) {
-  app.add_option("--seeds", a->seeds, "How many histories of each part.");
-  app.add_option("--from", a->from, "The first one's seed.");
-  app.add_option("--seconds", a->seconds, "For all parts together, in equal shares.");
-  app.add_option("--part", a->part, "This one alone.");
-  app.add_option("--planted", a->planted, "With the part's own bug of that number.");
-  app.add_flag("--no-faults", a->no_faults, "Nothing goes wrong.");
-  app.add_flag("--log", a->log, "What client and server say.");
-  app.add_flag("--hashes", a->hashes, "Each seed's hash of all that happened.");
-  app.add_flag("--first", a->first, "Ends at the first that went wrong.");
-}
 
 double Now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -64,8 +49,11 @@ uint64_t RunPart(const kfs::sim::Part& part, const Arguments& a, double seconds)
 
 int main(int argc, char** argv) {
   Arguments a;
+  a.seeds = 100;
   CLI::App app("Simulates protocols alone, a history for each seed, and tells which of them went wrong.");
-  Describe(app, &a);
+  a.Describe(app);
+  app.add_option("--part", a.part, "This one alone; all share the seconds equally.");
+  app.add_option("--planted", a.planted, "With the part's own bug of that number.");
   CLI11_PARSE(app, argc, argv);
   spdlog::set_level(a.log ? spdlog::level::debug : spdlog::level::off);
   const auto& all = kfs::sim::Parts();

@@ -66,6 +66,18 @@ bool MetaRun::SetUp() {
   return true;
 }
 
+bool MetaRun::ProgramsEnded() const {
+  return std::ranges::all_of(watched_, [](const PartProgram* p) { return p->ended(); });
+}
+
+std::string MetaRun::UnderWay() const {
+  std::string all;
+  for (const PartProgram* p : watched_) {
+    if (!p->ended()) all += p->UnderWay() + "; ";
+  }
+  return all;
+}
+
 void MetaRun::GoWrong() {
   Mishaps& m = world_.mishaps;
   m.stop_chance = world_.Chance(0.3) ? 0.0005 : 0;

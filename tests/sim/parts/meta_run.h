@@ -14,6 +14,15 @@ namespace kfs::sim {
 // For lines of the log.
 inline double Seconds(Nanos t) { return static_cast<double>(t) / 1e9; }
 
+// What a history waits for.
+class PartProgram {
+ public:
+  virtual ~PartProgram() = default;
+  virtual bool ended() const = 0;
+  // What it has not been answered, in words.
+  virtual std::string UnderWay() const = 0;
+};
+
 class MetaRun {
  public:
   struct Options {
@@ -31,9 +40,8 @@ class MetaRun {
 
  protected:
   virtual void StartPrograms() = 0;
-  virtual bool ProgramsEnded() const = 0;
-  // What hangs, in words.
-  virtual std::string UnderWay() const = 0;
+  // The history lasts as long as this, which outlives it.
+  void Watch(const PartProgram& program) { watched_.push_back(&program); }
   virtual void PowerLost() {}
   virtual void MountDied(MountHost&) {}
   // What goes wrong besides where there are no mounts.
@@ -53,9 +61,12 @@ class MetaRun {
 
  private:
   bool SetUp();
+  bool ProgramsEnded() const;
+  std::string UnderWay() const;
   void GoWrong();
   void OneFault();
 
+  std::vector<const PartProgram*> watched_;
   bool over_ = false;
 };
 

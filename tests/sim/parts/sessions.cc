@@ -62,19 +62,19 @@ int Do(const NameCall& call, uint64_t made, Names* names) {
   return 0;
 }
 
-class NameProgram : public std::enable_shared_from_this<NameProgram> {
+class NameProgram : public PartProgram, public std::enable_shared_from_this<NameProgram> {
  public:
   NameProgram(World& world, MountHost& mount, int number, PartFigures* figures)
       : world_(world), mount_(mount), number_(number), figures_(figures), history_{{Names{}}} {}
 
   void Start() { Next(); }
-  bool ended() const { return ended_; }
+  bool ended() const override { return ended_; }
   bool On(const MountHost& mount) const { return &mount_ == &mount; }
   void Abandon() {
     if (std::exchange(ended_, true)) return;
     if (under_way_) MayHappen();
   }
-  std::string UnderWay() const { return under_way_ ? Words(call_) : ""; }
+  std::string UnderWay() const override { return under_way_ ? Words(call_) : ""; }
 
   void PowerLost() {
     if (under_way_ && !lost_under_way_) {
@@ -263,19 +263,10 @@ class SessionsRun : public MetaRun {
       for (int i = 0; i < 2; ++i) {
         auto program = std::make_shared<NameProgram>(world_, *mount, number++, &figures_);
         programs_.push_back(program);
+        Watch(*program);
         world_.At(world_.now(), mount->process(), [program] { program->Start(); });
       }
     }
-  }
-  bool ProgramsEnded() const override {
-    return std::ranges::all_of(programs_, [](const auto& p) { return p->ended(); });
-  }
-  std::string UnderWay() const override {
-    std::string all;
-    for (const auto& p : programs_) {
-      if (!p->ended()) all += p->UnderWay() + "; ";
-    }
-    return all;
   }
   void PowerLost() override {
     for (const auto& p : programs_) p->PowerLost();
