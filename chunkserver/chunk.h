@@ -115,6 +115,10 @@ class Chunk {
   void Owe(uint64_t first, uint64_t end);  // table entries that differ on disk
 
   // Reads [offset, offset+size) of the data file into iov, zeros past its end.
+  // Whether nothing was ever written there. A file has a hole there then, which is not read: the kernel would
+  // make pages of zeros of it, and up to 16 MiB of what follows, which took the loop 50 to 100 ms.
+  bool ShouldBeHole(uint64_t first, uint64_t end) const;
+  bool IsHole(uint64_t first, uint64_t end);  // what the file has there; may wait for the disk
   Status ReadData(std::span<const iovec> iov, uint64_t offset, Wait wait);
   // Does the block, whose bytes have checksum `actual`, match its entry? Settles a pending one.
   bool Settle(uint64_t block, uint32_t actual);

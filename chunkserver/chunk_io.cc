@@ -56,6 +56,18 @@ bool Chunk::Settle(uint64_t block, uint32_t actual) {
   return true;
 }
 
+bool Chunk::ShouldBeHole(uint64_t first, uint64_t end) const {
+  for (uint64_t b = first; b < end; ++b) {
+    if (Entry(b).crc != 0 || Entry(b).pending != 0) return false;
+  }
+  return true;
+}
+
+bool Chunk::IsHole(uint64_t first, uint64_t end) {
+  const int64_t data = env_.ops->NextData(data_->get(), first * kBlockSize);
+  return data == -ENXIO || (data >= 0 && static_cast<uint64_t>(data) >= end * kBlockSize);
+}
+
 Result<Buffer> Chunk::Read(uint64_t offset, uint32_t length, Wait wait) {
   const uint64_t end = offset + length;
   const uint64_t first = offset / kBlockSize, last = BlocksOf(end);  // one past
@@ -64,7 +76,10 @@ Result<Buffer> Chunk::Read(uint64_t offset, uint32_t length, Wait wait) {
   char before[kBlockSize], after[kBlockSize];
   const size_t before_size = offset % kBlockSize, after_size = last * kBlockSize - end;
   const iovec iov[] = {{before, before_size}, {payload.data(), length}, {after, after_size}};
-  if (first * kBlockSize >= data_size_ && first >= table_.size()) {
+  const bool beyond = first * kBlockSize >= data_size_ && first >= table_.size();
+  const bool hole = !beyond && ShouldBeHole(first, last);
+  if (hole && wait == Wait::kNever) return TryAgain();
+  if (beyond || (hole && IsHole(first, last))) {
     std::memset(payload.data(), 0, length);
     return payload;
   }

@@ -22,8 +22,8 @@ namespace kfs {
 class ChunkService {
  public:
   struct Options {
-    // Larger ones are for the pool, even where nothing waits for a disk: copying and checking a MiB takes a loop's time, and where
-    // memory is short, or a guest's pages are its host's to find, that of fresh memory 20 to 80 ms (tests/e2e/sparse_files).
+    // Larger ones are for the pool, even where nothing waits for a disk: a MiB is copied and checked, and its
+    // memory is to be had first, which takes milliseconds where a guest's pages are its host's to find.
     size_t inline_write_max = 256 << 10, inline_read_max = 256 << 10;
   };
   // All outlive it.

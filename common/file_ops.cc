@@ -36,6 +36,10 @@ ssize_t FileOps::Preadv(int fd, const iovec* iov, int count, uint64_t offset, bo
   return Retry(
       [&] { return ::preadv2(fd, iov, count, static_cast<off_t>(offset), nowait ? RWF_NOWAIT : 0); });
 }
+int64_t FileOps::NextData(int fd, uint64_t offset) {
+  const off_t found = ::lseek(fd, static_cast<off_t>(offset), SEEK_DATA);
+  return found < 0 ? -errno : found;
+}
 ssize_t FileOps::Pwritev(int fd, const iovec* iov, int count, uint64_t offset) {
   return Retry([&] { return ::pwritev(fd, iov, count, static_cast<off_t>(offset)); });
 }

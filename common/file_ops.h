@@ -25,6 +25,8 @@ class FileOps {
   virtual int Lock(int fd);
   // One attempt; may be short. nowait: -EAGAIN instead of waiting for the disk.
   virtual ssize_t Preadv(int fd, const iovec* iov, int count, uint64_t offset, bool nowait);
+  // Where the first byte at or behind the offset is that is not in a hole. -ENXIO: the rest is none but holes.
+  virtual int64_t NextData(int fd, uint64_t offset);
   virtual ssize_t Pwritev(int fd, const iovec* iov, int count, uint64_t offset);
   virtual int Fallocate(int fd, int mode, uint64_t offset, uint64_t length);
   virtual int Ftruncate(int fd, uint64_t size);

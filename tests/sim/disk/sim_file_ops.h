@@ -37,6 +37,9 @@ class SimFileOps : public FileOps {
     return disk_.List(path, names);
   }
   int Fstat(int fd, struct stat* st) override { return disk_.Fstat(fd, st); }
+  int64_t NextData(int, uint64_t offset) override {
+    return static_cast<int64_t>(offset);
+  }  // there may be some
   int Stat(const std::string& path, struct stat* st) override { return disk_.Stat(path, st); }
   int Statvfs(const std::string&, struct statvfs* st) override { return disk_.Statvfs(st); }
   int Chmod(const std::string& path, mode_t) override {

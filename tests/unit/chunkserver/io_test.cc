@@ -63,6 +63,26 @@ TEST_F(ChunkIoTest, SparseChunkTakesNoSpaceForItsHole) {
   EXPECT_EQ(MustRead(1 << 20, 4096), std::string(4096, '\0'));
 }
 
+// The kernel would fill its page cache with zeros, far ahead of the reader.
+TEST_F(ChunkIoTest, HolesAreNotReadAndNeverOnTheLoop) {
+  ASSERT_TRUE(Write(32 << 20, "x").ok());
+  const int64_t before = ops_.reads;
+  EXPECT_TRUE(
+      WouldWait(store_->Read(Key(), kFirstChunkVersion, 1 << 20, 4096, Wait::kNever, &detail_).status()));
+  EXPECT_EQ(MustRead(1 << 20, 1 << 20), std::string(1 << 20, '\0'));
+  EXPECT_EQ(ops_.reads, before);
+  EXPECT_EQ(MustRead((32 << 20) - 1, 2), std::string("\0x", 2));
+  EXPECT_GT(ops_.reads, before);
+}
+
+TEST_F(ChunkIoTest, BytesInAHoleAreNotTakenForZeros) {
+  ASSERT_TRUE(Write(32 << 20, "x").ok());
+  Open();
+  Flip(DataFile(), 1 << 20);
+  EXPECT_EQ(store_->Read(Key(), kFirstChunkVersion, 1 << 20, 4096, Wait::kAllowed, &detail_).status().code(),
+            Code::kCorrupt);
+}
+
 TEST_F(ChunkIoTest, OverwriteManyTimes) {
   for (int i = 0; i < 50; ++i) ASSERT_TRUE(Write(0, Pattern(2 * kBlockSize, i)).ok());
   EXPECT_EQ(MustRead(0, 2 * kBlockSize), Pattern(2 * kBlockSize, 49));

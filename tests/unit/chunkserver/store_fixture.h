@@ -34,9 +34,10 @@ class FaultOps : public FileOps {
   std::atomic<int> fail_next_write = 0;         // errno
   std::atomic<int> fail_next_sync = 0;
   std::atomic<int> fail_reads = 0;
-  std::atomic<int64_t> calls = 0, syncs = 0;
+  std::atomic<int64_t> calls = 0, syncs = 0, reads = 0;
 
   ssize_t Preadv(int fd, const iovec* iov, int count, uint64_t offset, bool nowait) override {
+    ++reads;
     if (fail_reads != 0) return -fail_reads;
     return FileOps::Preadv(fd, iov, count, offset, nowait);
   }
